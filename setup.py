@@ -1,0 +1,42 @@
+"""The package's executables and Python requirements: the one list of each.
+
+CMakeLists.txt reads EXECUTABLES (``ros2 run`` finds them), ``./uavtwin`` reads REQUIREMENTS.
+"""
+
+PACKAGE = "uav_twin_migration"
+
+# executable -> module:function
+EXECUTABLES = {
+    "uavtwin": f"{PACKAGE}.cli.main:main",
+}
+
+# Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
+REQUIREMENTS = {
+    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11"],
+    "figures": ["matplotlib>=3.5", "scipy>=1.8"],
+    "bench": ["matplotlib>=3.5", "psutil>=5.9", "scipy>=1.8"],
+    "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
+    "test": [
+        "coverage>=7",
+        "hypothesis>=6.100",
+        "import-linter>=2.0",
+        "mypy>=1.10",
+        "pytest>=7.4",
+        "ruff>=0.6",
+        "types-PyYAML",
+    ],
+}
+
+if __name__ == "__main__":
+    from setuptools import find_packages, setup
+
+    setup(
+        name=PACKAGE,
+        version="0.1.0",
+        license="Apache-2.0",
+        packages=find_packages(include=[f"{PACKAGE}*"]),
+        python_requires=">=3.10",
+        install_requires=REQUIREMENTS["core"],
+        extras_require={group: names for group, names in REQUIREMENTS.items() if group != "core"},
+        entry_points={"console_scripts": [f"{name}={target}" for name, target in EXECUTABLES.items()]},
+    )

@@ -1,0 +1,1 @@
+"""The market as mathematics: immersion, best responses, profit, equilibrium, exploitability."""

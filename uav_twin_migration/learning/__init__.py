@@ -1,0 +1,1 @@
+"""Training: the vectorised market, MAPPO and dynamic structured pruning."""

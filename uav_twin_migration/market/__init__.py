@@ -1,0 +1,1 @@
+"""The round protocol as two state machines, without any I/O."""

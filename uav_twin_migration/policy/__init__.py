@@ -1,0 +1,1 @@
+"""The tiny actor: observation, artifact and numpy inference."""

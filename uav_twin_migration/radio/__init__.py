@@ -1,0 +1,1 @@
+"""Geometry to line of sight, path loss, SNR and spectral efficiency."""

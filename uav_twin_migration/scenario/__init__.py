@@ -1,0 +1,1 @@
+"""The scenario file: the world, its market and its motion."""

@@ -1,0 +1,1 @@
+"""The twin, its store and the migration protocol."""
