@@ -1,0 +1,311 @@
+"""The leader of a round: an RSU's side of the protocol. The package's docstring has the theory of operation.
+
+Everything that changes a leader's state is in this file. Its transitions:
+
+========  =======================================  =========================================================
+phase     event                                    what happens
+========  =======================================  =========================================================
+CLOSED    the time of the next offer               a new round opens: post its offer
+OPEN      a valid demand                           noted (a higher sequence replaces an earlier answer)
+OPEN      everybody expected has answered          the round closes: ration, grant, book, choose the next price
+OPEN      the deadline                             the same, without those who did not answer
+any       an invalid demand                        refused and counted
+any       a rival's offer                          remembered as that rival's posted price
+any       the clock jumped back                    deadlines are counted anew from the jump
+any       stop()                                   no further offers; an open round is dropped without a grant
+========  =======================================  =========================================================
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from uav_twin_migration.market.messages import (
+    Bid,
+    Grant,
+    Offer,
+    Refusal,
+    Refusals,
+    check_number,
+    check_offer,
+    is_id,
+)
+
+NEVER = math.inf
+
+
+@dataclass(frozen=True)
+class LeaderSettings:
+    """What an RSU is and may do."""
+
+    rsu: str
+    position: tuple[float, float, float]  # m, of the antenna
+    range: float  # m
+    capacity: float  # MHz
+    unit_cost: float  # credit/MHz, private
+    price_cap: float  # credit/MHz
+    round_period: float = 1.0  # s
+    offer_window: float = 0.5  # s
+    lease_rounds: float = 2.5  # rounds
+    admitted: tuple[str, ...] = ("*",)  # patterns of UAV ids that may buy
+    most_uavs: int = 1000  # that are served in one round
+    most_revisions: int = 8  # of one UAV's answer in one round
+    absurd_demand: float = 100.0  # times the capacity: a demand above is refused
+    history: int = 16  # rounds that the pricer sees
+
+    @property
+    def lease(self) -> float:
+        """How long a grant holds, s."""
+        return self.lease_rounds * self.round_period
+
+
+class RoundResult(NamedTuple):
+    """One closed round, as its RSU may know it (design: the information of the game)."""
+
+    round: int
+    price: float  # credit/MHz
+    demanded: float  # MHz, before rationing
+    sold: float  # MHz
+    profit: float  # credit
+    uavs_in_range: int  # that answered
+    rival_prices: tuple[float, ...]  # credit/MHz, posted by the others when this round opened
+
+
+class Decision(NamedTuple):
+    """A price and how it came about; the policy's fields are empty where a rule priced."""
+
+    price: float  # credit/MHz
+    action: float = math.nan
+    log_probability: float = math.nan
+    observation: tuple[float, ...] = ()
+    observation_schema: str = "none"
+    policy_version: int = 0
+
+
+class Pricer(Protocol):
+    """Chooses the next round's price from what the RSU has seen, oldest round first."""
+
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision: ...
+
+
+class Booked(NamedTuple):
+    """A closed round with the decision that priced it."""
+
+    result: RoundResult
+    decision: Decision
+
+
+Output = Offer | Grant | Booked
+
+
+class _Lease(NamedTuple):
+    bandwidth: float  # MHz
+    expires: float  # s, on the leader's clock
+
+
+class _Rival(NamedTuple):
+    price: float
+    heard: float
+
+
+def ration(demands: Sequence[float], available: float) -> list[float]:
+    """Shares of what is available, MHz: in proportion to demand where demand exceeds it, else what was demanded."""
+    total = math.fsum(demands)
+    if total <= available:
+        return list(demands)
+    return [demand * (available / total) for demand in demands]
+
+
+class Leader:
+    """An RSU's state machine. `first_round` must be above every round number this RSU has ever used."""
+
+    def __init__(self, settings: LeaderSettings, pricer: Pricer, first_round: int) -> None:
+        self.settings = settings
+        self.pricer = pricer
+        self.round = first_round
+        self.refusals = Refusals()
+        self.history: deque[RoundResult] = deque(maxlen=settings.history)
+        self._open = False
+        self._stopped = False
+        self._now = -math.inf
+        self._next_offer = -math.inf
+        self._deadline = NEVER
+        self._decision = Decision(settings.unit_cost)
+        self._rivals_at_offer: tuple[float, ...] = ()
+        self._answers: dict[str, tuple[int, float]] = {}  # uav -> sequence, MHz
+        self._revisions: dict[str, int] = {}
+        self._expected: set[str] = set()
+        self._leases: dict[str, _Lease] = {}
+        self._rivals: dict[str, _Rival] = {}
+
+    # -- what the node asks ------------------------------------------------------------------------------------------
+
+    @property
+    def wake_at(self) -> float:
+        """When `on_time` wants to be called, s."""
+        if self._open:
+            return self._deadline
+        return NEVER if self._stopped else self._next_offer
+
+    @property
+    def price(self) -> float:
+        """The last posted price, credit/MHz."""
+        return self._decision.price
+
+    def leased(self) -> float:
+        """Bandwidth under lease now, MHz; never more than the capacity."""
+        return math.fsum(lease.bandwidth for lease in self._leases.values())
+
+    def rival_prices(self) -> tuple[float, ...]:
+        """Prices that rivals posted lately, by id."""
+        return tuple(rival.price for _, rival in sorted(self._rivals.items()))
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def on_time(self, now: float) -> list[Output]:
+        """Time has passed."""
+        self._advance(now)
+        outputs: list[Output] = []
+        if self._open and now >= self._deadline:
+            outputs += self._close(now)
+        if not self._open and not self._stopped and now >= self._next_offer:
+            outputs.append(self._post(now))
+        return outputs
+
+    def on_demand(self, now: float, sequence: int, bid: Bid) -> list[Output]:
+        """A UAV answers. Bids to other RSUs are nobody's business here and are ignored without being counted."""
+        if bid.rsu != self.settings.rsu:
+            return []
+        self._advance(now)
+        refusal = self._check(sequence, bid)
+        if refusal:
+            self.refusals.note(refusal)
+            return []
+        # Nobody can buy more than there is: a boast counts as the capacity, and starves the others no further.
+        self._answers[bid.uav] = (sequence, min(bid.bandwidth, self.settings.capacity))
+        self._revisions[bid.uav] = self._revisions.get(bid.uav, 0) + 1
+        complete = self._expected and self._expected <= self._answers.keys()
+        return self._close(now) if complete else []
+
+    def on_offer(self, now: float, offer: Offer) -> None:
+        """A rival (or somebody who claims our id) posted a price."""
+        refusal = check_offer(offer)
+        if refusal is None and offer.rsu == self.settings.rsu:
+            refusal = Refusal.DUPLICATE_ID
+        if refusal is None and offer.rsu not in self._rivals and len(self._rivals) >= self.settings.most_uavs:
+            refusal = Refusal.CROWDED
+        if refusal:
+            self.refusals.note(refusal)
+            return
+        self._advance(now)
+        self._rivals[offer.rsu] = _Rival(offer.price, now)
+
+    def stop(self) -> None:
+        """Post nothing any more. An open round is dropped; leases run out by themselves."""
+        self._stopped = True
+        self._open = False
+
+    def start(self) -> None:
+        """Post offers (again)."""
+        self._stopped = False
+        self._next_offer = -math.inf
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        """Follow the clock: forget what has expired, and count deadlines anew where it jumped back."""
+        settings = self.settings
+        if now < self._now:
+            self._deadline = min(self._deadline, now + settings.offer_window)
+            self._next_offer = min(self._next_offer, now + settings.round_period)
+            longest = now + self._held_for
+            self._leases = {uav: _Lease(b, min(expires, longest)) for uav, (b, expires) in self._leases.items()}
+            self._rivals = {rsu: _Rival(rival.price, min(rival.heard, now)) for rsu, rival in self._rivals.items()}
+        self._now = now
+        self._leases = {uav: lease for uav, lease in self._leases.items() if lease.expires > now}
+
+    @property
+    def _held_for(self) -> float:
+        """How long the leader itself keeps a lease: longer than it says, since the grant takes time to arrive."""
+        return self.settings.lease + self.settings.offer_window
+
+    def _post(self, now: float) -> Offer:
+        settings = self.settings
+        silent = now - settings.lease
+        self._rivals = {rsu: rival for rsu, rival in self._rivals.items() if rival.heard >= silent}
+        self._rivals_at_offer = self.rival_prices()
+        self._decision = self._price()
+        self.round += 1
+        self._open = True
+        self._deadline = now + settings.offer_window
+        # Rounds start at whole periods of the clock: RSUs whose clocks agree post together, and a UAV then answers all
+        # of them with one message. Nothing relies on it.
+        self._next_offer = (math.floor(now / settings.round_period) + 1) * settings.round_period
+        self._answers, self._revisions = {}, {}
+        price, capacity = self._decision.price, settings.capacity
+        return Offer(settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window)
+
+    def _price(self) -> Decision:
+        """The pricer's decision; one outside [cost, cap] is brought inside, one that is no number is not followed."""
+        settings = self.settings
+        decision = self.pricer.decide(self.history, self._rivals_at_offer)
+        if not math.isfinite(decision.price):
+            return Decision(math.sqrt(settings.unit_cost * settings.price_cap))
+        return decision._replace(price=min(max(decision.price, settings.unit_cost), settings.price_cap))
+
+    def _check(self, sequence: int, bid: Bid) -> Refusal | None:
+        """Why a demand is refused, or None."""
+        settings = self.settings
+        if not is_id(bid.uav):
+            return Refusal.BAD_ID
+        refusal = check_number(bid.bandwidth, settings.absurd_demand * settings.capacity)
+        if refusal:
+            return refusal
+        if not any(fnmatch.fnmatchcase(bid.uav, pattern) for pattern in settings.admitted):
+            return Refusal.UNKNOWN_UAV
+        if bid.round != self.round or not self._open:
+            return self._wrong_round(bid)
+        if bid.uav not in self._answers:
+            return Refusal.CROWDED if len(self._answers) >= settings.most_uavs else None
+        if sequence <= self._answers[bid.uav][0]:
+            return Refusal.REPLAYED
+        return Refusal.FLOODING if self._revisions[bid.uav] >= settings.most_revisions else None
+
+    def _wrong_round(self, bid: Bid) -> Refusal:
+        if bid.round > self.round:
+            return Refusal.FUTURE_ROUND
+        if bid.round < self.round:
+            return Refusal.PAST_ROUND
+        if bid.uav in self._answers:
+            return Refusal.REPLAYED
+        if len(self._expected) < self.settings.most_uavs:
+            self._expected.add(bid.uav)  # it is there, only slow: wait for it next time
+        return Refusal.LATE
+
+    def _close(self, now: float) -> list[Output]:
+        """Ration, grant and book the open round."""
+        settings = self.settings
+        self._open = False
+        silent = math.fsum(lease.bandwidth for uav, lease in self._leases.items() if uav not in self._answers)
+        wanted = {uav: bandwidth for uav, (_, bandwidth) in self._answers.items()}
+        shares = ration(list(wanted.values()), max(settings.capacity - silent, 0.0))
+        granted = dict(zip(wanted, shares, strict=True))
+        for uav, share in granted.items():
+            self._leases.pop(uav, None)
+            if share > 0.0:
+                self._leases[uav] = _Lease(share, now + self._held_for)
+        result = self._result(sum(wanted.values()), math.fsum(shares))
+        self.history.append(result)
+        self._expected = set(self._answers)
+        grant = Grant(settings.rsu, self.round, self._decision.price, granted, settings.lease)
+        return [grant, Booked(result, self._decision)] if granted else [Booked(result, self._decision)]
+
+    def _result(self, demanded: float, sold: float) -> RoundResult:
+        price = self._decision.price
+        profit = (price - self.settings.unit_cost) * sold
+        return RoundResult(self.round, price, demanded, sold, profit, len(self._answers), self._rivals_at_offer)

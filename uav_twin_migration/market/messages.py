@@ -1,0 +1,112 @@
+"""What leaders and followers say to each other, and what is checked before it is believed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from enum import Enum
+from typing import NamedTuple
+
+# Beyond this a number is not a price, a bandwidth or a place on Earth, whoever says so.
+LARGEST_PRICE = 1e6  # credit/MHz
+LARGEST_BANDWIDTH = 1e5  # MHz
+LARGEST_COORDINATE = 1e6  # m from the scenario's origin
+LONGEST_DURATION = 3600.0  # s
+LARGEST_EFFICIENCY = 32.0  # bit/s/Hz, far above any modulation
+
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
+
+
+class Refusal(str, Enum):
+    """Why something was refused; `/diagnostics` counts by these names."""
+
+    BAD_ID = "bad_id"  # empty, too long, or not a ROS name token
+    UNKNOWN_UAV = "unknown_uav"  # not admitted to this market
+    NOT_FINITE = "not_finite"
+    NEGATIVE = "negative"
+    ABSURD = "absurd"  # larger than anything real
+    RAGGED = "ragged"  # arrays of different lengths
+    PAST_ROUND = "past_round"
+    LATE = "late"  # for the round that just closed
+    FUTURE_ROUND = "future_round"
+    REPLAYED = "replayed"  # sequence already seen in this round
+    FLOODING = "flooding"  # too many revisions in one round
+    CROWDED = "crowded"  # more participants than this node serves
+    DUPLICATE_ID = "duplicate_id"  # somebody else uses our id
+    UNASKED = "unasked"  # a grant for what was not demanded
+    OVERCHARGED = "overcharged"  # a grant at another price than offered
+
+
+class Refusals(Counter[Refusal]):
+    """How often each reason occurred."""
+
+    def note(self, reason: Refusal) -> None:
+        """Count one refusal."""
+        self[reason] += 1
+
+
+class Offer(NamedTuple):
+    """A leader's price for one round."""
+
+    rsu: str
+    round: int
+    price: float  # credit/MHz
+    free_bandwidth: float  # MHz
+    position: tuple[float, float, float]  # m, of the antenna
+    range: float  # m
+    valid_for: float  # s
+
+
+class Bid(NamedTuple):
+    """A follower's answer to one offer."""
+
+    uav: str
+    rsu: str
+    round: int
+    bandwidth: float  # MHz
+
+
+class Grant(NamedTuple):
+    """What a leader sold in one round."""
+
+    rsu: str
+    round: int
+    price: float  # credit/MHz
+    bandwidth: dict[str, float]  # MHz, by UAV
+    lease: float  # s
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a valid id: a ROS name token of at most 64 characters."""
+    return _ID.match(text) is not None
+
+
+def check_number(value: float, largest: float) -> Refusal | None:
+    """Why `value` is not a number in [0, largest], or None."""
+    if not math.isfinite(value):
+        return Refusal.NOT_FINITE
+    if value < 0.0:
+        return Refusal.NEGATIVE
+    return Refusal.ABSURD if value > largest else None
+
+
+def check_offer(offer: Offer) -> Refusal | None:
+    """Why an offer cannot be believed, or None."""
+    if not is_id(offer.rsu):
+        return Refusal.BAD_ID
+    x, y, z = offer.position
+    bounded = (
+        (offer.price, LARGEST_PRICE),
+        (offer.free_bandwidth, LARGEST_BANDWIDTH),
+        (offer.range, LARGEST_COORDINATE),
+        (offer.valid_for, LONGEST_DURATION),
+        (abs(x), LARGEST_COORDINATE),
+        (abs(y), LARGEST_COORDINATE),
+        (abs(z), LARGEST_COORDINATE),
+    )
+    for value, largest in bounded:
+        refusal = check_number(value, largest)
+        if refusal:
+            return refusal
+    return Refusal.ABSURD if offer.price == 0.0 or offer.valid_for == 0.0 else None

@@ -1,0 +1,93 @@
+"""How an RSU prices without a learned policy: a rule that learns its own demand from its own sales.
+
+Near any price, CES demand is close to a power law in the own price and the rivals' mean price,
+
+    ln sold = a - eps ln(price) + eta ln(rivals),
+
+with the elasticity eps unknown. A Kalman filter (random-walk coefficients, since UAVs move) estimates (a, eps, eta)
+from the RSU's own rounds. The profit of a power law is largest at the mark-up of the Lerner rule,
+
+    price* = C eps / (eps - 1),
+
+and where the sales at that price would exceed the capacity, at the price that just sells the capacity. The rule posts
+price* with a small seeded dither, without which prices stop varying and the elasticity could no longer be seen.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uav_twin_migration.market.leader import Decision, RoundResult
+
+SMALLEST_SALE = 1e-3  # MHz: what "nothing sold" counts as in the logarithm
+LEAST_ELASTICITY = 1.15  # below, the Lerner mark-up explodes on noise; the price cap bounds the price anyhow
+
+
+class ElasticityPricer:
+    """The fallback rule of an RSU. Implements `leader.Pricer`.
+
+    `elasticity` is the prior: halfway between a monopolist's 1 and the market's elasticity of substitution sigma is a
+    fair start for a handful of rivals. `dither` is the standard deviation of ln(price) around the rule's answer.
+    """
+
+    def __init__(
+        self,
+        unit_cost: float,
+        price_cap: float,
+        capacity: float,
+        elasticity: float = 2.2,
+        dither: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        self.unit_cost, self.price_cap, self.capacity = unit_cost, price_cap, capacity
+        self.dither = dither
+        self._random = random.Random(seed)
+        self._mean: NDArray[np.float64] | None = None  # a, eps, eta
+        self._prior_elasticity = elasticity
+        self._covariance = np.diag([4.0, 0.25, 0.25])
+        self._drift = np.diag([4e-3, 4e-4, 4e-4])  # per round
+        self._noise = 4e-3  # variance of ln(sold) that the power law leaves unexplained
+        self._seen = -1
+
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+        """The next round's price, credit/MHz."""
+        if history and history[-1].round != self._seen:
+            self._seen = history[-1].round
+            self._learn(history[-1])
+        price = self._lerner_price(rival_prices) * math.exp(self._random.gauss(0.0, self.dither))
+        return Decision(min(max(price, self.unit_cost), self.price_cap))
+
+    def _learn(self, last: RoundResult) -> None:
+        """One Kalman step. A round that sold out says only that demand was at least that; it uses the demand."""
+        if last.uavs_in_range == 0:
+            return  # nobody there: nothing to learn about their elasticity
+        sold = math.log(max(last.demanded, SMALLEST_SALE))
+        row = self._row(math.log(last.price), last.rival_prices)
+        if self._mean is None:
+            eta = self._prior_elasticity - 1.0
+            a = sold + self._prior_elasticity * math.log(last.price) - eta * row[2]
+            self._mean = np.array([a, self._prior_elasticity, eta])
+        covariance = self._covariance + self._drift
+        gain = covariance @ row / (row @ covariance @ row + self._noise)
+        self._mean = self._mean + gain * (sold - row @ self._mean)
+        self._covariance = covariance - np.outer(gain, row @ covariance)
+
+    @staticmethod
+    def _row(log_price: float, rivals: Sequence[float]) -> NDArray[np.float64]:
+        log_rivals = sum(map(math.log, rivals)) / len(rivals) if rivals else 0.0
+        return np.array([1.0, -log_price, log_rivals])
+
+    def _lerner_price(self, rival_prices: Sequence[float]) -> float:
+        elasticity = self._prior_elasticity if self._mean is None else float(self._mean[1])
+        elasticity = max(elasticity, LEAST_ELASTICITY)
+        price = self.unit_cost * elasticity / (elasticity - 1.0)
+        if self._mean is None:
+            return price
+        log_at_one = float(self._row(0.0, rival_prices) @ self._mean)  # ln of what a price of 1 would sell
+        clearing = math.exp(min((log_at_one - math.log(self.capacity)) / elasticity, 50.0))
+        return max(price, clearing)
