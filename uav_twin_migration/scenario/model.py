@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Point = tuple[float, float]
 
@@ -54,28 +54,29 @@ class Building:
 
 @dataclass(frozen=True)
 class RadioParameters:
-    """Link budget and channel model; docs/radio.md has the formulas."""
+    """Link budget and channel model; docs/radio.md has the formulas and what the defaults result in."""
 
-    environment: str  # "UMi-AV" or "UMa-AV" (3GPP TR 36.777)
-    carrier_frequency: float  # GHz
-    transmit_power: float  # dBm, over `bandwidth`
-    antenna_gain: float  # dBi, both ends together
-    noise_figure: float  # dB
-    bandwidth: float  # MHz, the reference over which power and noise are counted
+    environment: str = "UMi-AV"  # or "UMa-AV" (3GPP TR 36.777)
+    carrier_frequency: float = 3.5  # GHz
+    transmit_power: float = 23.0  # dBm, over `bandwidth`
+    antenna_gain: float = 2.0  # dBi, both ends together
+    noise_figure: float = 9.0  # dB
+    bandwidth: float = 20.0  # MHz, the reference over which power and noise are counted
     interference_margin: float = 0.0  # dB
+    implementation_loss: float = 3.0  # dB, by which real coding stays behind Shannon's bound
 
 
 @dataclass(frozen=True)
 class MarketParameters:
     """Rules of the market that everybody knows."""
 
-    substitutability: float  # rho in (0, 1)
-    round_period: float  # s between two offers of an RSU
-    offer_window: float  # s in which an offer may be answered, less than `round_period`
-    lease_rounds: float  # rounds that a grant stays valid without being renewed
-    max_bids: int  # RSUs that a UAV bids to, its best ones
-    min_stay: float  # s, bounds of T_n, the predicted stay in coverage
-    max_stay: float  # s
+    substitutability: float = 0.6  # rho in (0, 1)
+    round_period: float = 1.0  # s between two offers of an RSU
+    offer_window: float = 0.5  # s in which an offer may be answered, less than `round_period`
+    lease_rounds: float = 2.0  # rounds that a grant stays valid without being renewed
+    max_bids: int = 4  # RSUs that a UAV bids to, its best ones
+    min_stay: float = 20.0  # s, bounds of T_n, the predicted stay in coverage
+    max_stay: float = 60.0  # s
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,6 @@ class Scenario:
     origin: Origin
     rsus: tuple[Rsu, ...]
     uavs: tuple[Uav, ...]
-    radio: RadioParameters
-    market: MarketParameters
-    buildings: tuple[Building, ...] = field(default=())
+    radio: RadioParameters = RadioParameters()
+    market: MarketParameters = MarketParameters()
+    buildings: tuple[Building, ...] = ()

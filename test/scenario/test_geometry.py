@@ -1,0 +1,38 @@
+"""Plane geometry against shapely."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from uav_twin_migration.scenario.geometry import are_simple, contains, signed_area
+
+shapely = pytest.importorskip("shapely")
+
+Corners = list[tuple[int, int]]
+# A coarse grid, so that shared corners, collinear edges and touching ones are common.
+corners = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=8)
+
+
+@given(corners)
+def test_simple_where_shapely_says_so(polygon: Corners) -> None:
+    ring = shapely.LinearRing(polygon)
+    whole = shapely.Polygon(polygon)
+    folds = any(here == there for here, there in zip(polygon, [*polygon[1:], polygon[0]], strict=True))
+    assert are_simple([polygon])[0] == (ring.is_simple and whole.is_valid and whole.area > 0 and not folds)
+
+
+def test_polygons_of_a_group_are_judged_apart() -> None:
+    square, bow_tie = [(0, 0), (1, 0), (1, 1), (0, 1)], [(0, 0), (1, 1), (1, 0), (0, 1)]
+    assert are_simple([square, bow_tie, square]).tolist() == [True, False, True]
+
+
+@given(corners, st.lists(st.tuples(st.floats(-1, 7), st.floats(-1, 7)), min_size=1, max_size=20))
+def test_area_and_inside_agree_with_shapely(polygon: Corners, points: list[tuple[float, float]]) -> None:
+    assume(are_simple([polygon])[0])
+    whole = shapely.Polygon(polygon)
+    assert signed_area(polygon) == (whole.area if whole.exterior.is_ccw else -whole.area)
+    for point, inside in zip(points, contains(polygon, points), strict=True):
+        if whole.exterior.distance(shapely.Point(point)) > 1e-9:
+            assert inside == whole.contains(shapely.Point(point))
