@@ -12,7 +12,7 @@ EXECUTABLES = {
 
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
 REQUIREMENTS = {
-    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11"],
+    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "psutil>=5.9", "scipy>=1.8"],
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],

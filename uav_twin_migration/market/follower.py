@@ -1,0 +1,362 @@
+"""The follower of a round: a UAV's side of the protocol. The package's docstring has the theory of operation.
+
+An `OfferBoard` holds what leaders have posted. The UAVs of one process share it, so that an offer is checked and
+stored once; each UAV's own state is in its `Follower`. A follower's transitions:
+
+==================================================  ==============================================================
+event                                               what happens
+==================================================  ==============================================================
+all its RSUs have posted an offer it can answer     it answers them all: its best response to the posted prices
+a quarter of the window after the first such offer  the same, with the last known prices of those that are missing
+a grant for what it demanded, at the posted price   the lease is noted, in place of the RSU's earlier one
+any other grant                                     refused and counted
+a lease's duration is over                          the bandwidth is gone
+new links or motion                                 the next answer uses them; the hosting choice is made anew
+==================================================  ==============================================================
+
+"Its RSUs" are the `max_bids` in range with the best links whose offers are fresh. An RSU that it answered last round and
+that is no longer one of them gets one last answer of 0, so that it need not wait for another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from uav_twin_migration.game import followers as game
+from uav_twin_migration.market.hosting import HostingChoice, HostingSettings, Prospect
+from uav_twin_migration.market.messages import (
+    LARGEST_BANDWIDTH,
+    LARGEST_COORDINATE,
+    LARGEST_EFFICIENCY,
+    LONGEST_DURATION,
+    Bid,
+    Grant,
+    Offer,
+    Refusal,
+    Refusals,
+    check_number,
+    check_offer,
+)
+from uav_twin_migration.scenario.stay import predicted_stay
+
+NEVER = math.inf
+SMALLEST_BID = 1e-6  # MHz; less is nothing
+SAME = 1.0 + 1e-9  # what rounding may add on the wire
+
+Vector = tuple[float, float, float]
+
+
+class Heard(NamedTuple):
+    """An offer with the time of its reception on the follower's clock."""
+
+    offer: Offer
+    at: float  # s
+
+    def answerable(self, now: float) -> bool:
+        """Whether its window is still open."""
+        return now < self.at + self.offer.valid_for
+
+
+class OfferBoard:
+    """The leaders' last offers."""
+
+    def __init__(self, round_period: float = 1.0, most_rsus: int = 256) -> None:
+        self.fresh_for = 2.5 * round_period  # s; an RSU silent for longer is not counted on
+        self.most_rsus = most_rsus
+        self.refusals = Refusals()
+        self._heard: dict[str, Heard] = {}
+        self._now = -math.inf
+
+    def on_offer(self, now: float, offer: Offer) -> bool:
+        """Note an offer. Returns whether it is a new one."""
+        self.advance(now)
+        refusal = check_offer(offer) or self._check_round(now, offer)
+        if refusal:
+            self.refusals.note(refusal)
+            return False
+        self._heard[offer.rsu] = Heard(offer, now)
+        return True
+
+    def advance(self, now: float) -> None:
+        """Follow the clock; where it jumped back, windows are counted anew from there."""
+        if now < self._now:
+            self._heard = {rsu: Heard(offer, min(at, now)) for rsu, (offer, at) in self._heard.items()}
+        self._now = now
+
+    def fresh(self, now: float) -> dict[str, Heard]:
+        """Offers of the RSUs that can be counted on, by RSU."""
+        return {rsu: heard for rsu, heard in self._heard.items() if now <= heard.at + self.fresh_for}
+
+    def get(self, rsu: str) -> Heard | None:
+        """The last offer of one RSU, however old."""
+        return self._heard.get(rsu)
+
+    def _check_round(self, now: float, offer: Offer) -> Refusal | None:
+        last = self._heard.get(offer.rsu)
+        if last is None:
+            if len(self._heard) >= self.most_rsus:
+                self._heard = self.fresh(now)
+            return Refusal.CROWDED if len(self._heard) >= self.most_rsus else None
+        if offer.round == last.offer.round:
+            return Refusal.REPLAYED
+        # An RSU whose clock was set back before it restarted counts from a lower number: believed once it was silent.
+        if offer.round < last.offer.round and now <= last.at + self.fresh_for:
+            return Refusal.PAST_ROUND
+        return None
+
+
+@dataclass(frozen=True)
+class FollowerSettings:
+    """What a UAV is; its immersion weight and twin size are private to it."""
+
+    uav: str
+    immersion_weight: float  # alpha_n, credit
+    twin_size: float  # D_n, Mbit
+    rho: float  # substitutability of RSUs
+    max_bids: int = 4
+    min_stay: float = 20.0  # s, bounds of T_n
+    max_stay: float = 100.0  # s
+    link_timeout: float = 3.0  # s after which link quality is no longer believed
+    hosting: HostingSettings = field(default_factory=HostingSettings)
+
+
+class Demand(NamedTuple):
+    """A follower's answers to the offers it can answer now."""
+
+    bids: list[Bid]
+
+
+class HostChange(NamedTuple):
+    """The UAV wants another host for its twin; None where no RSU is in range."""
+
+    uav: str
+    rsu: str | None
+    stay: float  # s, predicted in its coverage
+
+
+Output = Demand | HostChange
+
+
+class _Answer(NamedTuple):
+    round: int
+    bandwidth: float  # MHz
+    price: float  # credit/MHz
+    at: float
+    granted: bool
+
+
+class _Lease(NamedTuple):
+    bandwidth: float  # MHz
+    price: float  # credit/MHz
+    expires: float  # s
+
+
+class Follower:
+    """A UAV's state machine."""
+
+    def __init__(self, settings: FollowerSettings, board: OfferBoard) -> None:
+        self.settings = settings
+        self.board = board
+        self.refusals = Refusals()
+        self.hosting = HostingChoice(settings.hosting)
+        self.ungranted = 0  # answers that no grant followed before the RSU's next round
+        self.granted = 0  # answers that a grant followed
+        self._now = -math.inf
+        self._efficiency: dict[str, float] = {}
+        self._links_at = -math.inf
+        self._position: Vector | None = None
+        self._velocity: Vector = (0.0, 0.0, 0.0)
+        self._answers: dict[str, _Answer] = {}
+        self._leases: dict[str, _Lease] = {}
+        self._gather_until = NEVER
+
+    @property
+    def wake_at(self) -> float:
+        """When `on_time` wants to be called, s."""
+        return self._gather_until
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def on_links(self, now: float, efficiency: Mapping[str, float]) -> list[Output]:
+        """New link qualities, bit/s/Hz by RSU; all that are not named are out of range."""
+        self._advance(now)
+        good = {}
+        for rsu, value in efficiency.items():
+            refusal = check_number(value, LARGEST_EFFICIENCY)
+            if refusal:
+                self.refusals.note(refusal)
+            elif value > 0.0:
+                good[rsu] = value
+        self._efficiency, self._links_at = good, now
+        return self._choose_host(now)
+
+    def on_motion(self, now: float, position: Vector, velocity: Vector) -> None:
+        """The UAV's own position, m, and velocity, m/s, in the map frame."""
+        for value in (*position, *velocity):
+            refusal = check_number(abs(value), LARGEST_COORDINATE)
+            if refusal:
+                self.refusals.note(refusal)
+                return
+        self._advance(now)
+        self._position, self._velocity = position, velocity
+
+    def on_offers(self, now: float) -> list[Output]:
+        """The board has a new offer."""
+        self._advance(now)
+        return self._answer_if_ready(now)
+
+    def on_time(self, now: float) -> list[Output]:
+        """Time has passed."""
+        return self.on_offers(now)
+
+    def on_grant(self, now: float, grant: Grant) -> None:
+        """An RSU granted bandwidth, perhaps to this UAV."""
+        share = grant.bandwidth.get(self.settings.uav)
+        if share is None:
+            return
+        self._advance(now)
+        answer = self._answers.get(grant.rsu)
+        refusal = self._check_grant(grant, share, answer)
+        if refusal or answer is None:
+            self.refusals.note(refusal or Refusal.UNASKED)
+            return
+        self._answers[grant.rsu] = answer._replace(granted=True)
+        self.granted += 1
+        self._leases[grant.rsu] = _Lease(share, grant.price, now + grant.lease)
+
+    # -- what the node asks ------------------------------------------------------------------------------------------
+
+    def bandwidth(self, now: float) -> dict[str, float]:
+        """Bandwidth under lease, MHz by RSU."""
+        return {rsu: lease.bandwidth for rsu, lease in self._leases.items() if lease.expires > now}
+
+    def rate(self, now: float) -> float:
+        """Effective rate X_n that the leases give over the present links, Mbit/s."""
+        rsus = self._candidates(now)
+        held = self.bandwidth(now)
+        if not rsus or not held:
+            return 0.0
+        efficiency = np.array([self._efficiency[rsu] for rsu in rsus])
+        bandwidth = np.array([held.get(rsu, 0.0) for rsu in rsus])
+        return float(game.effective_rate(bandwidth, efficiency, self.settings.rho))
+
+    def waiting_since(self, rsu: str, round_: int) -> float | None:
+        """When the offer was heard whose answer is still without a grant, s; None where there is none."""
+        answer = self._answers.get(rsu)
+        return answer.at if answer and answer.round == round_ and not answer.granted else None
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        if now < self._now:
+            self.board.advance(now)
+            self._links_at = min(self._links_at, now)
+            self._gather_until = min(self._gather_until, now)
+            longest = now + LONGEST_DURATION
+            self._leases = {rsu: lease._replace(expires=min(lease.expires, longest)) for rsu, lease in self._leases.items()}
+        self._now = now
+
+    def _candidates(self, now: float) -> list[str]:
+        """The RSUs to bid to: best link first, ties by id."""
+        if now > self._links_at + self.settings.link_timeout:
+            return []
+        fresh = self.board.fresh(now)
+        inside = [rsu for rsu in self._efficiency if rsu in fresh]
+        return sorted(inside, key=lambda rsu: (-self._efficiency[rsu], rsu))[: self.settings.max_bids]
+
+    def _answer_if_ready(self, now: float) -> list[Output]:
+        if self._position is None:
+            return []
+        candidates = self._candidates(now)
+        addressed = candidates + [rsu for rsu in self._answers if rsu not in candidates]
+        due = [rsu for rsu in addressed if self._is_due(rsu, now)]
+        if not due:
+            self._gather_until = NEVER
+            return []
+        if len(due) < len(addressed):
+            windows = [heard for rsu in due if (heard := self.board.get(rsu))]
+            self._gather_until = min(heard.at + heard.offer.valid_for / 4.0 for heard in windows)
+            if now < self._gather_until:
+                return []
+        self._gather_until = NEVER
+        return [Demand(self._answer(now, candidates, due))]
+
+    def _is_due(self, rsu: str, now: float) -> bool:
+        """Whether the RSU's offer can be answered and has not been."""
+        heard = self.board.get(rsu)
+        if heard is None or not heard.answerable(now):
+            return False
+        answer = self._answers.get(rsu)
+        return answer is None or answer.round != heard.offer.round
+
+    def _answer(self, now: float, candidates: list[str], due: list[str]) -> list[Bid]:
+        wanted = self._best_response(candidates)
+        bids = []
+        for rsu in due:
+            heard = self.board.get(rsu)
+            assert heard is not None  # it is due
+            last = self._answers.pop(rsu, None)
+            self.ungranted += last is not None and not last.granted
+            bandwidth = wanted.get(rsu, 0.0)
+            if rsu in wanted:
+                self._answers[rsu] = _Answer(heard.offer.round, bandwidth, heard.offer.price, heard.at, False)
+            bids.append(Bid(self.settings.uav, rsu, heard.offer.round, bandwidth))
+        for rsu in list(self._answers):
+            if rsu not in wanted and not self.board.fresh(now).get(rsu):
+                del self._answers[rsu]  # the RSU is gone; nothing is owed to it
+        return bids
+
+    def _best_response(self, candidates: list[str]) -> dict[str, float]:
+        """Bandwidth that maximises the utility at the posted prices, MHz by candidate."""
+        offers = [heard.offer for rsu in candidates if (heard := self.board.get(rsu))]
+        if not offers:
+            return {}
+        settings = self.settings
+        response = game.best_response(
+            [offer.price for offer in offers],
+            [self._efficiency[offer.rsu] for offer in offers],
+            settings.immersion_weight,
+            settings.twin_size / self._stay(offers[0]),
+            settings.rho,
+        )
+        bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, response.bandwidth)
+        return dict(zip(candidates, map(float, bandwidth), strict=True))
+
+    def _stay(self, offer: Offer) -> float:
+        """Predicted time in the coverage of the offer's RSU, s, within the market's bounds."""
+        assert self._position is not None  # nobody asks before the first odometry
+        stay = predicted_stay(self._position[:2], self._velocity[:2], offer.position[:2], offer.range)
+        return float(np.clip(stay, self.settings.min_stay, self.settings.max_stay))
+
+    def _check_grant(self, grant: Grant, share: float, answer: _Answer | None) -> Refusal | None:
+        refusal = check_number(share, LARGEST_BANDWIDTH) or check_number(grant.lease, LONGEST_DURATION)
+        if refusal:
+            return refusal
+        if answer is None or grant.round != answer.round or share > answer.bandwidth * SAME:
+            return Refusal.UNASKED
+        if answer.granted:
+            return Refusal.REPLAYED
+        if not math.isfinite(grant.price) or grant.price > answer.price * SAME:
+            return Refusal.OVERCHARGED
+        return None
+
+    def _choose_host(self, now: float) -> list[Output]:
+        """The hosting decision: where will the twin be served longest?"""
+        if self._position is None:
+            return []
+        prospects = {}
+        for rsu, heard in self.board.fresh(now).items():
+            efficiency = self._efficiency.get(rsu, 0.0)
+            if efficiency > 0.0:
+                prospects[rsu] = Prospect(self._stay(heard.offer), efficiency)
+        if not prospects and not self._efficiency and self.hosting.host is None:
+            return []
+        if not self.hosting.update(now, prospects):
+            return []
+        host = self.hosting.host
+        return [HostChange(self.settings.uav, host, prospects[host].stay if host else 0.0)]

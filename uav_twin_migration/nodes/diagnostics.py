@@ -1,0 +1,38 @@
+"""What a node says about itself on /diagnostics, once a second: its state, and refusals counted by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.nodes.topics import DIAGNOSTICS
+
+
+class Diagnostics:
+    """Publishes what `describe` returns, by status name; a refusal since the last time makes the status a warning."""
+
+    def __init__(self, node: Node, describe: Callable[[], Mapping[str, Mapping[str, object]]]) -> None:
+        self._node = node
+        self._describe = describe
+        self._refused: dict[str, int] = {}
+        self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
+        steady_timer(node, 1.0, self.publish)
+
+    def publish(self) -> None:
+        """Say it now."""
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        for name, values in self._describe().items():
+            status = DiagnosticStatus(name=name, hardware_id=name)
+            status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+            refused = sum(int(str(value)) for key, value in values.items() if key.startswith("refused/"))
+            if refused > self._refused.get(name, 0):
+                status.level, status.message = DiagnosticStatus.WARN, "refused input"
+            else:
+                status.level, status.message = DiagnosticStatus.OK, "ok"
+            self._refused[name] = refused
+            message.status.append(status)
+        self._publisher.publish(message)

@@ -1,0 +1,194 @@
+"""Which nodes a scenario needs, in which processes, with which parameters: the one answer to it.
+
+The launch files and the embedded runner both ask here. No rclpy, so that launch files load fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.scenario.model import MarketParameters, Rsu, Scenario, Uav
+
+T = TypeVar("T")
+
+COMPOSITIONS = ("auto", "processes", "compose", "fleet")
+WORLDS = ("embedded",)
+
+MOST_PROCESSES = 16  # RSUs and UAVs that get a process each
+MOST_COMPOSED = 48  # above, UAVs share nodes, too
+NODES_PER_PROCESS = 8
+UAVS_PER_FLEET = 50
+RSUS_PER_FLEET_PROCESS = 4
+SERVER_ABOVE = 30  # processes, above which simple discovery overflows its socket buffers
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node: an executable of this package in a namespace."""
+
+    executable: str
+    namespace: str
+    parameters: dict[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """Nodes that live in one process."""
+
+    name: str
+    nodes: tuple[NodeSpec, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the command line of the ``host`` executable."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> ProcessSpec:
+        """The inverse of `to_json`."""
+        return cls(document["name"], tuple(NodeSpec(**node) for node in document["nodes"]))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a scenario is run."""
+
+    world: str = "embedded"
+    real_time_factor: float = 1.0
+    composition: str = "auto"
+    seed: int = 0
+
+
+def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
+    """All processes of a simulation, the world first. Raises InputError for options that do not exist."""
+    if options.world not in WORLDS:
+        raise InputError("options", "world", options.world, f"one of {', '.join(WORLDS)}")
+    if options.composition not in COMPOSITIONS:
+        raise InputError("options", "compose", options.composition, f"one of {', '.join(COMPOSITIONS)}")
+    if not 1e-3 <= options.real_time_factor <= 1e3:
+        raise InputError("options", "real_time_factor", options.real_time_factor, "a number in [0.001, 1000]")
+    composition = choose_composition(scenario) if options.composition == "auto" else options.composition
+    rsus = [rsu_node(rsu, scenario, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
+    surroundings = [world_node(scenario, scenario_file, options), link_node(scenario, scenario_file, options)]
+    if composition == "fleet":
+        fleets = [fleet_node(number, some, scenario) for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))]
+        return [*one_each(surroundings), *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
+    uavs = [uav_node(uav, scenario) for uav in scenario.uavs]
+    if composition == "compose":
+        groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
+        return [*one_each(surroundings), *groups]
+    return one_each([*surroundings, *rsus, *uavs])
+
+
+def choose_composition(scenario: Scenario) -> str:
+    """A process each in a small simulation, several nodes a process in a larger one, fleets in a large one."""
+    size = len(scenario.rsus) + len(scenario.uavs)
+    if size <= MOST_PROCESSES:
+        return "processes"
+    return "compose" if size <= MOST_COMPOSED else "fleet"
+
+
+def needs_discovery_server(processes: Sequence[ProcessSpec]) -> bool:
+    """Whether discovery should go through a server."""
+    return len(processes) > SERVER_ABOVE
+
+
+# -- one function for each kind of node ------------------------------------------------------------------------------
+
+
+def world_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
+    """The embedded world. The clock ticks some twenty times a second of wall time, and four times a round at least."""
+    clock_period = min(0.05 * max(options.real_time_factor, 1.0), scenario.market.round_period / 4.0)
+    parameters = {
+        "scenario": scenario_file,
+        "real_time_factor": options.real_time_factor,
+        "clock_period": clock_period,
+        "odometry_period": max(measurement_period(scenario), clock_period),
+    }
+    return NodeSpec("world", "", parameters)
+
+
+def link_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
+    """The node that measures all links."""
+    return NodeSpec(
+        "link", "", {"scenario": scenario_file, "period": measurement_period(scenario), "use_sim_time": True}
+    )
+
+
+def measurement_period(scenario: Scenario) -> float:
+    """Simulated time between two measurements of a UAV, s: ten a second, but no more than 500 a second in all."""
+    return min(max(0.1, len(scenario.uavs) / 500.0), scenario.market.round_period)
+
+
+def rsu_node(rsu: Rsu, scenario: Scenario, seed: int = 0, simulated: bool = True) -> NodeSpec:
+    """An RSU with its private values."""
+    parameters = {
+        "rsu_id": rsu.id,
+        "position": [*rsu.position, rsu.antenna_height],
+        "range": rsu.range,
+        "capacity": rsu.capacity,
+        "unit_cost": rsu.unit_cost,
+        "price_cap": rsu.price_cap,
+        "round_period": scenario.market.round_period,
+        "offer_window": scenario.market.offer_window,
+        "lease_rounds": float(scenario.market.lease_rounds),
+        "admitted_uavs": [uav.id for uav in scenario.uavs],
+        "seed": seed,
+        "use_sim_time": simulated,
+    }
+    return NodeSpec("rsu", f"/rsu/{rsu.id}", parameters)
+
+
+def uav_node(uav: Uav, scenario: Scenario, simulated: bool = True) -> NodeSpec:
+    """A UAV with its private values."""
+    parameters = {
+        "uav_id": uav.id,
+        "immersion_weight": uav.immersion_weight,
+        "twin_size": uav.twin_size,
+        **market_parameters(scenario.market),
+        "use_sim_time": simulated,
+    }
+    return NodeSpec("uav", f"/uav/{uav.id}", parameters)
+
+
+def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario) -> NodeSpec:
+    """Many UAVs in one node."""
+    parameters = {
+        "uav_ids": [uav.id for uav in uavs],
+        "immersion_weights": [uav.immersion_weight for uav in uavs],
+        "twin_sizes": [uav.twin_size for uav in uavs],
+        **market_parameters(scenario.market),
+        "use_sim_time": True,
+    }
+    return NodeSpec("fleet", f"/fleet_{number}", parameters)
+
+
+def market_parameters(market: MarketParameters) -> dict[str, Any]:
+    """What every UAV knows of the market."""
+    return {
+        "substitutability": market.substitutability,
+        "round_period": market.round_period,
+        "max_bids": market.max_bids,
+        "min_stay": market.min_stay,
+        "max_stay": market.max_stay,
+    }
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+def chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    """Items in runs of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def one_each(nodes: Iterable[NodeSpec]) -> list[ProcessSpec]:
+    """A process for each node, named like it."""
+    return [ProcessSpec(node.namespace.strip("/").replace("/", "_") or node.executable, (node,)) for node in nodes]
+
+
+def grouped(name: str, nodes: Sequence[NodeSpec], size: int) -> list[ProcessSpec]:
+    """Processes of several nodes."""
+    return [ProcessSpec(f"{name}_{number}", tuple(some)) for number, some in enumerate(chunks(nodes, size))]

@@ -1,0 +1,164 @@
+"""The RSU node: a leader of the market. A lifecycle node: it posts prices while it is active."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings, Output
+from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
+from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PriceOffer
+from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.nodes.diagnostics import Diagnostics
+from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.timing import Timing
+
+PARAMETERS = (
+    Parameter("rsu_id", str, "id of this RSU, a ROS name token"),
+    Parameter("position", tuple, "x, y, z of its antenna in the map frame, m"),
+    Parameter("range", float, "ground distance beyond which it serves nobody, m"),
+    Parameter("capacity", float, "bandwidth it can sell at a time, MHz"),
+    Parameter("unit_cost", float, "what a MHz costs it, credit/MHz; private"),
+    Parameter("price_cap", float, "highest price it may ask, credit/MHz"),
+    Parameter("round_period", 1.0, "time between two offers, s"),
+    Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
+    Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
+    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
+    Parameter("seed", 0, "seed of the pricing rule's exploration"),
+    Parameter("autostart", True, "configure and activate without a lifecycle manager"),
+)
+
+
+class RsuNode(LifecycleNode):  # type: ignore[misc]
+    """Translates between ROS messages and a `Leader`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("rsu", **options)
+        self._values = declare(self, PARAMETERS)
+        self.settings = self._read_settings(self._values)
+        self._leader: Leader | None = None
+        if self._values["autostart"]:
+            self.trigger_configure()
+            self.trigger_activate()
+
+    def _read_settings(self, values: dict[str, Any]) -> LeaderSettings:
+        where = f"parameters of {self.get_fully_qualified_name()}"
+        if not is_id(values["rsu_id"]):
+            raise InputError(where, "rsu_id", values["rsu_id"], "a ROS name token of at most 64 characters")
+        if len(values["position"]) != 3:
+            raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
+        for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
+            require(self, values, name, 1e-9, 1e6)
+        require(self, values, "price_cap", values["unit_cost"], 1e6)
+        require(self, values, "offer_window", 1e-3, values["round_period"] * 0.999)
+        return LeaderSettings(
+            rsu=values["rsu_id"],
+            position=tuple(values["position"]),
+            admitted=tuple(values["admitted_uavs"]),
+            **{
+                name: values[name]
+                for name in (
+                    "range",
+                    "capacity",
+                    "unit_cost",
+                    "price_cap",
+                    "round_period",
+                    "offer_window",
+                    "lease_rounds",
+                )
+            },
+        )
+
+    # -- lifecycle ---------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the leader and its connections; it does not sell yet."""
+        settings = self.settings
+        pricer = ElasticityPricer(
+            settings.unit_cost, settings.price_cap, settings.capacity, seed=self._values["seed"]
+        )
+        # The boot time in ms is above every round number of an earlier life, which counted no faster than that.
+        self._leader = Leader(settings, pricer, first_round=int(time.time() * 1000))
+        self._leader.stop()
+        self._timing = Timing(self)
+        self._waker = self._timing.waker(self._on_time)
+        self._offers = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
+        self._grants = self.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+        self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
+        self.create_subscription(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, topics.MARKET)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self._diagnostics = Diagnostics(self, self._describe)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Sell."""
+        assert self._leader is not None  # configured before
+        self._leader.start()
+        self._waker.set(self._timing.now())
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop selling; what was granted stays until its lease is over."""
+        assert self._leader is not None  # configured before
+        self._leader.stop()
+        return super().on_deactivate(state)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _on_time(self, now: float) -> None:
+        assert self._leader is not None  # the waker came with it
+        self._send(self._leader.on_time(now))
+
+    def _on_demand(self, message: BandwidthDemand) -> None:
+        assert self._leader is not None  # the subscription came with it
+        if convert.is_ragged(message):
+            self._leader.refusals.note(Refusal.RAGGED)
+            return
+        now = self._timing.now()
+        for bid in convert.bids_for(message, self.settings.rsu):
+            self._send(self._leader.on_demand(now, message.sequence, bid))
+
+    def _on_offer(self, message: PriceOffer) -> None:
+        assert self._leader is not None  # the subscription came with it
+        offer = convert.offer_from_message(message)
+        if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
+            return  # our own voice
+        self._leader.on_offer(self._timing.now(), offer)
+
+    def _send(self, outputs: list[Output]) -> None:
+        assert self._leader is not None  # it made the outputs
+        now = self._timing.now()
+        for output in outputs:
+            if isinstance(output, Offer):
+                self._own_rounds = (*self._own_rounds[-3:], output.round)
+                self._offers.publish(convert.offer_to_message(output, now))
+            elif isinstance(output, Grant):
+                self._grants.publish(convert.grant_to_message(output, now))
+            elif isinstance(output, Booked):
+                self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
+        self._waker.set(self._leader.wake_at)
+
+    _own_rounds: tuple[int, ...] = ()
+
+    def _describe(self) -> dict[str, dict[str, object]]:
+        assert self._leader is not None  # diagnostics come with it
+        leader = self._leader
+        values: dict[str, object] = {
+            "price": f"{leader.price:.4g}",
+            "leased_mhz": f"{leader.leased():.4g}",
+            "capacity_mhz": f"{self.settings.capacity:.4g}",
+            "round": leader.round,
+            "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
+        }
+        values.update({f"refused/{reason.value}": count for reason, count in leader.refusals.items()})
+        return {f"rsu/{self.settings.rsu}": values}
+
+
+def main() -> int:
+    """``ros2 run uav_twin_migration rsu``."""
+    return run(lambda: [RsuNode()])

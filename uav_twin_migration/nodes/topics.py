@@ -1,0 +1,44 @@
+"""Names and quality of service of everything on the wire; docs/interfaces.md is their reference."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+LINK_QUALITY = "/radio/link_quality"
+PRICE_OFFERS = "/market/price_offers"
+BANDWIDTH_DEMANDS = "/market/bandwidth_demands"
+BANDWIDTH_GRANTS = "/market/bandwidth_grants"
+HOSTING_DECISIONS = "/market/hosting_decisions"
+INTERACTIONS = "/market/interactions"
+DIAGNOSTICS = "/diagnostics"
+CLOCK = "/clock"
+
+# The map frame of REP 105: metres, east-north-up about the scenario's geodetic origin.
+MAP = "map"
+
+# The market is reliable: a lost message costs a round. It keeps more than one round's messages of a crowded market.
+MARKET = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=500,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+# Measurements are best effort: only the newest counts.
+MEASUREMENT = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=5,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+# Published reliably, so that both kinds of subscriber can have it.
+ODOMETRY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def odometry(uav: str) -> str:
+    """nav_msgs/Odometry of a UAV, whoever flies it."""
+    return f"/uav/{uav}/odometry"
+
+
+def cmd_vel(uav: str) -> str:
+    """geometry_msgs/Twist: velocity in the map frame that a UAV is told to fly, m/s."""
+    return f"/uav/{uav}/cmd_vel"
