@@ -101,7 +101,7 @@ def test_values_and_defaults_are_read() -> None:
         ("market/substitutability", 1, "market.substitutability", "at most 0.99"),
         ("market/offer_window", 1.0, "market.offer_window", "less than the round_period 1"),
         ("market/max_bids", 1.5, "market.max_bids", "a whole number"),
-        ("market/max_stay", 1, "market.max_stay", "at least the min_stay 20"),
+        ("market/max_stay", 1, "market.max_stay", "at least the min_stay 30"),
         ("radio/environment", "RMa", "radio.environment", "one of UMi-AV, UMa-AV"),
         ("origin/latitude", 91, "origin.latitude", "at most 90"),
         ("name", "", "name", "one line"),

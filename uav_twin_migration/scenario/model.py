@@ -75,8 +75,8 @@ class MarketParameters:
     offer_window: float = 0.5  # s in which an offer may be answered, less than `round_period`
     lease_rounds: float = 2.0  # rounds that a grant stays valid without being renewed
     max_bids: int = 4  # RSUs that a UAV bids to, its best ones
-    min_stay: float = 20.0  # s, bounds of T_n, the predicted stay in coverage
-    max_stay: float = 60.0  # s
+    min_stay: float = 30.0  # s, bounds of T_n, the predicted stay in coverage
+    max_stay: float = 100.0  # s
 
 
 @dataclass(frozen=True)
