@@ -37,6 +37,7 @@ from uav_twin_migration.scenario.model import (
 SHIPPED = ("default", "small", "large")
 SUFFIXES = (".yaml", ".yml", ".json")
 PACKAGE = "uav_twin_migration"
+HEADER = "# docs/scenario.md explains every key. Metres east and north of the origin, seconds, MHz, Mbit, credits."
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
@@ -97,15 +98,17 @@ def loads(text: str, source: str = "scenario") -> Scenario:
 
 
 def dump(scenario: Scenario) -> str:
-    """The scenario as YAML that `loads` reads back to an equal one; defaults are written out too."""
-    parts = dataclasses.asdict(scenario)
-    lines = [f"name: {_quoted(scenario.name)}"]
+    """The scenario as YAML that `loads` reads back to an equal one.
+
+    The parameters are all written out; an RSU, UAV or building leaves out what has its default value.
+    """
+    lines = [HEADER, f"name: {_quoted(scenario.name)}"]
     for section in ("origin", "radio", "market"):
-        lines += ["", f"{section}:"]
-        lines += [f"  {key}: {_quoted(value)}" for key, value in parts[section].items()]
+        parameters = dataclasses.asdict(getattr(scenario, section))
+        lines += ["", f"{section}:", *(f"  {key}: {_quoted(value)}" for key, value in parameters.items())]
     for section in ("rsus", "uavs", "buildings"):
-        lines += ["", f"{section}:" if parts[section] else f"{section}: []"]
-        lines += [f"  - {_flow(item)}" for item in parts[section]]
+        records = getattr(scenario, section)
+        lines += ["", f"{section}:" if records else f"{section}: []", *(f"  - {_flow(record)}" for record in records)]
     return "\n".join(lines) + "\n"
 
 
@@ -124,9 +127,11 @@ def _quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)  # YAML has no surrogate pairs to escape what lies beyond the BMP
 
 
-def _flow(item: Mapping[str, object]) -> str:
+def _flow(record: Rsu | Uav | Building) -> str:
     """One record on one line, `{id: "a", position: [1.0, 2.0]}`: a city stays readable and diffs by the line."""
-    return "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in item.items()) + "}"
+    values = ((field, getattr(record, field.name)) for field in dataclasses.fields(record))
+    pairs = [f"{field.name}: {_quoted(value)}" for field, value in values if value != field.default]
+    return "{" + ", ".join(pairs) + "}"
 
 
 # --- text to mappings, lists and scalars ----------------------------------------------------------------------------
