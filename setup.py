@@ -7,7 +7,14 @@ PACKAGE = "uav_twin_migration"
 
 # executable -> module:function
 EXECUTABLES = {
+    "fleet": f"{PACKAGE}.nodes.uav:fleet_main",
+    "host": f"{PACKAGE}.nodes.host:main",
+    "link": f"{PACKAGE}.nodes.link:main",
+    "observer": f"{PACKAGE}.nodes.observer:main",
+    "rsu": f"{PACKAGE}.nodes.rsu:main",
+    "uav": f"{PACKAGE}.nodes.uav:main",
     "uavtwin": f"{PACKAGE}.cli.main:main",
+    "world": f"{PACKAGE}.nodes.world:main",
 }
 
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.

@@ -42,8 +42,9 @@ class SetupError(Exception):
 
 
 def has_ros_distribution() -> bool:
-    """Whether a ROS 2 distribution is sourced and usable by this Python."""
-    return bool(os.environ.get("ROS_DISTRO")) and importlib.util.find_spec("rclpy") is not None
+    """Whether a ROS 2 distribution is sourced and usable by this Python, other than the one that lives in HOME."""
+    rclpy = importlib.util.find_spec("rclpy") if os.environ.get("ROS_DISTRO") else None
+    return rclpy is not None and HOME not in Path(rclpy.origin or "").parents
 
 
 def missing_tools(build: bool) -> list[str]:
@@ -124,7 +125,8 @@ class Environment:
             for old in (self.venv, INSTALL, HOME / "build", self.stamps):
                 shutil.rmtree(old, ignore_errors=True)
         options = ["--system-site-packages"] if self.distribution else []
-        step("making a Python environment in .uavtwin", [sys.executable, "-m", "venv", *options, self.venv])
+        python = sys._base_executable if HOME in Path(sys.prefix).parents else sys.executable  # type: ignore[attr-defined]
+        step("making a Python environment in .uavtwin", [python, "-m", "venv", *options, self.venv])
         self.stamps.mkdir(parents=True)
         stamp.write_text(made_from)
 

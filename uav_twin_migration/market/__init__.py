@@ -15,6 +15,8 @@ Nobody waits for anybody for ever:
   the first one anyhow, with the last known prices of the others.
 - A grant is a *lease*. It is soft state: renewed by answering the next round, gone when its duration is over. A
   follower that vanishes frees its share without anybody doing anything; one lost message costs nobody his share.
+  The leader's ledger is the truth, and never holds more than the capacity: where a grant is lost, the follower believes
+  in its earlier share until the next round, and the RSU, which gives the bandwidth, in the new one.
 
 Time is whatever clock the caller has. Only durations travel (an offer is valid *for* a time, a lease holds *for* a
 time), each counted from reception on the receiver's own clock, so no two clocks need to agree. The leader keeps a lease

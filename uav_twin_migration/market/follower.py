@@ -221,6 +221,8 @@ class Follower:
             return
         self._advance(now)
         answer = self._answers.get(grant.rsu)
+        if answer is None and share == 0.0:
+            return  # the echo of a last answer of zero
         refusal = self._check_grant(grant, share, answer)
         if refusal or answer is None:
             self.refusals.note(refusal or Refusal.UNASKED)

@@ -303,7 +303,7 @@ class Leader:
         self.history.append(result)
         self._expected = set(self._answers)
         grant = Grant(settings.rsu, self.round, self._decision.price, granted, settings.lease)
-        return [grant, Booked(result, self._decision)] if granted else [Booked(result, self._decision)]
+        return [grant, Booked(result, self._decision)]
 
     def _result(self, demanded: float, sold: float) -> RoundResult:
         price = self._decision.price

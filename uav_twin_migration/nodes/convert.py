@@ -95,6 +95,11 @@ def bids_for(message: BandwidthDemand, rsu: str) -> Iterator[Bid]:
             yield Bid(message.uav_ids[entry], rsu, message.rounds[entry], message.bandwidth[entry])
 
 
+def all_bids(message: BandwidthDemand) -> Iterator[Bid]:
+    """All bids of a demand that is not ragged."""
+    return map(Bid, message.uav_ids, message.rsu_ids, message.rounds, message.bandwidth)
+
+
 def grant_to_message(grant: Grant, now: float) -> BandwidthGrant:
     """A grant, stamped."""
     message = BandwidthGrant(

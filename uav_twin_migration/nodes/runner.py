@@ -64,7 +64,7 @@ def spawn(process: ProcessSpec) -> int:
         if os.getppid() != parent:
             os._exit(1)  # the parent died in between
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [*STOP_SIGNALS, signal.SIGCHLD])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
         code = host(process)
     except BaseException:  # whatever it is, this copy of the runner must not go on as one
         import traceback

@@ -1,0 +1,73 @@
+"""Run the whole system as real ROS 2 processes, and show what the market does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+from uav_twin_migration.errors import InputError, UavTwinError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `uavtwin sim`."""
+    parser.add_argument("scenario", nargs="?", default="default", help="scenario file or name (default, small, large)")
+    parser.add_argument("--duration", type=float, metavar="S", help="simulated seconds to run; without it until Ctrl-C")
+    parser.add_argument("--world", default="embedded", help="who flies the UAVs: embedded")
+    parser.add_argument("--real-time-factor", type=float, default=1.0, metavar="X", help="simulated seconds per second")
+    parser.add_argument(
+        "--compose", default="auto", help="auto, processes (one a node), compose (several nodes a process) or fleet"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--json", metavar="FILE", help="write the summary as JSON; - for stdout")
+    parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns the exit code."""
+    one_thread_per_process()
+    from uav_twin_migration.nodes.plan import Options, plan
+    from uav_twin_migration.scenario.load import load, scenario_path
+
+    scenario = load(args.scenario)
+    if args.duration is not None and not 0.0 < args.duration < 1e9:
+        raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
+    options = Options(args.world, args.real_time_factor, args.compose, args.seed)
+    file = str(scenario_path(args.scenario).resolve())
+    processes = plan(scenario, file, options)
+    claim_domain()
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+    from uav_twin_migration.nodes.observer import observer_process
+    from uav_twin_migration.nodes.runner import Runner
+
+    observer = observer_process(file, args.duration, args.json, args.plain, len(processes), args.seed)
+    return Runner([*processes, observer], until=observer.name).run()
+
+
+def one_thread_per_process() -> None:
+    """Keep numpy's libraries from starting threads: the nodes' matrices are small, and the runner forks."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+_claim: socket.socket | None = None
+
+
+def claim_domain() -> None:
+    """Make sure that no other simulation of this machine runs in the same ROS domain: two clocks would be chaos."""
+    global _claim
+    domain = os.environ.get("ROS_DOMAIN_ID", "0")
+    _claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # an abstract socket: no file, and gone with the process
+        _claim.bind(f"\0uav_twin_migration/sim/domain/{domain}")
+    except OSError:
+        raise UavTwinError(
+            f"another simulation runs in ROS domain {domain}; stop it, or choose another: export ROS_DOMAIN_ID=1"
+        ) from None
+
+
+if sys.platform != "linux":  # the runner leans on Linux: PR_SET_PDEATHSIG, abstract sockets
+    raise UavTwinError("uavtwin sim runs on Linux")

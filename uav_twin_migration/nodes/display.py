@@ -1,0 +1,116 @@
+"""What a person sees of a running market: a live table in a terminal, plain lines elsewhere, a summary at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TextIO
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from uav_twin_migration.game import followers as game
+from uav_twin_migration.market.audit import Audit
+
+MOST_ROWS = 12  # UAVs shown; a terminal is only so high
+LINE_PERIOD = 5.0  # s of wall time between two plain lines
+
+
+class Display:
+    """Shows an `Audit`."""
+
+    def __init__(self, audit: Audit, out: TextIO, plain: bool) -> None:
+        self._audit = audit
+        self._console = Console(file=out, highlight=False)
+        self._live: Live | None = None
+        self._plain = plain or not self._console.is_terminal
+        self._said = -LINE_PERIOD
+
+    def start(self, processes: int, seed: int) -> None:
+        """Say what is about to run."""
+        scenario = self._audit.scenario
+        self.say(
+            f"scenario {scenario.name}: {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs, "
+            f"{processes} processes, seed {seed}; Ctrl-C stops"
+        )
+        if not self._plain:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+
+    def say(self, line: str) -> None:
+        """One line, above the table where there is one."""
+        self._console.print(line)
+
+    def update(self, now: float) -> None:
+        """Show the present state."""
+        if self._live is not None:
+            self._live.update(self._picture(now), refresh=True)
+        elif now > 0.0 and time.monotonic() - self._said >= LINE_PERIOD:
+            self._said = time.monotonic()
+            self.say(self._line(now))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """The summary, in words."""
+        if self._live is not None:
+            self._live.stop()
+        table = Table("figure", "value", title="summary", title_justify="left")
+        for key, value in summary.items():
+            if isinstance(value, dict):
+                value = ", ".join(f"{name} {number(inner)}" for name, inner in value.items()) or "none"
+            table.add_row(key.replace("_", " "), number(value))
+        self._console.print(table)
+
+    def _line(self, now: float) -> str:
+        audit = self._audit
+        prices = " ".join(f"{rsu.id} {number(audit.price[i])}" for i, rsu in enumerate(audit.scenario.rsus[:8]))
+        return f"t {now:.1f} s  rounds {audit.rounds.sum()}  grants {audit.grants}  prices: {prices}"
+
+    def _picture(self, now: float) -> Group:
+        gap = self._audit.gaps[-1] if self._audit.gaps else None
+        head = f"t = {now:.1f} s   rounds {self._audit.rounds.sum()}   price gap to equilibrium "
+        head += "-" if gap is None else f"{gap:.1%}"
+        return Group(Text(head, style="bold"), self._rsus(now), self._uavs(now))
+
+    def _rsus(self, now: float) -> Table:
+        audit = self._audit
+        table = Table("RSU", "price", "sold", "load", "profit", title="credit/MHz, MHz, share of capacity, credit/round")
+        held = audit.leases(now).sum(axis=0)
+        for index, rsu in enumerate(audit.scenario.rsus):
+            load = held[index] / rsu.capacity if np.isfinite(rsu.capacity) else 0.0
+            table.add_row(
+                rsu.id,
+                number(audit.price[index]),
+                number(audit.sold[index]),
+                f"{load:.0%}",
+                number(audit.profit[index]),
+            )
+        return table
+
+    def _uavs(self, now: float) -> Table:
+        audit, scenario = self._audit, self._audit.scenario
+        table = Table("UAV", "twin's host", "bandwidth", "rate", "immersion", title="MHz, Mbit/s, credit")
+        held = audit.leases(now)
+        efficiency = audit.efficiency
+        rate = game.effective_rate(held, np.where(held > 0.0, efficiency, 0.0), scenario.market.substitutability)
+        for index, uav in enumerate(scenario.uavs[:MOST_ROWS]):
+            required = uav.twin_size / scenario.market.max_stay
+            immersion = game.immersion(rate[index], uav.immersion_weight, required)
+            table.add_row(
+                uav.id,
+                audit.host[index] or "-",
+                number(held[index].sum()),
+                number(rate[index]),
+                number(float(immersion)),
+            )
+        if len(scenario.uavs) > MOST_ROWS:
+            table.caption = f"and {len(scenario.uavs) - MOST_ROWS} more"
+        return table
+
+
+def number(value: Any) -> str:
+    """A value for people: three digits that matter."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "-"
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)

@@ -1,0 +1,77 @@
+"""Measures the links between all UAVs and RSUs of a simulation: odometry in, link quality out."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
+from rclpy.node import Node
+
+from uav_twin_migration.msg import LinkQuality
+from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.scenario.instant import Surroundings
+from uav_twin_migration.scenario.load import load
+
+PARAMETERS = (
+    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    Parameter("period", 0.1, "time between two measurements, s"),
+)
+
+
+class LinkNode(Node):  # type: ignore[misc]
+    """Applies the radio model to the UAVs' last odometry."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("link", **options)
+        values = declare(self, PARAMETERS)
+        require(self, values, "period", 1e-3, 3600.0)
+        scenario = load(values["scenario"])
+        self._surroundings = Surroundings(scenario)
+        self._rsu_ids = [rsu.id for rsu in scenario.rsus]
+        self._uav_ids = [uav.id for uav in scenario.uavs]
+        self._position = np.full((len(self._uav_ids), 3), np.nan)
+        self._timing = Timing(self)
+        self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
+        for index, uav in enumerate(self._uav_ids):
+            self._follow_motion(index, uav)
+        self._timing.every(values["period"], self._measure)
+
+    def _follow_motion(self, index: int, uav: str) -> None:
+        def on_odometry(message: Odometry) -> None:
+            at = message.pose.pose.position
+            self._position[index] = at.x, at.y, at.z
+
+        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
+
+    def _measure(self) -> None:
+        known = np.isfinite(self._position).all(axis=1)
+        if not known.any():
+            return
+        links = self._surroundings.links(self._position[known])
+        message = LinkQuality(
+            uav_ids=[uav for uav, seen in zip(self._uav_ids, known, strict=True) if seen], rsu_ids=self._rsu_ids
+        )
+        message.header.stamp = convert.to_time(self._timing.now())
+        message.header.frame_id = topics.MAP
+        message.distance = floats(links.distance)
+        message.line_of_sight = links.line_of_sight.ravel().tolist()
+        message.snr = floats(links.snr)
+        message.spectral_efficiency = floats(links.efficiency)
+        message.loss = floats(links.loss)
+        self._links.publish(message)
+
+
+def floats(values: NDArray[np.float64]) -> array[float]:
+    """As a float32[] field takes it fastest."""
+    return array("f", values.astype(np.float32).tobytes())
+
+
+def main() -> int:
+    """``ros2 run uav_twin_migration link``."""
+    return run(lambda: [LinkNode()])
