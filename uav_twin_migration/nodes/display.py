@@ -75,7 +75,9 @@ class Display:
 
     def _rsus(self, now: float) -> Table:
         audit = self._audit
-        table = Table("RSU", "price", "sold", "load", "profit", title="credit/MHz, MHz, share of capacity, credit/round")
+        table = Table(
+            "RSU", "price", "sold", "load", "profit", title="credit/MHz, MHz, share of capacity, credit/round"
+        )
         held = audit.leases(now).sum(axis=0)
         for index, rsu in enumerate(audit.scenario.rsus):
             load = held[index] / rsu.capacity if np.isfinite(rsu.capacity) else 0.0

@@ -24,7 +24,7 @@ PARAMETERS = (
 )
 
 
-class LinkNode(Node):  # type: ignore[misc]
+class LinkNode(Node):
     """Applies the radio model to the UAVs' last odometry."""
 
     def __init__(self, **options: Any) -> None:

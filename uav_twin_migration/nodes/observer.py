@@ -51,7 +51,7 @@ def observer_process(
     return ProcessSpec("observer", (NodeSpec("observer", "", parameters),))
 
 
-class ObserverNode(Node):  # type: ignore[misc]
+class ObserverNode(Node):
     """Feeds an `Audit` and a `Display`."""
 
     stop: Callable[[], None]

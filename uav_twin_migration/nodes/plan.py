@@ -73,7 +73,9 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
     rsus = [rsu_node(rsu, scenario, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
     surroundings = [world_node(scenario, scenario_file, options), link_node(scenario, scenario_file, options)]
     if composition == "fleet":
-        fleets = [fleet_node(number, some, scenario) for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))]
+        fleets = [
+            fleet_node(number, some, scenario) for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))
+        ]
         return [*one_each(surroundings), *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
     uavs = [uav_node(uav, scenario) for uav in scenario.uavs]
     if composition == "compose":

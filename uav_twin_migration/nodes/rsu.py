@@ -34,7 +34,7 @@ PARAMETERS = (
 )
 
 
-class RsuNode(LifecycleNode):  # type: ignore[misc]
+class RsuNode(LifecycleNode):
     """Translates between ROS messages and a `Leader`."""
 
     def __init__(self, **options: Any) -> None:
@@ -79,9 +79,7 @@ class RsuNode(LifecycleNode):  # type: ignore[misc]
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the leader and its connections; it does not sell yet."""
         settings = self.settings
-        pricer = ElasticityPricer(
-            settings.unit_cost, settings.price_cap, settings.capacity, seed=self._values["seed"]
-        )
+        pricer = ElasticityPricer(settings.unit_cost, settings.price_cap, settings.capacity, seed=self._values["seed"])
         # The boot time in ms is above every round number of an earlier life, which counted no faster than that.
         self._leader = Leader(settings, pricer, first_round=int(time.time() * 1000))
         self._leader.stop()

@@ -58,7 +58,7 @@ class Stop:
             executor.add_node(node)
         try:
             while rclpy.ok() and not self.requested.done():
-                # EventsExecutor.spin() of rclpy 7.1 turns at full speed and delivers nothing; waiting for a future works
+                # rclpy 7.1's EventsExecutor.spin() turns at full speed and delivers nothing; waiting for a future works
                 executor.spin_until_future_complete(self.requested, timeout_sec=ONE_HOUR)
         except ExternalShutdownException:
             pass
@@ -67,7 +67,7 @@ class Stop:
                 executor.remove_node(node)
 
 
-def run(create: Callable[[], Sequence[Node]], arguments: Sequence[str] | None = None) -> int:
+def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None) -> int:
     """Create nodes and spin them: a node executable's ``main``. Returns its exit code, 2 for bad parameters.
 
     A node that has a `stop` attribute gets the function that ends the spin.

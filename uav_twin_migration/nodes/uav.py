@@ -43,7 +43,7 @@ FLEET_PARAMETERS = (
 )
 
 
-class AgentsNode(Node):  # type: ignore[misc]
+class AgentsNode(Node):
     """Translates between ROS messages and one or many `Follower`s."""
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -88,9 +88,7 @@ class AgentsNode(Node):  # type: ignore[misc]
         def on_odometry(message: Odometry) -> None:
             follower.on_motion(self._timing.now(), *convert.motion_from_message(message))
 
-        self.create_subscription(
-            Odometry, topics.odometry(follower.settings.uav), on_odometry, topics.MEASUREMENT
-        )
+        self.create_subscription(Odometry, topics.odometry(follower.settings.uav), on_odometry, topics.MEASUREMENT)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -185,7 +183,7 @@ class FleetNode(AgentsNode):
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
         values = declare(self, FLEET_PARAMETERS)
-        columns = [values["uav_ids"], values["immersion_weights"], values["twin_sizes"]]
+        columns: list[Any] = [values["uav_ids"], values["immersion_weights"], values["twin_sizes"]]
         if len({len(column) for column in columns}) > 1 or not columns[0]:
             where = f"parameters of {self.get_fully_qualified_name()}"
             lengths = [len(column) for column in columns]

@@ -32,7 +32,7 @@ PARAMETERS = (
 )
 
 
-class WorldNode(Node):  # type: ignore[misc]
+class WorldNode(Node):
     """Steps a `Flight` and publishes it."""
 
     def __init__(self, **options: Any) -> None:
@@ -47,7 +47,7 @@ class WorldNode(Node):  # type: ignore[misc]
         self._pace = self._step / values["real_time_factor"]  # s of wall time per tick
         self._ticks_per_odometry = max(round(values["odometry_period"] / self._step), 1)
         self._ticks = 0
-        self._clock = self.create_publisher(Clock, topics.CLOCK, 10)
+        self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._tracks = [self._make_track(index, uav.id) for index, uav in enumerate(self._scenario.uavs)]
         self._steady = RosClock(clock_type=ClockType.STEADY_TIME)
         self._due = self._steady.now().nanoseconds
@@ -81,7 +81,7 @@ class WorldNode(Node):  # type: ignore[misc]
         time = self._ticks * self._step
         stamp = convert.to_time(time)
         self._flight.advance(time)
-        self._clock.publish(Clock(clock=stamp))
+        self._clock_publisher.publish(Clock(clock=stamp))
         # each UAV has its own tick, so that they do not all speak at once
         phase = self._ticks % self._ticks_per_odometry
         for index in range(phase, len(self._tracks), self._ticks_per_odometry):
