@@ -80,6 +80,11 @@ def digest(*parts: str | Path) -> str:
     return sha.hexdigest()
 
 
+def is_source(path: Path) -> bool:
+    """Whether a file of the checkout is one that gets installed."""
+    return path.is_file() and path.parent.name != "__pycache__"
+
+
 def done(stamp: Path, value: str) -> bool:
     """Whether the step of this stamp was last done from `value`."""
     return stamp.exists() and stamp.read_text() == value
@@ -136,45 +141,39 @@ class Environment:
         wanted, stamp = digest(*requirements), self.stamps / group
         if done(stamp, wanted):
             return
-        pip: list[str | Path] = [
-            self.python,
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            *requirements,
-        ]
-        step(f"installing what {group!r} needs from PyPI", pip)
+        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        step(f"installing what {group!r} needs from PyPI", [*pip, *requirements])
         stamp.write_text(wanted)
 
     def build(self) -> None:
-        """Build the package with CMake, as a ROS workspace would, where its interfaces have changed."""
-        sources = [CHECKOUT / name for name in ("CMakeLists.txt", "package.xml", "setup.py")]
+        """Build the package with CMake, as a ROS workspace would: all where interfaces changed, else only install."""
+        files = [CHECKOUT / name for name in ("CMakeLists.txt", "package.xml", "setup.py")]
         for folder in ("msg", "srv", "action"):
-            sources += sorted((CHECKOUT / folder).glob(f"*.{folder}"))
-        built_from = digest(*map(str, sources), *sources)
-        stamp = self.stamps / "build"
-        if done(stamp, built_from):
+            files += sorted((CHECKOUT / folder).glob(f"*.{folder}"))
+        interfaces = digest(*map(str, files), *files)
+        for folder in ("uav_twin_migration", "config", "launch", "worlds"):
+            files += (path for path in sorted((CHECKOUT / folder).rglob("*")) if is_source(path))
+        everything = digest(*map(str, files), *files)
+        if done(self.stamps / "install", everything):
             return
-        for old in (INSTALL, HOME / "build"):
-            shutil.rmtree(old, ignore_errors=True)
-        cmake: list[str | Path] = [
-            "cmake",
-            "-S",
-            self.source(),
-            "-B",
-            HOME / "build",
-            f"-DCMAKE_INSTALL_PREFIX={INSTALL}",
-        ]
+        source = self.source()
+        if not done(self.stamps / "build", interfaces):
+            for old in (INSTALL, HOME / "build"):
+                shutil.rmtree(old, ignore_errors=True)
+            self.compile(source)
+            (self.stamps / "build").write_text(interfaces)
+        step("installing the ROS 2 package", ["cmake", "--install", HOME / "build"], self.variables())
+        (self.stamps / "install").write_text(everything)
+
+    def compile(self, source: Path) -> None:
+        """Configure and compile the interfaces."""
+        cmake: list[str | Path] = ["cmake", "-S", source, "-B", HOME / "build", f"-DCMAKE_INSTALL_PREFIX={INSTALL}"]
         cmake += [f"-DPython3_EXECUTABLE={self.python}", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
         if not self.distribution:
             cmake.append(f"-DCMAKE_PROJECT_INCLUDE={Path(__file__).with_name('wheels.cmake')}")
-        step("configuring the ROS 2 interfaces", cmake, self.variables())
         jobs = str(os.cpu_count() or 1)
+        step("configuring the ROS 2 interfaces", cmake, self.variables())
         step("building the ROS 2 interfaces", ["cmake", "--build", HOME / "build", "-j", jobs], self.variables())
-        step("installing the ROS 2 interfaces", ["cmake", "--install", HOME / "build"], self.variables())
-        stamp.write_text(built_from)
 
     def source(self) -> Path:
         """A copy of the checkout to build from: CMake refuses include directories (numpy's) below its source."""

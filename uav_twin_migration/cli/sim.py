@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
-    from uav_twin_migration.nodes.plan import Options, plan
+    from uav_twin_migration.nodes.plan import Options, observer_process, plan
     from uav_twin_migration.scenario.load import load, scenario_path
 
     scenario = load(args.scenario)
@@ -39,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     claim_domain()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-    from uav_twin_migration.nodes.observer import observer_process
     from uav_twin_migration.nodes.runner import Runner
 
     observer = observer_process(file, args.duration, args.json, args.plain, len(processes), args.seed)

@@ -52,7 +52,9 @@ class Audit:
         self.gaps: list[float] = []
         self.exploitabilities: list[float] = []
         self.unsolved = 0
-        self._had_host = [False] * uavs
+        self.full = False  # whether every UAV has been granted something at least once
+        self._granted = np.zeros(uavs, dtype=bool)
+        self._ungranted_before = 0
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
@@ -79,6 +81,7 @@ class Audit:
                 self.grants += 1
                 self.bandwidth[index, rsu] = share
                 self.expires[index, rsu] = now + grant.lease
+                self._granted[index] = True
                 sold += share
         self.rounds[rsu] += 1
         self.sold[rsu] = sold
@@ -118,7 +121,18 @@ class Audit:
             key.removeprefix("refused/"): int(value) for key, value in values.items() if key.startswith("refused/")
         }
 
+    def start_steady_state(self) -> None:
+        """Forget latencies and missed rounds so far: from here on, everybody has found everybody."""
+        self.full = True
+        self.latencies.clear()
+        self._ungranted_before = sum(self.answers_ungranted.values())
+
     # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def everybody_served(self) -> bool:
+        """Whether each UAV that an RSU can reach has been granted something."""
+        reached = self.efficiency.max(axis=1, initial=0.0) > 0.0
+        return bool(reached.any() and self._granted[reached].all())
 
     def leases(self, now: float) -> Array:
         """Bandwidth under lease [uavs, rsus], MHz."""
@@ -156,7 +170,7 @@ class Audit:
             "offers": self.offers,
             "demands": self.demands,
             "grants": self.grants,
-            "answers_without_grant": sum(self.answers_ungranted.values()),
+            "answers_without_grant": sum(self.answers_ungranted.values()) - self._ungranted_before,
             "hosting_changes": self.hosting_changes,
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),

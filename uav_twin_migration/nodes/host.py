@@ -44,3 +44,7 @@ def host(process: ProcessSpec) -> int:
 def main() -> int:
     """``ros2 run uav_twin_migration host JSON``: the launch files' way to put several nodes into one process."""
     return host(ProcessSpec.from_json(json.loads(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,10 +19,11 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecis
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.display import Display
 from uav_twin_migration.nodes.parameters import Parameter, declare
-from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+
+SETTLING = 2.5  # s after the first full round until every node has reported its start
 
 PARAMETERS = (
     Parameter("scenario", str, "scenario file, or the name of a shipped one"),
@@ -30,25 +31,10 @@ PARAMETERS = (
     Parameter("json", "", "file for the summary, - for stdout, empty for none"),
     Parameter("plain", False, "print lines instead of a live table"),
     Parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
+    Parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
     Parameter("processes", 0, "processes of the simulation, to be shown"),
     Parameter("seed", 0, "seed of the simulation, to be shown"),
 )
-
-
-def observer_process(
-    scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, seed: int
-) -> ProcessSpec:
-    """The observer of a simulation, as a process for the runner."""
-    parameters = {
-        "scenario": scenario_file,
-        "duration": duration or 0.0,
-        "json": json_file or "",
-        "plain": plain,
-        "processes": processes,
-        "seed": seed,
-        "use_sim_time": True,
-    }
-    return ProcessSpec("observer", (NodeSpec("observer", "", parameters),))
 
 
 class ObserverNode(Node):
@@ -62,8 +48,10 @@ class ObserverNode(Node):
         self._scenario = load(self._values["scenario"])
         self._audit = Audit(self._scenario)
         self._timing = Timing(self)
-        self._began = time.monotonic()
-        self._first_grant: float | None = None
+        self._began = self._values["began"] or time.monotonic()
+        self._first_grant: float | None = None  # s since the start
+        self._first_full_round: float | None = None  # s since the start
+        self._messages = 0
         self._sampled = -np.inf
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
@@ -71,21 +59,30 @@ class ObserverNode(Node):
         self._display = Display(self._audit, out, self._values["plain"])
         self._display.start(self._values["processes"], self._values["seed"])
         market = topics.MARKET
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
-        self.create_subscription(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, market)
-        self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
-        self.create_subscription(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, market)
-        self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
-        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
+        self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
+        self._listen(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, market)
+        self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
+        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, market)
+        self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
+        self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:
             self._follow_motion(uav.id)
         steady_timer(self, 0.25, self._on_tick)
+
+    def _listen(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
+        """Subscribe and count the messages."""
+
+        def count(message: Any) -> None:
+            self._messages += 1
+            callback(message)
+
+        self.create_subscription(kind, topic, count, qos)
 
     def _follow_motion(self, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:
             self._audit.on_motion(uav, *convert.motion_from_message(message))
 
-        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
+        self._listen(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
 
     def _on_offer(self, message: PriceOffer) -> None:
         self._audit.on_offer(convert.offer_from_message(message))
@@ -121,17 +118,33 @@ class ObserverNode(Node):
         if now - self._sampled >= self._values["sample_period"]:
             self._sampled = now
             self._audit.sample(now)
+        self._notice_steady_state()
         self._display.update(now)
         duration = self._values["duration"]
         if duration and now >= duration:
             self.stop()
+
+    def _notice_steady_state(self) -> None:
+        """The first full round, and a little later, when nodes have reported what came before it, the steady state."""
+        elapsed = time.monotonic() - self._began
+        if self._first_full_round is None and self._audit.everybody_served():
+            self._first_full_round = elapsed
+            self._display.say(f"first full round {elapsed:.1f} s after the start")
+        if not self._audit.full and self._first_full_round and elapsed > self._first_full_round + SETTLING:
+            self._audit.start_steady_state()
 
     def finish(self) -> None:
         """Say what was seen; once."""
         if self._finished:
             return
         self._finished = True
-        summary = {**self._audit.summary(), "seed": self._values["seed"], "first_grant_s": self._first_grant}
+        summary = {
+            **self._audit.summary(),
+            "first_grant_s": self._first_grant,
+            "first_full_round_s": self._first_full_round,
+            "messages_per_s": self._messages / max(time.monotonic() - self._began, 1e-3),
+            "seed": self._values["seed"],
+        }
         self._display.finish(summary)
         target = self._values["json"]
         if target == "-":

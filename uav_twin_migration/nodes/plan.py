@@ -5,6 +5,7 @@ The launch files and the embedded runner both ask here. No rclpy, so that launch
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
@@ -165,6 +166,23 @@ def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario) -> NodeSpec
         "use_sim_time": True,
     }
     return NodeSpec("fleet", f"/fleet_{number}", parameters)
+
+
+def observer_process(
+    scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, seed: int
+) -> ProcessSpec:
+    """The observer of a simulation, as a process for the runner."""
+    parameters = {
+        "scenario": scenario_file,
+        "duration": duration or 0.0,
+        "json": json_file or "",
+        "plain": plain,
+        "began": time.monotonic(),
+        "processes": processes,
+        "seed": seed,
+        "use_sim_time": True,
+    }
+    return ProcessSpec("observer", (NodeSpec("observer", "", parameters),))
 
 
 def market_parameters(market: MarketParameters) -> dict[str, Any]:

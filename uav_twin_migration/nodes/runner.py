@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from uav_twin_migration.nodes.discovery import discovery_server
 from uav_twin_migration.nodes.host import CLASSES, host, node_class
 from uav_twin_migration.nodes.plan import ProcessSpec, needs_discovery_server
 
@@ -26,6 +26,7 @@ SHORT_LIFE = 5.0  # s; a process that died younger waits longer before its next 
 LONGEST_BACKOFF = 10.0  # s
 BAD_INPUT = 2
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 
 
 @dataclass
@@ -50,6 +51,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def rename(name: str) -> None:
+    """Call this process by its node's name, so that `ps` and `top` tell the children of one runner apart."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
+
+
 def spawn(process: ProcessSpec) -> int:
     """Fork a process of the plan. Returns its pid."""
     parent = os.getpid()
@@ -63,6 +69,7 @@ def spawn(process: ProcessSpec) -> int:
         die_with_parent()
         if os.getppid() != parent:
             os._exit(1)  # the parent died in between
+        rename(process.name)
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
         code = host(process)
@@ -179,27 +186,14 @@ class Runner:
 
 
 def start_discovery_server() -> subprocess.Popen[bytes] | None:
-    """Start a Fast DDS discovery server on loopback and point this process's children to it.
-
-    With very many participants, simple discovery overflows socket buffers. Nothing is done with another middleware,
-    or where ROS_DISCOVERY_SERVER names a server already.
-    """
-    if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
+    """Start a discovery server where one is needed, and point this process's children to it."""
+    server = discovery_server(os.environ)
+    if server is None:
+        print("uavtwin: going without a discovery server; some nodes may not find each other", file=sys.stderr)
         return None
-    os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4?sockets_size=4MB")
-    if "ROS_DISCOVERY_SERVER" in os.environ:
+    os.environ.update(server.variables)
+    if not server.command:
         return None
-    command = shutil.which("fast-discovery-server") or shutil.which("fastdds")
-    if command is None:
-        print("uavtwin: no fastdds command found; going without a discovery server", file=sys.stderr)
-        return None
-    port = 11811 + int(os.environ.get("ROS_DOMAIN_ID", "0"))
-    arguments = ["discovery"] if command.endswith("fastdds") else []
-    server = subprocess.Popen(
-        [command, *arguments, "-i", "0", "-l", "127.0.0.1", "-p", str(port)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
+    return subprocess.Popen(
+        server.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
     )
-    os.environ["ROS_DISCOVERY_SERVER"] = f"127.0.0.1:{port}"
-    return server

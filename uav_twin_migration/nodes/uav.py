@@ -188,7 +188,7 @@ class FleetNode(AgentsNode):
             where = f"parameters of {self.get_fully_qualified_name()}"
             lengths = [len(column) for column in columns]
             raise InputError(where, "uav_ids, immersion_weights, twin_sizes", lengths, "equal lengths, at least 1")
-        return values, [make_settings(*row, values) for row in zip(*columns, strict=True)]
+        return values, [make_settings(uav, weight, size, values) for uav, weight, size in zip(*columns, strict=True)]
 
 
 def make_settings(uav: str, immersion_weight: float, twin_size: float, values: dict[str, Any]) -> FollowerSettings:

@@ -1,0 +1,19 @@
+"""One RSU on one machine: ``ros2 launch uav_twin_migration rsu.launch.py rsu_id:=... ``."""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+from launch import LaunchDescription
+from uav_twin_migration.nodes.launching import rsu_actions
+
+ARGUMENTS = (
+    ("rsu_id", None, "id of the RSU"),
+    ("scenario", "", "scenario to take the RSU's values from"),
+    ("params_file", "", "ROS parameter file with the RSU's values, instead of a scenario or on top of it"),
+    ("use_sim_time", "false", "whether time comes from /clock"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the node comes from the plan."""
+    arguments = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
+    return LaunchDescription([*arguments, OpaqueFunction(function=rsu_actions)])

@@ -1,0 +1,21 @@
+"""The whole system in simulation: ``ros2 launch uav_twin_migration sim.launch.py``."""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+from launch import LaunchDescription
+from uav_twin_migration.nodes.launching import sim_actions
+
+ARGUMENTS = (
+    ("scenario", "default", "scenario file, or the name of a shipped one: default, small, large"),
+    ("world", "embedded", "who flies the UAVs: embedded"),
+    ("real_time_factor", "1.0", "simulated seconds per second, of the embedded world"),
+    ("compose", "auto", "processes (one a node), compose (several nodes a process), fleet, or auto: by size"),
+    ("duration", "0.0", "simulated seconds to run, 0 for ever"),
+    ("seed", "0", "seed of everything random"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the nodes come from the plan that `uavtwin sim` uses, too."""
+    arguments = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
+    return LaunchDescription([*arguments, OpaqueFunction(function=sim_actions)])

@@ -1,0 +1,58 @@
+"""The house rules that no linter knows."""
+
+from __future__ import annotations
+
+import runpy
+import tokenize
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EXECUTABLES = runpy.run_path(str(CHECKOUT / "setup.py"))["EXECUTABLES"]
+
+
+@pytest.mark.parametrize("name", sorted(EXECUTABLES))
+@pytest.mark.ros
+def test_every_executable_exists(name: str) -> None:
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    module, function = EXECUTABLES[name].split(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_every_plan_node_is_an_executable() -> None:
+    from uav_twin_migration.nodes.plan import COMPOSITIONS, Options, plan
+    from uav_twin_migration.scenario.load import load
+
+    for composition in COMPOSITIONS:
+        processes = plan(load("small"), "small", Options(composition=composition))
+        assert {node.executable for process in processes for node in process.nodes} <= EXECUTABLES.keys()
+
+
+def test_every_command_has_its_module() -> None:
+    from uav_twin_migration.cli.commands import COMMANDS
+
+    groups = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
+    for command in COMMANDS.values():
+        assert (CHECKOUT / "uav_twin_migration" / "cli" / f"{command.module}.py").is_file()
+        assert set(command.requirements) <= groups.keys()
+
+
+def test_every_message_field_says_its_unit() -> None:
+    for path in sorted(CHECKOUT.glob("msg/*.msg")) + sorted(CHECKOUT.glob("srv/*.srv")):
+        for line in path.read_text().splitlines():
+            field = line.strip()
+            if field and not field.startswith(("#", "---")) and not field.split()[1].endswith(("_ids", "_id")):
+                assert "#" in field, f"{path.name}: {field} says neither its unit nor its meaning"
+
+
+def test_no_name_of_a_registry_or_of_this_machine() -> None:
+    forbidden = ("/work" + "/", "pypi" + ".org", "sha" + "red/", "debian" + ".org")
+    for path in CHECKOUT.rglob("*"):
+        if any(part.startswith(".") and part != ".ci" for part in path.relative_to(CHECKOUT).parts):
+            continue
+        if path.suffix in (".py", ".md", ".txt", ".yaml", ".xml", ".toml", ".cmake", ".msg") and path.is_file():
+            with tokenize.open(path) if path.suffix == ".py" else path.open(encoding="utf-8") as file:
+                text = file.read()
+            assert not [word for word in forbidden if word in text], path

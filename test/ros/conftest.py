@@ -1,0 +1,196 @@
+"""Real nodes in processes of their own, each test in a ROS domain of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, LinkQuality, PriceOffer
+
+from uav_twin_migration.market.messages import Bid
+from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
+
+PATIENCE = 30.0  # s until a test gives up waiting for something that must come
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.ros)
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain that no other test of this machine uses, whichever checkout it belongs to."""
+    for number in range(10, 100):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            claim.bind(f"\0uav_twin_migration/test/domain/{number}")
+        except OSError:
+            claim.close()
+            continue
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        with claim:
+            yield number
+        return
+    raise RuntimeError("no free ROS domain")
+
+
+class Processes:
+    """Starts processes of this package and ends them all."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+
+    def start(self, executable: str, namespace: str, **parameters: Any) -> subprocess.Popen[str]:
+        """One node in a process."""
+        document = ProcessSpec("test", (NodeSpec(executable, namespace, parameters),)).to_json()
+        return self.run([sys.executable, "-m", "uav_twin_migration.nodes.host", json.dumps(document)])
+
+    def run(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
+        """Any command, in a session of its own."""
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
+        )
+        self._running.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._running:
+            try:
+                process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+
+
+@pytest.fixture
+def processes(domain: int) -> Iterator[Processes]:
+    started = Processes()
+    yield started
+    started.stop()
+
+
+RSU = {
+    "rsu_id": "rsu_0",
+    "position": [0.0, 0.0, 20.0],
+    "range": 600.0,
+    "capacity": 10.0,
+    "unit_cost": 1.0,
+    "price_cap": 20.0,
+    "round_period": 0.5,
+    "offer_window": 0.3,
+    "admitted_uavs": ["uav_*"],
+}
+UAV = {"uav_id": "uav_0", "immersion_weight": 10.0, "twin_size": 60.0, "round_period": 0.5}
+
+
+class Probe(Node):
+    """Hears everything of the market and can say anything, also what nobody should."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__("probe", context=context)
+        self._executor_ = SingleThreadedExecutor(context=context)
+        self._executor_.add_node(self)
+        self.offers: list[PriceOffer] = []
+        self.demands: list[BandwidthDemand] = []
+        self.grants: list[BandwidthGrant] = []
+        self.interactions: list[Interaction] = []
+        self.diagnostics: dict[str, dict[str, str]] = {}
+        self.on_offer: Callable[[PriceOffer], None] = lambda offer: None
+        self._sequence = 0
+        for kind, topic, store in (
+            (BandwidthDemand, topics.BANDWIDTH_DEMANDS, self.demands),
+            (BandwidthGrant, topics.BANDWIDTH_GRANTS, self.grants),
+            (Interaction, topics.INTERACTIONS, self.interactions),
+        ):
+            self.create_subscription(kind, topic, store.append, topics.MARKET)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._hear_offer, topics.MARKET)
+        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._hear_diagnostics, topics.MARKET)
+        self.demand_publisher = self.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
+        self.offer_publisher = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
+        self.link_publisher = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
+        self.clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
+
+    def _hear_offer(self, message: PriceOffer) -> None:
+        self.offers.append(message)
+        self.on_offer(message)
+
+    def _hear_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name] = {entry.key: entry.value for entry in status.values}
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> None:
+        """Serve callbacks until a condition holds; fails the test when it never does."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {what}"
+            self._executor_.spin_once(timeout_sec=0.05)
+
+    def demand(self, uav: str, round_: int, bandwidth: float, rsu: str = "rsu_0", sequence: int | None = None) -> None:
+        """One bid."""
+        self._sequence += 1
+        number = self._sequence if sequence is None else sequence
+        self.demand_publisher.publish(convert.demand_to_message([Bid(uav, rsu, round_, bandwidth)], number, 0.0))
+
+    def answer_every_offer(self, **bandwidth: float) -> None:
+        """Be these UAVs: answer each offer with the same bandwidths."""
+
+        def answer(offer: PriceOffer) -> None:
+            for uav, wanted in bandwidth.items():
+                self.demand(uav, offer.round, wanted, offer.rsu_id)
+
+        self.on_offer = answer
+
+    def refused(self, name: str = "rsu/rsu_0") -> dict[str, int]:
+        """Refusals that a node has counted, by reason."""
+        counted = self.diagnostics.get(name, {})
+        return {key.removeprefix("refused/"): int(value) for key, value in counted.items() if "refused/" in key}
+
+    def shares(self, start: int = 0) -> list[dict[str, float]]:
+        """Who got what, round by round, from the grant number `start` on."""
+        return [dict(zip(grant.uav_ids, grant.bandwidth, strict=True)) for grant in self.grants[start:]]
+
+    def fly(self, uav: str = "uav_0", rsus: tuple[str, ...] = ("rsu_0",)) -> None:
+        """Give a UAV a place and links, ten times a second."""
+        odometry = self.create_publisher(Odometry, topics.odometry(uav), topics.ODOMETRY)
+        place = Odometry()
+        place.pose.pose.position.x, place.pose.pose.position.z = 100.0, 100.0
+        links = LinkQuality(uav_ids=[uav], rsu_ids=list(rsus), spectral_efficiency=[5.0] * len(rsus))
+
+        def measure() -> None:
+            odometry.publish(place)
+            self.link_publisher.publish(links)
+
+        self.create_timer(0.1, measure)
+
+
+@pytest.fixture
+def probe(domain: int) -> Iterator[Probe]:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = Probe(context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()

@@ -1,0 +1,189 @@
+"""Bad input and faults against real RSU and UAV processes: nothing crashes, nobody else's share changes."""
+
+from __future__ import annotations
+
+import math
+import signal
+from typing import Any
+
+import pytest
+from rosgraph_msgs.msg import Clock
+from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
+
+from test.ros.conftest import RSU, UAV, Probe, Processes
+from uav_twin_migration.market.messages import Bid, Offer
+from uav_twin_migration.nodes import convert, topics
+
+
+def test_a_round_of_a_real_rsu(processes: Processes, probe: Probe) -> None:
+    processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.answer_every_offer(uav_0=4.0, uav_1=12.0)
+    probe.wait_for(lambda: len(probe.grants) >= 3, "three grants")
+    probe.wait_for(lambda: len(probe.interactions) >= 3, "their interactions")
+    rounds = [grant.round for grant in probe.grants]
+    assert rounds == sorted(set(rounds))
+    assert probe.shares()[-1] == pytest.approx({"uav_0": 10 * 4 / 14, "uav_1": 10 * 10 / 14})  # a boast: 12 of 10
+    last = probe.interactions[-1]
+    assert last.sold == pytest.approx(10.0)
+    assert last.profit == pytest.approx((last.price - 1.0) * last.sold)
+    assert last.uavs_in_range == 2
+    assert math.isnan(last.log_probability)
+
+
+def forgeries(round_: int) -> dict[str, list[Bid]]:
+    """Demands that must be refused, by reason."""
+    return {
+        "not_finite": [Bid("uav_9", "rsu_0", round_, value) for value in (math.nan, math.inf, -math.inf)],
+        "negative": [Bid("uav_9", "rsu_0", round_, -1.0)],
+        "absurd": [Bid("uav_9", "rsu_0", round_, 1e300)],
+        "bad_id": [Bid("", "rsu_0", round_, 1.0), Bid("u" * 10_000, "rsu_0", round_, 1.0)],
+        "unknown_uav": [Bid("stranger", "rsu_0", round_, 1.0)],
+        "past_round": [Bid("uav_9", "rsu_0", 0, 1.0)],
+        "future_round": [Bid("uav_9", "rsu_0", round_ + 10**6, 1.0)],
+    }
+
+
+def test_bad_demands_are_refused_by_reason_and_nobodys_share_changes(processes: Processes, probe: Probe) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.answer_every_offer(uav_0=4.0, uav_1=2.0)
+    probe.wait_for(lambda: len(probe.grants) >= 2, "an undisturbed round")
+    fair = {"uav_0": 4.0, "uav_1": 2.0}
+    forged: list[int] = []
+
+    def attack(offer: PriceOffer) -> None:
+        if not forged:
+            for bids in forgeries(offer.round).values():
+                for bid in bids:
+                    probe.demand_publisher.publish(convert.demand_to_message([bid], 1, 0.0))
+            probe.demand_publisher.publish(BandwidthDemand(uav_ids=["uav_9"], rsu_ids=["rsu_0"], rounds=[]))
+            probe.demand("uav_0", offer.round, 4.0, sequence=10**9)
+            probe.demand("uav_0", offer.round, 9.0, sequence=10**9)  # a duplicate by its number
+            forged.append(offer.round)
+            probe.demand("uav_1", offer.round, 2.0)
+        else:
+            probe.demand("uav_0", offer.round, 4.0)
+            probe.demand("uav_1", offer.round, 2.0)
+
+    probe.on_offer = attack
+    expected = {reason: len(bids) for reason, bids in forgeries(1).items()} | {"ragged": 1, "replayed": 1}
+    probe.wait_for(lambda: probe.refused() == expected, f"refusals {expected}, not {probe.refused()}")
+    seen = len(probe.grants)
+    probe.wait_for(lambda: len(probe.grants) >= seen + 2, "later rounds")
+    assert all(shares == fair for shares in probe.shares(1))
+    assert rsu.poll() is None
+
+
+def test_a_thousand_forged_demands_a_second_from_one_sender_do_not_keep_others_from_being_served(
+    processes: Processes, probe: Probe
+) -> None:
+    processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.answer_every_offer(uav_0=4.0)
+    probe.wait_for(lambda: len(probe.grants) >= 2, "an undisturbed round")
+    sent = 0
+
+    def flood() -> None:
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            round_ = probe.offers[-1].round
+            probe.demand("uav_9" if sent % 2 else "stranger", round_ + sent % 3, 1e-6, sequence=sent)
+
+    probe.create_timer(0.02, flood)
+    start = len(probe.grants)
+    probe.wait_for(lambda: sent >= 3000, "the flood")
+    flooded = probe.shares(start)
+    assert len(flooded) >= 3
+    assert all(shares.get("uav_0") == 4.0 for shares in flooded)
+    probe.wait_for(lambda: sum(probe.refused().values()) > 1000, "refusals counted")
+
+
+def test_an_rsu_killed_in_mid_round_comes_back_with_a_higher_round(processes: Processes, probe: Probe) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
+    processes.start("uav", "/uav/uav_0", **UAV)
+    probe.fly()
+    probe.wait_for(lambda: any("uav_0" in shares for shares in probe.shares()), "a grant for the UAV")
+    heard = len(probe.offers)
+    probe.wait_for(lambda: len(probe.offers) > heard, "an open round")
+    rsu.send_signal(signal.SIGKILL)
+    rsu.wait()
+    last = probe.offers[-1].round
+    start = len(probe.grants)
+    processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.wait_for(lambda: any("uav_0" in shares for shares in probe.shares(start + 1)), "grants after the restart")
+    assert probe.offers[-1].round > last
+    assert [offer.round for offer in probe.offers] == sorted({offer.round for offer in probe.offers})
+
+
+def test_a_uav_that_vanishes_with_a_grant_frees_its_share(processes: Processes, probe: Probe) -> None:
+    processes.start("rsu", "/rsu/rsu_0", **RSU | {"capacity": 2.0})
+    uav = processes.start("uav", "/uav/uav_0", **UAV)
+    probe.fly()
+    probe.answer_every_offer(uav_1=2.0)
+    probe.wait_for(lambda: probe.grants and probe.shares()[-1].keys() == {"uav_0", "uav_1"}, "a shared round")
+    assert probe.shares()[-1]["uav_1"] < 2.0
+    uav.send_signal(signal.SIGKILL)
+    probe.wait_for(lambda: probe.shares()[-1] == {"uav_1": 2.0}, "the whole capacity for the one that is left")
+
+
+def test_a_clock_that_jumps_back_stops_nobody(processes: Processes, probe: Probe) -> None:
+    processes.start("rsu", "/rsu/rsu_0", **RSU, use_sim_time=True)
+    probe.answer_every_offer(uav_0=4.0)
+    time = 1000.0
+
+    def tick() -> None:
+        nonlocal time
+        time += 0.05
+        probe.clock_publisher.publish(Clock(clock=convert.to_time(time)))
+
+    probe.create_timer(0.05, tick)
+    probe.wait_for(lambda: len(probe.grants) >= 3, "rounds before the jump")
+    time = 10.0
+    start = len(probe.grants)
+    probe.wait_for(lambda: len(probe.grants) >= start + 3, "rounds after the jump")
+    assert probe.shares()[-1] == {"uav_0": 4.0}
+
+
+def test_two_rsus_of_one_id_are_noticed_and_neither_crashes(processes: Processes, probe: Probe) -> None:
+    both = [processes.start("rsu", "/rsu/rsu_0", **RSU) for _ in range(2)]
+    probe.answer_every_offer(uav_0=4.0)
+    probe.wait_for(lambda: probe.refused().get("duplicate_id"), "a node that notices its double")
+    assert [process.poll() for process in both] == [None, None]
+    assert all(sum(shares.values()) <= 10.0 for shares in probe.shares())
+
+
+def test_a_uav_believes_no_bad_offers_grants_or_links(processes: Processes, probe: Probe) -> None:
+    uav = processes.start("uav", "/uav/uav_0", **UAV)
+    probe.fly()
+    good = Offer("rsu_0", 1, 2.0, 10.0, (0.0, 0.0, 20.0), 600.0, 0.3)
+
+    def post(round_: int, **changes: Any) -> None:
+        probe.offer_publisher.publish(convert.offer_to_message(good._replace(round=round_, **changes), 0.0))
+
+    numbers = iter(range(1, 10**6))
+    timer = probe.create_timer(0.5, lambda: post(next(numbers)))
+    probe.wait_for(lambda: probe.demands, "an answer to a good offer")
+    timer.cancel()
+    grants = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+    for price in (math.nan, math.inf, -1.0, 0.0, 1e300):
+        post(next(numbers), price=price)
+    post(next(numbers), range=math.nan)
+    post(1)  # the past
+    grants.publish(BandwidthGrant(rsu_id="rsu_0", round=1, uav_ids=["uav_0"], bandwidth=[1e300]))
+    grants.publish(BandwidthGrant(rsu_id="rsu_0", round=1, uav_ids=["uav_0"], bandwidth=[]))
+    probe.link_publisher.publish(LinkQuality(uav_ids=["uav_0"], rsu_ids=["rsu_0"], spectral_efficiency=[math.nan]))
+    expected = {"not_finite": 4, "negative": 1, "absurd": 3, "ragged": 1, "past_round": 1}
+
+    def counted() -> bool:
+        return probe.refused("uav/uav_0") == expected
+
+    probe.wait_for(counted, f"{expected}, not only {probe.refused('uav/uav_0')}")
+    assert uav.poll() is None
+    assert {bid.rsu for demand in probe.demands for bid in convert.all_bids(demand)} == {"rsu_0"}
+
+
+def test_bad_parameters_are_refused_in_one_line(processes: Processes) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU | {"capacity": math.nan})
+    _, errors = rsu.communicate(timeout=30)
+    assert rsu.returncode == 2
+    assert "parameters of /rsu/rsu_0/rsu: capacity: got nan" in errors
+    assert "Traceback" not in errors

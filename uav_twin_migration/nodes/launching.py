@@ -1,0 +1,114 @@
+"""What the launch files do: a plan's processes as launch actions. Needs a ROS distribution's launch and launch_ros."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from launch.actions import EmitEvent, ExecuteProcess, SetEnvironmentVariable
+from launch.events import Shutdown
+from launch_ros.actions import Node
+
+from launch import LaunchContext
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.nodes.discovery import discovery_server
+from uav_twin_migration.nodes.plan import (
+    NodeSpec,
+    Options,
+    ProcessSpec,
+    needs_discovery_server,
+    observer_process,
+    plan,
+    rsu_node,
+    uav_node,
+)
+from uav_twin_migration.scenario.load import load, scenario_path
+
+PACKAGE = "uav_twin_migration"
+RESPAWN_DELAY = 1.0  # s
+
+
+def sim_actions(context: LaunchContext) -> list[Any]:
+    """Actions for ``sim.launch.py``."""
+    value = context.launch_configurations
+    scenario = load(value["scenario"])
+    file = str(scenario_path(value["scenario"]).resolve())
+    options = Options(value["world"], float(value["real_time_factor"]), value["compose"], int(value["seed"]))
+    processes = plan(scenario, file, options)
+    observer = observer_process(file, float(value["duration"]), "", True, len(processes), options.seed)
+    actions: list[Any] = [SetEnvironmentVariable("OPENBLAS_NUM_THREADS", "1")]
+    if needs_discovery_server(processes):
+        actions += discovery_actions()
+    actions += [process_action(process) for process in processes]
+    (watching,) = observer.nodes
+    return [*actions, node_action(watching, respawn=False, on_exit=EmitEvent(event=Shutdown(reason="the run is over")))]
+
+
+def rsu_actions(context: LaunchContext) -> list[Any]:
+    """Actions for ``rsu.launch.py``."""
+    return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node)
+
+
+def uav_actions(context: LaunchContext) -> list[Any]:
+    """Actions for ``uav.launch.py``."""
+    return single(context, "uav", lambda scenario: scenario.uavs, uav_node)
+
+
+def single(
+    context: LaunchContext, kind: str, members: Callable[[Any], Iterable[Any]], make: Callable[..., NodeSpec]
+) -> list[Any]:
+    """One RSU or UAV, with its values from a scenario, a parameter file, or both."""
+    value = context.launch_configurations
+    id_ = value[f"{kind}_id"]
+    parameters: dict[str, Any] = {f"{kind}_id": id_}
+    if value["scenario"]:
+        scenario = load(value["scenario"])
+        found = [member for member in members(scenario) if member.id == id_]
+        if not found:
+            ids = ", ".join(member.id for member in members(scenario))
+            raise InputError(value["scenario"], f"{kind}_id", id_, f"one of {ids}")
+        parameters = make(found[0], scenario).parameters
+    parameters["use_sim_time"] = value["use_sim_time"].lower() in ("true", "1")
+    files = [value["params_file"]] if value["params_file"] else []
+    return [node_action(NodeSpec(kind, f"/{kind}/{id_}", parameters), extra=files)]
+
+
+def process_action(process: ProcessSpec) -> Node:
+    """A process of the plan: its node, or a host for several."""
+    if len(process.nodes) == 1:
+        return node_action(process.nodes[0])
+    arguments = [json.dumps(process.to_json())]
+    return Node(
+        package=PACKAGE,
+        executable="host",
+        exec_name=process.name,
+        arguments=arguments,
+        output="screen",
+        respawn=True,
+        respawn_delay=RESPAWN_DELAY,
+    )
+
+
+def node_action(node: NodeSpec, respawn: bool = True, extra: Iterable[str] = (), on_exit: Any = None) -> Node:
+    """One node, started again when it dies."""
+    return Node(
+        package=PACKAGE,
+        executable=node.executable,
+        namespace=node.namespace,
+        parameters=[node.parameters, *extra],
+        output="screen",
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY,
+        on_exit=on_exit,
+    )
+
+
+def discovery_actions() -> list[Any]:
+    """A discovery server and the environment that makes everybody use it."""
+    server = discovery_server(os.environ)
+    if server is None:
+        return []
+    variables = [SetEnvironmentVariable(name, value) for name, value in server.variables.items()]
+    return [*variables, ExecuteProcess(cmd=list(server.command), output="log")] if server.command else variables
