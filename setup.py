@@ -27,6 +27,7 @@ REQUIREMENTS = {
         "coverage>=7",
         "hypothesis>=6.100",
         "import-linter>=2.0",
+        "momepy>=0.11; python_version >= '3.11'",  # carries a real district as test data
         "mypy>=1.10",
         "pytest>=7.4",
         "ruff>=0.6",

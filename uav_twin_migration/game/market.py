@@ -57,12 +57,13 @@ class Market:
         """Markets of a batch, by any numpy index of the batch axes."""
         return Market(*(np.asarray(getattr(self, field.name)[index]) for field in fields(self)))
 
-    def reshape(self, *batch: int) -> Market:
-        """The same markets with other batch axes."""
-        core = {"alpha": 1, "required_rate": 1, "efficiency": 2, "rho": 0}
-        arrays = [getattr(self, field.name) for field in fields(self)]
-        depths = [core.get(field.name, 1) for field in fields(self)]
-        return Market(*(a.reshape(*batch, *a.shape[a.ndim - n :]) for a, n in zip(arrays, depths, strict=True)))
+    def flat(self) -> Market:
+        """The same markets with one batch axis."""
+        core = {"efficiency": 2, "rho": 0}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        shapes = {name: array.shape[array.ndim - core.get(name, 1) :] for name, array in arrays.items()}
+        count = int(np.prod(self.batch))
+        return Market(*(array.reshape(count, *shapes[name]) for name, array in arrays.items()))
 
     @classmethod
     def of(

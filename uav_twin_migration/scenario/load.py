@@ -118,9 +118,16 @@ def dump_json(scenario: Scenario) -> str:
 
 
 def save(scenario: Scenario, path: str | Path) -> None:
-    """Write the scenario to a file, as JSON where the name ends in .json, else as YAML."""
+    """Write the scenario to a file, as JSON where the name ends in .json, else as YAML.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     text = dump_json(scenario) if Path(path).suffix == ".json" else dump(scenario)
-    Path(path).write_text(text, encoding="utf-8")
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError("scenario", "file", str(path), f"a file that can be written ({_reason(error)})") from None
 
 
 def _quoted(value: object) -> str:

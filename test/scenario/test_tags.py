@@ -1,0 +1,74 @@
+"""Building heights as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from uav_twin_migration.scenario.tags import base_of, height_of, is_building, parse_length, text, unpacked
+
+
+@pytest.mark.parametrize(
+    ("written", "metres"),
+    [
+        (12, 12.0),
+        (12.5, 12.5),
+        ("12", 12.0),
+        (" 12 m", 12.0),
+        ("12m", 12.0),
+        ("12,5", 12.5),
+        ("~12", 12.0),
+        ("about 12 metres", 12.0),
+        ("3;4", 4.0),
+        ("10-12", 12.0),
+        ("40 ft", 12.192),
+        ("40'", 12.192),
+        ("40'6\"", 12.3444),
+        ("0", 0.0),
+        ("-5", None),
+        ("1e999", 999.0),
+        ("12000", None),
+        ("tall", None),
+        ("", None),
+        ("yes", None),
+        (None, None),
+        (float("nan"), None),
+        (float("inf"), None),
+    ],
+)
+def test_lengths(written: object, metres: float | None) -> None:
+    assert parse_length(written) == (None if metres is None else pytest.approx(metres))
+
+
+@pytest.mark.parametrize(
+    ("tags", "height"),
+    [
+        ({"height": "12 m", "building:levels": "9"}, (12.0, "height")),
+        ({"height": "unknown", "building:levels": "3;4"}, (12.0, "levels")),
+        ({"height": "0", "building:levels": "2"}, (6.0, "levels")),
+        ({"height": "", "building:levels": "1000000"}, (15.0, "default")),
+        ({"height": None, "building:levels": float("nan")}, (15.0, "default")),
+        ({}, (15.0, "default")),
+    ],
+)
+def test_the_best_known_height_is_taken(tags: dict[str, object], height: tuple[float, str]) -> None:
+    assert height_of(tags, 15.0) == height
+
+
+def test_tags_that_gdal_packs_are_unpacked() -> None:
+    tags = unpacked({"Building": "yes", "other_tags": '"building:levels"=>"5","addr:street"=>"Na \'Zátorce\', 1"'})
+    assert height_of(tags, 12.0) == (15.0, "levels")
+    assert is_building(tags)
+
+
+def test_what_is_a_building() -> None:
+    assert is_building({"uID": 1})  # a plain file of footprints has no such tag
+    assert is_building({"building": "yes"})
+    assert is_building({"building": None, "building:part": "yes"})
+    assert not is_building({"building": None})
+    assert not is_building({"building": "no"})
+    assert text(float("nan")) == ""
+
+
+def test_bases() -> None:
+    assert base_of({"min_height": "6 m"}) == 6.0
+    assert base_of({}) == 0.0

@@ -1,0 +1,88 @@
+"""Markets laid out for arithmetic: batch axis last, prices as logarithmic mark-ups, attractions without units.
+
+With the batch last, a sum over UAVs or over RSUs adds whole rows, which is what numpy does fastest.
+
+With ``epsilon = sigma - 1``, ``x_m = ln(p_m / C_m)`` and *attractions* ``a_nm = w_nm (alpha_n e_nm / (d_n C_m))^epsilon``
+the whole game is in the sums ``S_n = sum_m a_nm exp(-epsilon x_m)``: a UAV buys where ``S_n > 1``, it gives RSU m the
+share ``a_nm exp(-epsilon x_m) / S_n`` of what it spends, and that is ``alpha_n (1 - S_n^(-1/epsilon))``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from uav_twin_migration.game.market import FloatArray, Market
+
+# Keeps quotients defined where no RSU is in range; far below any sum at which a UAV buys.
+TINY = 1e-300
+# Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.
+_WIDE = 600.0
+# Below this sigma - 1 the sums have no digits left for the price index. Moves equilibrium prices by a like factor.
+_LEAST_EPSILON = 1e-7
+
+
+@dataclass(frozen=True)
+class Block:
+    """A batch of B markets of N UAVs and M RSUs."""
+
+    epsilon: FloatArray  # [B] sigma - 1
+    attraction: FloatArray  # [M, N, B] at unit cost; its logarithm where `wide`
+    alpha: FloatArray  # [N, B] credit
+    ceiling: FloatArray  # [M, B] ln(price_cap / C), the highest log mark-up
+    worth: FloatArray  # [M, B] of all the capacity at unit cost, credit
+    wide: bool
+
+    @classmethod
+    def of(cls, market: Market) -> Block:
+        """Lays out a batch with one batch axis."""
+        efficiency = np.ascontiguousarray(market.efficiency.transpose(2, 1, 0))
+        epsilon = np.maximum(market.rho / (1.0 - market.rho), _LEAST_EPSILON)
+        cost = np.ascontiguousarray(market.unit_cost.T)
+        ceiling = np.log(market.price_cap.T / cost)
+        total = efficiency.sum(axis=0)
+        total += TINY
+        with np.errstate(divide="ignore"):
+            per_unit = np.log(market.alpha.T / market.required_rate.T)
+            attraction = np.log(efficiency)
+            log_weight = attraction - np.log(total)
+            attraction -= np.log(cost)[:, None]
+            attraction += per_unit
+            attraction *= epsilon
+            attraction += log_weight
+        wide = max(attraction.max(initial=0.0), (epsilon * ceiling).max(initial=0.0)) > _WIDE
+        return cls(
+            epsilon=epsilon,
+            attraction=attraction if wide else np.exp(attraction, out=attraction),
+            alpha=np.ascontiguousarray(market.alpha.T),
+            ceiling=ceiling,
+            worth=np.ascontiguousarray(market.capacity.T) * cost,
+            wide=bool(wide),
+        )
+
+    def take(self, index: Any) -> Block:
+        """The markets at ``index`` of the batch axis."""
+        arrays = (self.epsilon, self.attraction, self.alpha, self.ceiling, self.worth)
+        return Block(*(np.ascontiguousarray(array[..., index]) for array in arrays), self.wide)
+
+    def shares(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """At log mark-ups ``x`` [M, B]: shares [M, N, B] of what a UAV spends; and d P / alpha [N, B], at most 1."""
+        fall = x * -self.epsilon
+        if self.wide:
+            share = self.attraction + fall[:, None]
+            top = np.maximum(share.max(axis=0), -1e300)
+            share -= top
+            np.exp(share, out=share)
+        else:
+            share = self.attraction * np.exp(fall)[:, None]
+        total = share.sum(axis=0)
+        total += TINY
+        share /= total
+        index = np.log(total, out=total)
+        if self.wide:
+            index += top
+        index /= -self.epsilon
+        np.minimum(index, 0.0, out=index)
+        return share, np.exp(index, out=index)

@@ -1,0 +1,93 @@
+"""Prices at which no RSU gains by a small step: the leaders' first-order conditions, by semismooth Newton.
+
+With the share ``s_nm`` of UAV n's spending ``t_n = (alpha_n - d_n P_n)+`` that RSU m gets, and ``z_n = d_n P_n`` where
+``t_n > 0``, an RSU's revenue is ``R_m = sum_n s_nm t_n`` and the elasticity of its demand ``E_m = sigma - W_m / R_m``,
+``W_m = sum_n s_nm^2 u_n``, ``u_n = (sigma-1) t_n - z_n``. It is content at the highest of
+- its mark-up price ``C E/(E-1)``, where marginal profit is zero,
+- the price at which its demand is its capacity,
+and within ``[C, p_max]``. How far the prices are from that is the residual; docs/game.md derives its derivative,
+``p dQ_m/dx_k = sum_n s_nm s_nk u_n - sigma R_m [m=k]`` and
+``dW_m/dx_k = sum_n s_nm^2 s_nk v_n - 2 (sigma-1) W_m [m=k]``, ``v_n = 2 (sigma-1)^2 t_n - (3 sigma - 2) z_n``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from uav_twin_migration.game.block import TINY, Block
+from uav_twin_migration.game.market import FloatArray
+
+# Newton squares the error, so a residual below this leaves one of about 1e-9 after the step that is still taken.
+CONVERGED = 3e-5
+_LONGEST_STEP = 1.0
+
+
+@np.errstate(divide="ignore", over="ignore")
+def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
+    """Log mark-ups [M, B] where the first-order conditions hold, from ``start`` [M, B] by at most ``steps`` steps.
+
+    Also returns the residual [B] that the last step started from: converged where it is small.
+    """
+    epsilon, sigma = block.epsilon, 1.0 + block.epsilon
+    log_worth = np.log(block.worth)
+    diagonal = np.arange(len(start))
+    x = start
+    for _ in range(steps):
+        share, index = block.shares(x)
+        buying = block.alpha * (index < 1.0)
+        needed = buying * index
+        spent = buying - needed
+        revenue = np.einsum("mnb,nb->mb", share, spent)
+        revenue += TINY
+        u = epsilon * spent
+        u -= needed
+        v = (2.0 * epsilon * epsilon) * spent
+        v -= (1.0 + 3.0 * epsilon) * needed
+        cross = share * u
+        first = np.einsum("mnb,knb->mkb", cross, share)
+        np.multiply(share, v, out=cross)
+        cross *= share
+        second = np.einsum("mnb,knb->mkb", cross, share)
+
+        ratio = first[diagonal, diagonal]  # W / R
+        ratio /= revenue
+        elasticity = np.maximum(sigma - ratio, 1.0 + 1e-12)
+        markup = -np.log1p(-1.0 / elasticity)
+        full = x + (np.log(revenue) - x - log_worth) / elasticity
+        target = np.maximum(markup, full)
+        idle = revenue == TINY
+        if idle.any():
+            target[idle] = -1.0  # who sells nothing at any price asks for its unit cost
+        wanted = np.minimum(np.maximum(target, 0.0), block.ceiling)
+        step = wanted - x
+        residual = np.abs(step).max(axis=0)
+
+        # The derivative of x - wanted is a * first - b * second + diag(c), row by row.
+        c = 1.0 / (elasticity * (elasticity - 1.0))
+        b = c / revenue
+        a = b * ratio
+        c *= ratio
+        c *= epsilon
+        c += 1.0
+        limited = full > markup
+        if limited.any():
+            np.copyto(a, b * (1.0 - elasticity), where=limited)
+            np.copyto(c, sigma / elasticity, where=limited)
+            b[limited] = 0.0
+        bound = wanted != target
+        if bound.any():
+            a[bound] = b[bound] = 0.0
+            c[bound] = 1.0
+        first *= a[:, None]
+        second *= b[:, None]
+        first -= second
+        first[diagonal, diagonal] += c
+        step = np.linalg.solve(first.transpose(2, 0, 1), step.T[..., None])[..., 0].T
+        np.minimum(step, _LONGEST_STEP, out=step)
+        np.maximum(step, -_LONGEST_STEP, out=step)
+        x = x + step
+        np.minimum(x, block.ceiling, out=x)
+        np.maximum(x, 0.0, out=x)
+        if residual.max(initial=0.0) < CONVERGED:
+            break
+    return x, residual

@@ -1,0 +1,213 @@
+"""The best price an RSU can set alone, found by looking everywhere between its unit cost and the price cap.
+
+Profit over the own price can have several peaks: it dips where a UAV drops out, and it has a kink where demand falls
+to the capacity. So the search samples the whole range, then zooms in on every high peak. It uses profits only, no
+derivative, and shares nothing with the Newton method whose results it checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from uav_twin_migration.game.block import TINY, Block
+from uav_twin_migration.game.market import FloatArray
+
+RealArray = npt.NDArray[np.floating[Any]]
+
+# Evenly spaced log mark-ups over the whole range.
+_SAMPLES = 32
+# Further peaks are looked at where their highest sample comes this close to the highest of all.
+_HIGH = 0.9
+# The last three samples of a peak are this far apart; the vertex of their parabola errs by about the square.
+_CLOSE = 0.02
+_THREE = np.array([-1, 0, 1])[:, None, None]
+# Rounds of zooming in by a factor of four that a peak gets which is no parabola.
+_ROUNDS = 7
+# Fewer numbers than this are not worth the conversion to single precision.
+_FEW = 512
+# numpy works through pieces of about this many bytes, which stay in cache.
+_PIECE = 1 << 17
+
+
+class Reply(NamedTuple):
+    """What each RSU would do alone, the others standing still."""
+
+    markup: FloatArray  # [M, B] log mark-up of its best price
+    profit: FloatArray  # [M, B] its profit there, credit
+    current: FloatArray  # [M, B] its profit now, credit
+
+    def exploitability(self) -> FloatArray:
+        """[B] mean over RSUs of the part of its best profit that it forgoes; 0 for one that cannot earn anything."""
+        best = np.maximum(self.profit, self.current)
+        return np.asarray(((best - self.current) / (best + (best == 0.0))).mean(axis=0))
+
+
+@dataclass(frozen=True)
+class Alone:
+    """M RSUs, each before its UAVs while the others' prices stand still."""
+
+    own: RealArray  # [M, N, B] attraction at unit cost; its logarithm where `wide`
+    rivals: RealArray  # [M, N, B] sum of the others' attractions at their prices; its logarithm where `wide`
+    alpha: RealArray  # [N, B] credit
+    epsilon: RealArray  # [B] sigma - 1
+    worth: RealArray  # [M, B] of all its capacity at unit cost, credit
+    ceiling: RealArray  # [M, B] log mark-up at the price cap
+    wide: bool
+
+    @classmethod
+    def of(cls, block: Block, x: FloatArray) -> Alone:
+        """While the others are at log mark-ups ``x`` [M, B]."""
+        rsus = len(x)
+        fall = (x * -block.epsilon)[:, None]
+        others = 1.0 - np.eye(rsus)
+        if block.wide:
+            offered = block.attraction + fall
+            top = np.maximum(offered.max(axis=0), -1e300)
+            offered = np.exp(offered - top)
+        else:
+            offered = block.attraction * np.exp(fall)
+        # A sum over the others, not all less one's own: that loses the others' digits where one RSU has nearly all.
+        rivals = (others @ offered.reshape(rsus, -1)).reshape(offered.shape)
+        rivals += TINY if block.wide else 1e-37  # no 0/0 where none is in range, in single precision neither
+        if block.wide:
+            rivals = np.log(rivals) + top
+        return cls(block.attraction, rivals, block.alpha, block.epsilon, block.worth, block.ceiling, block.wide)
+
+    def single(self) -> Alone:
+        """In single precision, where that neither over- nor underflows nor blurs the price index."""
+        if (
+            self.own.size < _FEW
+            or self.wide
+            or self.epsilon.min(initial=1.0) < 0.05
+            or self.own.max(initial=0.0) > 1e30
+        ):
+            return self
+        if (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
+            return self
+        arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling)
+        return Alone(*(array.astype(np.float32) for array in arrays), self.wide)
+
+    def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> Alone:
+        """Some of the RSUs, each as the only one of a market of its own."""
+        own, rivals = (np.ascontiguousarray(array[rsu, :, market].T)[None] for array in (self.own, self.rivals))
+        worth, ceiling = (array[rsu, market][None] for array in (self.worth, self.ceiling))
+        return Alone(own, rivals, self.alpha[:, market], self.epsilon[market], worth, ceiling, self.wide)
+
+    def revenue(self, x: RealArray) -> RealArray:
+        """[K, M, B] before rationing, credit, at K own log mark-ups ``x`` [K, M, B]."""
+        power = -1.0 / self.epsilon
+        fall = x * -self.epsilon
+        if self.wide:
+            own = self.own + fall[:, :, None]
+            total = np.logaddexp(own, self.rivals)
+            spent = -self.alpha * np.expm1(np.minimum(total * power, 0.0))
+            return np.asarray((np.exp(own - total) * spent).sum(axis=2))
+        weight = np.exp(fall)
+        worth = self.own * self.alpha
+        revenue = np.empty_like(x)
+        step = max(_PIECE // max(self.own.nbytes, 1), 1)
+        for k in range(0, len(x), step):
+            piece = slice(k, k + step)
+            total = self.own * weight[piece, :, None]
+            total += self.rivals
+            spent = np.log(total)  # in a moment: of alpha
+            spent *= power
+            np.exp(spent, out=spent)
+            np.subtract(1.0, spent, out=spent)
+            np.maximum(spent, 0.0, out=spent)
+            spent /= total
+            np.einsum("mnb,kmnb->kmb", worth, spent, out=revenue[piece])
+        revenue *= weight
+        return revenue
+
+    def profit(self, x: RealArray, revenue: RealArray) -> RealArray:
+        """[K, M, B] after rationing, credit, where ``revenue`` is what it would be without."""
+        price = np.exp(x)  # of unit cost
+        sold = self.worth * price
+        np.minimum(sold, revenue, out=sold)
+        np.reciprocal(price, out=price)
+        np.subtract(1.0, price, out=price)
+        sold *= price
+        return sold
+
+
+@np.errstate(all="ignore")
+def best_reply(block: Block, x: FloatArray) -> Reply:
+    """Each RSU's globally best price while all others keep theirs at log mark-ups ``x`` [M, B]."""
+    alone = Alone.of(block, x)
+    coarse = alone.single()
+    width = block.ceiling / (_SAMPLES - 1)
+    samples = np.arange(_SAMPLES, dtype=coarse.own.dtype)[:, None, None] * width.astype(coarse.own.dtype)
+    revenue = coarse.revenue(samples)
+    height = coarse.profit(samples, revenue)
+    top = height.argmax(axis=0)
+    rsus, markets = np.indices(top.shape, sparse=True)
+    around = np.minimum(np.maximum(top, 1), _SAMPLES - 2) + _THREE
+    middle = around[1] * width
+    summit = _summit(alone, middle, width, revenue[around, rsus, markets])
+    middle = np.minimum(np.maximum(summit, middle - width), middle + width)
+
+    step = np.minimum(_CLOSE, 0.5 * block.ceiling)
+    middle = np.minimum(np.maximum(middle, step), block.ceiling - step)
+    close = np.concatenate([middle + step * _THREE, x[None]])
+    revenue = alone.revenue(close)
+    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue[:3]), 0.0), block.ceiling)
+    odd = np.abs(summit - middle) > 1.5 * step
+    current = alone.profit(close[3:], revenue[3:])[0]
+    summit = summit[None]
+    reply = Reply(summit[0], alone.profit(summit, alone.revenue(summit))[0], current)
+
+    peak = height > _HIGH * height[top, rsus, markets]
+    peak[1:] &= height[1:] >= height[:-1]
+    peak[:-1] &= height[:-1] > height[1:]
+    peak[top, rsus, markets] = odd
+    k, rsu, market = np.nonzero(peak)
+    if len(k):
+        w = width[rsu, market]
+        markup, profit = (found[0] for found in _careful(alone.take(rsu, market), (k * w)[None], w[None]))
+        for j in np.argsort(profit):
+            here = rsu[j], market[j]
+            if profit[j] > reply.profit[here]:
+                reply.profit[here], reply.markup[here] = profit[j], markup[j]
+    return reply
+
+
+def sampled_reply(block: Block, x: FloatArray, samples: int) -> FloatArray:
+    """The best of a few log mark-ups [M, B] for each RSU alone: a start for Newton's method, no more."""
+    alone = Alone.of(block, x).single()
+    fractions = ((np.arange(samples) + 0.5) / samples).astype(alone.own.dtype)
+    markups = fractions[:, None, None] * alone.ceiling
+    top = alone.profit(markups, alone.revenue(markups)).argmax(axis=0)
+    return np.asarray(block.ceiling * ((top + 0.5) / samples))
+
+
+def _summit(alone: Alone, middle: FloatArray, step: FloatArray, revenue: RealArray) -> FloatArray:
+    """[M, B] log mark-up where profit without rationing peaks, or where demand falls to the capacity if that is higher.
+
+    Both by parabolas through three samples: ``revenue`` [3, M, B] at ``middle - step``, ``middle``, ``middle + step``.
+    """
+    x = middle + step * _THREE
+    left, mid, right = tuple(revenue * (1.0 - np.exp(-x)))
+    slope, bend = 0.5 * (right - left), left - 2.0 * mid + right
+    offset = np.where(bend < 0.0, -slope / bend, np.where(slope > 0.0, np.inf, -np.inf))
+
+    left, mid, right = tuple(np.log(revenue / alone.worth) - x)  # ln of demand over capacity, falls as prices rise
+    slope, bend = 0.5 * (right - left), left - 2.0 * mid + right
+    full = 2.0 * mid / (np.sqrt(slope * slope - 2.0 * bend * mid) - slope)
+    return np.asarray(middle + step * np.fmax(offset, full))
+
+
+def _careful(alone: Alone, middle: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The highest point within ``width`` of ``middle`` [M, B], by values only, for peaks with kinks; and its height."""
+    offsets = np.linspace(-1.0, 1.0, 9)[:, None, None]
+    rsus, markets = np.indices(middle.shape, sparse=True)
+    for _ in range(_ROUNDS):
+        x = np.minimum(np.maximum(middle + width * offsets, 0.0), alone.ceiling)
+        profit = alone.profit(x, alone.revenue(x))
+        top = profit.argmax(axis=0)
+        middle, width = x[top, rsus, markets], 0.25 * width
+    return middle, profit[top, rsus, markets]
