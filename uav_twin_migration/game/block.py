@@ -2,7 +2,7 @@
 
 With the batch last, a sum over UAVs or over RSUs adds whole rows, which is what numpy does fastest.
 
-With ``epsilon = sigma - 1``, ``x_m = ln(p_m / C_m)`` and *attractions* ``a_nm = w_nm (alpha_n e_nm / (d_n C_m))^epsilon``
+With ``epsilon = sigma - 1``, ``x_m = ln(p_m / C_m)``, *attractions* ``a_nm = w_nm (alpha_n e_nm / (d_n C_m))^epsilon``
 the whole game is in the sums ``S_n = sum_m a_nm exp(-epsilon x_m)``: a UAV buys where ``S_n > 1``, it gives RSU m the
 share ``a_nm exp(-epsilon x_m) / S_n`` of what it spends, and that is ``alpha_n (1 - S_n^(-1/epsilon))``.
 """
@@ -65,7 +65,8 @@ class Block:
     def take(self, index: Any) -> Block:
         """The markets at ``index`` of the batch axis."""
         arrays = (self.epsilon, self.attraction, self.alpha, self.ceiling, self.worth)
-        return Block(*(np.ascontiguousarray(array[..., index]) for array in arrays), self.wide)
+        epsilon, attraction, alpha, ceiling, worth = (np.ascontiguousarray(array[..., index]) for array in arrays)
+        return Block(epsilon, attraction, alpha, ceiling, worth, self.wide)
 
     def shares(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """At log mark-ups ``x`` [M, B]: shares [M, N, B] of what a UAV spends; and d P / alpha [N, B], at most 1."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -66,34 +67,49 @@ def solve(market: Market, threads: int | None = None) -> Equilibrium:
     Where a market has several equilibria, it is the one that is reached from below.
     """
     flat = market.flat()
+    markets = len(flat.rho)
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
-    pieces = [flat[start : start + size] for start in range(0, max(len(flat.rho), 1), size)]
-    if len(pieces) == 1:
-        parts = [_solve(pieces[0])]
-    else:
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-            parts = list(pool.map(_solve, pieces))
-    joined = (np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Equilibrium))
+    pieces = _pieces(markets, size)
+    with ExitStack() as stack:
+        run = map if len(pieces) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
+        blocks = list(run(lambda piece: Block.of(flat[piece]), pieces))
+        first = list(run(_first_pass, blocks))
+        x, gain = np.concatenate([x for x, _ in first], axis=2), np.concatenate([gain for _, gain in first], axis=1)
+        cycle = np.full((2, *x.shape), np.nan)
+        ends, open_ = np.nonzero(~(gain < TOLERANCE))
+        rest = [(ends[piece], open_[piece]) for piece in _pieces(len(ends), size)]
+        insisted = run(lambda at: _insist(Block.of(flat[at[1]]), x[:, at[0], at[1]]), rest)
+        for (end, index), found in zip(rest, insisted, strict=True):
+            x[:, end, index], gain[end, index], cycle[:, :, end, index] = found
+        outcomes = list(
+            run(
+                lambda piece, block: _outcome(flat[piece], block, x[..., piece], gain[:, piece], cycle[..., piece]),
+                pieces,
+                blocks,
+            )
+        )
+    joined = (np.concatenate([getattr(part, field.name) for part in outcomes]) for field in fields(Equilibrium))
     return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in joined))
 
 
+def _pieces(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
+
+
 @np.errstate(all="ignore")
-def _solve(market: Market) -> Equilibrium:
-    block = Block.of(market)
-    markets = len(market.rho)
-    # Columns of x: all markets from below, then all from above.
+def _first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
+    """Log mark-ups [M, 2, B] from below and from above, and their exploitability [2, B]; inf if the two do not meet."""
+    markets = len(block.epsilon)
     both = block.take(np.tile(np.arange(markets), 2))
-    ends = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
-    x, residual = stationary(both, sampled_reply(both, ends, _SAMPLES), _FIRST_STEPS)
-    met = (_distance(x) < TOLERANCE) & (np.maximum(*residual.reshape(2, -1)) < CONVERGED)
-    gain = np.where(met, best_reply(block, x[:, :markets]).exploitability(), np.inf)
-    gain, cycle = np.tile(gain, 2), np.full((2, *x.shape), np.nan)
-    rest = np.flatnonzero(~(gain < TOLERANCE))
-    if len(rest):
-        x[:, rest], gain[rest], cycle[:, :, rest] = _insist(both.take(rest), x[:, rest])
-    return _outcome(market, block, x, gain, cycle)
+    start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
+    x, residual = stationary(both, sampled_reply(both, start, _SAMPLES), _FIRST_STEPS)
+    x = x.reshape(-1, 2, markets)
+    met = _meet(x) & (residual < CONVERGED).reshape(2, markets).all(axis=0)
+    gain = np.where(met, best_reply(block, x[:, 0]).exploitability(), np.inf)
+    return x, np.stack([gain, gain])
 
 
+@np.errstate(all="ignore")
 def _insist(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Best replies and Newton's method in turns, from ``x`` [M, B], until nobody gains or patience ends.
 
@@ -127,40 +143,37 @@ def _insist(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
     return x, gain, cycle
 
 
-def _distance(x: FloatArray) -> FloatArray:
-    """[B] greatest difference of log prices between the iterations from below and from above, the halves of ``x``."""
-    below, above = np.split(x, 2, axis=1)
-    return np.asarray(np.abs(below - above).max(axis=0))
+def _meet(x: FloatArray) -> BoolArray:
+    """[B] whether log mark-ups ``x`` [M, 2, B] from below and from above are the same."""
+    return np.asarray(np.abs(x[:, 0] - x[:, 1]).max(axis=0) < TOLERANCE)
 
 
+@np.errstate(all="ignore")
 def _outcome(market: Market, block: Block, x: FloatArray, gain: FloatArray, cycle: FloatArray) -> Equilibrium:
-    """Everything about the equilibria at log mark-ups ``x`` [M, 2 B], from below and from above."""
-    from_below, from_above = np.split(gain < TOLERANCE, 2)
-    below, above = np.split(x, 2, axis=1)
+    """Everything about the equilibria at log mark-ups ``x`` [M, 2, B], from below and from above."""
+    from_below, from_above = gain < TOLERANCE
     found = from_below | from_above
-    x = np.where(from_below, below, above)
-    price = _prices(market, x)
-    share, index = block.shares(x)
+    chosen = np.where(from_below, x[:, 0], x[:, 1])
+    price = _prices(market, chosen)
+    share, index = block.shares(chosen)
     spent = block.alpha * (1.0 - index)
     bandwidth = (share * spent).T / price[:, None, :]
     sold = np.minimum(bandwidth.sum(axis=1), market.capacity)
     absent = np.where(found, 0.0, np.nan)[:, None]  # added to what is told of markets without equilibrium
-    low, high = np.split(cycle, 2, axis=2)
-    seen = np.stack([np.fmin(low, high)[0], np.fmax(low, high)[1]])
+    seen = np.stack([np.fmin(*cycle[0].swapaxes(0, 1)), np.fmax(*cycle[1].swapaxes(0, 1))])
     return Equilibrium(
         found=found,
         prices=price + absent,
         bandwidth=bandwidth + absent[:, :, None],
         profits=(price - market.unit_cost) * sold + absent,
         utilities=-(block.alpha * np.log(index) + spent).T + absent,
-        exploitability=np.where(from_below, *np.split(gain, 2)) + absent[:, 0],
-        agrees=from_below & from_above & (np.abs(below - above).max(axis=0) < TOLERANCE),
-        from_above=_prices(market, above) + np.where(from_above, 0.0, np.nan)[:, None],
+        exploitability=np.where(from_below, gain[0], gain[1]) + absent[:, 0],
+        agrees=from_below & from_above & _meet(x),
+        from_above=_prices(market, x[:, 1]) + np.where(from_above, 0.0, np.nan)[:, None],
         cycle=np.where(found[:, None, None], np.nan, _prices(market, seen).swapaxes(0, 1)),
     )
 
 
 def _prices(market: Market, x: FloatArray) -> FloatArray:
     """[..., B, M] prices at log mark-ups ``x`` [..., M, B], exact at both bounds."""
-    markup = x.swapaxes(-1, -2)
-    return np.asarray(np.minimum(market.unit_cost * np.exp(markup), market.price_cap))
+    return np.asarray(np.minimum(market.unit_cost * np.exp(x.swapaxes(-1, -2)), market.price_cap))

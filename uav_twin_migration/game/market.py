@@ -103,7 +103,7 @@ class Market:
             raise InputError(source, "batch axes", shapes, "axes that broadcast") from None
         for key, (_, core) in given.items():
             try:
-                arrays[key] = np.ascontiguousarray(np.broadcast_to(arrays[key], batch + core))
+                arrays[key] = np.array(np.broadcast_to(arrays[key], batch + core), order="C")
             except ValueError:
                 raise InputError(source, key, arrays[key].shape, f"a shape that broadcasts to {batch + core}") from None
         market = cls(**arrays)

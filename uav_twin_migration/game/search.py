@@ -89,7 +89,8 @@ class Alone:
         if (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
             return self
         arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling)
-        return Alone(*(array.astype(np.float32) for array in arrays), self.wide)
+        own, rivals, alpha, epsilon, worth, ceiling = (array.astype(np.float32) for array in arrays)
+        return Alone(own, rivals, alpha, epsilon, worth, ceiling, self.wide)
 
     def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> Alone:
         """Some of the RSUs, each as the only one of a market of its own."""
@@ -145,7 +146,7 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
     revenue = coarse.revenue(samples)
     height = coarse.profit(samples, revenue)
     top = height.argmax(axis=0)
-    rsus, markets = np.indices(top.shape, sparse=True)
+    rsus, markets = np.ogrid[: len(top), : top.shape[1]]
     around = np.minimum(np.maximum(top, 1), _SAMPLES - 2) + _THREE
     middle = around[1] * width
     summit = _summit(alone, middle, width, revenue[around, rsus, markets])
@@ -191,11 +192,13 @@ def _summit(alone: Alone, middle: FloatArray, step: FloatArray, revenue: RealArr
     Both by parabolas through three samples: ``revenue`` [3, M, B] at ``middle - step``, ``middle``, ``middle + step``.
     """
     x = middle + step * _THREE
-    left, mid, right = tuple(revenue * (1.0 - np.exp(-x)))
+    smooth = revenue * (1.0 - np.exp(-x))
+    left, mid, right = smooth[0], smooth[1], smooth[2]
     slope, bend = 0.5 * (right - left), left - 2.0 * mid + right
     offset = np.where(bend < 0.0, -slope / bend, np.where(slope > 0.0, np.inf, -np.inf))
 
-    left, mid, right = tuple(np.log(revenue / alone.worth) - x)  # ln of demand over capacity, falls as prices rise
+    excess = np.log(revenue / alone.worth) - x  # ln of demand over capacity, falls as prices rise
+    left, mid, right = excess[0], excess[1], excess[2]
     slope, bend = 0.5 * (right - left), left - 2.0 * mid + right
     full = 2.0 * mid / (np.sqrt(slope * slope - 2.0 * bend * mid) - slope)
     return np.asarray(middle + step * np.fmax(offset, full))
@@ -204,7 +207,7 @@ def _summit(alone: Alone, middle: FloatArray, step: FloatArray, revenue: RealArr
 def _careful(alone: Alone, middle: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The highest point within ``width`` of ``middle`` [M, B], by values only, for peaks with kinks; and its height."""
     offsets = np.linspace(-1.0, 1.0, 9)[:, None, None]
-    rsus, markets = np.indices(middle.shape, sparse=True)
+    rsus, markets = np.ogrid[: len(middle), : middle.shape[1]]
     for _ in range(_ROUNDS):
         x = np.minimum(np.maximum(middle + width * offsets, 0.0), alone.ceiling)
         profit = alone.profit(x, alone.revenue(x))
