@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from uav_twin_migration.game import followers as game
 from uav_twin_migration.game.equilibrium import solve
+from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.market.follower import Vector
 from uav_twin_migration.market.messages import Bid, Grant, Offer, check_offer
 from uav_twin_migration.scenario.instant import Surroundings
@@ -148,8 +149,9 @@ class Audit:
         served = market.efficiency.max(axis=0) > 0.0
         if not served.any():
             return
+        self.exploitabilities.append(float(exploitability(market, self.price)))
         equilibrium = solve(market)
-        if equilibrium.status != "equilibrium":
+        if not equilibrium.found:
             self.unsolved += 1
             return
         gap = np.abs(self.price - equilibrium.prices) / equilibrium.prices
@@ -175,6 +177,7 @@ class Audit:
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),
             "price_gap_to_equilibrium": mean(self.gaps),
+            "exploitability": mean(self.exploitabilities),
             "equilibria_compared": len(self.gaps),
             "moments_without_equilibrium": self.unsolved,
             "grant_latency_ms": {"p50": quantile(latencies, 0.5), "p99": quantile(latencies, 0.99)},
