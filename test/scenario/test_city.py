@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,17 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["city", str(path), "-o", str(tmp_path / "out.txt")]) == 2
     assert main(["city", str(path), "-o", str(scenario), "--rsus", "0"]) == 2
     assert main(["city", str(path), "-o", str(tmp_path / "no" / "such" / "folder.yaml")]) == 2
+    assert main([*arguments, "--name", "x" * 101]) == 2
     assert main([*arguments[:-4], "--map", str(tmp_path / "out.docx")]) == 2
+
+
+def test_what_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, frame(CORNERS))
+    monkeypatch.setitem(sys.modules, "geopandas", None)
+    assert main(["city", str(path), "-o", str(tmp_path / "out.yaml")]) == 1
+    assert "geopandas is not installed" in capsys.readouterr().err
 
 
 def test_a_real_district(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.scenario.city import City, Wishes, import_city
-from uav_twin_migration.scenario.load import SUFFIXES, save
+from uav_twin_migration.scenario.draw import draw_map
+from uav_twin_migration.scenario.load import SUFFIXES, dump, loads, save
 
 DEFAULTS = Wishes()
 PICTURES = (".png", ".svg", ".pdf")
@@ -44,8 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="leave out what is farther from the middle, m (%(default)s)",
     )
-    parser.add_argument("--layer", help="of the footprints (the first with polygons)")
-    parser.add_argument("--street-layer", help="of the streets (the first with lines)")
+    parser.add_argument("--layer", help="of the footprints (one named like buildings, else the first with polygons)")
+    parser.add_argument(
+        "--street-layer", help="of the streets (one named like streets or roads, else the first with lines)"
+    )
     parser.add_argument("--crs", metavar="EPSG:N", help="projection, where the files do not name theirs")
     parser.add_argument("--json", metavar="FILE", help="write the summary as JSON; - for standard output")
 
@@ -53,6 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import the city, write the scenario, tell what became of it."""
     _check(args)
+    try:
+        city = _imported(args)
+    except ModuleNotFoundError as error:
+        packages = "geopandas pyproj shapely matplotlib"
+        raise UavTwinError(f"{error.name} is not installed; python3 -m pip install {packages}") from None
+    if args.json != "-":
+        print(described(city, args))
+    if args.json:
+        text = json.dumps(summary(city, args.seed), indent=2) + "\n"
+        sys.stdout.write(text) if args.json == "-" else Path(args.json).write_text(text, encoding="utf-8")
+    return 0
+
+
+def _imported(args: argparse.Namespace) -> City:
     wishes = Wishes(
         name=args.name,
         rsus=args.rsus,
@@ -66,17 +83,11 @@ def run(args: argparse.Namespace) -> int:
         crs=args.crs,
     )
     city = import_city(args.footprints, args.streets, wishes, progress=lambda what: print(what, "...", file=sys.stderr))
+    loads(dump(city.scenario), args.output)  # what we write is what `sim` will take
     save(city.scenario, args.output)
     if args.map:
-        from uav_twin_migration.scenario.draw import draw_map
-
         draw_map(city.scenario, args.map, [line.tolist() for line in city.streets])
-    if args.json != "-":
-        print(described(city, args))
-    if args.json:
-        text = json.dumps(summary(city, args.seed), indent=2) + "\n"
-        sys.stdout.write(text) if args.json == "-" else Path(args.json).write_text(text, encoding="utf-8")
-    return 0
+    return city
 
 
 def _check(args: argparse.Namespace) -> None:
