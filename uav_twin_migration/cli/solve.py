@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from uav_twin_migration.cli.markets import by_size, numbers, read, write
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.equilibrium import Equilibrium, solve
 from uav_twin_migration.game.leaders import ration
 from uav_twin_migration.game.market import Market, stack
+from uav_twin_migration.scenario.instant import market_at
+from uav_twin_migration.scenario.load import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "markets", nargs="?", default="-", metavar="MARKET.json", help="a market or a list of markets; - for stdin"
     )
+    parser.add_argument("--scenario", metavar="FILE", help="take the market of a scenario (a file or a name) instead")
+    parser.add_argument("--at", type=float, default=0.0, metavar="T", help="... at T seconds after its start")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
     parser.add_argument("--threads", type=int, metavar="N", help="threads for long lists (default: one per CPU)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Reads, solves, tells."""
-    documents, sources, many = read(args.markets)
-    markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]
+    if args.scenario:
+        if not 0.0 <= args.at < math.inf:
+            raise InputError(args.scenario, "--at", args.at, "seconds >= 0 after the start")
+        markets, sources, many = [market_at(load(args.scenario), args.at)], [f"{args.scenario} at {args.at:g} s"], False
+    else:
+        documents, sources, many = read(args.markets)
+        markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]
     results: list[Any] = [None] * len(markets)
     for group in by_size(markets):
         batch = stack([markets[i] for i in group])

@@ -20,8 +20,9 @@ from uav_twin_migration.game.market import FloatArray, Market
 TINY = 1e-300
 # Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.
 _WIDE = 600.0
-# Below this sigma - 1 the sums have no digits left for the price index. Moves equilibrium prices by a like factor.
-_LEAST_EPSILON = 1e-7
+# Beyond these sigma - 1 double precision has no digits left for the price index or the elasticity of demand. Taking
+# the nearest one instead moves prices by less than a part in a million.
+_EPSILON_RANGE = 1e-7, 1e6
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Block:
     def of(cls, market: Market) -> Block:
         """Lays out a batch with one batch axis."""
         efficiency = np.ascontiguousarray(market.efficiency.transpose(2, 1, 0))
-        epsilon = np.maximum(market.rho / (1.0 - market.rho), _LEAST_EPSILON)
+        epsilon = np.clip(market.rho / (1.0 - market.rho), *_EPSILON_RANGE)
         cost = np.ascontiguousarray(market.unit_cost.T)
         ceiling = np.log(market.price_cap.T / cost)
         total = efficiency.sum(axis=0)

@@ -82,12 +82,18 @@ def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray,
         second *= b[:, None]
         first -= second
         first[diagonal, diagonal] += c
-        step = np.linalg.solve(first.transpose(2, 0, 1), step.T[..., None])[..., 0].T
-        np.minimum(step, _LONGEST_STEP, out=step)
-        np.maximum(step, -_LONGEST_STEP, out=step)
+        step = _solve(first.transpose(2, 0, 1), step.T[..., None])[..., 0].T
+        step = np.fmax(np.fmin(step, _LONGEST_STEP), -_LONGEST_STEP)
         x = x + step
         np.minimum(x, block.ceiling, out=x)
         np.maximum(x, 0.0, out=x)
         if residual.max(initial=0.0) < CONVERGED:
             break
     return x, residual
+
+
+def _solve(matrices: FloatArray, right: FloatArray) -> FloatArray:
+    try:
+        return np.asarray(np.linalg.solve(matrices, right))
+    except np.linalg.LinAlgError:  # one of them is singular
+        return np.asarray(np.linalg.pinv(np.nan_to_num(matrices)) @ right)

@@ -141,7 +141,7 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
     """Each RSU's globally best price while all others keep theirs at log mark-ups ``x`` [M, B]."""
     alone = Alone.of(block, x)
     coarse = alone.single()
-    width = block.ceiling / (_SAMPLES - 1)
+    width = np.maximum(block.ceiling / (_SAMPLES - 1), 1e-12)  # not 0 where the cap is the cost
     samples = np.arange(_SAMPLES, dtype=coarse.own.dtype)[:, None, None] * width.astype(coarse.own.dtype)
     revenue = coarse.revenue(samples)
     height = coarse.profit(samples, revenue)
@@ -152,7 +152,7 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
     summit = _summit(alone, middle, width, revenue[around, rsus, markets])
     middle = np.minimum(np.maximum(summit, middle - width), middle + width)
 
-    step = np.minimum(_CLOSE, 0.5 * block.ceiling)
+    step = np.minimum(_CLOSE, np.maximum(0.5 * block.ceiling, 1e-12))
     middle = np.minimum(np.maximum(middle, step), block.ceiling - step)
     close = np.concatenate([middle + step * _THREE, x[None]])
     revenue = alone.revenue(close)
