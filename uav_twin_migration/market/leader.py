@@ -140,6 +140,7 @@ class Leader:
         self._answers: dict[str, tuple[int, float]] = {}  # uav -> sequence, MHz
         self._revisions: dict[str, int] = {}
         self._expected: set[str] = set()
+        self._declined: set[str] = set()  # answered 0 last round
         self._leases: dict[str, _Lease] = {}
         self._rivals: dict[str, _Rival] = {}
 
@@ -303,7 +304,10 @@ class Leader:
                 self._leases[uav] = _Lease(share, now + self._held_for)
         result = self._result(sum(wanted.values()), math.fsum(shares))
         self.history.append(result)
-        self._expected = set(self._answers)
+        # A first answer of 0 may be a good-bye: only who repeats it is waited for.
+        refused = {uav for uav, bandwidth in wanted.items() if bandwidth == 0.0}
+        self._expected = set(wanted) - (refused - self._declined)
+        self._declined = refused
         grant = Grant(settings.rsu, self.round, self._decision.price, granted, settings.lease)
         return [grant, Booked(result, self._decision)]
 

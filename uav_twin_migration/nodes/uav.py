@@ -20,7 +20,11 @@ from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.nodes.timing import Timing, steady_timer
+
+# RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
+# one message instead of one for each offer: every RSU has to read every message.
+GATHERING = 0.005  # s of wall time
 
 MARKET_PARAMETERS = (
     Parameter("substitutability", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
@@ -65,6 +69,8 @@ class AgentsNode(Node):
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         for follower in self._followers.values():
             self._follow_motion(follower)
+        self._gathering = steady_timer(self, GATHERING, self._answer)
+        self._gathering.cancel()
         self._diagnostics = Diagnostics(self, self._describe)
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
@@ -98,6 +104,15 @@ class AgentsNode(Node):
         if not self._board.on_offer(now, offer):
             return
         self._heard_at[offer.rsu] = (offer.round, time.monotonic())
+        if len(self._followers) == 1:
+            self._answer()
+        elif self._gathering.is_canceled():
+            self._gathering.reset()
+
+    def _answer(self) -> None:
+        """Let everybody answer who has heard all offers that it waits for."""
+        self._gathering.cancel()
+        now = self._timing.now()
         self._send([output for one in self._followers.values() for output in one.on_offers(now)], now)
 
     def _on_time(self, now: float) -> None:
