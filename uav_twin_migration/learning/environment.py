@@ -1,59 +1,104 @@
-"""The market as an environment: many games at once, with the game and observation code of the running system."""
+"""The market as an environment: many games at once, with the game and observation code of the running system.
+
+A round: every RSU prices from what it has seen, before it knows what the others ask; UAVs answer with their best
+response; the RSU books its profit. How UAVs fly does not depend on prices, so what one round's prices do to later rounds
+is only what others learn from them.
+
+The reward is profit in a unit of its own for every RSU and round: about the most it could have earned against the
+prices that its rivals posted. Scaling a reward by what the RSU has no influence on changes no best response, and makes
+every market count alike, as exploitability does.
+"""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
-from uav_twin_migration.policy import observation as obs
+from uav_twin_migration.game.search import Alone
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.observation import Observation, RoundRecord
 
-REWARD_SCALE = 12.5  # credit: mean alpha, what a UAV could spend
+MARKUPS = (1.4, 1.8, 2.4, 3.4)  # span the usual best ones; the best of the four earns some 98 % of what can be earned
+LEAST_REFERENCE = 0.05  # credit per UAV in range, where no mark-up earns more
+STATE_SIZE = len(MARKUPS) + 1
 
 
 class Outcome(NamedTuple):
     """One played round."""
 
-    market: Market  # [G] in which the prices were posted
-    demanded: FloatArray
+    market: Market  # [G], in which prices were posted
+    prices: FloatArray  # [G, M] credit/MHz
+    demanded: FloatArray  # [G, M] MHz, before rationing
     profit: FloatArray  # [G, M] credit
-    reward: FloatArray  # [G, M] profit per UAV in range, of order one
+
+
+class Judgement(NamedTuple):
+    """What only somebody who sees the whole market can say about posted prices; for the critic, in training."""
+
+    reward: FloatArray  # [..., M] profit over its reference
+    state: FloatArray  # [..., M, STATE_SIZE] profits at `MARKUPS` over the reference, and the reference's logarithm
 
 
 class MarketEnvironment:
-    """Games of a Market [rounds, G] played from the first round to the last."""
+    """Games of a Market [rounds, G], played from the first round to the last."""
 
     def __init__(self, games: Market) -> None:
         self.games = games
         self.rounds, self.count = games.batch
-        m = games.rsus
-        self._others = np.array([[j for j in range(m) if j != i] for i in range(m)], dtype=int).reshape(m, m - 1)
         first = games[0]
         self.unit_cost, self.price_cap, self.capacity = first.unit_cost, first.price_cap, first.capacity
-        self.rho = np.repeat(first.rho[:, None], m, axis=1)
-        self.uavs = (games.efficiency > 0.0).sum(axis=-2).astype(float)
-        self.reset()
-
-    def reset(self):
+        self.uavs = (games.efficiency > 0.0).sum(axis=-2).astype(np.float64)  # [rounds, G, M] in range
+        self._rho = np.broadcast_to(first.rho[:, None], self.unit_cost.shape)
+        rivals = games.rsus - 1
+        self._situation = observation.encode_situation(
+            self.unit_cost, self.price_cap, self.capacity, self._rho, rivals
+        )
+        self._others = np.array([[j for j in range(rivals + 1) if j != m] for m in range(rivals + 1)], dtype=int)
+        self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
-        self.situation = obs.encode_situation(self.unit_cost, self.price_cap, self.capacity, self.rho, self.games.rsus - 1.0)
-        self.history = np.zeros((self.count, self.games.rsus, obs.ROUNDS, len(obs.ROUND)))
 
-    def observe(self) -> npt.NDArray[np.float32]:
-        """[G, M, obs.SIZE]"""
-        shape = (*self.situation.shape[:2], -1)
-        return np.concatenate([self.situation, self.history.reshape(shape)], axis=-1).astype(np.float32)
+    def observe(self) -> Observation:
+        """[G, M, observation.SIZE], before prices are posted."""
+        return observation.assemble(self._situation, self._history)
 
     def step(self, prices: FloatArray) -> Outcome:
-        """Play one round at `prices` [G, M], credit/MHz."""
-        market, uavs = self.games[self.round], self.uavs[self.round]
-        demanded = respond(market, prices).bandwidth.sum(axis=-2)
+        """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
+        market = self.games[self.round]
+        # An RSU reads a demand above its capacity as one for all of it.
+        bandwidth = np.minimum(respond(market, prices).bandwidth, self.capacity[:, None, :])
+        demanded = bandwidth.sum(axis=-2)
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
-        record = obs.RoundRecord(prices, demanded, uavs, prices[:, self._others])
-        self.history[:, :, 1:] = self.history[:, :, :-1].copy()
-        self.history[:, :, 0] = obs.encode_round(record, self.unit_cost, self.capacity, self.rho)
+        spread = observation.concentration(bandwidth, axis=-2)
+        record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self._others])
+        newest = observation.encode_round(record, self.unit_cost, self.capacity, self._rho)
+        kept = self._history[:, :, : observation.ROUNDS - 1]
+        self._history = np.concatenate([newest[:, :, None], kept], axis=2)
         self.round += 1
-        return Outcome(market, demanded, profit, profit / (REWARD_SCALE * np.maximum(uavs, 1.0)))
+        return Outcome(market, prices, demanded, profit)
+
+
+def judge(games: Market, prices: FloatArray, profit: FloatArray) -> Judgement:
+    """Rewards and the critic's state for any batch of markets with posted `prices` and their `profit` [..., M]."""
+    shape = prices.shape
+    flat = flatten(games)
+    block = Block.of(flat)
+    posted = np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T
+    alone = Alone.of(block, posted).single()
+    markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(alone.own.dtype)
+    earned = np.moveaxis(alone.profit(markups, alone.revenue(markups)), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
+    uavs = (games.efficiency > 0.0).sum(axis=-2)
+    reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
+    state = np.concatenate([earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1)
+    return Judgement(profit / reference, state)
+
+
+def flatten(games: Market) -> Market:
+    """The same markets along one batch axis."""
+    arrays = {field.name: getattr(games, field.name) for field in fields(games)}
+    depth = len(games.batch)
+    return Market(**{name: np.ascontiguousarray(a).reshape(-1, *a.shape[depth:]) for name, a in arrays.items()})

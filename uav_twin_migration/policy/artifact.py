@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -31,7 +30,7 @@ from safetensors.numpy import save as format_tensors
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.policy import observation
-from uav_twin_migration.policy.actor import Actor
+from uav_twin_migration.policy.actor import Actor, Single
 
 FORMAT = "uav-twin-policy/1"
 LARGEST_FILE = 1 << 20  # bytes; a dense actor of 128 + 128 neurons has 90 kB
@@ -58,6 +57,9 @@ class PolicyRefused(InputError):
     def __init__(self, reason: Reason, source: str, key: str, value: object, expected: str) -> None:
         super().__init__(source, key, value, expected)
         self.reason = reason
+
+
+Refuse = Callable[[Reason, str, object, str], PolicyRefused]
 
 
 @dataclass(frozen=True)
@@ -151,3 +153,43 @@ def save(policy: Policy, path: str | Path) -> int:
     partial.write_bytes(data)
     partial.replace(target)
     return len(data)
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same file with the header's keys in order, which the library leaves to chance."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a file that the safetensors library has accepted: its header is JSON behind its length."""
+    length = int.from_bytes(data[:8], "little")
+    found = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return dict(found)
+
+
+def _layers(tensors: Mapping[str, np.ndarray[Any, Any]], refuse: Refuse) -> list[tuple[Single, Single]]:
+    """Weights and biases from the observation to the action. Raises PolicyRefused where they do not fit."""
+    count = len(tensors) // 2
+    names = [f"layer{i}.{part}" for i in range(count) for part in ("weight", "bias")]
+    if not 1 <= count <= MOST_LAYERS or set(names) != set(tensors):
+        raise refuse(Reason.SHAPE, "tensors", sorted(tensors), f"layer0.weight, layer0.bias, ... of 1 to {MOST_LAYERS}")
+    layers = []
+    width = observation.SIZE
+    for i in range(count):
+        weight, bias = tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]
+        last = i == count - 1
+        rows = 1 if last else max(len(bias) if bias.ndim == 1 else 0, 1)
+        if weight.shape != (rows, width) or bias.shape != (rows,):
+            found = f"weight {weight.shape}, bias {bias.shape}"
+            raise refuse(Reason.SHAPE, f"layer{i}", found, f"weight ({rows}, {width}), bias ({rows},)")
+        for part, values in (("weight", weight), ("bias", bias)):
+            if values.dtype != np.float32:
+                raise refuse(Reason.SHAPE, f"layer{i}.{part}", str(values.dtype), "float32")
+            if not np.all(np.abs(values) <= LARGEST_WEIGHT):  # NaN is not, either
+                raise refuse(Reason.NOT_FINITE, f"layer{i}.{part}", "NaN, inf or huge", f"at most {LARGEST_WEIGHT:g}")
+        layers.append((weight, bias))
+        width = rows
+    return layers
