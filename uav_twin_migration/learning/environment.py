@@ -52,13 +52,13 @@ class MarketEnvironment:
         self.rounds, self.count = games.batch
         first = games[0]
         self.unit_cost, self.price_cap, self.capacity = first.unit_cost, first.price_cap, first.capacity
-        self.uavs = (games.efficiency > 0.0).sum(axis=-2).astype(np.float64)  # [rounds, G, M] in range
+        answer = games.efficiency > 0.0
+        answer[1:] |= games.efficiency[:-1] > 0.0  # who flies out of range says good-bye with a demand of 0
+        self.uavs = answer.sum(axis=-2).astype(np.float64)  # [rounds, G, M] that answer
         self._rho = np.broadcast_to(first.rho[:, None], self.unit_cost.shape)
-        rivals = games.rsus - 1
-        self._situation = observation.encode_situation(
-            self.unit_cost, self.price_cap, self.capacity, self._rho, rivals
-        )
-        self._others = np.array([[j for j in range(rivals + 1) if j != m] for m in range(rivals + 1)], dtype=int)
+        rsus = range(games.rsus)
+        self._others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
+        self._situation = self._situate(rivals=0)  # nobody has posted yet
         self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
 
@@ -78,8 +78,13 @@ class MarketEnvironment:
         newest = observation.encode_round(record, self.unit_cost, self.capacity, self._rho)
         kept = self._history[:, :, : observation.ROUNDS - 1]
         self._history = np.concatenate([newest[:, :, None], kept], axis=2)
+        if self.round == 0:
+            self._situation = self._situate(rivals=self.games.rsus - 1)
         self.round += 1
         return Outcome(market, prices, demanded, profit)
+
+    def _situate(self, rivals: int) -> FloatArray:
+        return observation.encode_situation(self.unit_cost, self.price_cap, self.capacity, self._rho, rivals)
 
 
 def judge(games: Market, prices: FloatArray, profit: FloatArray) -> Judgement:
