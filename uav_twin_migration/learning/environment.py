@@ -4,9 +4,7 @@ A round: every RSU prices from what it has seen, before it knows what the others
 response; the RSU books its profit. How UAVs fly does not depend on prices, so what one round's prices do to later rounds
 is only what others learn from them.
 
-The reward is profit in a unit of its own for every RSU and round: about the most it could have earned against the
-prices that its rivals posted. Scaling a reward by what the RSU has no influence on changes no best response, and makes
-every market count alike, as exploitability does.
+The reward is profit per UAV in range, in units of what a UAV can spend.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from uav_twin_migration.game.search import Alone
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.observation import Observation, RoundRecord
 
+SPENDING = 12.5  # credit: mean alpha, what a UAV spends when prices are low
 MARKUPS = (1.4, 1.8, 2.4, 3.4)  # span the usual best ones; the best of the four earns some 98 % of what can be earned
 LEAST_REFERENCE = 0.05  # credit per UAV in range, where no mark-up earns more
 STATE_SIZE = len(MARKUPS) + 1
@@ -35,12 +34,17 @@ class Outcome(NamedTuple):
     prices: FloatArray  # [G, M] credit/MHz
     demanded: FloatArray  # [G, M] MHz, before rationing
     profit: FloatArray  # [G, M] credit
+    reward: FloatArray  # [G, M] profit per UAV in range over `SPENDING`
 
 
 class Judgement(NamedTuple):
-    """What only somebody who sees the whole market can say about posted prices; for the critic, in training."""
+    """What somebody can say about posted prices who sees the whole market: the centralised critic, in training.
 
-    reward: FloatArray  # [..., M] profit over its reference
+    `reference` is about the most that an RSU could have earned against the prices that its rivals posted. In units of
+    it, all RSUs of all markets are alike, and as it does not depend on the RSU's own price, it changes no best response.
+    """
+
+    reference: FloatArray  # [..., M] credit
     state: FloatArray  # [..., M, STATE_SIZE] profits at `MARKUPS` over the reference, and the reference's logarithm
 
 
@@ -57,7 +61,7 @@ class MarketEnvironment:
         self.uavs = answer.sum(axis=-2).astype(np.float64)  # [rounds, G, M] that answer
         self._rho = np.broadcast_to(first.rho[:, None], self.unit_cost.shape)
         rsus = range(games.rsus)
-        self._others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
+        self.others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
         self._situation = self._situate(rivals=0)  # nobody has posted yet
         self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
@@ -74,21 +78,22 @@ class MarketEnvironment:
         demanded = bandwidth.sum(axis=-2)
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)
-        record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self._others])
+        record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self.others])
         newest = observation.encode_round(record, self.unit_cost, self.capacity, self._rho)
         kept = self._history[:, :, : observation.ROUNDS - 1]
         self._history = np.concatenate([newest[:, :, None], kept], axis=2)
         if self.round == 0:
             self._situation = self._situate(rivals=self.games.rsus - 1)
         self.round += 1
-        return Outcome(market, prices, demanded, profit)
+        reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
+        return Outcome(market, prices, demanded, profit, reward)
 
     def _situate(self, rivals: int) -> FloatArray:
         return observation.encode_situation(self.unit_cost, self.price_cap, self.capacity, self._rho, rivals)
 
 
-def judge(games: Market, prices: FloatArray, profit: FloatArray) -> Judgement:
-    """Rewards and the critic's state for any batch of markets with posted `prices` and their `profit` [..., M]."""
+def judge(games: Market, prices: FloatArray) -> Judgement:
+    """For any batch of markets with posted `prices` [..., M]."""
     shape = prices.shape
     flat = flatten(games)
     block = Block.of(flat)
@@ -99,7 +104,7 @@ def judge(games: Market, prices: FloatArray, profit: FloatArray) -> Judgement:
     uavs = (games.efficiency > 0.0).sum(axis=-2)
     reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
     state = np.concatenate([earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1)
-    return Judgement(profit / reference, state)
+    return Judgement(reference, state)
 
 
 def flatten(games: Market) -> Market:

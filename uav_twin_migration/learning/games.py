@@ -51,6 +51,13 @@ class GameDistribution:
 MIXED = GameDistribution(rsus=(2, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0))
 
 
+def draw_size(distribution: GameDistribution, rng: np.random.Generator) -> tuple[int, int]:
+    """M and N of a batch of games: M uniform, N log-uniform."""
+    rsus = int(rng.integers(distribution.rsus[0], distribution.rsus[1] + 1))
+    fewest, most = np.log(distribution.uavs)
+    return rsus, round(float(np.exp(rng.uniform(fewest, most))))
+
+
 def draw_games(
     distribution: GameDistribution, rng: np.random.Generator, games: int, rsus: int, uavs: int, rounds: int
 ) -> Market:

@@ -4,8 +4,9 @@ Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games
 
 1. `collect` plays new random games with the present actor and Gaussian exploration noise. All RSUs of all games share the
    actor; each is one more sample.
-2. The critic sees what no RSU does: the whole market, and what the rivals ask in the very round. It predicts the
-   reward; what an RSU got beyond that is the advantage of its action.
+2. The critic sees what no RSU does: the whole market, and what the rivals ask in the very round. It knows about how
+   much an RSU could have earned (`environment.judge`) and predicts which share of that it earns; what the RSU got
+   beyond that share is the advantage of its action.
 3. `update` does a few epochs of minibatches of PPO's clipped objective (Schulman et al., arXiv:1707.06347).
 4. Now and then neurons go (`pruning`), from both networks.
 
@@ -31,7 +32,7 @@ from torch import Tensor
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning import pruning
 from uav_twin_migration.learning.environment import STATE_SIZE, MarketEnvironment, judge
-from uav_twin_migration.learning.games import GameDistribution, draw_games
+from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
 from uav_twin_migration.learning.networks import Perceptron, move_average
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.policy import observation
@@ -69,7 +70,7 @@ class Batch(NamedTuple):
     state: Tensor  # [B, observation.SIZE + STATE_SIZE], the critic's input
     action: Tensor  # [B]
     mean: Tensor  # [B] of the policy that acted
-    reward: Tensor  # [B]
+    reward: Tensor  # [B] profit over the critic's reference
 
 
 class Point(NamedTuple):
@@ -134,8 +135,7 @@ class Trainer:
     def collect(self) -> Batch:
         """Play new games to the end."""
         s, d = self.settings, self.settings.distribution
-        rsus = int(self.random.integers(d.rsus[0], d.rsus[1] + 1))
-        uavs = round(math.exp(self.random.uniform(math.log(d.uavs[0]), math.log(d.uavs[1]))))
+        rsus, uavs = draw_size(d, self.random)
         count = max(s.agents // rsus, 1)
         games = draw_games(d, self.random, count, rsus, uavs, s.rounds)
         environment = MarketEnvironment(games)
@@ -154,7 +154,8 @@ class Trainer:
             posted.append(prices)
             profit.append(outcome.profit)
         self.games += count
-        judgement = judge(games, np.stack(posted), np.stack(profit))
+        judgement = judge(games, np.stack(posted))
+        relative = np.stack(profit) / judgement.reference
         learn = np.ones((s.rounds, count, rsus), dtype=bool)
         learn[0] = ~at_random  # random prices were nobody's action
 
@@ -163,7 +164,7 @@ class Trainer:
 
         observed = rows(np.stack(seen))
         state = torch.cat([observed, rows(judgement.state)], dim=1)
-        return Batch(observed, state, rows(np.stack(actions)), rows(np.stack(means)), rows(judgement.reward))
+        return Batch(observed, state, rows(np.stack(actions)), rows(np.stack(means)), rows(relative))
 
     @torch.no_grad()
     def act(self, seen: observation.Observation) -> FloatArray:
