@@ -124,9 +124,9 @@ def link_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeS
 
 
 def measurement_period(scenario: Scenario) -> float:
-    """Simulated time between two measurements of a UAV, s: four in a round, but no more than 300 a second in all."""
+    """Simulated time between two measurements of a UAV, s: four in a round, but no more than 200 a second in all."""
     period = scenario.market.round_period
-    return min(max(period / 4.0, len(scenario.uavs) / 300.0), period)
+    return min(max(period / 4.0, len(scenario.uavs) / 200.0), period)
 
 
 def rsu_node(rsu: Rsu, scenario: Scenario, seed: int = 0, simulated: bool = True) -> NodeSpec:

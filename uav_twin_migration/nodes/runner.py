@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rclpy.type_support import check_for_type_support
+
 from uav_twin_migration.nodes.discovery import discovery_server
 from uav_twin_migration.nodes.host import CLASSES, host, node_class
 from uav_twin_migration.nodes.plan import ProcessSpec, needs_discovery_server
@@ -40,10 +42,18 @@ class _Child:
 
 
 def preload(processes: Sequence[ProcessSpec]) -> None:
-    """Import what the processes need, once for all."""
+    """Import what the processes need, once for all: node classes, and the type support of every interface they use."""
     for executable in {node.executable for process in processes for node in process.nodes} & CLASSES.keys():
         node_class(executable)
+    using = [module for name, module in sys.modules.items() if name.startswith((__package__, "rclpy."))]
+    for interface in {value for module in using for value in vars(module).values() if is_interface(value)}:
+        check_for_type_support(interface)
     gc.freeze()  # keeps the children's garbage collectors off the shared pages
+
+
+def is_interface(value: object) -> bool:
+    """Whether this is a class that rosidl generated."""
+    return isinstance(value, type) and hasattr(value, "__import_type_support__")
 
 
 def die_with_parent() -> None:
