@@ -19,6 +19,7 @@ COMMANDS: dict[str, Command] = {
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
+    "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True),
     "test": Command("test", "all tests", ("figures", "bench", "city", "test"), ros=True),
