@@ -61,10 +61,11 @@ FACADES = [  # brick, sandstone, plaster, terracotta, concrete, cream, slate blu
 LEAVES = [Material(colour, 0.0) for colour in ((0.20, 0.40, 0.18), (0.27, 0.46, 0.20), (0.34, 0.47, 0.18))]
 
 STOREY = 3.5  # m
-BANDS = 4_000  # windows bands in a whole city at most: more would slow drawing down
+BANDS = 4_000  # window bands in a whole city at most: more would slow drawing down
 MARGIN = 150.0  # m of ground around everything
+GRASS_LEVEL = -0.6  # m
 TREES = 300  # at most
-LAYER_COVERAGE, LAYER_DECORATION = 1, 2  # Gazebo Classic's View > Layers hides them
+LAYER_COVERAGE, LAYER_TREES = 1, 2  # Gazebo Classic's View > Layers hides them
 
 
 def colour_of(index: int, count: int) -> tuple[float, float, float]:
@@ -96,18 +97,12 @@ def outset(footprint: Sequence[Point], distance: float) -> list[Point]:
 
 
 def ground(scenario: Scenario) -> Element:
-    """Grass all around and asphalt between the buildings; what collides is an endless plane at z = 0."""
+    """Grass; what collides is an endless plane at z = 0, the level of the streets."""
     (west, south), (east, north) = extent(scenario)
     middle = ((west + east) / 2, (south + north) / 2)
-    size = (east - west + 2 * MARGIN, north - south + 2 * MARGIN)
-    plane = tag("geometry", tag("plane", tag("normal", (0, 0, 1)), tag("size", (4 * size[0], 4 * size[1]))))
-    # thick slabs a few centimetres apart: planes at one height would flicker from afar
-    return static_model(
-        "ground",
-        collision("plane", plane),
-        visual("grass", box(3 * size[0], 3 * size[1], 1), GRASS, (*middle, -0.9)),
-        visual("asphalt", box(*size, 1), ASPHALT, (*middle, -0.5)),
-    )
+    size = (4 * (east - west + MARGIN), 4 * (north - south + MARGIN))
+    plane = tag("geometry", tag("plane", tag("normal", (0, 0, 1)), tag("size", size)))
+    return static_model("ground", collision("plane", plane), visual("grass", box(*size, 1), GRASS, (*middle, GRASS_LEVEL - 0.5)))
 
 
 def city(buildings: Sequence[Building]) -> Element:
@@ -120,16 +115,21 @@ def city(buildings: Sequence[Building]) -> Element:
 
 
 def _building(name: str, building: Building, facade: Material, bands: int) -> Iterator[Element]:
-    """A prism with glass bands storey by storey, a roof, something on it, and pavement around it."""
+    """A prism with glass bands storey by storey and a roof; around it pavement and street.
+
+    Where buildings stand close, their streets join; where they do not, grass is left between them. Ground layers are
+    some decimetres apart in height: any closer and they would flicker from afar.
+    """
     footprint, base, height = building.footprint, building.base, building.height
     shell = prism(footprint, height)
     yield collision(name, shell, (0, 0, base))
     yield visual(name, shell, facade, (0, 0, base))
     yield visual(f"{name}_roof", prism(outset(footprint, 0.4), 0.6), ROOF, (0, 0, base + height - 0.3))
     if base == 0:
-        yield visual(f"{name}_pavement", prism(outset(footprint, 4.0), 0.2), PAVEMENT)
+        yield visual(f"{name}_street", prism(outset(footprint, 14.0), -GRASS_LEVEL), ASPHALT, (0, 0, GRASS_LEVEL))
+        yield visual(f"{name}_pavement", prism(outset(footprint, 4.0), 0.5), PAVEMENT)
     storeys = int(height / STOREY)
-    glazing = outset(footprint, 0.08)
+    glazing = outset(footprint, 0.25)
     for storey in range(min(storeys, bands)):
         level = base + (storey + 0.45) * height / max(storeys, 1)
         yield visual(f"{name}_glass_{storey}", prism(glazing, 1.5), GLASS, (0, 0, level))
@@ -151,8 +151,10 @@ def trees(scenario: Scenario) -> Element:
     parts: list[Element] = []
     for index, (x, y) in enumerate(_tree_places(scenario)):
         crown = 2.2 + 1.3 * (index * 7 % 11) / 10
-        parts.append(visual(f"trunk_{index}", cylinder(0.25, 3), TRUNK, (x, y, 1.5)))
+        parts.append(visual(f"trunk_{index}", cylinder(0.25, 4), TRUNK, (x, y, 1)))
         parts.append(visual(f"crown_{index}", sphere(crown), LEAVES[index % len(LEAVES)], (x, y, 2.4 + crown)))
+    for part in parts:
+        part.append(tag("meta", tag("layer", str(LAYER_TREES))))
     return static_model("trees", *parts)
 
 
@@ -165,7 +167,7 @@ def _tree_places(scenario: Scenario) -> NDArray[np.float64]:
     places = places + np.random.default_rng(len(places)).uniform(-0.4, 0.4, places.shape) * spacing
     free = np.ones(len(places), dtype=bool)
     for building in scenario.buildings:
-        free &= ~contains(outset(building.footprint, 8.0), places)
+        free &= ~contains(outset(building.footprint, 16.0), places)
     for rsu in scenario.rsus:
         free &= np.linalg.norm(places - np.array(rsu.position), axis=1) > 10
     return np.asarray(places[free])
@@ -181,7 +183,7 @@ def tower(rsu: Rsu) -> Element:
     sections = max(int(mast / 5), 2)
     parts = [
         collision("mast", cylinder(0.5, mast), (0, 0, mast / 2)),
-        visual("foundation", box(5, 5, 0.6), PAVEMENT, (0, 0, 0.3)),
+        visual("foundation", box(5, 5, 1.2), PAVEMENT, (0, 0, 0)),
         visual("cabinet", box(2.4, 1.2, 2.2), PANEL, (0, 1.6, 1.4)),
         visual("platform", cylinder(1.6, 0.25), STEEL, (0, 0, height - 1.6)),
         visual("beacon", sphere(0.45), BEACON, (0, 0, mast + 0.4)),
@@ -197,11 +199,21 @@ def tower(rsu: Rsu) -> Element:
 
 
 def coverage(rsu: Rsu, index: int, count: int) -> Element:
-    """A disc on the ground as far as the RSU serves. Each lies a little higher than the last, or they would flicker."""
-    surface = Material(colour_of(index, count), 0.0, glow=0.3, transparency=0.82)
-    disc = visual("disc", cylinder(rsu.range, 0.1), surface, (0, 0, 0.8 + 0.3 * index))
-    disc.append(tag("meta", tag("layer", str(LAYER_COVERAGE))))
-    return static_model(f"coverage_{rsu.id}", disc, at=(*rsu.position, 0))
+    """A faint disc with a rim, as far as the RSU serves. Each lies a little higher than the last, not to flicker."""
+    colour, height = colour_of(index, count), 2 + 12 * index / count
+    disc = visual("disc", cylinder(rsu.range, 0.1), Material(colour, 0.0, 0.3, transparency=0.93), (0, 0, height))
+    rim = visual("rim", prism(_ring(rsu.range), 0.8), Material(colour, 0.0, 0.6, transparency=0.3), (0, 0, height))
+    for part in (disc, rim):
+        part.append(tag("meta", tag("layer", str(LAYER_COVERAGE))))
+    return static_model(f"coverage_{rsu.id}", disc, rim, at=(*rsu.position, 0))
+
+
+def _ring(radius: float, width: float = 2.5, corners: int = 96) -> list[Point]:
+    """A ring as one simple polygon: out along the rim, back along its inside, a hair's breadth left open."""
+    turns = np.linspace(0, 2 * math.pi - 1e-3, corners)
+    circle = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    outline = np.concatenate([radius * circle, (radius - width) * circle[::-1]])
+    return [(float(x), float(y)) for x, y in outline]
 
 
 # --- UAVs -----------------------------------------------------------------------------------------------------------

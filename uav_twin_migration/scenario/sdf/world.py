@@ -44,9 +44,22 @@ def world_sdf(scenario: Scenario, gazebo: Gazebo, *, show_coverage: bool = True)
     for index, uav in enumerate(scenario.uavs):
         world.append(models.uav_model(uav, index, len(scenario.uavs), plugins(uav)))
     root = tag("sdf", world, version=SDF_VERSION[gazebo])
-    indent(root)
+    _lay_out(root)
     note = f"<!-- Scenario {_comment(scenario.name)}, written by `uavtwin world`: change the scenario instead. -->"
     return f'<?xml version="1.0"?>\n{note}\n{tostring(root, encoding="unicode")}\n'
+
+
+def _lay_out(root: Element) -> None:
+    """Indent, with each visual and collision on a line of its own: a city has thousands."""
+    indent(root)
+    for kind in ("visual", "collision"):
+        for element in root.iter(kind):
+            tail = element.tail
+            for part in element.iter():
+                part.tail = None
+                if len(part):
+                    part.text = None
+            element.tail = tail
 
 
 def world_name(scenario: Scenario) -> str:
@@ -111,7 +124,7 @@ def _spherical_coordinates(origin: Origin) -> Element:
 def _bird_view(scenario: Scenario) -> tuple[float, ...]:
     """A camera pose south-west of everything, looking down at its middle."""
     (west, south), (east, north) = models.extent(scenario)
-    away = 0.75 * max(east - west, north - south, 100.0)
+    away = 0.6 * max(east - west, north - south, 100.0)
     x, y, z = (west + east) / 2 - away, (south + north) / 2 - away, 0.9 * away
     return (x, y, z, 0, math.atan2(z, math.hypot(away, away)), math.pi / 4)
 
