@@ -102,7 +102,9 @@ def ground(scenario: Scenario) -> Element:
     middle = ((west + east) / 2, (south + north) / 2)
     size = (4 * (east - west + MARGIN), 4 * (north - south + MARGIN))
     plane = tag("geometry", tag("plane", tag("normal", (0, 0, 1)), tag("size", size)))
-    return static_model("ground", collision("plane", plane), visual("grass", box(*size, 1), GRASS, (*middle, GRASS_LEVEL - 0.5)))
+    return static_model(
+        "ground", collision("plane", plane), visual("grass", box(*size, 1), GRASS, (*middle, GRASS_LEVEL - 0.5))
+    )
 
 
 def city(buildings: Sequence[Building]) -> Element:
