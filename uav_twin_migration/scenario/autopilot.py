@@ -25,6 +25,7 @@ velocities m/s in the scenario's frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 
 from uav_twin_migration.scenario.frames import LocalFrame, TangentPlane, attitude_to_ros, frd_to_flu, ned_to_enu
 from uav_twin_migration.scenario.model import Origin, Uav
-from uav_twin_migration.scenario.motion import Pilot, routes_of
+from uav_twin_migration.scenario.motion import Pilot, limited, routes_of
 
 Array = NDArray[np.float64]
 
@@ -46,11 +47,21 @@ RESTART_STEP = 2_000  # ms by which the autopilot's clock must go back to mean a
 
 
 class Mode(Enum):
-    """The flight modes that make a difference here."""
+    """PX4's flight modes, as its own tools spell them."""
 
-    OFFBOARD = "OFFBOARD"
-    LAND = "AUTO.LAND"
+    MANUAL = "MANUAL"
+    ALTITUDE = "ALTCTL"
+    POSITION = "POSCTL"
+    ACRO = "ACRO"
+    STABILIZED = "STABILIZED"
+    MISSION = "AUTO.MISSION"
+    LOITER = "AUTO.LOITER"
     RETURN = "AUTO.RTL"
+    LAND = "AUTO.LAND"
+    TAKEOFF = "AUTO.TAKEOFF"
+    DESCEND = "DESCEND"
+    TERMINATION = "TERMINATION"
+    OFFBOARD = "OFFBOARD"
     OTHER = "another mode"
 
 
@@ -168,11 +179,14 @@ class Autopilot:
     def __init__(self, uav: Uav, origin: Origin, *, auto_arm: bool = False) -> None:
         """`auto_arm` asks to fly as soon as the vehicle is ready for the first time."""
         self.phase, self.reason, self.dropped = Phase.SILENT, "", 0
+        self._uav = uav
         self._plane = TangentPlane(origin)
         self._pilot = Pilot(routes_of([uav]))
         self._heading = 0.0
         self._asked = auto_arm  # whether someone wants it to fly
         self._holding = False
+        self._steering = np.zeros(3)
+        self._steered_until = -np.inf
         self._interrupted: Phase | None = None  # the phase in which the link fell silent
         self._confirmed = False  # whether the vehicle has been seen in the mode that the phase is about
         self._repeat_at = -np.inf  # s, when the phase's command is given again
@@ -201,6 +215,12 @@ class Autopilot:
     def hold(self) -> None:
         """Stop in the air and stay there, under our command, until told to fly."""
         self._holding = True
+
+    def steer(self, velocity: Sequence[float], until: float) -> None:
+        """Let someone else than the pilot give the velocity [3] (m/s, ENU) until a time, within its limit."""
+        if np.isfinite(velocity).all():
+            self._steering = limited(velocity, self._uav.speed)
+            self._steered_until = until
 
     def land(self) -> None:
         """Land here, by the autopilot's own means."""
@@ -344,6 +364,9 @@ class Autopilot:
         stay = self.phase is not Phase.FLYING or self._holding or odometry is None
         position = np.full(3, np.nan) if odometry is None else odometry.position
         velocity = self._pilot.step(position[None, :], elapsed, np.inf if stay else now - self._local_at)[0]
+        if now < self._steered_until and not stay:
+            velocity = self._steering
+            self._pilot.command = velocity[None, :]
         if np.hypot(velocity[0], velocity[1]) > 1:
             self._heading = float(np.arctan2(velocity[1], velocity[0]))
         east, north, up = map(float, velocity)

@@ -54,6 +54,11 @@ def frd_to_flu(vector: ArrayLike) -> Array:
 flu_to_frd = frd_to_flu
 
 
+def heading_to_yaw(heading: float) -> float:
+    """A heading (rad, counter-clockwise from east) as PX4's yaw (rad, clockwise from north), in [-pi, pi]."""
+    return math.remainder(math.pi / 2 - heading, 2 * math.pi)
+
+
 def attitude_to_ros(attitude: ArrayLike) -> Array:
     """The attitude of an FRD body in NED, as PX4 sends it, as that of the same body's FLU axes in ENU."""
     return np.asarray(qmult(qmult(_NED_IN_ENU, attitude), _FLU_IN_FRD))

@@ -1,7 +1,8 @@
 """A scenario as a Gazebo world: for Gazebo Sim (Fortress, Harmonic) or Gazebo Classic 11. docs/gazebo.md shows them.
 
 Both worlds hold the same models; they differ in the SDF version, in the plugins that move the UAVs and in how the
-window is set up. In both, a UAV takes `/uav/<id>/cmd_vel` and gives `/uav/<id>/odometry` in the frame `map`.
+window is set up. In both, a UAV takes `/uav/<id>/body_velocity`, in its own frame, and gives `/uav/<id>/odometry` in
+the frame `map`.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def _sim(scenario: Scenario) -> Sequence[Element]:
 
 def _sim_uav_plugins(uav: Uav) -> list[Element]:
     return [
-        _sim_plugin("velocity-control", "VelocityControl", tag("topic", f"/uav/{uav.id}/cmd_vel")),
+        _sim_plugin("velocity-control", "VelocityControl", tag("topic", f"/uav/{uav.id}/body_velocity")),
         _sim_plugin(
             "odometry-publisher",
             "OdometryPublisher",
@@ -186,6 +187,7 @@ def _classic_uav_plugins(uav: Uav) -> list[Element]:
         "ros",
         tag("namespace", f"/uav/{uav.id}"),
         tag("remapping", "odom:=odometry"),
+        tag("remapping", "cmd_vel:=body_velocity"),
     )
     options = [
         tag("update_rate", str(5 * ODOMETRY_RATE)),
