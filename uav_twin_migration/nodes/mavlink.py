@@ -65,6 +65,8 @@ class MavlinkLink:
         for message in decoder.parse_buffer(datagram) or []:
             if message.get_type() == "BAD_DATA":
                 self.refused["garbage"] += 1
+            elif message.get_type().startswith("UNKNOWN"):
+                continue  # well-formed, of another dialect
             elif message.get_srcSystem() != self._system_id:
                 self.refused["other system"] += 1
             elif message.get_srcComponent() == common.MAV_COMP_ID_AUTOPILOT1:
