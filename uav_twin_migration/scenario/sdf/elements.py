@@ -45,6 +45,11 @@ def pose(*values: float) -> Element:
     return tag("pose", (*values, *(0.0,) * (6 - len(values))))
 
 
+def placed(at: Sequence[float]) -> list[Element]:
+    """A pose where it is needed."""
+    return [pose(*at)] if any(at) else []
+
+
 def box(*size: float) -> Element:
     """A box of three side lengths about its middle."""
     return tag("geometry", tag("box", tag("size", size)))
@@ -68,29 +73,27 @@ def prism(footprint: Iterable[Sequence[float]], height: float) -> Element:
 
 def material(surface: Material) -> Element:
     """The material element, in the form that both Gazebos understand."""
-    red, green, blue = surface.colour
-    glow, shine = surface.glow, surface.specular
-    return tag(
-        "material",
-        tag("ambient", (red, green, blue, 1)),
-        tag("diffuse", (red, green, blue, 1)),
-        tag("specular", (shine, shine, shine, 1)),
-        tag("emissive", (red * glow, green * glow, blue * glow, 1)),
-    )
+    colour, shine, glow = surface.colour, surface.specular, surface.glow
+    element = tag("material", tag("ambient", (*colour, 1)), tag("diffuse", (*colour, 1)))
+    if shine:
+        element.append(tag("specular", (shine, shine, shine, 1)))
+    if glow:
+        element.append(tag("emissive", (*(part * glow for part in colour), 1)))
+    return element
 
 
-def visual(name: str, geometry: Element, surface: Material, at: Sequence[float] = (0, 0, 0)) -> Element:
+def visual(name: str, geometry: Element, surface: Material, at: Sequence[float] = ()) -> Element:
     """What is seen. Transparent parts cast no shadow."""
-    element = tag("visual", pose(*at), geometry, material(surface), name=name)
+    element = tag("visual", *placed(at), geometry, material(surface), name=name)
     if surface.transparency:
         element.append(tag("transparency", surface.transparency))
         element.append(tag("cast_shadows", False))
     return element
 
 
-def collision(name: str, geometry: Element, at: Sequence[float] = (0, 0, 0)) -> Element:
+def collision(name: str, geometry: Element, at: Sequence[float] = ()) -> Element:
     """What is hit."""
-    return tag("collision", pose(*at), geometry, name=name)
+    return tag("collision", *placed(at), geometry, name=name)
 
 
 def box_inertia(mass: float, x: float, y: float, z: float) -> Element:
@@ -104,6 +107,6 @@ def box_inertia(mass: float, x: float, y: float, z: float) -> Element:
     )
 
 
-def static_model(name: str, *parts: Element, at: Sequence[float] = (0, 0, 0)) -> Element:
+def static_model(name: str, *parts: Element, at: Sequence[float] = ()) -> Element:
     """A model of one link that never moves."""
-    return tag("model", tag("static", True), pose(*at), tag("link", *parts, name="link"), name=name)
+    return tag("model", tag("static", True), *placed(at), tag("link", *parts, name="link"), name=name)

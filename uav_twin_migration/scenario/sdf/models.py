@@ -123,17 +123,17 @@ def _building(name: str, building: Building, facade: Material, bands: int) -> It
     some decimetres apart in height: any closer and they would flicker from afar.
     """
     footprint, base, height = building.footprint, building.base, building.height
-    shell = prism(footprint, height)
-    yield collision(name, shell, (0, 0, base))
-    yield visual(name, shell, facade, (0, 0, base))
-    yield visual(f"{name}_roof", prism(outset(footprint, 0.4), 0.6), ROOF, (0, 0, base + height - 0.3))
+    slab = min(1.0, height / 4)  # the walls end below the roof, so that the two never flicker
+    yield collision(name, prism(footprint, height), (0, 0, base))
+    yield visual(name, prism(footprint, height - slab), facade, (0, 0, base))
+    yield visual(f"{name}_roof", prism(outset(footprint, 0.6), slab), ROOF, (0, 0, base + height - slab))
     if base == 0:
         yield visual(f"{name}_street", prism(outset(footprint, 14.0), -GRASS_LEVEL), ASPHALT, (0, 0, GRASS_LEVEL))
         yield visual(f"{name}_pavement", prism(outset(footprint, 4.0), 0.5), PAVEMENT)
     storeys = int(height / STOREY)
-    glazing = outset(footprint, 0.25)
+    glazing = outset(footprint, 0.4)
     for storey in range(min(storeys, bands)):
-        level = base + (storey + 0.45) * height / max(storeys, 1)
+        level = base + (storey + 0.3) * height / storeys
         yield visual(f"{name}_glass_{storey}", prism(glazing, 1.5), GLASS, (0, 0, level))
     yield from _machinery(name, building)
 
