@@ -3,8 +3,8 @@
 Simulators take velocities in a UAV's own frame, on `/uav/<id>/body_velocity`. What somebody else says on
 `/uav/<id>/cmd_vel`, in the map frame, goes before the pilot's route, as it does in the embedded world.
 
-Gazebo Sim's clock ticks with every step of its physics, which would cost each node hundreds of callbacks a second: this
-node passes it on to /clock some twenty times a second. Gazebo Classic's plugins publish /clock by themselves.
+Gazebo Sim's clock ticks with every step of its physics, which would cost each node hundreds of callbacks a second. So
+it comes on a topic of its own, and this node passes it on to /clock as often as it commands.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.scenario.frames import to_body
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.motion import Pilot, limited, routes_of
+from uav_twin_migration.scenario.sdf import CLOCK
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 TURNING = 1.5  # 1/s, by which the nose turns towards the way it flies
@@ -33,12 +34,11 @@ SLOWEST = 1.0  # m/s, below which the nose stays as it is
 
 PARAMETERS = (
     Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("clock", topics.CLOCK, "topic of the simulator's clock; passed on to /clock where it is another"),
     Parameter("period", 0.05, "simulated time between two commands to a UAV, s"),
 )
 
 
-class PilotNode(Node):  # type: ignore[misc]
+class PilotNode(Node):
     """Steps a `Pilot` for all UAVs with the simulator's clock."""
 
     def __init__(self, **options: Any) -> None:
@@ -56,9 +56,8 @@ class PilotNode(Node):  # type: ignore[misc]
         self._steering = np.zeros((count, 3))
         self._steered_until = np.full(count, -np.inf)
         self._publishers = [self._connect(index, uav.id) for index, uav in enumerate(self._uavs)]
-        passed_on = values["clock"] != topics.CLOCK
-        self._clock = self.create_publisher(Clock, topics.CLOCK, 10) if passed_on else None
-        self.create_subscription(Clock, values["clock"], self._on_clock, topics.MEASUREMENT)
+        self._clock = self.create_publisher(Clock, topics.CLOCK, 10)
+        self.create_subscription(Clock, CLOCK, self._on_clock, topics.MEASUREMENT)
 
     def _connect(self, index: int, uav: str) -> Any:
         def on_odometry(message: Odometry) -> None:
@@ -87,8 +86,7 @@ class PilotNode(Node):  # type: ignore[misc]
         if elapsed < self._period - 1e-6:
             return
         self._stepped_at = self._now
-        if self._clock is not None:
-            self._clock.publish(message)
+        self._clock.publish(message)
         self._steer(min(elapsed, 4 * self._period))
 
     def _steer(self, elapsed: float) -> None:

@@ -21,10 +21,10 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes import children, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.sitl import MOST_INSTANCES, Ports, Sitl, sitl, start, system_id
+from uav_twin_migration.nodes.sitl import MOST_INSTANCES, Ports, sitl, system_id
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import steady_timer
 from uav_twin_migration.scenario.autopilot import PERIOD, Autopilot, Command, Event
@@ -72,7 +72,7 @@ class Link(Protocol):
         """Let go of it."""
 
 
-class Px4Node(Node):  # type: ignore[misc]
+class Px4Node(Node):
     """Steps an `Autopilot` over a `Link`."""
 
     def __init__(self, **options: Any) -> None:
@@ -115,9 +115,9 @@ class Px4Node(Node):  # type: ignore[misc]
         if not values["px4_dir"]:
             return None
         folder = Path(tempfile.mkdtemp(prefix=f"px4_{self._uav.id}_"))
-        instance: Sitl = sitl(values["px4_dir"], values["instance"], self._uav, scenario.origin, folder)
+        px4 = sitl(values["px4_dir"], values["instance"], self._uav, scenario.origin)
         self.get_logger().info(f"starting PX4 instance {values['instance']}, its files in {folder}")
-        return start(instance)
+        return children.start(px4.command, folder, "px4.log", px4.environment)
 
     def _make_link(self, values: dict[str, Any]) -> Link:
         instance: int = values["instance"]
@@ -197,11 +197,7 @@ class Px4Node(Node):  # type: ignore[misc]
         """Also ends PX4 where this node has started it."""
         self._link.close()
         if self._sitl is not None:
-            self._sitl.terminate()
-            try:
-                self._sitl.wait(timeout=2.0)
-            except subprocess.TimeoutExpired:
-                self._sitl.kill()
+            children.stop([self._sitl])
         super().destroy_node()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -39,11 +38,10 @@ class Sitl(NamedTuple):
 
     command: list[str]
     environment: Mapping[str, str]
-    folder: Path
 
 
-def sitl(px4_dir: str, instance: int, uav: Uav, origin: Origin, folder: Path) -> Sitl:
-    """One PX4 instance that stands below the UAV's first waypoint; it keeps its files in `folder`.
+def sitl(px4_dir: str, instance: int, uav: Uav, origin: Origin) -> Sitl:
+    """One PX4 instance that stands below the UAV's first waypoint.
 
     Raises:
         InputError: `px4_dir` is no build of PX4 for SITL.
@@ -61,18 +59,4 @@ def sitl(px4_dir: str, instance: int, uav: Uav, origin: Origin, folder: Path) ->
         "PX4_HOME_LON": f"{longitude:.9f}",
         "PX4_HOME_ALT": f"{origin.altitude:.3f}",
     }
-    return Sitl([str(program), "-i", str(instance), "-d", str(build / "etc")], environment, folder)
-
-
-def start(instance: Sitl) -> subprocess.Popen[bytes]:
-    """Start it, its output in `px4.log` in its folder."""
-    instance.folder.mkdir(parents=True, exist_ok=True)
-    with open(instance.folder / "px4.log", "wb") as log:
-        return subprocess.Popen(
-            instance.command,
-            env={**os.environ, **instance.environment},
-            cwd=instance.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    return Sitl([str(program), "-i", str(instance), "-d", str(build / "etc")], environment)

@@ -12,7 +12,7 @@ from uav_twin_migration.scenario.model import Scenario
 # The package that Gazebo's messages are called by: "gz" since Garden, "ignition" in Fortress with ROS 2 Humble.
 Messages = Literal["gz", "ignition"]
 
-CLOCK = "/gazebo/clock"  # not /clock: it ticks with every physics step; the pilot node passes it on less often
+CLOCK = "/gazebo/clock"  # on the ROS side; not /clock, which the pilot node publishes, less often
 
 
 def bridge_yaml(scenario: Scenario, messages: Messages = "gz") -> str:
