@@ -42,3 +42,13 @@ def odometry(uav: str) -> str:
 def cmd_vel(uav: str) -> str:
     """geometry_msgs/Twist: velocity in the map frame that a UAV is told to fly, m/s."""
     return f"/uav/{uav}/cmd_vel"
+
+
+def body_velocity(uav: str) -> str:
+    """geometry_msgs/Twist: velocity in the UAV's own frame that its simulator is told to fly, m/s and rad/s."""
+    return f"/uav/{uav}/body_velocity"
+
+
+def flight(uav: str) -> str:
+    """std_msgs/String, latched: what a PX4 drone is doing, and why."""
+    return f"/uav/{uav}/flight"
