@@ -56,7 +56,7 @@ class PilotNode(Node):
         self._steering = np.zeros((count, 3))
         self._steered_until = np.full(count, -np.inf)
         self._publishers = [self._connect(index, uav.id) for index, uav in enumerate(self._uavs)]
-        self._clock = self.create_publisher(Clock, topics.CLOCK, 10)
+        self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self.create_subscription(Clock, CLOCK, self._on_clock, topics.MEASUREMENT)
 
     def _connect(self, index: int, uav: str) -> Any:
@@ -86,7 +86,7 @@ class PilotNode(Node):
         if elapsed < self._period - 1e-6:
             return
         self._stepped_at = self._now
-        self._clock.publish(message)
+        self._clock_publisher.publish(message)
         self._steer(min(elapsed, 4 * self._period))
 
     def _steer(self, elapsed: float) -> None:
