@@ -41,6 +41,8 @@ class Audit:
         self.bandwidth = np.zeros((uavs, rsus))
         self.expires = np.full((uavs, rsus), -np.inf)
         self.efficiency = np.zeros((uavs, rsus))
+        self.rate = np.zeros(uavs)  # Mbit/s, at the last sample
+        self.immersion = np.zeros(uavs)  # credit, at the last sample
         self.position = np.full((uavs, 3), np.nan)
         self.velocity = np.zeros((uavs, 3))
         self.host: list[str | None] = [None] * uavs
@@ -110,7 +112,7 @@ class Audit:
         if index is None:
             return
         before, self.host[index] = self.host[index], rsu or None
-        self.hosting_changes += before is not None and bool(rsu)
+        self.hosting_changes += before is not None and bool(rsu) and before != rsu
 
     def on_diagnostics(self, name: str, values: Mapping[str, str]) -> None:
         """What a node says about itself."""
@@ -144,8 +146,9 @@ class Audit:
         if np.isnan(self.position).any() or np.isnan(self.price).any():
             return
         market = self._surroundings.market(self.position, self.velocity)
-        rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
-        self.immersions.append(float(game.immersion(rate, market.alpha, market.required_rate).mean()))
+        self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
+        self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
+        self.immersions.append(float(self.immersion.mean()))
         served = market.efficiency.max(axis=0) > 0.0
         if not served.any():
             return

@@ -62,7 +62,7 @@ class ObserverNode(Node):
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
         self._listen(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, market)
         self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
-        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, market)
+        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED)
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:

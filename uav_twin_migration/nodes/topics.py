@@ -23,6 +23,13 @@ MARKET = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE,
 )
+# The last word of each publisher, also for those who come later.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 # Measurements are best effort: only the newest counts.
 MEASUREMENT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
