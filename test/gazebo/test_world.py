@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uav_twin_migration.cli.main import main
+from uav_twin_migration.scenario.geometry import are_simple
 from uav_twin_migration.scenario.load import SHIPPED, load
 from uav_twin_migration.scenario.model import Building, Origin, Rsu, Scenario, Uav
 from uav_twin_migration.scenario.sdf import Gazebo, bridge_yaml, world_name, world_sdf
@@ -53,6 +54,14 @@ def test_shipped_worlds_are_what_the_generator_writes(name: str, gazebo: Gazebo)
     assert path.read_text() == world_sdf(load(name), gazebo), (
         f"write it again: ./uavtwin world {name} --gazebo {gazebo} -o {path}"
     )
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_extruded_polygon_is_simple(name: str) -> None:
+    """Gazebo draws no other, and says so only where it draws."""
+    for polyline in world(load(name)).iter("polyline"):
+        points = [tuple(map(float, (point.text or "").split())) for point in polyline.iterfind("point")]
+        assert are_simple([points])[0], points
 
 
 @pytest.mark.parametrize("gazebo", BOTH)

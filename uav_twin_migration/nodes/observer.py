@@ -48,6 +48,8 @@ class ObserverNode(Node):
         self._scenario = load(self._values["scenario"])
         self._audit = Audit(self._scenario)
         self._timing = Timing(self)
+        # a simulation's clock starts at 0 with its world; drones fly in the time of day
+        self._started_at = 0.0 if self.get_parameter("use_sim_time").value else self._timing.now()
         self._began = self._values["began"] or time.monotonic()
         self._first_grant: float | None = None  # s since the start
         self._first_full_round: float | None = None  # s since the start
@@ -94,7 +96,7 @@ class ObserverNode(Node):
     def _on_grant(self, message: BandwidthGrant) -> None:
         if convert.is_ragged(message):
             return
-        self._audit.on_grant(self._timing.now(), convert.grant_from_message(message))
+        self._audit.on_grant(self._now(), convert.grant_from_message(message))
         if self._first_grant is None and message.uav_ids:
             self._first_grant = time.monotonic() - self._began
             self._display.say(f"first grant {self._first_grant:.1f} s after the start")
@@ -113,8 +115,12 @@ class ObserverNode(Node):
         for status in message.status:
             self._audit.on_diagnostics(status.name, {entry.key: entry.value for entry in status.values})
 
+    def _now(self) -> float:
+        """Time since the start of the run, s."""
+        return self._timing.now() - self._started_at
+
     def _on_tick(self) -> None:
-        now = self._timing.now()
+        now = self._now()
         if now - self._sampled >= self._values["sample_period"]:
             self._sampled = now
             self._audit.sample(now)

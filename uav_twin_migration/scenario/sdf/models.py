@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from uav_twin_migration.scenario.geometry import contains, signed_area
+from uav_twin_migration.scenario.geometry import are_simple, contains, signed_area
 from uav_twin_migration.scenario.model import Building, Point, Rsu, Scenario, Uav
 from uav_twin_migration.scenario.sdf.elements import (
     Material,
@@ -126,16 +126,26 @@ def _building(name: str, building: Building, facade: Material, bands: int) -> It
     slab = min(1.0, height / 4)  # the walls end below the roof, so that the two never flicker
     yield collision(name, prism(footprint, height), (0, 0, base))
     yield visual(name, prism(footprint, height - slab), facade, (0, 0, base))
-    yield visual(f"{name}_roof", prism(outset(footprint, 0.6), slab), ROOF, (0, 0, base + height - slab))
+    yield visual(f"{name}_roof", prism(_around(footprint, 0.6), slab), ROOF, (0, 0, base + height - slab))
     if base == 0:
-        yield visual(f"{name}_street", prism(outset(footprint, 14.0), -GRASS_LEVEL), ASPHALT, (0, 0, GRASS_LEVEL))
-        yield visual(f"{name}_pavement", prism(outset(footprint, 4.0), 0.5), PAVEMENT)
+        street, pavement = _around(footprint, 14.0), _around(footprint, 4.0)
+        yield visual(f"{name}_street", prism(street, -GRASS_LEVEL), ASPHALT, (0, 0, GRASS_LEVEL))
+        yield visual(f"{name}_pavement", prism(pavement, 0.5), PAVEMENT)
     storeys = int(height / STOREY)
-    glazing = outset(footprint, 0.4)
+    glazing = _around(footprint, 0.4)
     for storey in range(min(storeys, bands)):
         level = base + (storey + 0.3) * height / storeys
         yield visual(f"{name}_glass_{storey}", prism(glazing, 1.5), GLASS, (0, 0, level))
     yield from _machinery(name, building)
+
+
+def _around(footprint: Sequence[Point], distance: float) -> Sequence[Point]:
+    """The footprint with its edges moved outwards, by less where they would cross, as in a narrow courtyard."""
+    for share in (1.0, 0.5, 0.25, 0.1):
+        larger = outset(footprint, share * distance)
+        if are_simple([larger])[0] and signed_area(larger) > abs(signed_area(footprint)):
+            return larger
+    return footprint
 
 
 def _machinery(name: str, building: Building) -> Iterator[Element]:
