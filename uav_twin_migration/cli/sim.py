@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
+    from uav_twin_migration.nodes.discovery import keep_to_this_machine
     from uav_twin_migration.nodes.plan import Options, observer_process, plan
     from uav_twin_migration.scenario.load import load, scenario_path
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     file = str(scenario_path(args.scenario).resolve())
     processes = plan(scenario, file, options)
     claim_domain()
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    keep_to_this_machine()
 
     from uav_twin_migration.nodes.runner import Runner
 

@@ -49,6 +49,7 @@ class Audit:
         self.hosting_changes = 0
         self.answers_granted: dict[str, int] = {}
         self.answers_ungranted: dict[str, int] = {}
+        self.rounds_missed: dict[str, int] = {}
         self.latencies: list[float] = []
         self.refused: dict[str, dict[str, int]] = {}
         self.immersions: list[float] = []
@@ -57,7 +58,7 @@ class Audit:
         self.unsolved = 0
         self.full = False  # whether every UAV has been granted something at least once
         self._granted = np.zeros(uavs, dtype=bool)
-        self._ungranted_before = 0
+        self._ungranted_before = self._missed_before = 0
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
@@ -120,6 +121,7 @@ class Audit:
         if "answers_granted" in values:
             self.answers_granted[name] = int(values["answers_granted"])
             self.answers_ungranted[name] = int(values["answers_ungranted"])
+            self.rounds_missed[name] = int(values["rounds_missed"])
         self.refused[name] = {
             key.removeprefix("refused/"): int(value) for key, value in values.items() if key.startswith("refused/")
         }
@@ -129,6 +131,7 @@ class Audit:
         self.full = True
         self.latencies.clear()
         self._ungranted_before = sum(self.answers_ungranted.values())
+        self._missed_before = sum(self.rounds_missed.values())
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
@@ -176,6 +179,7 @@ class Audit:
             "demands": self.demands,
             "grants": self.grants,
             "answers_without_grant": sum(self.answers_ungranted.values()) - self._ungranted_before,
+            "rounds_missed": sum(self.rounds_missed.values()) - self._missed_before,
             "hosting_changes": self.hosting_changes,
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),

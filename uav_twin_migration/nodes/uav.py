@@ -173,6 +173,7 @@ class AgentsNode(Node):
             "uavs": len(followers),
             "answers_granted": sum(one.granted for one in followers),
             "answers_ungranted": sum(one.ungranted for one in followers),
+            "rounds_missed": sum(one.missed for one in followers),
             "hosting_changes": sum(one.hosting.changes for one in followers),
             "offer_to_grant_ms": " ".join(f"{value:.1f}" for value in latencies),
         }
