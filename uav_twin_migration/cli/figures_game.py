@@ -34,7 +34,7 @@ def run(directory: Path) -> None:
     for study in (cost_and_cap, sizes, substitutability, peaks_and_cycles, planner):
         print(f"  {study.__name__} ...", flush=True)
         canvas, columns = study()
-        canvas.savefig(directory / f"game_{study.__name__}.png", dpi=150)
+        canvas.savefig(directory / f"game_{study.__name__}.png", dpi=110)
         _write(columns, directory / f"game_{study.__name__}.csv")
         print(f"    {directory / f'game_{study.__name__}.png'} and .csv", flush=True)
 
@@ -142,19 +142,19 @@ def substitutability() -> tuple[Figure, Columns]:
 
 def peaks_and_cycles() -> tuple[Figure, Columns]:
     """Why equilibria are hard: profits with several peaks, and best replies that jump past each other."""
-    low = sample(np.random.default_rng(SEED), MARKETS, 2, 4, rho=0.1, unit_cost=1.0, limited=False)
     prices = np.geomspace(1.0, 20.0, 800)
-    tried = np.empty((800, MARKETS, 2))
-    tried[..., 0], tried[..., 1] = prices[:, None], solve(low).prices[:, 1]
-    profit = leaders.profits(_spread(low, 800), tried)[..., 0]
-    shown = int(np.argmax(_deepest_dip(profit / np.maximum(profit.max(axis=0), 1e-9))))
+    two = Market.of(
+        alpha=[20.0, 8.0], required_rate=[5.0, 0.2], efficiency=[[1.0], [4.0]], unit_cost=1.0, price_cap=20.0, rho=0.5
+    )
+    profit = leaders.profits(two, prices[:, None])[:, 0]
 
     canvas, (left, middle, right) = _canvas("One RSU's profit, and two RSUs' best replies", 3, note="single markets")
-    left.semilogx(prices, profit[:, shown], color=BLUE)
+    left.semilogx(prices, profit, color=BLUE)
+    left.axvline(20.0 * 1.0 / 5.0, color=GREY, ls=":", label="one of two UAVs drops out")
     left.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     left.minorticks_off()
-    _labels(left, "own price, credit/MHz", "profit, credit", "rho = 0.1: several peaks, as UAVs drop out")
-    columns: dict[str, list[Any]] = {"price": list(prices), "profit_rho_0.1": list(profit[:, shown])}
+    _labels(left, "own price, credit/MHz", "profit, credit", "one RSU, two UAVs: two peaks")
+    columns: dict[str, list[Any]] = {"price": list(prices), "profit": list(profit)}
     for axes, rho, wanted in ((middle, 0.6, True), (right, 0.93, False)):
         duopoly = sample(np.random.default_rng(SEED), MARKETS, 2, 4, rho=rho, unit_cost=1.0, limited=False)
         result = solve(duopoly)
@@ -162,8 +162,7 @@ def peaks_and_cycles() -> tuple[Figure, Columns]:
         own, other = _replies(duopoly[chosen], prices)
         axes.plot(prices, own, ".", ms=2, color=BLUE, label="RSU 1's best reply to RSU 2's price")
         axes.plot(other, prices, ".", ms=2, color=ORANGE, label="RSU 2's best reply to RSU 1's price")
-        axes.set_xlim(0.9, 6.0 if wanted else 3.0)
-        axes.set_ylim(0.9, 6.0 if wanted else 3.0)
+        axes.set(xlim=(0.9, 6.0), ylim=(0.9, 6.0))
         if wanted:
             axes.plot(result.prices[chosen, 1], result.prices[chosen, 0], "ko", ms=6, mfc="none", label="equilibrium")
         state = "they cross" if wanted else "they jump past each other"
@@ -258,13 +257,6 @@ def _spread(market: Market, times: int) -> Market:
     return Market(**{name: np.broadcast_to(value, (times, *value.shape)) for name, value in vars(market).items()})
 
 
-def _deepest_dip(height: FloatArray) -> FloatArray:
-    """[B] by how much columns of ``height`` [K, B] fall before they rise again, at most."""
-    before = np.maximum.accumulate(height, axis=0)
-    after = np.maximum.accumulate(height[::-1], axis=0)[::-1]
-    return np.asarray((np.minimum(before, after) - height).max(axis=0))
-
-
 def _title(title: str, note: str | None = None) -> str:
     return f"{title}\n" + (note or f"medians of {MARKETS} random markets, bands: their middle half; seed {SEED}")
 
@@ -281,7 +273,7 @@ def _labels(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="best")
 
 
 def _band(axes: Axes, x: Iterable[float], values: Sequence[FloatArray], color: str, label: str | None) -> None:
