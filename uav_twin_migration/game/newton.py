@@ -23,10 +23,11 @@ _LONGEST_STEP = 1.0
 
 
 @np.errstate(divide="ignore", over="ignore")
-def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
+def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = False) -> tuple[FloatArray, FloatArray]:
     """Log mark-ups [M, B] where the first-order conditions hold, from ``start`` [M, B] by at most ``steps`` steps.
 
-    Also returns the residual [B] that the last step started from: converged where it is small.
+    Also returns the residual [B] that the last step started from: converged where that is below `CONVERGED`.
+    With ``clearing`` nobody adds a mark-up: prices are at cost, or where demand is the capacity.
     """
     epsilon, sigma = block.epsilon, 1.0 + block.epsilon
     log_worth = np.log(block.worth)
@@ -52,7 +53,7 @@ def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray,
         ratio = first[diagonal, diagonal]  # W / R
         ratio /= revenue
         elasticity = np.maximum(sigma - ratio, 1.0 + 1e-12)
-        markup = -np.log1p(-1.0 / elasticity)
+        markup = np.full_like(x, -1.0) if clearing else -np.log1p(-1.0 / elasticity)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
         idle = revenue == TINY
