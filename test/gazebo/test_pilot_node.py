@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,10 @@ class Simulator:
         probe.create_subscription(Clock, topics.CLOCK, self.clocks.append, 10)
         self.odometry = [probe.create_publisher(Odometry, topics.odometry(uav.id), 10) for uav in UAVS]
         for index, uav in enumerate(UAVS):
-            probe.create_subscription(
-                Twist, topics.body_velocity(uav.id), lambda m, i=index: self.commands.update({i: m}), 10
-            )
+            probe.create_subscription(Twist, topics.body_velocity(uav.id), partial(self._hear, index), 10)
+
+    def _hear(self, index: int, message: Twist) -> None:
+        self.commands[index] = message
 
     def publish(self) -> None:
         for index, publisher in enumerate(self.odometry):

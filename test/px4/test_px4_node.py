@@ -62,8 +62,11 @@ class Ground(Probe):
     def watch(self) -> None:
         self.flights: list[str] = []
         self.odometry: list[Odometry] = []
-        self.create_subscription(String, topics.flight(UAV.id), lambda m: self.flights.append(m.data), LATCHED)
+        self.create_subscription(String, topics.flight(UAV.id), self._hear_flight, LATCHED)
         self.create_subscription(Odometry, topics.odometry(UAV.id), self.odometry.append, topics.ODOMETRY)
+
+    def _hear_flight(self, message: String) -> None:
+        self.flights.append(message.data)
 
     def tell(self, what: str) -> None:
         client = self.create_client(Trigger, f"/uav/{UAV.id}/{what}")
