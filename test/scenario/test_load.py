@@ -41,7 +41,7 @@ buildings:
 
 
 def raw() -> dict[str, Any]:
-    return json.loads(dump_json(loads(TEXT)))  # type: ignore[no-any-return]
+    return json.loads(dump_json(loads(TEXT)))
 
 
 def set_key(tree: Any, path: str, value: object) -> None:
