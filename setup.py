@@ -28,6 +28,7 @@ REQUIREMENTS = {
     "bench": ["matplotlib>=3.5", "psutil>=5.9", "scipy>=1.8"],
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
     "test": [
+        "colcon-common-extensions",
         "coverage>=7",
         "hypothesis>=6.100",
         "import-linter>=2.0",
