@@ -120,22 +120,26 @@ def _building(name: str, building: Building, facade: Material, bands: int) -> It
     """A prism with glass bands storey by storey and a roof; around it pavement and street.
 
     Where buildings stand close, their streets join; where they do not, grass is left between them. Ground layers are
-    some decimetres apart in height: any closer and they would flicker from afar.
+    some decimetres apart in height: any closer and they would flicker from afar. Corners are told from the building's
+    middle: Gazebo Classic's triangulation refuses some polygons that lie far out, or whose coordinates are all round.
     """
-    footprint, base, height = building.footprint, building.base, building.height
+    corners = np.array(building.footprint, dtype=float)
+    x, y = map(float, corners.mean(axis=0))
+    footprint: list[Point] = [(east, north) for east, north in (corners - (x, y)).tolist()]
+    base, height = building.base, building.height
     slab = min(1.0, height / 4)  # the walls end below the roof, so that the two never flicker
-    yield collision(name, prism(footprint, height), (0, 0, base))
-    yield visual(name, prism(footprint, height - slab), facade, (0, 0, base))
-    yield visual(f"{name}_roof", prism(_around(footprint, 0.6), slab), ROOF, (0, 0, base + height - slab))
+    yield collision(name, prism(footprint, height), (x, y, base))
+    yield visual(name, prism(footprint, height - slab), facade, (x, y, base))
+    yield visual(f"{name}_roof", prism(_around(footprint, 0.6), slab), ROOF, (x, y, base + height - slab))
     if base == 0:
         street, pavement = _around(footprint, 14.0), _around(footprint, 4.0)
-        yield visual(f"{name}_street", prism(street, -GRASS_LEVEL), ASPHALT, (0, 0, GRASS_LEVEL))
-        yield visual(f"{name}_pavement", prism(pavement, 0.5), PAVEMENT)
+        yield visual(f"{name}_street", prism(street, -GRASS_LEVEL), ASPHALT, (x, y, GRASS_LEVEL))
+        yield visual(f"{name}_pavement", prism(pavement, 0.5), PAVEMENT, (x, y, 0))
     storeys = int(height / STOREY)
     glazing = _around(footprint, 0.4)
     for storey in range(min(storeys, bands)):
         level = base + (storey + 0.3) * height / storeys
-        yield visual(f"{name}_glass_{storey}", prism(glazing, 1.5), GLASS, (0, 0, level))
+        yield visual(f"{name}_glass_{storey}", prism(glazing, 1.5), GLASS, (x, y, level))
     yield from _machinery(name, building)
 
 
