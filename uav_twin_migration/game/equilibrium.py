@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 # What is called an equilibrium has a lower exploitability; log prices from below and above agree to this.
 TOLERANCE = 1e-6
-_SAMPLES, _FIRST_STEPS = 8, 4  # of the first pass from either end
+_SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
 _LINKS = 16384  # links of the markets that are solved together: few calls, and still in cache
@@ -69,7 +69,7 @@ def solve(market: Market, threads: int | None = None) -> Equilibrium:
     flat = market.flat()
     markets = len(flat.rho)
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
-    pieces = _pieces(markets, size)
+    pieces = _pieces(markets, size) or [slice(0, 0)]
     with ExitStack() as stack:
         run = map if len(pieces) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
         blocks = list(run(lambda piece: Block.of(flat[piece]), pieces))
@@ -93,7 +93,7 @@ def solve(market: Market, threads: int | None = None) -> Equilibrium:
 
 
 def _pieces(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 @np.errstate(all="ignore")
@@ -103,6 +103,9 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
     both = block.take(np.tile(np.arange(markets), 2))
     start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
     x, residual = stationary(both, sampled_reply(both, start, _SAMPLES), _FIRST_STEPS)
+    late = np.flatnonzero(residual >= CONVERGED)
+    if len(late):
+        x[:, late], residual[late] = stationary(both.take(late), x[:, late], _FIRST_STEPS)
     x = x.reshape(-1, 2, markets)
     met = _meet(x) & (residual < CONVERGED).reshape(2, markets).all(axis=0)
     gain = np.where(met, best_reply(block, x[:, 0]).exploitability(), np.inf)

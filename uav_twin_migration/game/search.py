@@ -21,7 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.intp]
 
 # Evenly spaced log mark-ups over the whole range.
-_SAMPLES = 32
+_SAMPLES = 24
 # Further peaks are looked at where their highest sample comes this close to the highest of all.
 _HIGH = 0.9
 # The last three samples of a peak are this far apart; the vertex of their parabola errs by about the square.
@@ -162,13 +162,12 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
 
     step = np.minimum(_CLOSE, np.maximum(0.5 * block.ceiling, 1e-12))
     middle = np.minimum(np.maximum(middle, step), block.ceiling - step)
-    close = np.concatenate([middle + step * _THREE, x[None]])
-    revenue = alone.revenue(close)
-    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue[:3]), 0.0), block.ceiling)
+    revenue = coarse.revenue((middle + step * _THREE).astype(coarse.own.dtype))
+    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue), 0.0), block.ceiling)
     odd = np.abs(summit - middle) > 1.5 * step
-    current = alone.profit(close[3:], revenue[3:])[0]
-    summit = summit[None]
-    reply = Reply(summit[0], alone.profit(summit, alone.revenue(summit))[0], current)
+    ends = np.stack([summit, x])
+    height_there, current = alone.profit(ends, alone.revenue(ends))
+    reply = Reply(summit, height_there, current)
 
     peak = height > _HIGH * height[top, rsus, markets]
     high = peak.copy()
@@ -203,6 +202,8 @@ def _dips(alone: Alone, coarse: Alone, high: BoolArray, width: FloatArray) -> tu
     cell = samples[rsu, uav, market].astype(np.intp)
     keep = high[cell, rsu, market] | high[cell + 1, rsu, market]
     rsu, uav, market = rsu[keep], uav[keep], market[keep]
+    if not len(rsu):
+        return np.empty(0), rsu, market
 
     facing = alone.take(rsu, market)
     own, rivals, epsilon = facing.own[0], facing.rivals[0], facing.epsilon
