@@ -134,7 +134,7 @@ def _best(own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, ceili
                     for side in (-0.5, 0.5):
                         middle = x + side * width
                         best = max(best, _zoom(own, rivals, alpha, epsilon, worth, ceiling, middle, 0.5 * width))
-    return best
+    return float(best)
 
 
 @_compiled

@@ -10,7 +10,7 @@ At high substitutability best replies can chase each other for ever (an Edgewort
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -71,29 +71,28 @@ def solve(market: Market, threads: int | None = None, compiled: bool = False) ->
     """
     settle = _compiled_first_pass() if compiled else _first_pass
     flat = market.flat()
-    markets = len(flat.rho)
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
-    pieces = _pieces(markets, size) or [slice(0, 0)]
+    pieces = _pieces(len(flat.rho), size)
+    parts = [flat[piece] for piece in pieces] if len(pieces) > 1 else [flat]
     with ExitStack() as stack:
-        run = map if len(pieces) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
-        blocks = list(run(lambda piece: Block.of(flat[piece]), pieces))
-        first = list(run(settle, blocks))
-        x, gain = np.concatenate([x for x, _ in first], axis=2), np.concatenate([gain for _, gain in first], axis=1)
+        run = map if len(parts) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
+        blocks = list(run(Block.of, parts))
+        x, gain = (_joined(arrays) for arrays in zip(*run(settle, blocks), strict=True))
         cycle = np.full((2, *x.shape), np.nan)
-        ends, open_ = np.nonzero(~(gain < TOLERANCE))
-        rest = [(ends[piece], open_[piece]) for piece in _pieces(len(ends), size)]
+        ends, markets = np.nonzero(~(gain < TOLERANCE))
+        rest = [(ends[piece], markets[piece]) for piece in _pieces(len(ends), size)]
         insisted = run(lambda at: _insist(Block.of(flat[at[1]]), x[:, at[0], at[1]]), rest)
         for (end, index), found in zip(rest, insisted, strict=True):
             x[:, end, index], gain[end, index], cycle[:, :, end, index] = found
-        outcomes = list(
-            run(
-                lambda piece, block: _outcome(flat[piece], block, x[..., piece], gain[:, piece], cycle[..., piece]),
-                pieces,
-                blocks,
-            )
-        )
-    joined = (np.concatenate([getattr(part, field.name) for part in outcomes]) for field in fields(Equilibrium))
-    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in joined))
+        columns = pieces or [slice(0, 0)]
+        at = [(x[..., piece], gain[:, piece], cycle[..., piece]) for piece in columns]
+        outcomes = list(run(_outcome, parts, blocks, *zip(*at, strict=True)))
+    whole = [_joined([getattr(part, field.name) for part in outcomes], axis=0) for field in fields(Equilibrium)]
+    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in whole))
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = -1) -> npt.NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
 
 
 def _pieces(count: int, size: int) -> list[slice]:
@@ -175,7 +174,9 @@ def _outcome(market: Market, block: Block, x: FloatArray, gain: FloatArray, cycl
     bandwidth = (share * spent).T / price[:, None, :]
     sold = np.minimum(bandwidth.sum(axis=1), market.capacity)
     absent = np.where(found, 0.0, np.nan)[:, None]  # added to what is told of markets without equilibrium
-    seen = np.stack([np.fmin(*cycle[0].swapaxes(0, 1)), np.fmax(*cycle[1].swapaxes(0, 1))])
+    seen = cycle[:, :, 0]
+    if not found.all():
+        seen = np.stack([np.fmin(cycle[0, :, 0], cycle[0, :, 1]), np.fmax(cycle[1, :, 0], cycle[1, :, 1])])
     return Equilibrium(
         found=found,
         prices=price + absent,
