@@ -35,6 +35,9 @@ def run(directory: Path | None) -> list[Figure]:
     many = sample(rng, 400, RSUS, UAVS)
     markets = [many[i] for i in range(len(many.rho))]
     single = len(markets) / _best(lambda: [solve(market) for market in markets], 3)
+    _say("single markets, compiled")
+    solve(markets[0], compiled=True)
+    compiled = len(markets) / _best(lambda: [solve(market, compiled=True) for market in markets], 3)
     _say(f"batches of {BATCH}")
     batch = sample(rng, BATCH, RSUS, UAVS)
     result = solve(batch)
@@ -45,6 +48,7 @@ def run(directory: Path | None) -> list[Figure]:
     setting = f"M={RSUS}, N={UAVS}"
     return [
         Figure(f"single markets, {setting}", single, "1/s", scipy_rate, single / scipy_rate),
+        Figure(f"single markets compiled by numba, {setting}", compiled, "1/s", scipy_rate, compiled / scipy_rate),
         Figure(f"batch of {BATCH}, {setting}", rate, "1/s", scipy_rate, rate / scipy_rate),
         Figure(f"batch of {BATCH}, beside the grid iteration", rate, "1/s", grid_rate, rate / grid_rate),
         Figure(f"batch of {BATCH}, one thread", one_thread, "1/s"),
