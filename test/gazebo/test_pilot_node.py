@@ -92,7 +92,7 @@ def test_flies_along_the_route_and_passes_the_clock_on(processes: Processes, pro
         assert flown @ along > 20
         assert abs(flown[0] * along[1] - flown[1] * along[0]) < CORNER_TOLERANCE
         assert math.cos(yaw - math.atan2(along[1], along[0])) > 0.95  # it looks where it flies
-    assert simulator.clocks[-1].clock == convert.to_time(simulator.time)
+    probe.wait_for(lambda: simulator.clocks[-1].clock == convert.to_time(simulator.time), "the clock, passed on")
 
 
 def test_somebodys_cmd_vel_goes_first(processes: Processes, probe: Probe) -> None:  # noqa: F811
