@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from test.gazebo.classic import GazeboClassic, NoGazeboClassicError, available
 from uav_twin_migration.radio.line_of_sight import Obstacles
 from uav_twin_migration.scenario.geometry import contains
-from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.load import SHIPPED, load
 from uav_twin_migration.scenario.model import Building, Scenario
 from uav_twin_migration.scenario.motion import CORNER_TOLERANCE, Pilot, routes_of
 from uav_twin_migration.scenario.sdf import world_sdf
@@ -49,6 +50,23 @@ def test_world_loads_without_an_error(gazebo: GazeboClassic, scenario: Scenario)
     assert [line for line in errors if not any(known in line for known in HARMLESS)] == []
     missing_plugins = [line for line in errors if "libgazebo_ros_planar_move.so" in line]
     assert len(missing_plugins) == len(scenario.uavs)  # each UAV has its plugin, and nothing of ROS is here to load
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_extruded_shape_can_be_meshed(gazebo: GazeboClassic, name: str) -> None:
+    """Without a display Gazebo does not look at what is only seen, so here all of it is there to be hit."""
+    shapes = {
+        ElementTree.tostring(shape)
+        for shape in ElementTree.fromstring(world_sdf(load(name), "classic")).iter("polyline")
+    }
+    link = "".join(
+        f'<collision name="c{index}"><geometry>{shape.decode()}</geometry></collision>'
+        for index, shape in enumerate(sorted(shapes))
+    )
+    model = f'<model name="m"><static>true</static><link name="l">{link}</link></model>'
+    with GazeboClassic(f'<sdf version="1.6"><world name="w">{model}</world></sdf>') as server:
+        server.ask(["step 1"])
+        assert [line for line in server.log() if "riangulation" in line] == []
 
 
 def test_models_stand_where_the_scenario_says(gazebo: GazeboClassic, scenario: Scenario) -> None:

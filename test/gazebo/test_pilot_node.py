@@ -19,6 +19,7 @@ from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.pilot import body_twist
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.motion import CORNER_TOLERANCE
 from uav_twin_migration.scenario.sdf import CLOCK
 
 pytestmark = pytest.mark.ros
@@ -89,9 +90,9 @@ def test_flies_along_the_route_and_passes_the_clock_on(processes: Processes, pro
         along = leg / np.linalg.norm(leg)
         flown = (now - begun)[:2]
         assert flown @ along > 20
-        assert abs(flown[0] * along[1] - flown[1] * along[0]) < 1
+        assert abs(flown[0] * along[1] - flown[1] * along[0]) < CORNER_TOLERANCE
         assert math.cos(yaw - math.atan2(along[1], along[0])) > 0.95  # it looks where it flies
-    assert simulator.clocks[-1].clock == convert.to_time(simulator.time)
+    probe.wait_for(lambda: simulator.clocks[-1].clock == convert.to_time(simulator.time), "the clock, passed on")
 
 
 def test_somebodys_cmd_vel_goes_first(processes: Processes, probe: Probe) -> None:  # noqa: F811

@@ -55,8 +55,8 @@ class PilotNode(Node):
         self._seen_at = np.full(count, -np.inf)
         self._steering = np.zeros((count, 3))
         self._steered_until = np.full(count, -np.inf)
-        self._publishers = [self._connect(index, uav.id) for index, uav in enumerate(self._uavs)]
-        self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
+        self._commands = [self._connect(index, uav.id) for index, uav in enumerate(self._uavs)]
+        self._passed_on = self.create_publisher(Clock, topics.CLOCK, 10)
         self.create_subscription(Clock, CLOCK, self._on_clock, topics.MEASUREMENT)
 
     def _connect(self, index: int, uav: str) -> Any:
@@ -86,7 +86,7 @@ class PilotNode(Node):
         if elapsed < self._period - 1e-6:
             return
         self._stepped_at = self._now
-        self._clock_publisher.publish(message)
+        self._passed_on.publish(message)
         self._steer(min(elapsed, 4 * self._period))
 
     def _steer(self, elapsed: float) -> None:
@@ -95,7 +95,7 @@ class PilotNode(Node):
         if steered.any():
             velocities = np.where(steered[:, None], self._steering, velocities)
             self._pilot.command = velocities
-        for index, publisher in enumerate(self._publishers):
+        for index, publisher in enumerate(self._commands):
             publisher.publish(body_twist(self._attitude[index], velocities[index]))
 
 

@@ -60,8 +60,12 @@ def heading_to_yaw(heading: float) -> float:
 
 
 def attitude_to_ros(attitude: ArrayLike) -> Array:
-    """The attitude of an FRD body in NED, as PX4 sends it, as that of the same body's FLU axes in ENU."""
-    return np.asarray(qmult(qmult(_NED_IN_ENU, attitude), _FLU_IN_FRD))
+    """The attitude of an FRD body in NED, as PX4 sends it, as that of its FLU axes in ENU; w is not negative.
+
+    q and -q are the same attitude; keeping to one half spares readers jumps.
+    """
+    turned = np.asarray(qmult(qmult(_NED_IN_ENU, attitude), _FLU_IN_FRD))
+    return -turned if turned[0] < 0 else turned
 
 
 def attitude_to_px4(attitude: ArrayLike) -> Array:
