@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 import yaml
 
 from test.ros.conftest import PATIENCE, Processes, domain, processes  # noqa: F401  (fixtures)
+from test.ros.test_launch import HAS_LAUNCH, launch
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.gazebo import choose, programs
 from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
@@ -112,18 +112,17 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    shutil.which("ros2") is None or not (shutil.which("gz") or shutil.which("ign") or shutil.which("gzserver")),
-    reason="WHOLE SYSTEM NOT TESTED IN GAZEBO: needs Gazebo, ros_gz or gazebo_ros, and ros2 launch",
+    not HAS_LAUNCH, reason="WHOLE SYSTEM NOT TESTED IN GAZEBO: needs ros2 launch, of a ROS 2 distribution"
 )
-def test_whole_system_in_gazebo(domain: int, tmp_path: Path) -> None:  # noqa: F811
+def test_whole_system_in_gazebo(processes: Processes) -> None:  # noqa: F811
     """Rounds are held and bandwidth is granted while Gazebo moves the UAVs."""
     try:
         choose("auto")
     except InputError as reason:
         pytest.skip(f"WHOLE SYSTEM NOT TESTED IN GAZEBO: {reason}")
-    out = tmp_path / "summary.json"
-    command = ["sim", "small", "--world", "gazebo", "--no-gui", "--duration", "30", "--plain", "--json", str(out)]
-    subprocess.run([sys.executable, "-m", "uav_twin_migration.cli", *command], check=True, timeout=300)
-    summary = json.loads(out.read_text())
-    assert summary["rounds"] >= 20
-    assert summary["grants"] > 0
+    process = launch(processes, "sim.launch.py", "world:=gazebo", "gui:=false", "scenario:=small", "duration:=30.0")
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    grants = re.search(r"│ grants +│ (\d+)", out)
+    assert grants is not None, out
+    assert int(grants[1]) > 10

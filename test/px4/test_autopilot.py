@@ -372,7 +372,7 @@ events: st.SearchStrategy[Event | str | None] = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=80))
 def test_whatever_comes_it_never_commands_unasked(sequence: list[Event | str | None]) -> None:
     """Without `fly()`, nothing is ever sent: no set-point, no mode, no arming."""
@@ -386,7 +386,7 @@ def test_whatever_comes_it_never_commands_unasked(sequence: list[Event | str | N
         assert autopilot.step(now) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=80), st.integers(0, 79))
 def test_whatever_comes_set_points_are_safe_and_a_leaving_vehicle_is_left_alone(
     sequence: list[Event | str | None], asked_at: int
@@ -418,13 +418,14 @@ def test_whatever_comes_set_points_are_safe_and_a_leaving_vehicle_is_left_alone(
 # --- bytes ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=400))
 def test_no_datagram_breaks_the_link(datagram: bytes) -> None:
     link = MavlinkLink(1)
     assert link.decode(datagram) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60))
 def test_a_message_is_late_only_behind_a_newer_one(sequence: list[int]) -> None:
     """Sequence numbers that only rise are all taken, also across their wrap at 256."""

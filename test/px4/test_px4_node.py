@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from test.px4.scripted import LAND, ScriptedPx4
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
+from test.ros.test_launch import HAS_LAUNCH, launch
 from uav_twin_migration.nodes import topics
 from uav_twin_migration.nodes.px4 import LATCHED
 from uav_twin_migration.scenario.frames import TangentPlane
@@ -136,3 +138,14 @@ def test_bad_parameters_are_named(living: LivingPx4, processes: Processes, wrong
     error = process.stderr.read()
     assert word in error
     assert "Traceback" not in error
+
+
+@pytest.mark.skipif(not HAS_LAUNCH, reason="needs ros2launch, of a ROS 2 distribution")
+def test_launch_file_starts_a_node_for_each_drone(processes: Processes, ground: Ground) -> None:  # noqa: F811
+    process = launch(processes, "px4.launch.py", "scenario:=small", "vehicles:=2", "first_instance:=40")
+    wanted = {f"px4/{uav.id}" for uav in SCENARIO.uavs[:2]}
+    ground.wait_for(lambda: wanted <= ground.diagnostics.keys(), "a sign of life of both")
+    assert {ground.diagnostics[name]["phase"] for name in wanted} == {"silent"}
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
