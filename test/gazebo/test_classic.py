@@ -35,9 +35,10 @@ def scenario() -> Scenario:
 
 
 @pytest.fixture(scope="module")
-def gazebo(scenario: Scenario) -> Iterator[GazeboClassic]:
+def gazebo(scenario: Scenario, request: pytest.FixtureRequest) -> Iterator[GazeboClassic]:
     try:
-        available()
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            available()  # may take minutes, and says how far it is
     except NoGazeboClassicError as reason:
         pytest.skip(f"GAZEBO CLASSIC NOT TESTED: {reason}")
     with GazeboClassic(world_sdf(scenario, "classic")) as server:
