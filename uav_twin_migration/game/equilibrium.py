@@ -32,7 +32,7 @@ TOLERANCE = 1e-6
 _SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
-_LINKS = 16384  # links of the markets that are solved together: few calls, and still in cache
+_LINKS = 32768  # links of the markets that are solved together: few calls, and still in cache
 
 
 @dataclass(frozen=True)
