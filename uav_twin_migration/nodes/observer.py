@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class ObserverNode(Node):
         self._first_grant: float | None = None  # s since the start
         self._first_full_round: float | None = None  # s since the start
         self._messages = 0
-        self._sampled = -np.inf
+        self._sampled = 0
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
@@ -121,8 +122,9 @@ class ObserverNode(Node):
 
     def _on_tick(self) -> None:
         now = self._now()
-        if now - self._sampled >= self._values["sample_period"]:
-            self._sampled = now
+        sample = math.floor(now / self._values["sample_period"] + 0.5)  # half-way: rounds start at whole periods
+        if sample != self._sampled:
+            self._sampled = sample
             self._audit.sample(now)
         self._notice_steady_state()
         self._display.update(now)
