@@ -16,7 +16,7 @@ import numpy.typing as npt
 from uav_twin_migration.game.block import TINY, Block
 from uav_twin_migration.game.market import FloatArray
 
-RealArray = npt.NDArray[np.floating[Any]]
+RealArray = npt.NDArray[Any]  # float64, or float32 where digits do not matter
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.intp]
 
