@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from uav_twin_migration.twin.model import Model, Move, Violation, World, bits
+from uav_twin_migration.twin.model import BrokenPromiseError, Model, Move, World, bits
 
 
 class Found(NamedTuple):
@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
 
 def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int], None] | None = None) -> Found:
-    """Visit every reachable state, nearest first. Raises Violation with the shortest moves that lead to one.
+    """Visit every reachable state, nearest first. Raises BrokenPromiseError with the shortest moves that lead to one.
 
     settle: from each state, also end the faults and wait for rest.
     tell: is called now and then with the number of states so far.
@@ -48,8 +48,8 @@ def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int
                 if settle and calm not in rested:
                     rested.add(calm)
                     model.settle(after)
-            except Violation as violation:
-                raise Violation(violation.promise, map(model.tell, _path(came, here, move))) from None
+            except BrokenPromiseError as violation:
+                raise BrokenPromiseError(violation.promise, map(model.tell, _path(came, here, move))) from None
             frontier.append(after)
             if tell is not None and len(came) % 10_000 == 0:
                 tell(len(came))
@@ -57,12 +57,13 @@ def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int
 
 
 def wander(model: Model, starts: Sequence[World], seed: int, length: int = 100) -> Found:
-    """One random schedule of `length` moves, then rest. Raises Violation with its moves.
+    """One random schedule of `length` moves, then rest. Raises BrokenPromiseError with its moves.
 
     starts: a world for each twin. They share RSUs and time: a crash hits all.
     """
     chance = random.Random(seed)
-    worlds, trace, tries = list(starts), [], 0
+    worlds, tries = list(starts), 0
+    trace: list[tuple[int, Move]] = []
     try:
         while len(trace) < length and tries < 4 * length:
             tries += 1
@@ -73,9 +74,9 @@ def wander(model: Model, starts: Sequence[World], seed: int, length: int = 100) 
                 trace.pop()
         for world in worlds:
             model.settle(world)
-    except Violation as violation:
+    except BrokenPromiseError as violation:
         moves = [f"twin {twin}: {model.tell(move)}" for twin, move in trace]
-        raise Violation(violation.promise, [f"seed {seed}", *moves]) from None
+        raise BrokenPromiseError(violation.promise, [f"seed {seed}", *moves]) from None
     return Found(len(trace), tries)
 
 

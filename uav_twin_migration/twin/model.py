@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from uav_twin_migration.twin.custody import (
@@ -91,7 +91,7 @@ class Site:
     """One RSU, as far as one twin is concerned."""
 
     me: str
-    custody: Custody = Custody()
+    custody: Custody = field(default_factory=Custody)
     own: Content = ()
     arriving: Content = ()
     life: int = 1
@@ -140,7 +140,7 @@ class Effect(NamedTuple):
     new_term: bool = False
 
 
-class Violation(Exception):
+class BrokenPromiseError(Exception):
     """The protocol broke a promise: which one, and the moves that lead there."""
 
     def __init__(self, promise: str, trace: Iterable[str] = ()) -> None:
@@ -415,7 +415,7 @@ class Model:
         epoch, _ = self.hostings[effect.activated]
         begun = [self.hostings[number][0] for number in bits(world.activated)]
         if epoch in begun:
-            raise Violation(f"epoch {format_epoch(epoch)} began a second time, at {self.rsus[where]}")
+            raise BrokenPromiseError(f"epoch {format_epoch(epoch)} began a second time, at {self.rsus[where]}")
         if effect.new_term and epoch > max(begun, default=-1):
             world = world._replace(acked=self.contents.number(self.sites[effect.site].own))
         return world._replace(activated=world.activated | 1 << effect.activated)
@@ -526,10 +526,10 @@ class Model:
     # -- what must hold ----------------------------------------------------------------------------------------------
 
     def check(self, world: World) -> World:
-        """The world, if it keeps all promises; else raises Violation."""
+        """The world, if it keeps all promises; else raises BrokenPromiseError."""
         broken = self.violation(world)
         if broken is not None:
-            raise Violation(broken)
+            raise BrokenPromiseError(broken)
         return world
 
     def violation(self, world: World) -> str | None:
@@ -569,14 +569,14 @@ class Model:
     def settle(self, world: World, rounds: int = 40) -> World:
         """No more faults: what is on its way is lost, whatever is sent from now on arrives at once, time passes.
 
-        Raises Violation where the system does not come to rest.
+        Raises BrokenPromiseError where the system does not come to rest.
         """
         calm = self._undisturbed()
         for _ in range(rounds):
             world = calm._round(world)
             if calm.is_settled(world):
                 return world
-        raise Violation("it never comes to rest:\n  " + self.describe(world))
+        raise BrokenPromiseError("it never comes to rest:\n  " + self.describe(world))
 
     def _undisturbed(self) -> Model:
         """This model without bounds; what lies beyond the bounds must not be remembered in the bounded one."""
