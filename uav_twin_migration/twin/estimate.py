@@ -91,7 +91,7 @@ class Estimate:
 class Tracker:
     """The filter of one UAV.
 
-    The UAV's clock need not be the host's: the tracker keeps how far it is ahead, from the message that took least time.
+    The UAV's clock need not be the host's: the tracker keeps how far ahead it is, by the message that took least time.
     """
 
     def __init__(self, noise: Noise | None = None) -> None:

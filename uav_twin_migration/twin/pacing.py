@@ -1,7 +1,7 @@
 """A token bucket: how fast a migration may send.
 
-The bucket fills at the granted rate and holds what `depth` seconds bring: a sender that was held up for a moment catches
-up, and no second carries more than `depth` seconds' worth above its grant.
+The bucket fills at the granted rate and holds what `depth` seconds bring: a sender that was held up for a moment may
+catch up, and no second carries more than `depth` seconds' worth above its grant.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE copies (
     id INTEGER PRIMARY KEY, uav TEXT NOT NULL, application TEXT NOT NULL, chunk_size INTEGER NOT NULL,
-    whole INTEGER NOT NULL, doomed INTEGER NOT NULL);
+    size INTEGER NOT NULL, whole INTEGER NOT NULL, doomed INTEGER NOT NULL);
 CREATE TABLE twins (
     uav TEXT PRIMARY KEY, status TEXT NOT NULL, epoch INTEGER NOT NULL, mark INTEGER NOT NULL, fence INTEGER NOT NULL,
     taken INTEGER NOT NULL, target TEXT NOT NULL, own INTEGER REFERENCES copies, incoming INTEGER REFERENCES copies,
@@ -66,6 +66,7 @@ class Copy:
     id: int
     application: str
     chunk_size: int  # bytes, of the largest chunk
+    size: int = 0  # bytes, announced when it began
     whole: bool = True  # False: its first snapshot is not all written
 
 
@@ -102,7 +103,7 @@ class StoreReader:
 
     def load(self) -> dict[str, Stored]:
         """Everything there is, by UAV. Raises StoreError."""
-        copies = {row[0]: Copy(row[0], row[1], row[2], bool(row[3])) for row in self._all(_COPIES)}
+        copies = {row[0]: Copy(row[0], row[1], row[2], row[3], bool(row[4])) for row in self._all(_COPIES)}
         return {row[0]: _stored(row, copies, self.path) for row in self._all("SELECT * FROM twins")}
 
     def entries(self, copy: Copy) -> list[Entry]:
@@ -238,12 +239,12 @@ class Store(StoreReader):
 
     # -- copies ------------------------------------------------------------------------------------------------------
 
-    def add_copy(self, uav: str, application: str, chunk_size: int, whole: bool = True) -> Copy:
+    def add_copy(self, uav: str, application: str, chunk_size: int, size: int = 0, whole: bool = True) -> Copy:
         """Begin a copy without chunks."""
-        copy = Copy(self._next_copy, application, chunk_size, whole)
+        copy = Copy(self._next_copy, application, chunk_size, size, whole)
         self._next_copy += 1
-        row = (copy.id, uav, application, chunk_size, int(whole))
-        self._write("INSERT INTO copies VALUES (?, ?, ?, ?, ?, 0)", row)
+        row = (copy.id, uav, application, chunk_size, size, int(whole))
+        self._write("INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, 0)", row)
         return copy
 
     def set_whole(self, copy: Copy) -> Copy:
@@ -359,7 +360,7 @@ class Store(StoreReader):
             raise _explained(self.path, error) from error
 
 
-_COPIES = "SELECT id, application, chunk_size, whole FROM copies WHERE NOT doomed"
+_COPIES = "SELECT id, application, chunk_size, size, whole FROM copies WHERE NOT doomed"
 _ENTRIES = "SELECT number, version, digest, size FROM chunks WHERE copy = ? ORDER BY number"
 
 

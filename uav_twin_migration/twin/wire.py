@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, NamedTuple, get_type_hints
 
-from uav_twin_migration.twin.chunks import DIGEST_SIZE, LARGEST_CHUNK, LARGEST_NUMBER, Chunk
+from uav_twin_migration.twin.chunks import DIGEST_SIZE, LARGEST_CHUNK, LARGEST_NUMBER, Chunk, is_intact
 from uav_twin_migration.twin.epochs import is_epoch
 from uav_twin_migration.twin.messages import (
     Accept,
@@ -71,6 +71,7 @@ class Chunks(NamedTuple):
 
     data: Data
     chunks: tuple[Chunk, ...]
+    intact: bool = True  # whether each is what its digest says
 
 
 Frame = Hello | KeepAlive | Chunks | PeerMessage
@@ -189,7 +190,7 @@ def _decode_chunks(body: memoryview) -> Chunks:
     versions = [after, *(chunk.version for chunk in chunks)]
     if any(late <= early for early, late in pairwise(versions)) or versions[-1] > _LARGEST:
         raise WireError("Data: the versions do not rise")
-    return Chunks(Data(uav, session, after, versions[-1]), chunks)
+    return Chunks(Data(uav, session, after, versions[-1]), chunks, all(map(is_intact, chunks)))
 
 
 def _cut(body: memoryview, place: int, heads: Sequence[tuple[int, int, int, bytes]]) -> Iterator[Chunk]:
