@@ -6,6 +6,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from uav_twin_migration.twin.custody import Status
 from uav_twin_migration.twin.estimate import Telemetry
 from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
 from uav_twin_migration.twin.hosting import HostSettings, MigrationReport, TwinHost
-from uav_twin_migration.twin.messages import CancelRequest, MigrateRequest
+from uav_twin_migration.twin.messages import CancelRequest, HostRequest, MigrateRequest
 from uav_twin_migration.twin.state import UavTwin, UavTwins
 from uav_twin_migration.twin.store import Store
 
@@ -177,9 +178,9 @@ class Town:
 
     def _transmit(self, rsu: Rsu, output: hosting.Transmit) -> None:
         data = b"".join(output.pieces)
-        self.at(DELAY, lambda: self._arrive(rsu.name, output.link, data, output.paced))
+        self.at(DELAY, lambda: self._arrive(rsu.name, output.link, data))
 
-    def _arrive(self, name: str, link: int, data: bytes, chunks: bool) -> None:
+    def _arrive(self, name: str, link: int, data: bytes) -> None:
         other = self.links.get((name, link))
         if other is None:
             return
@@ -192,9 +193,6 @@ class Town:
         frame = decode(data)
         peer.host.receive(other[1], name, frame, self.now)
         peer.release()
-        if chunks and (rsu := self.rsus[name]).host is not None:
-            rsu.host.writable(link, self.now)
-            rsu.release()
 
     def disconnect(self, name: str, link: int) -> None:
         other = self.links.pop((name, link), None)
@@ -224,11 +222,14 @@ class Town:
                     self.finder = hear(self.finder, presence, self.now)
         self.finder, requests = act(self.finder, self.now, self.finder_timing)
         for request in requests:
-            self.tell(request.rsu, lambda host, request=request: host.request(request, self.now))
+            self.tell(request.rsu, partial(self._request, request))
         said = recognition(self.finder)
         for name in self.rsus:
             self.tell(name, lambda host: host.recognise(said, self.now))
         self.at(VOICE, self.voices)
+
+    def _request(self, request: HostRequest, host: TwinHost) -> None:
+        host.request(request, self.now)
 
     def tell(self, name: str, event: Callable[[TwinHost], Any]) -> None:
         rsu = self.rsus[name]

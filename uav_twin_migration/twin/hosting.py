@@ -74,6 +74,7 @@ from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError
 
 MEGABYTE = 1024 * 1024
 FILL = 4 * MEGABYTE  # bytes of a new twin's first snapshot that are written in one go
+PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
 MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
 
@@ -126,6 +127,14 @@ class Close(NamedTuple):
     link: int
 
 
+class Tenure(NamedTuple):
+    """This RSU began or ceased to host a twin: presences should go out at once."""
+
+    uav: str
+    epoch: int
+    hosting: bool
+
+
 class Reply(NamedTuple):
     """Answer a UAV."""
 
@@ -155,7 +164,7 @@ class Durable(NamedTuple):
     accepted: bool
 
 
-Output = Open | Transmit | Pace | Close | Reply | MigrationReport | Durable
+Output = Open | Transmit | Pace | Close | Tenure | Reply | MigrationReport | Durable
 
 
 class Progress(NamedTuple):
@@ -236,6 +245,13 @@ class Resident:
         return Stored(self.custody.record, self.own, self.incoming)
 
 
+class Visible(NamedTuple):
+    """What others may know of a twin: what is on the disk. Read by any thread."""
+
+    custody: Custody
+    twin: Twin | None
+
+
 class Undo(NamedTuple):
     """A resident as the disk has it."""
 
@@ -278,6 +294,7 @@ class TwinHost:
         self._undo: dict[str, Undo] = {}
         self._durable: list[tuple[Resident, list[Callable[[bool], None]]]] = []
         self._retry_store_at = -math.inf
+        self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
         self._residents: dict[str, Resident] = {}
         for uav, stored in store.load().items():
             self._take_up(uav, stored)
@@ -308,13 +325,6 @@ class TwinHost:
         outgoing = resident.custody.outgoing
         if outgoing is not None and outgoing.phase is not Phase.LEAVING:
             self._step(resident, LinkDown(outgoing.session))
-
-    def writable(self, link: int, now: float) -> None:
-        """Most of what waited to be sent over a link of its own has been."""
-        self._now = now
-        resident = self._residents.get(self._outgoing_links.get(link, ""))
-        if resident is not None and resident.leaving is not None and resident.leaving.link == link:
-            self._pump(resident)
 
     def recognise(self, recognition: Recognition, now: float) -> None:
         """A UAV told whom it takes for its twin's host."""
@@ -400,18 +410,21 @@ class TwinHost:
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def presences(self, now: float) -> list[Presence]:
-        """What to tell UAVs: once in a while, and after each commit that changed a custody."""
-        said = (presence(one.custody, self._context(one, now=now)) for one in self._residents.values())
+        """What to tell UAVs: several times in a lease, and at once on `Tenure`. For any thread."""
+        said = []
+        for uav, visible in self.visible.items():
+            context = Context(self.rsu, uav, now, life=self.store.life)
+            said.append(presence(visible.custody, context))
         return [one for one in said if one is not None]
 
     def served(self, now: float, world_time: float) -> list[Served]:
-        """The twins that users may see."""
+        """The twins that users may see. world_time: s, on the clock of the telemetry's time stamps. For any thread."""
         served = []
-        for resident in self._residents.values():
-            if resident.twin is not None and resident.custody.serves(now):
-                estimate = resident.twin.estimate(world_time)
+        for uav, visible in self.visible.items():
+            if visible.twin is not None and visible.custody.serves(now):
+                estimate = visible.twin.estimate(world_time)
                 if estimate is not None:
-                    served.append(Served(resident.uav, resident.custody.record.epoch, estimate))
+                    served.append(Served(uav, visible.custody.record.epoch, estimate))
         return served
 
     def progress(self) -> list[Progress]:
@@ -434,10 +447,11 @@ class TwinHost:
                 self._save(self._residents[uav], before)
             self.store.commit()
         except StoreError as error:
-            return self._roll_back(error)
+            return self.roll_back(error)
         if self._undo:
             self.trouble = None
-        outputs, self._outputs = self._outputs, []
+        outputs, self._outputs = self._outputs + self._tenures(), []
+        self._publish()
         self._pending.clear()
         self._undo.clear()
         for _, callbacks in self._durable:
@@ -459,6 +473,24 @@ class TwinHost:
             wake_at = now
         return wake_at
 
+    def _publish(self) -> None:
+        """Let others see what is on the disk now."""
+        visible = dict(self.visible)
+        for uav in self._undo:
+            resident = self._residents[uav]
+            visible[uav] = Visible(resident.custody, resident.twin)
+        self.visible = visible
+
+    def _tenures(self) -> list[Output]:
+        """Who began or ceased to be hosted here."""
+        tenures: list[Output] = []
+        for uav, before in self._undo.items():
+            record, old = self._residents[uav].custody.record, before.custody.record
+            hosting, hosted = record.status is Status.HOSTING, old.status is Status.HOSTING
+            if hosting != hosted or (hosting and record.epoch != old.epoch):
+                tenures.append(Tenure(uav, record.epoch, hosting))
+        return tenures
+
     def _save(self, resident: Resident, before: Undo) -> None:
         record, old = resident.custody.record, before.custody.record
         copies = (resident.own, resident.incoming)
@@ -469,8 +501,8 @@ class TwinHost:
         else:
             self.store.save(resident.uav, resident.stored)
 
-    def _roll_back(self, error: StoreError) -> list[Output]:
-        """The disk refused: everything is as before, and what was to be said is not said."""
+    def roll_back(self, error: StoreError) -> list[Output]:
+        """The disk refused: everything is as after the last commit, and what was to be said since is not said."""
         self.counts["store_failed"] += 1
         self.trouble = error
         self._retry_store_at = self._now + self.settings.retry_store
@@ -826,7 +858,7 @@ class TwinHost:
         self._pump(resident)
         outgoing = resident.custody.outgoing
         deadline = outgoing.deadline if outgoing is not None else NEVER
-        copying = now + 0.005 if outgoing is not None and outgoing.phase is Phase.COPYING else NEVER
+        copying = now + PUMP_PERIOD if outgoing is not None and outgoing.phase is Phase.COPYING else NEVER
         return min(deadline, copying, resident.custody.intake_deadline)
 
     def _look_after_migration(self, resident: Resident, leaving: Leaving) -> None:
@@ -912,6 +944,7 @@ class TwinHost:
         if resident.custody.outgoing is not None:
             resident.leaving = Leaving(self._now)
         self._settle(resident)
+        self.visible[uav] = Visible(resident.custody, resident.twin)
 
     def _resident(self, uav: str) -> Resident:
         resident = self._residents.get(uav)
@@ -927,6 +960,7 @@ class TwinHost:
         for uav in [uav for uav, one in self._residents.items() if one.custody.record == blank]:
             if uav not in self._undo:
                 del self._residents[uav]
+        self.visible = {uav: one for uav, one in self.visible.items() if uav in self._residents}
 
     def _sweep(self) -> bool:
         """Delete some of what is no longer wanted. Whether there is more."""

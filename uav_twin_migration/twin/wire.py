@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeGuard, get_type_hints
 
 from uav_twin_migration.twin.chunks import DIGEST_SIZE, LARGEST_CHUNK, LARGEST_NUMBER, Chunk, is_intact
 from uav_twin_migration.twin.epochs import is_epoch
@@ -206,8 +206,13 @@ def _cut(body: memoryview, place: int, heads: Sequence[tuple[int, int, int, byte
 # -- what a field must be ----------------------------------------------------------------------------------------------
 
 
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether `value` can be the id of a UAV or an RSU."""
+    return isinstance(value, str) and _NAME.match(value) is not None
+
+
 def _name(where: str, value: object) -> str:
-    if not isinstance(value, str) or _NAME.match(value) is None:
+    if not is_name(value):
         raise WireError(f"{where}: expected a name of at most {LONGEST_NAME} letters, digits and _")
     return value
 
