@@ -8,9 +8,12 @@ PACKAGE = "uav_twin_migration"
 # executable -> module:function
 EXECUTABLES = {
     "fleet": f"{PACKAGE}.nodes.uav:fleet_main",
+    "gazebo": f"{PACKAGE}.nodes.gazebo:main",
     "host": f"{PACKAGE}.nodes.host:main",
     "link": f"{PACKAGE}.nodes.link:main",
     "observer": f"{PACKAGE}.nodes.observer:main",
+    "pilot": f"{PACKAGE}.nodes.pilot:main",
+    "px4": f"{PACKAGE}.nodes.px4:main",
     "rsu": f"{PACKAGE}.nodes.rsu:main",
     "uav": f"{PACKAGE}.nodes.uav:main",
     "uavtwin": f"{PACKAGE}.cli.main:main",
@@ -20,10 +23,12 @@ EXECUTABLES = {
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
 REQUIREMENTS = {
     "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
+    "px4": ["pymavlink>=2.4.40"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
-    "bench": ["matplotlib>=3.5", "psutil>=5.9", "scipy>=1.8"],
+    "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
     "test": [
+        "colcon-common-extensions",
         "coverage>=7",
         "hypothesis>=6.100",
         "import-linter>=2.0",

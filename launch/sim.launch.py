@@ -7,7 +7,9 @@ from uav_twin_migration.nodes.launching import sim_actions
 
 ARGUMENTS = (
     ("scenario", "default", "scenario file, or the name of a shipped one: default, small, large"),
-    ("world", "embedded", "who flies the UAVs: embedded"),
+    ("world", "embedded", "who flies the UAVs: embedded, gazebo or px4"),
+    ("gui", "true", "show Gazebo's window"),
+    ("px4_dir", "", "PX4 SITL build folder to start the drones from; empty: PX4 runs already"),
     ("real_time_factor", "1.0", "simulated seconds per second, of the embedded world"),
     ("compose", "auto", "processes (one a node), compose (several nodes a process), fleet, or auto: by size"),
     ("duration", "0.0", "simulated seconds to run, 0 for ever"),

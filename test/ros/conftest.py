@@ -26,6 +26,7 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction,
 
 from uav_twin_migration.market.messages import Bid
 from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.nodes.discovery import loopback
 from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
 
 PATIENCE = 30.0  # s until a test gives up waiting for something that must come
@@ -47,7 +48,8 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             claim.close()
             continue
         monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        for name, value in loopback(os.environ).items():
+            monkeypatch.setenv(name, value)
         with claim:
             yield number
         return

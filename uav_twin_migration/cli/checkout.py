@@ -14,6 +14,7 @@ import importlib.util
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -105,9 +106,16 @@ def step(what: str, command: Sequence[str | Path], env: dict[str, str] | None = 
     started = time.monotonic()
     print(f"uavtwin: {what} ...", end="", flush=True, file=sys.stderr)
     with open(log, "a") as output:
-        result = subprocess.run([str(word) for word in command], stdout=output, stderr=output, env=env, cwd=CHECKOUT)
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=output, stderr=output, env=env, cwd=CHECKOUT, start_new_session=True
+        )
+        try:
+            code = process.wait()
+        except BaseException:  # Ctrl-C or SIGTERM: take compilers and downloads along
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     print(f" {time.monotonic() - started:.0f} s", file=sys.stderr)
-    if result.returncode != 0:
+    if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise SetupError(f"{what} failed; the end of {log}:\n{tail}")
 
@@ -235,6 +243,7 @@ def set_up(command: str) -> dict[str, str]:
 def main() -> int:
     """Set up, then become the command."""
     arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         env = set_up(arguments[0] if arguments else "--help")
     except SetupError as error:

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `uavtwin sim`."""
     parser.add_argument("scenario", nargs="?", default="default", help="scenario file or name (default, small, large)")
     parser.add_argument("--duration", type=float, metavar="S", help="simulated seconds to run; without it until Ctrl-C")
-    parser.add_argument("--world", default="embedded", help="who flies the UAVs: embedded")
+    parser.add_argument("--world", default="embedded", help="who flies the UAVs: embedded, gazebo or px4")
+    parser.add_argument("--no-gui", action="store_true", help="Gazebo without a window")
+    parser.add_argument("--px4-dir", default="", metavar="DIR", help="PX4 SITL build to start the drones from")
     parser.add_argument("--real-time-factor", type=float, default=1.0, metavar="X", help="simulated seconds per second")
     parser.add_argument(
         "--compose", default="auto", help="auto, processes (one a node), compose (several nodes a process) or fleet"
@@ -27,21 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
+    from uav_twin_migration.nodes.discovery import keep_to_this_machine
     from uav_twin_migration.nodes.plan import Options, observer_process, plan
     from uav_twin_migration.scenario.load import load, scenario_path
 
     scenario = load(args.scenario)
     if args.duration is not None and not 0.0 < args.duration < 1e9:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
-    options = Options(args.world, args.real_time_factor, args.compose, args.seed)
+    options = Options(
+        args.world, args.real_time_factor, args.compose, args.seed, gui=not args.no_gui, px4_dir=args.px4_dir
+    )
     file = str(scenario_path(args.scenario).resolve())
     processes = plan(scenario, file, options)
     claim_domain()
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    keep_to_this_machine()
 
     from uav_twin_migration.nodes.runner import Runner
 
-    observer = observer_process(file, args.duration, args.json, args.plain, len(processes), args.seed)
+    observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
     return Runner([*processes, observer], until=observer.name).run()
 
 

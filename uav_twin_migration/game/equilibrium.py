@@ -10,6 +10,7 @@ At high substitutability best replies can chase each other for ever (an Edgewort
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.newton import CONVERGED, stationary
@@ -27,10 +29,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 # What is called an equilibrium has a lower exploitability; log prices from below and above agree to this.
 TOLERANCE = 1e-6
-_SAMPLES, _FIRST_STEPS = 8, 4  # of the first pass from either end
+_SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
-_LINKS = 16384  # links of the markets that are solved together: few calls, and still in cache
+_LINKS = 32768  # links of the markets that are solved together: few calls, and still in cache
 
 
 @dataclass(frozen=True)
@@ -61,39 +63,48 @@ class Equilibrium:
         return Equilibrium(*(np.asarray(getattr(self, field.name)[index]) for field in fields(self)))
 
 
-def solve(market: Market, threads: int | None = None) -> Equilibrium:
+def solve(market: Market, threads: int | None = None, compiled: bool = False) -> Equilibrium:
     """The equilibrium of a market, or of each of a batch, by ``threads`` threads (None: one per CPU).
 
-    Where a market has several equilibria, it is the one that is reached from below.
+    Where a market has several equilibria, it is the one that is reached from below. ``compiled`` makes single markets
+    quicker, by loops that numba compiles at the first call, which takes a while. Raises UavTwinError without numba.
     """
+    settle = _compiled_first_pass() if compiled else _first_pass
     flat = market.flat()
-    markets = len(flat.rho)
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
-    pieces = _pieces(markets, size)
+    pieces = _pieces(len(flat.rho), size)
+    parts = [flat[piece] for piece in pieces] if len(pieces) > 1 else [flat]
     with ExitStack() as stack:
-        run = map if len(pieces) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
-        blocks = list(run(lambda piece: Block.of(flat[piece]), pieces))
-        first = list(run(_first_pass, blocks))
-        x, gain = np.concatenate([x for x, _ in first], axis=2), np.concatenate([gain for _, gain in first], axis=1)
+        run = map if len(parts) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
+        blocks = list(run(Block.of, parts))
+        x, gain = (_joined(arrays) for arrays in zip(*run(settle, blocks), strict=True))
         cycle = np.full((2, *x.shape), np.nan)
-        ends, open_ = np.nonzero(~(gain < TOLERANCE))
-        rest = [(ends[piece], open_[piece]) for piece in _pieces(len(ends), size)]
+        ends, markets = np.nonzero(~(gain < TOLERANCE))
+        rest = [(ends[piece], markets[piece]) for piece in _pieces(len(ends), size)]
         insisted = run(lambda at: _insist(Block.of(flat[at[1]]), x[:, at[0], at[1]]), rest)
         for (end, index), found in zip(rest, insisted, strict=True):
             x[:, end, index], gain[end, index], cycle[:, :, end, index] = found
-        outcomes = list(
-            run(
-                lambda piece, block: _outcome(flat[piece], block, x[..., piece], gain[:, piece], cycle[..., piece]),
-                pieces,
-                blocks,
-            )
-        )
-    joined = (np.concatenate([getattr(part, field.name) for part in outcomes]) for field in fields(Equilibrium))
-    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in joined))
+        columns = pieces or [slice(0, 0)]
+        at = [(x[..., piece], gain[:, piece], cycle[..., piece]) for piece in columns]
+        outcomes = list(run(_outcome, parts, blocks, *zip(*at, strict=True)))
+    whole = [_joined([getattr(part, field.name) for part in outcomes], axis=0) for field in fields(Equilibrium)]
+    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in whole))
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = -1) -> npt.NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
 
 
 def _pieces(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _compiled_first_pass() -> Callable[[Block], tuple[FloatArray, FloatArray]]:
+    from uav_twin_migration.game import compiled
+
+    if not compiled.AVAILABLE:
+        raise UavTwinError("solve(compiled=True) needs numba, which is not installed")
+    return lambda block: _first_pass(block) if block.wide else compiled.first_pass(block)
 
 
 @np.errstate(all="ignore")
@@ -103,6 +114,9 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
     both = block.take(np.tile(np.arange(markets), 2))
     start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
     x, residual = stationary(both, sampled_reply(both, start, _SAMPLES), _FIRST_STEPS)
+    late = np.flatnonzero(residual >= CONVERGED)
+    if len(late):
+        x[:, late], residual[late] = stationary(both.take(late), x[:, late], _FIRST_STEPS)
     x = x.reshape(-1, 2, markets)
     met = _meet(x) & (residual < CONVERGED).reshape(2, markets).all(axis=0)
     gain = np.where(met, best_reply(block, x[:, 0]).exploitability(), np.inf)
@@ -160,7 +174,9 @@ def _outcome(market: Market, block: Block, x: FloatArray, gain: FloatArray, cycl
     bandwidth = (share * spent).T / price[:, None, :]
     sold = np.minimum(bandwidth.sum(axis=1), market.capacity)
     absent = np.where(found, 0.0, np.nan)[:, None]  # added to what is told of markets without equilibrium
-    seen = np.stack([np.fmin(*cycle[0].swapaxes(0, 1)), np.fmax(*cycle[1].swapaxes(0, 1))])
+    seen = cycle[:, :, 0]
+    if not found.all():
+        seen = np.stack([np.fmin(cycle[0, :, 0], cycle[0, :, 1]), np.fmax(cycle[1, :, 0], cycle[1, :, 1])])
     return Equilibrium(
         found=found,
         prices=price + absent,

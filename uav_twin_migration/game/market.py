@@ -59,11 +59,11 @@ class Market:
 
     def flat(self) -> Market:
         """The same markets with one batch axis."""
-        core = {"efficiency": 2, "rho": 0}
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        shapes = {name: array.shape[array.ndim - core.get(name, 1) :] for name, array in arrays.items()}
-        count = int(np.prod(self.batch))
-        return Market(*(array.reshape(count, *shapes[name]) for name, array in arrays.items()))
+        depths = (1, 1, 2, 1, 1, 1, 0)  # axes that are none of the batch's, field by field
+        arrays = (getattr(self, field.name) for field in fields(self))
+        count = self.rho.size
+        shaped = (array.reshape(count, *array.shape[array.ndim - n :]) for array, n in zip(arrays, depths, strict=True))
+        return Market(*shaped)
 
     @classmethod
     def of(

@@ -19,18 +19,20 @@ from uav_twin_migration.game.market import FloatArray
 
 # Newton squares the error, so a residual below this leaves one of about 1e-9 after the step that is still taken.
 CONVERGED = 3e-5
-_LONGEST_STEP = 1.0
+# From so many markets on, numpy is quicker along the batch than market by market.
+_MANY = 32
 
 
 @np.errstate(divide="ignore", over="ignore")
-def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
+def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = False) -> tuple[FloatArray, FloatArray]:
     """Log mark-ups [M, B] where the first-order conditions hold, from ``start`` [M, B] by at most ``steps`` steps.
 
-    Also returns the residual [B] that the last step started from: converged where it is small.
+    Also returns the residual [B] that the last step started from: converged where that is below `CONVERGED`.
+    With ``clearing`` nobody adds a mark-up: prices are at cost, or where demand is the capacity.
     """
     epsilon, sigma = block.epsilon, 1.0 + block.epsilon
     log_worth = np.log(block.worth)
-    diagonal = np.arange(len(start))
+    rsus = len(start)
     x = start
     for _ in range(steps):
         share, index = block.shares(x)
@@ -44,15 +46,15 @@ def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray,
         v = (2.0 * epsilon * epsilon) * spent
         v -= (1.0 + 3.0 * epsilon) * needed
         cross = share * u
-        first = np.einsum("mnb,knb->mkb", cross, share)
+        first = _over_uavs(cross, share)
+        diagonal = first.reshape(rsus * rsus, -1)[:: rsus + 1]  # a view
         np.multiply(share, v, out=cross)
         cross *= share
-        second = np.einsum("mnb,knb->mkb", cross, share)
+        second = _over_uavs(cross, share)
 
-        ratio = first[diagonal, diagonal]  # W / R
-        ratio /= revenue
+        ratio = diagonal / revenue  # W / R
         elasticity = np.maximum(sigma - ratio, 1.0 + 1e-12)
-        markup = -np.log1p(-1.0 / elasticity)
+        markup = np.full_like(x, -1.0) if clearing else -np.log1p(-1.0 / elasticity)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
         idle = revenue == TINY
@@ -81,19 +83,39 @@ def stationary(block: Block, start: FloatArray, steps: int) -> tuple[FloatArray,
         first *= a[:, None]
         second *= b[:, None]
         first -= second
-        first[diagonal, diagonal] += c
-        step = _solve(first.transpose(2, 0, 1), step.T[..., None])[..., 0].T
-        step = np.fmax(np.fmin(step, _LONGEST_STEP), -_LONGEST_STEP)
-        x = x + step
-        np.minimum(x, block.ceiling, out=x)
-        np.maximum(x, 0.0, out=x)
+        diagonal += c
+        step = _solved(first, step)
+        x = np.fmax(np.fmin(x + step, block.ceiling), 0.0)
         if residual.max(initial=0.0) < CONVERGED:
             break
     return x, residual
 
 
-def _solve(matrices: FloatArray, right: FloatArray) -> FloatArray:
-    try:
-        return np.asarray(np.linalg.solve(matrices, right))
-    except np.linalg.LinAlgError:  # one of them is singular
-        return np.asarray(np.linalg.pinv(np.nan_to_num(matrices)) @ right)
+def _over_uavs(a: FloatArray, b: FloatArray) -> FloatArray:
+    """[M, M, B] ``sum_n a_mn b_kn`` of [M, N, B]."""
+    if a.shape[2] < _MANY:
+        return np.ascontiguousarray(np.matmul(a.transpose(2, 0, 1), b.transpose(2, 1, 0)).transpose(1, 2, 0))
+    total = np.empty((len(a), *a[:, 0].shape))
+    for row, out in zip(a, total, strict=True):
+        np.einsum("nb,knb->kb", row, b, out=out)
+    return total
+
+
+def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """[M, B] solutions of B systems [M, M, B] with right sides [M, B], both overwritten; not finite where singular.
+
+    For many at once, Gaussian elimination along the batch; no pivots, as the diagonal dominates where it matters.
+    """
+    if right.shape[1] < _MANY:
+        try:
+            return np.asarray(np.linalg.solve(matrix.transpose(2, 0, 1), right.T[..., None])[..., 0].T)
+        except np.linalg.LinAlgError:  # one of them is singular
+            pass
+    for k, (row, value) in enumerate(zip(matrix, right, strict=True)):
+        value /= row[k]
+        row[k + 1 :] /= row[k]
+        matrix[k + 1 :, k + 1 :] -= matrix[k + 1 :, k, None] * row[k + 1 :]
+        right[k + 1 :] -= matrix[k + 1 :, k] * value
+    for k in range(len(right) - 1, 0, -1):
+        right[:k] -= matrix[:k, k] * right[k]
+    return right

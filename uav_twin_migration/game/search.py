@@ -16,10 +16,12 @@ import numpy.typing as npt
 from uav_twin_migration.game.block import TINY, Block
 from uav_twin_migration.game.market import FloatArray
 
-RealArray = npt.NDArray[np.floating[Any]]
+RealArray = npt.NDArray[Any]  # float64, or float32 where digits do not matter
+BoolArray = npt.NDArray[np.bool_]
+IndexArray = npt.NDArray[np.intp]
 
 # Evenly spaced log mark-ups over the whole range.
-_SAMPLES = 32
+_SAMPLES = 24
 # Further peaks are looked at where their highest sample comes this close to the highest of all.
 _HIGH = 0.9
 # The last three samples of a peak are this far apart; the vertex of their parabola errs by about the square.
@@ -98,6 +100,12 @@ class Alone:
         worth, ceiling = (array[rsu, market][None] for array in (self.worth, self.ceiling))
         return Alone(own, rivals, self.alpha[:, market], self.epsilon[market], worth, ceiling, self.wide)
 
+    def drop_out(self) -> RealArray:
+        """[M, N, B] own log mark-up at which a UAV drops out; NaN where the rivals alone keep it."""
+        if self.wide:
+            return np.asarray((self.own - np.log1p(-np.exp(self.rivals))) / self.epsilon)
+        return np.asarray(np.log(self.own / (1.0 - self.rivals)) / self.epsilon)
+
     def revenue(self, x: RealArray) -> RealArray:
         """[K, M, B] before rationing, credit, at K own log mark-ups ``x`` [K, M, B]."""
         power = -1.0 / self.epsilon
@@ -154,27 +162,70 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
 
     step = np.minimum(_CLOSE, np.maximum(0.5 * block.ceiling, 1e-12))
     middle = np.minimum(np.maximum(middle, step), block.ceiling - step)
-    close = np.concatenate([middle + step * _THREE, x[None]])
-    revenue = alone.revenue(close)
-    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue[:3]), 0.0), block.ceiling)
+    revenue = coarse.revenue((middle + step * _THREE).astype(coarse.own.dtype))
+    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue), 0.0), block.ceiling)
     odd = np.abs(summit - middle) > 1.5 * step
-    current = alone.profit(close[3:], revenue[3:])[0]
-    summit = summit[None]
-    reply = Reply(summit[0], alone.profit(summit, alone.revenue(summit))[0], current)
+    ends = np.stack([summit, x])
+    height_there, current = alone.profit(ends, alone.revenue(ends))
+    reply = Reply(summit, height_there, current)
 
     peak = height > _HIGH * height[top, rsus, markets]
+    high = peak.copy()
     peak[1:] &= height[1:] >= height[:-1]
     peak[:-1] &= height[:-1] > height[1:]
     peak[top, rsus, markets] = odd
     k, rsu, market = np.nonzero(peak)
-    if len(k):
+    dips, dip_rsu, dip_market = _dips(alone, coarse, high, width)
+    # Besides the highest sample's peak: those of other samples, and both sides of every dip.
+    rsu, market = np.concatenate([rsu, dip_rsu, dip_rsu]), np.concatenate([market, dip_market, dip_market])
+    if len(rsu):
         w = width[rsu, market]
-        markup, profit = (found[0] for found in _careful(alone.take(rsu, market), (k * w)[None], w[None]))
+        beside = 0.5 * w[len(k) : len(k) + len(dips)]
+        start = np.concatenate([k * w[: len(k)], dips - beside, dips + beside])
+        w[len(k) :] *= 0.5
+        markup, profit = (found[0] for found in _careful(alone.take(rsu, market), start[None], w[None]))
         for j in np.argsort(profit):
             here = rsu[j], market[j]
             if profit[j] > reply.profit[here]:
                 reply.profit[here], reply.markup[here] = profit[j], markup[j]
     return reply
+
+
+def _dips(alone: Alone, coarse: Alone, high: BoolArray, width: FloatArray) -> tuple[FloatArray, IndexArray, IndexArray]:
+    """Log mark-ups where a UAV drops out and profit turns from falling to rising, and of which RSU in which market.
+
+    Between drop-outs profit is smooth; at each its slope jumps up. So peaks that are too close to show in the samples
+    have such a dip between them. Looked for where ``high`` [K, M, B] samples are.
+    """
+    samples = coarse.drop_out() / width[:, None].astype(coarse.own.dtype)
+    rsu, uav, market = np.nonzero((samples > 0.0) & (samples < len(high) - 1))
+    cell = samples[rsu, uav, market].astype(np.intp)
+    keep = high[cell, rsu, market] | high[cell + 1, rsu, market]
+    rsu, uav, market = rsu[keep], uav[keep], market[keep]
+    if not len(rsu):
+        return np.empty(0), rsu, market
+
+    facing = alone.take(rsu, market)
+    own, rivals, epsilon = facing.own[0], facing.rivals[0], facing.epsilon
+    one = uav, np.arange(len(uav))
+    x = facing.drop_out()[0][one]
+    if facing.wide:
+        total = np.logaddexp(own - epsilon * x, rivals)
+        share, index = np.exp(own - epsilon * x - total), np.exp(-total / epsilon)
+    else:
+        offered = own * np.exp(-epsilon * x)
+        total = offered + rivals
+        share, index = offered / total, total ** (-1.0 / epsilon)
+    index[one] = 1.0
+    index = np.minimum(index, 1.0)
+    buying = facing.alpha * (index < 1.0)
+    spent = buying * (1.0 - index)
+    revenue = (share * spent).sum(axis=0)
+    elasticity = 1.0 + epsilon - (share * share * (epsilon * spent - buying * index)).sum(axis=0) / revenue
+    margin = 1.0 - np.exp(-x)
+    steeper = share[one] ** 2 * facing.alpha[one] / revenue  # while the UAV still buys
+    dip = (margin * elasticity < 1.0) & (margin * (elasticity + steeper) > 1.0)
+    return x[dip], rsu[dip], market[dip]
 
 
 def sampled_reply(block: Block, x: FloatArray, samples: int) -> FloatArray:

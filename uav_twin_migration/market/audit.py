@@ -41,12 +41,15 @@ class Audit:
         self.bandwidth = np.zeros((uavs, rsus))
         self.expires = np.full((uavs, rsus), -np.inf)
         self.efficiency = np.zeros((uavs, rsus))
+        self.rate = np.zeros(uavs)  # Mbit/s, at the last sample
+        self.immersion = np.zeros(uavs)  # credit, at the last sample
         self.position = np.full((uavs, 3), np.nan)
         self.velocity = np.zeros((uavs, 3))
         self.host: list[str | None] = [None] * uavs
         self.hosting_changes = 0
         self.answers_granted: dict[str, int] = {}
         self.answers_ungranted: dict[str, int] = {}
+        self.rounds_missed: dict[str, int] = {}
         self.latencies: list[float] = []
         self.refused: dict[str, dict[str, int]] = {}
         self.immersions: list[float] = []
@@ -55,7 +58,7 @@ class Audit:
         self.unsolved = 0
         self.full = False  # whether every UAV has been granted something at least once
         self._granted = np.zeros(uavs, dtype=bool)
-        self._ungranted_before = 0
+        self._ungranted_before = self._missed_before = 0
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
@@ -110,7 +113,7 @@ class Audit:
         if index is None:
             return
         before, self.host[index] = self.host[index], rsu or None
-        self.hosting_changes += before is not None and bool(rsu)
+        self.hosting_changes += before is not None and bool(rsu) and before != rsu
 
     def on_diagnostics(self, name: str, values: Mapping[str, str]) -> None:
         """What a node says about itself."""
@@ -118,6 +121,7 @@ class Audit:
         if "answers_granted" in values:
             self.answers_granted[name] = int(values["answers_granted"])
             self.answers_ungranted[name] = int(values["answers_ungranted"])
+            self.rounds_missed[name] = int(values["rounds_missed"])
         self.refused[name] = {
             key.removeprefix("refused/"): int(value) for key, value in values.items() if key.startswith("refused/")
         }
@@ -127,6 +131,7 @@ class Audit:
         self.full = True
         self.latencies.clear()
         self._ungranted_before = sum(self.answers_ungranted.values())
+        self._missed_before = sum(self.rounds_missed.values())
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
@@ -144,8 +149,9 @@ class Audit:
         if np.isnan(self.position).any() or np.isnan(self.price).any():
             return
         market = self._surroundings.market(self.position, self.velocity)
-        rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
-        self.immersions.append(float(game.immersion(rate, market.alpha, market.required_rate).mean()))
+        self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
+        self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
+        self.immersions.append(float(self.immersion.mean()))
         served = market.efficiency.max(axis=0) > 0.0
         if not served.any():
             return
@@ -173,6 +179,7 @@ class Audit:
             "demands": self.demands,
             "grants": self.grants,
             "answers_without_grant": sum(self.answers_ungranted.values()) - self._ungranted_before,
+            "rounds_missed": sum(self.rounds_missed.values()) - self._missed_before,
             "hosting_changes": self.hosting_changes,
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),

@@ -168,12 +168,14 @@ class Follower:
         self.hosting = HostingChoice(settings.hosting)
         self.ungranted = 0  # answers that no grant followed before the RSU's next round
         self.granted = 0  # answers that a grant followed
+        self.missed = 0  # rounds in which it wanted bandwidth and no RSU granted any
         self._now = -math.inf
         self._efficiency: dict[str, float] = {}  # bit/s/Hz by RSU in range, best first, ties by id
         self._links_at = -math.inf
         self._position: Vector | None = None
         self._velocity: Vector = (0.0, 0.0, 0.0)
         self._answers: dict[str, _Answer] = {}
+        self._last_grant = -math.inf  # s
         self._leases: dict[str, _Lease] = {}
         self._gather_until = NEVER
 
@@ -232,6 +234,7 @@ class Follower:
             return
         self._answers[grant.rsu] = answer._replace(granted=True)
         self.granted += 1
+        self._last_grant = now
         self._leases[grant.rsu] = _Lease(share, grant.price, now + grant.lease)
 
     # -- what the node asks ------------------------------------------------------------------------------------------
@@ -302,6 +305,7 @@ class Follower:
 
     def _answer(self, now: float, candidates: list[str], due: list[str]) -> list[Bid]:
         wanted = self._best_response(candidates)
+        self.missed += any(self._went_without(rsu) for rsu in due)
         bids = []
         for rsu in due:
             heard = self.board.get(rsu)
@@ -316,6 +320,11 @@ class Follower:
             if rsu not in wanted and not self.board.is_fresh(rsu, now):
                 del self._answers[rsu]  # the RSU is gone; nothing is owed to it
         return bids
+
+    def _went_without(self, rsu: str) -> bool:
+        """Whether, since it last answered this RSU, it has been granted nothing by anybody."""
+        last = self._answers.get(rsu)
+        return last is not None and last.bandwidth > 0.0 and not last.granted and self._last_grant < last.at
 
     def _best_response(self, candidates: list[str]) -> dict[str, float]:
         """Bandwidth that maximises the utility at the posted prices, MHz by candidate."""

@@ -11,10 +11,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from uav_twin_migration.game import followers as game
 from uav_twin_migration.market.audit import Audit
 
 MOST_ROWS = 12  # UAVs shown; a terminal is only so high
+UNITS = {
+    "mean_immersion": ", credit",
+    "mean_profit": ", credit/round",
+    "price_gap_to_equilibrium": ", share of the price",
+    "exploitability": ", share of the best profit",
+    "grant_latency_ms": ", offer to grant at the UAV",
+}
 LINE_PERIOD = 5.0  # s of wall time between two plain lines
 
 
@@ -41,7 +47,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """One line, above the table where there is one."""
-        self._console.print(line)
+        self._console.print(line, soft_wrap=True)
 
     def update(self, now: float) -> None:
         """Show the present state."""
@@ -55,11 +61,11 @@ class Display:
         """The summary, in words."""
         if self._live is not None:
             self._live.stop()
-        table = Table("figure", "value", title="summary", title_justify="left")
+        table = Table("summary", "", show_edge=False)
         for key, value in summary.items():
             if isinstance(value, dict):
                 value = ", ".join(f"{name} {number(inner)}" for name, inner in value.items()) or "none"
-            table.add_row(key.replace("_", " "), number(value))
+            table.add_row(f"{key.replace('_', ' ')}{UNITS.get(key, '')}", number(value))
         self._console.print(table)
 
     def _line(self, now: float) -> str:
@@ -75,39 +81,22 @@ class Display:
 
     def _rsus(self, now: float) -> Table:
         audit = self._audit
-        table = Table(
-            "RSU", "price", "sold", "load", "profit", title="credit/MHz, MHz, share of capacity, credit/round"
-        )
+        table = Table("RSU", "price\ncredit/MHz", "sold\nMHz", "load\nof capacity", "profit\ncredit/round")
         held = audit.leases(now).sum(axis=0)
         for index, rsu in enumerate(audit.scenario.rsus):
-            load = held[index] / rsu.capacity if np.isfinite(rsu.capacity) else 0.0
-            table.add_row(
-                rsu.id,
-                number(audit.price[index]),
-                number(audit.sold[index]),
-                f"{load:.0%}",
-                number(audit.profit[index]),
-            )
+            price, sold, profit = map(number, (audit.price[index], audit.sold[index], audit.profit[index]))
+            table.add_row(rsu.id, price, sold, f"{held[index] / rsu.capacity:.0%}", profit)
         return table
 
     def _uavs(self, now: float) -> Table:
-        audit, scenario = self._audit, self._audit.scenario
-        table = Table("UAV", "twin's host", "bandwidth", "rate", "immersion", title="MHz, Mbit/s, credit")
-        held = audit.leases(now)
-        efficiency = audit.efficiency
-        rate = game.effective_rate(held, np.where(held > 0.0, efficiency, 0.0), scenario.market.substitutability)
-        for index, uav in enumerate(scenario.uavs[:MOST_ROWS]):
-            required = uav.twin_size / scenario.market.max_stay
-            immersion = game.immersion(rate[index], uav.immersion_weight, required)
-            table.add_row(
-                uav.id,
-                audit.host[index] or "-",
-                number(held[index].sum()),
-                number(rate[index]),
-                number(float(immersion)),
-            )
-        if len(scenario.uavs) > MOST_ROWS:
-            table.caption = f"and {len(scenario.uavs) - MOST_ROWS} more"
+        audit = self._audit
+        table = Table("UAV", "serving RSU", "bandwidth\nMHz", "rate\nMbit/s", "immersion\ncredit")
+        held = audit.leases(now).sum(axis=1)
+        for index, uav in enumerate(audit.scenario.uavs[:MOST_ROWS]):
+            values = map(number, (held[index], audit.rate[index], audit.immersion[index]))
+            table.add_row(uav.id, audit.host[index] or "-", *values)
+        if len(audit.scenario.uavs) > MOST_ROWS:
+            table.caption = f"and {len(audit.scenario.uavs) - MOST_ROWS} more"
         return table
 
 

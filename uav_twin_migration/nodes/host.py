@@ -16,8 +16,11 @@ from uav_twin_migration.nodes.spin import run
 # executable -> class, for the nodes that can share a process
 CLASSES = {
     "fleet": ("uav", "FleetNode"),
+    "gazebo": ("gazebo", "GazeboNode"),
     "link": ("link", "LinkNode"),
     "observer": ("observer", "ObserverNode"),
+    "pilot": ("pilot", "PilotNode"),
+    "px4": ("px4", "Px4Node"),
     "rsu": ("rsu", "RsuNode"),
     "uav": ("uav", "UavNode"),
     "world": ("world", "WorldNode"),

@@ -21,6 +21,7 @@ from uav_twin_migration.nodes.plan import (
     needs_discovery_server,
     observer_process,
     plan,
+    px4_node,
     rsu_node,
     uav_node,
 )
@@ -35,9 +36,16 @@ def sim_actions(context: LaunchContext) -> list[Any]:
     value = context.launch_configurations
     scenario = load(value["scenario"])
     file = str(scenario_path(value["scenario"]).resolve())
-    options = Options(value["world"], float(value["real_time_factor"]), value["compose"], int(value["seed"]))
+    options = Options(
+        value["world"],
+        float(value["real_time_factor"]),
+        value["compose"],
+        int(value["seed"]),
+        value["gui"].lower() in ("true", "1"),
+        value["px4_dir"],
+    )
     processes = plan(scenario, file, options)
-    observer = observer_process(file, float(value["duration"]), "", True, len(processes), options.seed)
+    observer = observer_process(file, float(value["duration"]), "", True, len(processes), options)
     actions: list[Any] = [SetEnvironmentVariable("OPENBLAS_NUM_THREADS", "1")]
     if needs_discovery_server(processes):
         actions += discovery_actions()
@@ -54,6 +62,25 @@ def rsu_actions(context: LaunchContext) -> list[Any]:
 def uav_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``uav.launch.py``."""
     return single(context, "uav", lambda scenario: scenario.uavs, uav_node)
+
+
+def px4_actions(context: LaunchContext) -> list[Any]:
+    """Actions for ``px4.launch.py``: drone nodes for the scenario's first UAVs, PX4 instance by instance."""
+    value = context.launch_configurations
+    scenario = load(value["scenario"])
+    file = str(scenario_path(value["scenario"]).resolve())
+    count, first = int(value["vehicles"]) or len(scenario.uavs), int(value["first_instance"])
+    if not 1 <= count <= len(scenario.uavs):
+        raise InputError("options", "vehicles", count, f"a number from 1 to {len(scenario.uavs)}, the scenario's UAVs")
+    options = Options(world="px4", px4_dir=value["px4_dir"])
+    actions: list[Any] = []
+    for index, uav in enumerate(scenario.uavs[:count]):
+        node = px4_node(uav, first + index, file, options)
+        node.parameters["link"] = value["link"]
+        if value["auto_arm"]:
+            node.parameters["auto_arm"] = value["auto_arm"].lower() in ("true", "1")
+        actions.append(node_action(node))
+    return actions
 
 
 def single(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import Any
 
@@ -17,6 +18,8 @@ from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
 from uav_twin_migration.scenario.instant import Surroundings
 from uav_twin_migration.scenario.load import load
+
+PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds there, and everybody is busy then
 
 PARAMETERS = (
     Parameter("scenario", str, "scenario file, or the name of a shipped one"),
@@ -40,7 +43,9 @@ class LinkNode(Node):
         self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
         for index, uav in enumerate(self._uav_ids):
             self._follow_motion(index, uav)
-        self._timing.every(values["period"], self._measure)
+        self._period: float = values["period"]
+        self._waker = self._timing.waker(self._on_time)
+        self._waker.set(self._timing.now())
 
     def _follow_motion(self, index: int, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:
@@ -48,6 +53,10 @@ class LinkNode(Node):
             self._position[index] = at.x, at.y, at.z
 
         self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
+
+    def _on_time(self, now: float) -> None:
+        self._waker.set((math.floor(now / self._period) + 1 + PHASE) * self._period)
+        self._measure()
 
     def _measure(self) -> None:
         known = np.isfinite(self._position).all(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -48,11 +49,13 @@ class ObserverNode(Node):
         self._scenario = load(self._values["scenario"])
         self._audit = Audit(self._scenario)
         self._timing = Timing(self)
+        # a simulation's clock starts at 0 with its world; drones fly in the time of day
+        self._started_at = 0.0 if self.get_parameter("use_sim_time").value else self._timing.now()
         self._began = self._values["began"] or time.monotonic()
         self._first_grant: float | None = None  # s since the start
         self._first_full_round: float | None = None  # s since the start
         self._messages = 0
-        self._sampled = -np.inf
+        self._sampled = 0
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
@@ -62,7 +65,7 @@ class ObserverNode(Node):
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
         self._listen(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, market)
         self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
-        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, market)
+        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED)
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:
@@ -94,7 +97,7 @@ class ObserverNode(Node):
     def _on_grant(self, message: BandwidthGrant) -> None:
         if convert.is_ragged(message):
             return
-        self._audit.on_grant(self._timing.now(), convert.grant_from_message(message))
+        self._audit.on_grant(self._now(), convert.grant_from_message(message))
         if self._first_grant is None and message.uav_ids:
             self._first_grant = time.monotonic() - self._began
             self._display.say(f"first grant {self._first_grant:.1f} s after the start")
@@ -113,10 +116,15 @@ class ObserverNode(Node):
         for status in message.status:
             self._audit.on_diagnostics(status.name, {entry.key: entry.value for entry in status.values})
 
+    def _now(self) -> float:
+        """Time since the start of the run, s."""
+        return self._timing.now() - self._started_at
+
     def _on_tick(self) -> None:
-        now = self._timing.now()
-        if now - self._sampled >= self._values["sample_period"]:
-            self._sampled = now
+        now = self._now()
+        sample = math.floor(now / self._values["sample_period"] + 0.5)  # half-way: rounds start at whole periods
+        if sample != self._sampled:
+            self._sampled = sample
             self._audit.sample(now)
         self._notice_steady_state()
         self._display.update(now)

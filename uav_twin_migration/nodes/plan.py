@@ -16,7 +16,7 @@ from uav_twin_migration.scenario.model import MarketParameters, Rsu, Scenario, U
 T = TypeVar("T")
 
 COMPOSITIONS = ("auto", "processes", "compose", "fleet")
-WORLDS = ("embedded",)
+WORLDS = ("embedded", "gazebo", "px4")
 
 MOST_PROCESSES = 16  # RSUs and UAVs that get a process each
 MOST_COMPOSED = 48  # above, UAVs share nodes, too
@@ -60,6 +60,13 @@ class Options:
     real_time_factor: float = 1.0
     composition: str = "auto"
     seed: int = 0
+    gui: bool = True  # of Gazebo
+    px4_dir: str = ""  # build folder of PX4 SITL, to start it from; empty: PX4 runs already
+
+    @property
+    def simulated_time(self) -> bool:
+        """Whether the world has a clock of its own; PX4 flies in ours."""
+        return self.world != "px4"
 
 
 def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
@@ -70,19 +77,24 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
         raise InputError("options", "compose", options.composition, f"one of {', '.join(COMPOSITIONS)}")
     if not 1e-3 <= options.real_time_factor <= 1e3:
         raise InputError("options", "real_time_factor", options.real_time_factor, "a number in [0.001, 1000]")
+    if options.world != "embedded" and options.real_time_factor != 1.0:
+        expected = f"1, the world {options.world!r} runs in real time"
+        raise InputError("options", "real_time_factor", options.real_time_factor, expected)
     composition = choose_composition(scenario) if options.composition == "auto" else options.composition
-    rsus = [rsu_node(rsu, scenario, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
-    surroundings = [world_node(scenario, scenario_file, options), link_node(scenario, scenario_file, options)]
+    simulated = options.simulated_time
+    rsus = [rsu_node(rsu, scenario, options.seed + index, simulated) for index, rsu in enumerate(scenario.rsus)]
+    surroundings = [*movers(scenario, scenario_file, options), *one_each([link_node(scenario, scenario_file, options)])]
     if composition == "fleet":
         fleets = [
-            fleet_node(number, some, scenario) for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))
+            fleet_node(number, some, scenario, simulated)
+            for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))
         ]
-        return [*one_each(surroundings), *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
-    uavs = [uav_node(uav, scenario) for uav in scenario.uavs]
+        return [*surroundings, *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
+    uavs = [uav_node(uav, scenario, simulated) for uav in scenario.uavs]
     if composition == "compose":
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
-        return [*one_each(surroundings), *groups]
-    return one_each([*surroundings, *rsus, *uavs])
+        return [*surroundings, *groups]
+    return [*surroundings, *one_each([*rsus, *uavs])]
 
 
 def choose_composition(scenario: Scenario) -> str:
@@ -99,6 +111,34 @@ def needs_discovery_server(processes: Sequence[ProcessSpec]) -> bool:
 
 
 # -- one function for each kind of node ------------------------------------------------------------------------------
+
+
+def movers(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
+    """Who moves the UAVs."""
+    if options.world == "gazebo":
+        gazebo = NodeSpec("gazebo", "", {"scenario": scenario_file, "gui": options.gui})
+        return [ProcessSpec("gazebo", (gazebo, pilot_node(scenario, scenario_file)))]
+    if options.world == "px4":
+        drones = [px4_node(uav, index, scenario_file, options) for index, uav in enumerate(scenario.uavs)]
+        return [ProcessSpec(f"px4_{drone.parameters['uav_id']}", (drone,)) for drone in drones]
+    return one_each([world_node(scenario, scenario_file, options)])
+
+
+def pilot_node(scenario: Scenario, scenario_file: str) -> NodeSpec:
+    """The pilot of all UAVs in Gazebo: twenty commands a second to each, but no more than 500 a second in all."""
+    return NodeSpec("pilot", "", {"scenario": scenario_file, "period": max(0.05, len(scenario.uavs) / 500.0)})
+
+
+def px4_node(uav: Uav, instance: int, scenario_file: str, options: Options) -> NodeSpec:
+    """A PX4 drone. In simulation it takes off by itself; any other waits until it is told to."""
+    parameters = {
+        "scenario": scenario_file,
+        "uav_id": uav.id,
+        "instance": instance,
+        "px4_dir": options.px4_dir,
+        "auto_arm": bool(options.px4_dir),
+    }
+    return NodeSpec("px4", f"/uav/{uav.id}", parameters)
 
 
 def world_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
@@ -119,14 +159,20 @@ def world_node(scenario: Scenario, scenario_file: str, options: Options) -> Node
 def link_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
     """The node that measures all links."""
     return NodeSpec(
-        "link", "", {"scenario": scenario_file, "period": measurement_period(scenario), "use_sim_time": True}
+        "link",
+        "",
+        {
+            "scenario": scenario_file,
+            "period": measurement_period(scenario),
+            "use_sim_time": options.simulated_time,
+        },
     )
 
 
 def measurement_period(scenario: Scenario) -> float:
-    """Simulated time between two measurements of a UAV, s: four in a round, but no more than 300 a second in all."""
+    """Simulated time between two measurements of a UAV, s: four in a round, but no more than 200 a second in all."""
     period = scenario.market.round_period
-    return min(max(period / 4.0, len(scenario.uavs) / 300.0), period)
+    return min(max(period / 4.0, len(scenario.uavs) / 200.0), period)
 
 
 def rsu_node(rsu: Rsu, scenario: Scenario, seed: int = 0, simulated: bool = True) -> NodeSpec:
@@ -160,20 +206,20 @@ def uav_node(uav: Uav, scenario: Scenario, simulated: bool = True) -> NodeSpec:
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
 
 
-def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario) -> NodeSpec:
+def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario, simulated: bool = True) -> NodeSpec:
     """Many UAVs in one node."""
     parameters = {
         "uav_ids": [uav.id for uav in uavs],
         "immersion_weights": [uav.immersion_weight for uav in uavs],
         "twin_sizes": [uav.twin_size for uav in uavs],
         **market_parameters(scenario.market),
-        "use_sim_time": True,
+        "use_sim_time": simulated,
     }
     return NodeSpec("fleet", f"/fleet_{number}", parameters)
 
 
 def observer_process(
-    scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, seed: int
+    scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, options: Options
 ) -> ProcessSpec:
     """The observer of a simulation, as a process for the runner."""
     parameters = {
@@ -183,8 +229,8 @@ def observer_process(
         "plain": plain,
         "began": time.monotonic(),
         "processes": processes,
-        "seed": seed,
-        "use_sim_time": True,
+        "seed": options.seed,
+        "use_sim_time": options.simulated_time,
     }
     return ProcessSpec("observer", (NodeSpec("observer", "", parameters),))
 

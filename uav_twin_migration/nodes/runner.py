@@ -16,6 +16,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rclpy.type_support import check_for_type_support
+
+from uav_twin_migration.nodes.children import die_with_parent
 from uav_twin_migration.nodes.discovery import discovery_server
 from uav_twin_migration.nodes.host import CLASSES, host, node_class
 from uav_twin_migration.nodes.plan import ProcessSpec, needs_discovery_server
@@ -25,7 +28,6 @@ PATIENCE = 1.2  # s that processes get to stop before they are killed
 SHORT_LIFE = 5.0  # s; a process that died younger waits longer before its next start
 LONGEST_BACKOFF = 10.0  # s
 BAD_INPUT = 2
-PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
 
@@ -40,15 +42,18 @@ class _Child:
 
 
 def preload(processes: Sequence[ProcessSpec]) -> None:
-    """Import what the processes need, once for all."""
+    """Import what the processes need, once for all: node classes, and the type support of every interface they use."""
     for executable in {node.executable for process in processes for node in process.nodes} & CLASSES.keys():
         node_class(executable)
+    using = [module for name, module in sys.modules.items() if name.startswith((__package__, "rclpy."))]
+    for interface in {value for module in using for value in vars(module).values() if is_interface(value)}:
+        check_for_type_support(interface)
     gc.freeze()  # keeps the children's garbage collectors off the shared pages
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies, however that happens."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def is_interface(value: object) -> bool:
+    """Whether this is a class that rosidl generated."""
+    return isinstance(value, type) and hasattr(value, "__import_type_support__")
 
 
 def rename(name: str) -> None:

@@ -23,6 +23,13 @@ MARKET = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE,
 )
+# The last word of each publisher, also for those who come later.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 # Measurements are best effort: only the newest counts.
 MEASUREMENT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -42,3 +49,13 @@ def odometry(uav: str) -> str:
 def cmd_vel(uav: str) -> str:
     """geometry_msgs/Twist: velocity in the map frame that a UAV is told to fly, m/s."""
     return f"/uav/{uav}/cmd_vel"
+
+
+def body_velocity(uav: str) -> str:
+    """geometry_msgs/Twist: velocity in the UAV's own frame that its simulator is told to fly, m/s and rad/s."""
+    return f"/uav/{uav}/body_velocity"
+
+
+def flight(uav: str) -> str:
+    """std_msgs/String, latched: what a PX4 drone is doing, and why."""
+    return f"/uav/{uav}/flight"

@@ -56,6 +56,7 @@ class AgentsNode(Node):
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
+        self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
         self._latencies: deque[float] = deque(maxlen=4096)  # ms from an offer's reception to its grant's
         self._heard_at: dict[str, tuple[int, float]] = {}  # rsu -> round, wall time
@@ -63,7 +64,7 @@ class AgentsNode(Node):
         self._timing = Timing(self)
         self._waker = self._timing.waker(self._on_time)
         self._demands = self.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
-        self._hosting = self.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.MARKET)
+        self._hosting = self.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
         self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
         self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
@@ -150,12 +151,13 @@ class AgentsNode(Node):
 
     def _send(self, outputs: list[Output], now: float) -> None:
         bids: list[Bid] = [bid for output in outputs if isinstance(output, Demand) for bid in output.bids]
-        changes = [output for output in outputs if isinstance(output, HostChange)]
+        changes = {output.uav: output for output in outputs if isinstance(output, HostChange)}
         if bids:
             self._sequence += 1
             self._demands.publish(convert.demand_to_message(bids, self._sequence, now))
         if changes:
-            self._hosting.publish(convert.hosting_to_message(changes, now))
+            self._wanted_hosts.update(changes)
+            self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))
         self._waker.set(min(one.wake_at for one in self._followers.values()))
 
     def _describe(self) -> dict[str, dict[str, object]]:
@@ -171,6 +173,7 @@ class AgentsNode(Node):
             "uavs": len(followers),
             "answers_granted": sum(one.granted for one in followers),
             "answers_ungranted": sum(one.ungranted for one in followers),
+            "rounds_missed": sum(one.missed for one in followers),
             "hosting_changes": sum(one.hosting.changes for one in followers),
             "offer_to_grant_ms": " ".join(f"{value:.1f}" for value in latencies),
         }

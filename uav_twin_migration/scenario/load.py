@@ -12,10 +12,9 @@ import difflib
 import itertools
 import json
 import math
-import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,10 +32,10 @@ from uav_twin_migration.scenario.model import (
     Scenario,
     Uav,
 )
+from uav_twin_migration.shipped import shipped_file
 
 SHIPPED = ("default", "small", "large")
 SUFFIXES = (".yaml", ".yml", ".json")
-PACKAGE = "uav_twin_migration"
 HEADER = "# docs/scenario.md explains every key. Metres east and north of the origin, seconds, MHz, Mbit, credits."
 
 T = TypeVar("T")
@@ -67,20 +66,10 @@ def scenario_path(path_or_name: str | Path) -> Path:
     if path.suffix in SUFFIXES or len(path.parts) > 1 or path.is_file():
         return path
     name = str(path_or_name)
-    found = (folder / f"{name}.yaml" for folder in _folders()) if name in SHIPPED else iter(())
-    for candidate in found:
-        if candidate.is_file():
-            return candidate
-    raise InputError("scenario", "name", name, f"a file or one of {', '.join(SHIPPED)}")
-
-
-def _folders() -> Iterator[Path]:
-    """Where shipped scenarios may lie: the checkout, the prefix this package is installed in, sourced workspaces."""
-    parents = Path(__file__).resolve().parents
-    yield parents[2] / "config" / "scenarios"
-    prefixes = [*parents, *map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)))]
-    for prefix in prefixes:
-        yield prefix / "share" / PACKAGE / "config" / "scenarios"
+    shipped = shipped_file(f"config/scenarios/{name}.yaml") if name in SHIPPED else None
+    if shipped is None:
+        raise InputError("scenario", "name", name, f"a file or one of {', '.join(SHIPPED)}")
+    return shipped
 
 
 def loads(text: str, source: str = "scenario") -> Scenario:

@@ -128,16 +128,15 @@ class Pilot:
         """
         position = np.asarray(position, dtype=float)
         known = np.isfinite(position).all(axis=-1) & (np.asarray(age) <= STALE_AFTER)
-        if not known.all():
-            position = np.where(known[:, None], position, self._target)
-        wanted = self._wanted(position) * known[:, None]
+        position = np.where(known[:, None], position, 0.0)
+        wanted = self._wanted(position, known) * known[:, None]
         self.command = _turn_first(self.command, wanted, self.routes.acceleration * dt)
         return self.command
 
-    def _wanted(self, position: Array) -> Array:
+    def _wanted(self, position: Array, known: NDArray[np.bool_]) -> Array:
         """Velocities [N, 3] that the UAVs would have if they could change theirs at once."""
         routes = self.routes
-        arrived = self._arrived(self._target - position) & (routes.count > 1)
+        arrived = self._arrived(self._target - position) & (routes.count > 1) & known
         if arrived.any():
             self._head_for(np.where(arrived, (self.leg + 1) % routes.count, self.leg))
         offset = self._target - position

@@ -1,0 +1,187 @@
+"""Gazebo Classic 11 for tests, in a Debian 11 root of its own: it does not install beside newer libraries.
+
+    sudo python3 -m test.gazebo.classic
+
+makes the root once (about four minutes, 2 GB) in .uavtwin/gazebo-classic, or where UAVTWIN_GAZEBO_CLASSIC says. Tests
+make it by themselves where CI is set, and are skipped, saying why, where it cannot be had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+ROOT = Path(os.environ.get("UAVTWIN_GAZEBO_CLASSIC") or CHECKOUT / ".uavtwin" / "gazebo-classic")
+RELEASE = "bullseye"
+PACKAGES = ("gazebo", "libgazebo-dev", "g++")
+COMPLETE = ROOT / "opt" / "complete"  # written last: a root without it was cut off
+PATIENCE = 300.0  # s until a loaded machine must have loaded a world
+
+
+class NoGazeboClassicError(Exception):
+    """It cannot be had here; the message says why."""
+
+
+def available() -> bool:
+    """Whether the root is there, made now where CI is set. Raises NoGazeboClassicError where it cannot be."""
+    if COMPLETE.exists():
+        if os.geteuid() != 0:
+            raise NoGazeboClassicError("needs root for chroot")
+        return True
+    if not os.environ.get("CI"):
+        raise NoGazeboClassicError("not set up; to do so: sudo python3 -m test.gazebo.classic")
+    provision()
+    return True
+
+
+def provision() -> None:
+    """Make the root: debootstrap, then Gazebo by apt. Raises NoGazeboClassicError where that fails."""
+    if os.geteuid() != 0:
+        raise NoGazeboClassicError("needs root for debootstrap and chroot")
+    shutil.rmtree(ROOT, ignore_errors=True)
+    ROOT.mkdir(parents=True)
+    script, environment = _debootstrap()
+    _run("the base system", [script, "--variant=minbase", RELEASE, str(ROOT)], environment)
+    _run("its package lists", ["chroot", str(ROOT), "apt-get", "update"])
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "
+    install += "-o Dpkg::Options::=--force-unsafe-io " + " ".join(PACKAGES)  # a throw-away root needs no fsync
+    _run("Gazebo Classic", ["chroot", str(ROOT), "sh", "-c", install])
+    _run("tidying up", ["chroot", str(ROOT), "apt-get", "clean"])
+    COMPLETE.parent.mkdir(exist_ok=True)
+    COMPLETE.write_text("\n".join(PACKAGES))
+
+
+def _debootstrap() -> tuple[str, dict[str, str]]:
+    """debootstrap and the environment it needs: the installed one, or its package unpacked beside the root."""
+    installed = shutil.which("debootstrap")
+    if installed:
+        return installed, {}
+    folder = ROOT.with_name(ROOT.name + "-debootstrap")
+    folder.mkdir(exist_ok=True)
+    _run("debootstrap", ["apt-get", "download", "debootstrap"], folder=folder)
+    for package in folder.glob("debootstrap_*.deb"):
+        _run("debootstrap", ["dpkg-deb", "-x", str(package), str(folder)])
+    return str(folder / "usr/sbin/debootstrap"), {"DEBOOTSTRAP_DIR": str(folder / "usr/share/debootstrap")}
+
+
+def _run(what: str, command: Sequence[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
+    print(f"Gazebo Classic: getting {what} ...", file=sys.stderr, flush=True)
+    try:
+        result = subprocess.run(
+            command,
+            env={**os.environ, **(environment or {})},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        raise NoGazeboClassicError(f"{what} cannot be had: {error}") from None
+    if result.returncode != 0:
+        tail = " | ".join(result.stdout.splitlines()[-4:])
+        raise NoGazeboClassicError(f"{what} of Debian {RELEASE} cannot be had: {tail}")
+
+
+def oracle() -> Path:
+    """The compiled oracle plugin, as the path it has inside the root."""
+    source = Path(__file__).with_name("oracle.cc")
+    inside = Path("/opt") / f"oracle-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
+    if not (ROOT / inside.relative_to("/")).exists():
+        shutil.copy(source, ROOT / "opt" / "oracle.cc")
+        build = "g++ -shared -fPIC -std=c++17 -O1 /opt/oracle.cc -o /opt/new.so $(pkg-config --cflags --libs gazebo)"
+        _run("the test plugin compiled", ["chroot", str(ROOT), "sh", "-c", f"{build} && mv /opt/new.so {inside}"])
+    return inside
+
+
+class GazeboClassic:
+    """A paused gzserver with a world, asked through the oracle: nothing in it depends on the speed of the machine."""
+
+    def __init__(self, world: str) -> None:
+        plugin = oracle()
+        self._folder = Path(tempfile.mkdtemp(dir=ROOT / "tmp"))
+        (self._folder / "test.world").write_text(world)
+        port, master = _free_port(), _free_port()
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/" + str(self._folder.relative_to(ROOT)),
+            "GAZEBO_MODEL_DATABASE_URI": "",
+            "GAZEBO_IP": "127.0.0.1",
+            "GAZEBO_MASTER_URI": f"http://127.0.0.1:{master}",
+            "ORACLE_PORT": str(port),
+        }
+        command = ["gzserver", "--verbose", "-u", "-s", str(plugin), f"{environment['HOME']}/test.world"]
+        self._log = open(self._folder / "log", "wb")  # noqa: SIM115 - closed with the server
+        self._server = subprocess.Popen(
+            ["chroot", str(ROOT), *command], env=environment, stdout=self._log, stderr=self._log
+        )
+        try:
+            self._connection = self._connect(port)
+        except BaseException:
+            self._stop()
+            raise
+        self._answers = self._connection.makefile("r")
+
+    def _connect(self, port: int) -> socket.socket:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self._server.poll() is None:
+            with suppress(ConnectionRefusedError):
+                return socket.create_connection(("127.0.0.1", port))
+            time.sleep(0.1)  # until the server listens: nothing tells when
+        raise RuntimeError("gzserver did not load the world:\n" + "\n".join(self.log()[-20:]))
+
+    def ask(self, orders: Sequence[str]) -> list[str]:
+        """Answers to orders, one each; oracle.cc lists them."""
+        answers: list[str] = []
+        for start in range(0, len(orders), 500):
+            some = orders[start : start + 500]
+            self._connection.sendall("".join(f"{order}\n" for order in some).encode())
+            answers += [self._answers.readline().rstrip("\n") for _ in some]
+        return answers
+
+    def log(self) -> list[str]:
+        """What gzserver has written so far, without colours."""
+        text = (self._folder / "log").read_text(errors="replace")
+        for colour in ("\033[1;31m", "\033[1;32m", "\033[1;33m", "\033[0m"):
+            text = text.replace(colour, "")
+        return text.splitlines()
+
+    def _stop(self) -> None:
+        self._server.kill()
+        self._server.wait()
+        self._log.close()
+
+    def __enter__(self) -> GazeboClassic:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._answers.close()
+        self._connection.close()
+        self._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    try:
+        provision()
+        oracle()
+    except NoGazeboClassicError as error:
+        sys.exit(f"Gazebo Classic cannot be set up: {error}")

@@ -1,0 +1,73 @@
+"""The references say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def section(text: str, title: str) -> str:
+    """One second-level section of a page."""
+    found = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", text, re.M | re.S)
+    assert found, f"no section {title}"
+    return found.group(1)
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("node", "module", "table"),
+    [
+        ("rsu", "rsu", "PARAMETERS"),
+        ("uav", "uav", "UAV_PARAMETERS"),
+        ("fleet", "uav", "FLEET_PARAMETERS"),
+        ("world", "world", "PARAMETERS"),
+        ("link", "link", "PARAMETERS"),
+        ("observer", "observer", "PARAMETERS"),
+        ("px4", "px4", "PARAMETERS"),
+        ("pilot", "pilot", "PARAMETERS"),
+        ("gazebo", "gazebo", "PARAMETERS"),
+    ],
+)
+def test_every_parameter_is_documented_as_it_is_declared(node: str, module: str, table: str) -> None:
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    from importlib import import_module
+
+    page = section((CHECKOUT / "docs" / "parameters.md").read_text(), node)
+    rows = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$", page, re.M)}
+    declared = getattr(import_module(f"uav_twin_migration.nodes.{module}"), table)
+    assert rows.keys() == {parameter.name for parameter in declared}
+    for name, default, description in declared:
+        _, _, shown, meaning = rows[name]
+        assert meaning == description
+        if isinstance(default, type):
+            assert shown == "required"
+        elif default != "":
+            assert shown.strip("`").lower() == str(default).lower()
+
+
+def test_every_interface_is_documented_with_all_its_fields() -> None:
+    page = (CHECKOUT / "docs" / "interfaces.md").read_text()
+    for path in [*CHECKOUT.glob("msg/*.msg"), *CHECKOUT.glob("srv/*.srv"), *CHECKOUT.glob("action/*.action")]:
+        text = section(page, path.stem)
+        for line in path.read_text().splitlines():
+            field = line.partition("#")[0].split()
+            if len(field) == 2 and field[1] != "header":
+                assert f"`{field[1]}`" in text, f"{path.name}: {field[1]} is not in docs/interfaces.md"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_refusal_is_documented() -> None:
+    from uav_twin_migration.market.messages import Refusal
+
+    page = (CHECKOUT / "docs" / "market.md").read_text()
+    for reason in Refusal:
+        assert f"`{reason.value}`" in page

@@ -1,0 +1,105 @@
+"""Nodes doing what they are for: the world flies, links are measured, an RSU follows its lifecycle."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from geometry_msgs.msg import Twist
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
+from uav_twin_migration.msg import LinkQuality
+
+from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.scenario.instant import Surroundings
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.motion import states_at
+
+
+def test_the_world_is_the_clock_and_flies_the_routes(processes: Processes, probe: Probe) -> None:
+    heard: list[Odometry] = []
+    clocks: list[float] = []
+    probe.create_subscription(Odometry, topics.odometry("uav_2"), heard.append, topics.ODOMETRY)
+
+    def on_clock(message: Clock) -> None:
+        clocks.append(convert.seconds(message.clock))
+
+    probe.create_subscription(Clock, topics.CLOCK, on_clock, 10)
+    processes.start("world", "", scenario="small", real_time_factor=5.0)
+    probe.wait_for(lambda: clocks and clocks[-1] > 8.0, "eight simulated seconds")
+    assert clocks == sorted(clocks)
+    scenario = load("small")
+    index = [uav.id for uav in scenario.uavs].index("uav_2")
+    for message in heard[-3:]:
+        positions, velocities = states_at(scenario, convert.seconds(message.header.stamp))
+        position, velocity = convert.motion_from_message(message)
+        assert math.dist(position, positions[index]) < 1e-6
+        assert math.dist(velocity, velocities[index]) < 1e-6
+        assert message.header.frame_id == "map"
+        assert message.child_frame_id == "uav_2/base_link"
+
+
+def test_a_uav_of_the_world_takes_cmd_vel_and_returns_to_its_route(processes: Processes, probe: Probe) -> None:
+    heard: list[Odometry] = []
+    probe.create_subscription(Odometry, topics.odometry("uav_1"), heard.append, topics.ODOMETRY)
+    command = Twist()
+    command.linear.z = 2.0
+    publisher = probe.create_publisher(Twist, topics.cmd_vel("uav_1"), 10)
+    timer = probe.create_timer(0.05, lambda: publisher.publish(command))
+    processes.start("world", "", scenario="small", real_time_factor=2.0)
+    start = next(uav.altitude for uav in load("small").uavs if uav.id == "uav_1")
+
+    def height() -> float:
+        return float(heard[-1].pose.pose.position.z) if heard else 0.0
+
+    probe.wait_for(lambda: height() > start + 3.0, "a climb")
+    command.linear.z = math.nan  # refused; the last good one runs out
+    timer.cancel()
+    publisher.publish(command)
+    probe.wait_for(lambda: height() < start + 1.0, "the return to the route's height")
+
+
+def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) -> None:
+    scenario = load("small")
+    heard: list[LinkQuality] = []
+    probe.create_subscription(LinkQuality, topics.LINK_QUALITY, heard.append, topics.MEASUREMENT)
+    place = Odometry()
+    place.pose.pose.position.x, place.pose.pose.position.y, place.pose.pose.position.z = 30.0, -40.0, 100.0
+    publisher = probe.create_publisher(Odometry, topics.odometry("uav_2"), topics.ODOMETRY)
+    probe.create_timer(0.1, lambda: publisher.publish(place))
+    processes.start("link", "", scenario="small", period=0.1)
+    probe.wait_for(lambda: heard, "link quality")
+    expected = Surroundings(scenario).links([[30.0, -40.0, 100.0]])
+    message = heard[-1]
+    assert message.uav_ids == ["uav_2"]  # the other has not been heard of
+    assert message.rsu_ids == [rsu.id for rsu in scenario.rsus]
+    for field, values in (
+        (message.spectral_efficiency, expected.efficiency),
+        (message.snr, expected.snr),
+        (message.distance, expected.distance),
+        (message.loss, expected.loss),
+    ):
+        assert all(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-6) for a, b in zip(field, values[0], strict=True))
+    assert list(message.line_of_sight) == expected.line_of_sight[0].tolist()
+
+
+def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe) -> None:
+    processes.start("rsu", "/rsu/rsu_0", **RSU, autostart=False)
+    client = probe.create_client(ChangeState, "/rsu/rsu_0/rsu/change_state")
+
+    def change(transition: int) -> None:
+        probe.wait_for(client.service_is_ready, "the lifecycle service")
+        answer: Any = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        probe.wait_for(answer.done, "the transition")
+        assert answer.result().success
+
+    change(Transition.TRANSITION_CONFIGURE)
+    change(Transition.TRANSITION_ACTIVATE)
+    probe.wait_for(lambda: len(probe.offers) >= 2, "offers")
+    change(Transition.TRANSITION_DEACTIVATE)
+    last = probe.offers[-1].round
+    change(Transition.TRANSITION_ACTIVATE)
+    probe.wait_for(lambda: probe.offers[-1].round > last, "offers with higher rounds")

@@ -1,0 +1,284 @@
+"""RSUs with real stores, a UAV, and a network between them, in virtual time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from uav_twin_migration.twin import hosting, wire
+from uav_twin_migration.twin.custody import Status
+from uav_twin_migration.twin.estimate import Telemetry
+from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
+from uav_twin_migration.twin.hosting import HostSettings, MigrationReport, TwinHost
+from uav_twin_migration.twin.messages import CancelRequest, HostRequest, MigrateRequest
+from uav_twin_migration.twin.state import UavTwin, UavTwins
+from uav_twin_migration.twin.store import Store
+
+VOICE = 0.25  # s between two rounds of presences and recognitions
+DELAY = 0.002  # s
+
+
+class Rsu:
+    """One RSU's process: it may be down."""
+
+    def __init__(self, town: Town, name: str) -> None:
+        self.town, self.name = town, name
+        self.path = town.directory / f"{name}.db"
+        self.host: TwinHost | None = None
+        self.life = 0
+        self.start()
+
+    def start(self) -> None:
+        self.life += 1
+        self.host = TwinHost(Store(self.path, self.name), UavTwins(), self.town.now, self.town.settings)
+        self.town.wake(self, self.life)
+
+    def crash(self) -> None:
+        """What was not committed is gone, and all connections with it."""
+        assert self.host is not None
+        self.host.store.close()
+        self.host = None
+        self.town.hang_up(self.name)
+
+    def release(self) -> None:
+        assert self.host is not None
+        for output in self.host.commit(self.town.now):
+            self.town.carry(self, output)
+
+
+class Town:
+    """Everything, driven by one clock."""
+
+    def __init__(
+        self,
+        directory: Path,
+        names: str = "ABC",
+        seed: int = 0,
+        loss: float = 0.0,
+        settings: HostSettings | None = None,
+        timing: FinderTiming | None = None,
+        size: int = 200_000,
+    ) -> None:
+        self.directory, self.now, self.loss = directory, 0.0, loss
+        self.settings = settings or HostSettings(flush_period=0.2)
+        self.finder_timing = timing or FinderTiming()
+        self.chance = random.Random(seed)
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.links: dict[tuple[str, int], tuple[str, int]] = {}  # one end -> the other
+        self._inbound = itertools.count(1_000_000)
+        self.reports: list[MigrationReport] = []
+        self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
+        self.size = size
+        self.finder = Finder("u1", self.now, fence=0, size=size, candidates=tuple(names))
+        self.sequence = 0
+        self.acked: list[int] = []  # sequence numbers of telemetry that is on a disk
+        self.written: dict[int, bytes] = {}  # payload that is on a disk
+        self.rsus = {name: Rsu(self, name) for name in names}
+        self.at(0.0, self.voices)
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def at(self, delay: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + delay, next(self._order), action))
+
+    def run(self, duration: float) -> None:
+        end = self.now + duration
+        while self._events and self._events[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+            self.check()
+        self.now = end
+
+    def run_until(self, condition: Callable[[], bool], limit: float = 60.0) -> None:
+        end = self.now + limit
+        while not condition():
+            assert self.now < end, "it did not happen in time"
+            self.run(0.01)
+
+    def wake(self, rsu: Rsu, life: int) -> None:
+        if rsu.host is None or rsu.life != life:
+            return
+        wake_at = rsu.host.tick(self.now)
+        rsu.release()
+        self.at(max(0.001, wake_at - self.now), lambda: self.wake(rsu, life))
+
+    # -- promises ----------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """At most one RSU serves, and never under an older epoch than was served before."""
+        serving = [
+            (rsu.name, resident.custody.record.epoch)
+            for rsu in self.rsus.values()
+            if rsu.host is not None
+            for resident in rsu.host._residents.values()
+            if resident.custody.serves(self.now)
+        ]
+        assert len(serving) <= 1, serving
+        if serving:
+            assert not self.served or serving[0][1] >= self.served[-1][2]
+            if not self.served or self.served[-1][1:] != serving[0]:
+                self.served.append((self.now, *serving[0]))
+
+    def hosts(self) -> list[str]:
+        return [
+            rsu.name
+            for rsu in self.rsus.values()
+            if rsu.host is not None
+            for resident in rsu.host._residents.values()
+            if resident.custody.record.status is Status.HOSTING
+        ]
+
+    def twin(self, name: str) -> UavTwin:
+        host = self.rsus[name].host
+        assert host is not None
+        twin = host._residents["u1"].twin
+        assert isinstance(twin, UavTwin)
+        return twin
+
+    def is_served(self) -> bool:
+        host = self.rsus[self.finder.host].host if self.finder.host else None
+        return host is not None and "u1" in host._residents and host._residents["u1"].custody.serves(self.now)
+
+    # -- the network -------------------------------------------------------------------------------------------------
+
+    def lost(self) -> bool:
+        return self.chance.random() < self.loss
+
+    def carry(self, rsu: Rsu, output: hosting.Output) -> None:
+        if isinstance(output, hosting.Open):
+            self._open(rsu, output)
+        elif isinstance(output, hosting.Transmit):
+            self._transmit(rsu, output)
+        elif isinstance(output, hosting.Close):
+            self.at(2 * DELAY, lambda: self.disconnect(rsu.name, output.link))
+        elif isinstance(output, hosting.Reply):
+            if not self.lost():
+                self.at(DELAY, lambda: self._answer(output))
+        elif isinstance(output, MigrationReport):
+            self.reports.append(output)
+        elif isinstance(output, hosting.Durable):
+            output.done(output.accepted)
+
+    def _answer(self, output: hosting.Reply) -> None:
+        self.finder = answer(self.finder, output.reply, self.now)
+
+    def _open(self, rsu: Rsu, output: hosting.Open) -> None:
+        peer = self.rsus.get(output.peer)
+        if peer is None or peer.host is None or self.lost():
+            self.at(DELAY, lambda: self._down(rsu, rsu.life, output.link))
+            return
+        ends = (rsu.name, output.link), (peer.name, next(self._inbound))
+        self.links[ends[0]], self.links[ends[1]] = ends[1], ends[0]
+
+    def _transmit(self, rsu: Rsu, output: hosting.Transmit) -> None:
+        data = b"".join(output.pieces)
+        self.at(DELAY, lambda: self._arrive(rsu.name, output.link, data))
+
+    def _arrive(self, name: str, link: int, data: bytes) -> None:
+        other = self.links.get((name, link))
+        if other is None:
+            return
+        if self.lost():
+            self.disconnect(name, link)
+            return
+        peer = self.rsus[other[0]]
+        if peer.host is None:
+            return
+        frame = decode(data)
+        peer.host.receive(other[1], name, frame, self.now)
+        peer.release()
+
+    def disconnect(self, name: str, link: int) -> None:
+        other = self.links.pop((name, link), None)
+        if other is None:
+            return
+        self.links.pop(other, None)
+        for end_name, end_link in ((name, link), other):
+            self._down(self.rsus[end_name], self.rsus[end_name].life, end_link)
+
+    def _down(self, rsu: Rsu, life: int, link: int) -> None:
+        if rsu.host is not None and rsu.life == life:
+            rsu.host.link_down(link, self.now)
+            rsu.release()
+
+    def hang_up(self, name: str) -> None:
+        for end, other in list(self.links.items()):
+            if name in (end[0], other[0]):
+                self.disconnect(*end)
+
+    # -- the UAV -----------------------------------------------------------------------------------------------------
+
+    def voices(self) -> None:
+        """Presences, the UAV's decisions, recognitions and telemetry, once."""
+        for rsu in self.rsus.values():
+            for presence in rsu.host.presences(self.now) if rsu.host is not None else ():
+                if not self.lost():
+                    self.finder = hear(self.finder, presence, self.now)
+        self.finder, requests = act(self.finder, self.now, self.finder_timing)
+        for request in requests:
+            self.tell(request.rsu, partial(self._request, request))
+        said = recognition(self.finder)
+        for name in self.rsus:
+            self.tell(name, lambda host: host.recognise(said, self.now))
+        self.at(VOICE, self.voices)
+
+    def _request(self, request: HostRequest, host: TwinHost) -> None:
+        host.request(request, self.now)
+
+    def tell(self, name: str, event: Callable[[TwinHost], Any]) -> None:
+        rsu = self.rsus[name]
+        if rsu.host is not None and not self.lost():
+            event(rsu.host)
+            rsu.release()
+
+    def observe(self) -> None:
+        """Telemetry, and a change of the payload now and then, acknowledged once on a disk."""
+        if self.finder.stage is not Stage.HOSTED:
+            return
+        self.sequence += 1
+        telemetry = Telemetry(self.sequence, self.now, (self.now, 0.0, 100.0), (1.0, 0.0, 0.0))
+        self.tell(
+            self.finder.host, lambda host: host.update("u1", self._change(telemetry), self._acked(telemetry), self.now)
+        )
+
+    def _change(self, telemetry: Telemetry) -> Callable[[Any], None]:
+        def change(twin: UavTwin) -> None:
+            assert twin.observe(telemetry, self.now) is None
+            if telemetry.sequence % 3 == 0:
+                number = telemetry.sequence % twin.pieces
+                twin.write_payload(number, self.payload(telemetry.sequence, twin._size_of(number)))
+
+        return change
+
+    def payload(self, sequence: int, size: int) -> bytes:
+        return random.Random(sequence).randbytes(size)
+
+    def _acked(self, telemetry: Telemetry) -> Callable[[bool], None]:
+        return lambda accepted: self.acked.append(telemetry.sequence) if accepted else None
+
+    def migrate(self, target: str, rate: float = 1e6) -> None:
+        self.finder = moving(self.finder, target)
+        request = MigrateRequest("u1", self.finder.epoch, target)
+        self.tell(self.finder.host, lambda host: host.migrate(request, rate, self.now))
+
+    def cancel(self) -> None:
+        self.tell(self.finder.host, lambda host: host.cancel(CancelRequest("u1"), self.now))
+
+
+def decode(data: bytes) -> Any:
+    reader = wire.FrameReader()
+    reader.trusted = True
+    frame = None
+    while data:
+        room = reader.room()
+        size = min(len(room), len(data))
+        room[:size] = data[:size]
+        frame, data = reader.filled(size), data[size:]
+    assert frame is not None
+    return frame

@@ -1,0 +1,166 @@
+"""Make a local certificate authority, and a key and certificate for each RSU: what RSUs need to trust each other.
+
+DIR gets authority.pem and authority.key, and ID.pem and ID.key for each RSU. An RSU's host needs authority.pem, its own
+ID.pem and ID.key, and nothing else; authority.key should be kept away from all of them. Run again with more ids to add
+RSUs: the authority that is there is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+from pathlib import Path
+from typing import Any
+
+from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.nodes.identity import AUTHORITY_FILE, URI_PREFIX
+from uav_twin_migration.twin.wire import is_name
+
+AUTHORITY_DAYS = 3650
+EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was made: clocks differ
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `uavtwin keys`."""
+    parser.add_argument("directory", metavar="DIR", type=Path)
+    parser.add_argument("--rsus", metavar="ID", nargs="+", required=True)
+    parser.add_argument("--days", type=int, default=825, help="validity of the RSUs' certificates (default 825)")
+    parser.add_argument("--renew", action="store_true", help="replace the keys of RSUs that have some")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the files. Returns the exit code."""
+    for rsu in arguments.rsus:
+        if not is_name(rsu):
+            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64")
+    if arguments.days < 1:
+        raise InputError("--days", "validity", arguments.days, "at least 1 day")
+    made = make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    for file in made:
+        print(file)
+    return 0
+
+
+def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = False) -> list[Path]:
+    """Make what is missing of an authority and of the RSUs' keys. Returns the files written. Raises UavTwinError."""
+    authority = _Authority(directory)
+    made = list(authority.made)
+    for rsu in rsus:
+        if renew or not (directory / f"{rsu}.key").exists():
+            made += authority.vouch_for(rsu, days)
+    return made
+
+
+class _Authority:
+    """A certificate authority in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.made: list[Path] = []
+        try:
+            from cryptography import x509
+            from cryptography.hazmat.primitives import serialization
+        except ImportError as error:
+            raise UavTwinError("the Python library `cryptography` is missing: install python3-cryptography") from error
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            certificate, key = directory / AUTHORITY_FILE, directory / "authority.key"
+            if not certificate.exists() and not key.exists():
+                self._make(certificate, key)
+            self.certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
+            self.key: Any = serialization.load_pem_private_key(key.read_bytes(), None)
+        except OSError as error:
+            raise UavTwinError(f"{error.filename}: {error.strerror}; is {directory} the right directory?") from error
+        except ValueError as error:
+            raise UavTwinError(f"{directory}: authority.pem or authority.key is damaged ({error})") from error
+
+    def _make(self, certificate: Path, key: Path) -> None:
+        from cryptography import x509
+
+        private = _new_key()
+        name = _name("uavtwin local authority")
+        builder = _builder(name, name, private.public_key(), AUTHORITY_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+        self.made += _write(certificate, key, _signed(builder, private), private)
+
+    def vouch_for(self, rsu: str, days: int) -> list[Path]:
+        """A new key and certificate for one RSU. Returns the files written."""
+        from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
+        private = _new_key()
+        builder = _builder(_name(f"RSU {rsu}"), self.certificate.subject, private.public_key(), days)
+        identity = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(URI_PREFIX + rsu)])
+        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+        builder = builder.add_extension(identity, critical=False).add_extension(both, critical=False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = builder.add_extension(authority, critical=False)
+        files = self.directory / f"{rsu}.pem", self.directory / f"{rsu}.key"
+        return _write(*files, _signed(builder, self.key), private)
+
+
+def _new_key() -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(text: str) -> Any:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _builder(subject: Any, issuer: Any, public_key: Any, days: int) -> Any:
+    from cryptography import x509
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
+    builder = builder.not_valid_before(now - EARLY).not_valid_after(now + datetime.timedelta(days=days))
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+
+
+def _usage(signs_certificates: bool) -> Any:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _signed(builder: Any, key: Any) -> Any:
+    from cryptography.hazmat.primitives import hashes
+
+    return builder.sign(key, hashes.SHA256())
+
+
+def _write(certificate_file: Path, key_file: Path, certificate: Any, key: Any) -> list[Path]:
+    """The key first, readable by its owner alone; each file whole or not at all."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    _replace(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    _replace(certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+    return [key_file, certificate_file]
+
+
+def _replace(file: Path, content: bytes, mode: int) -> None:
+    beside = file.with_name(file.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)

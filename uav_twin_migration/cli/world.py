@@ -1,0 +1,47 @@
+"""Write a scenario as a Gazebo world."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.sdf import bridge_yaml, world_sdf
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("scenario", help="a scenario file, or the name of a shipped one")
+    parser.add_argument("--gazebo", choices=["sim", "classic"], default="sim", help="which Gazebo (default: sim)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the world file to write (default: standard output)")
+    parser.add_argument("--bridge", metavar="FILE", help="also write the configuration of ros_gz's parameter bridge")
+    parser.add_argument("--messages", choices=["gz", "ignition"], default="gz", help="the bridge's message names")
+    parser.add_argument("--no-coverage", action="store_true", help="leave the coverage discs out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the world, and the bridge's configuration where asked for."""
+    if args.bridge and args.gazebo == "classic":
+        raise InputError("--bridge", "FILE", args.bridge, "nothing: Gazebo Classic speaks ROS by itself")
+    scenario = load(args.scenario)
+    text = world_sdf(scenario, args.gazebo, show_coverage=not args.no_coverage)
+    if args.output is None:
+        print(text, end="")
+    else:
+        _write(args.output, text)
+        print(
+            f"{args.output}: {len(scenario.buildings)} buildings, {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs",
+            file=sys.stderr,
+        )
+    if args.bridge:
+        _write(args.bridge, bridge_yaml(scenario, args.messages))
+    return 0
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UavTwinError(f"cannot write {path}: {error.strerror}") from None

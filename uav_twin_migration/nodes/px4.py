@@ -1,0 +1,206 @@
+"""One PX4 drone as a UAV of the scenario: its odometry for the others, its commands from the route.
+
+The flight is `scenario.autopilot`'s; this node gives it time, a link (MAVLink over UDP, or DDS) and a voice. Services
+in the UAV's namespace tell it what to do: `fly`, `hold`, `land`. `flight` says, latched, what it is doing and why.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.nodes import children, topics
+from uav_twin_migration.nodes.diagnostics import Diagnostics
+from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.sitl import MOST_INSTANCES, Ports, sitl, system_id
+from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.scenario.autopilot import PERIOD, Autopilot, Command, Event
+from uav_twin_migration.scenario.autopilot import Odometry as FlownOdometry
+from uav_twin_migration.scenario.frames import to_body
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.model import Scenario, Uav
+
+STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+PARAMETERS = (
+    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    Parameter("uav_id", str, "id of this UAV in the scenario"),
+    Parameter("instance", 0, "PX4 instance: gives ports and system id where those are not set"),
+    Parameter("link", "mavlink", "how to speak with PX4: mavlink (over UDP) or dds (needs px4_msgs and the agent)"),
+    Parameter("system_id", 0, "MAVLink system id of the vehicle; 0: instance + 1"),
+    Parameter("host", "127.0.0.1", "address to listen on for MAVLink, and where PX4 runs"),
+    Parameter("port", -1, "UDP port to listen on for MAVLink; 0: any; -1: the instance's"),
+    Parameter("autopilot_port", -1, "UDP port of PX4 to speak to first; 0: wait until it speaks; -1: the instance's"),
+    Parameter("dds_namespace", "", "namespace of PX4's topics; empty: the instance's, /px4_<i>, none for instance 0"),
+    Parameter("auto_arm", False, "arm and fly without being asked, once, as soon as the vehicle is ready"),
+    Parameter("odometry_period", 0.1, "time between two odometry messages, s"),
+    Parameter("px4_dir", "", "build folder of PX4 SITL to start an instance from; empty: PX4 runs already"),
+)
+
+
+class Link(Protocol):
+    """The way to the vehicle."""
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """What was ignored, counted by reason."""
+
+    def events(self) -> Iterator[Event]:
+        """What the vehicle has said since the last call."""
+
+    def send(self, command: Command) -> None:
+        """Tell the vehicle."""
+
+    def keep_alive(self) -> None:
+        """Called once a second."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Px4Node(Node):
+    """Steps an `Autopilot` over a `Link`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("px4", **options)
+        values = declare(self, PARAMETERS)
+        require(self, values, "instance", 0, MOST_INSTANCES)
+        require(self, values, "system_id", 0, 255)
+        require(self, values, "odometry_period", PERIOD, 10.0)
+        scenario = load(values["scenario"])
+        self._uav = self._find(scenario, values["uav_id"])
+        self._autopilot = Autopilot(self._uav, scenario.origin, auto_arm=values["auto_arm"])
+        self._said: tuple[object, str] | None = None
+        self._sitl = self._start_sitl(values, scenario)
+        self._link = self._make_link(values)
+        self._steps_per_odometry = max(round(values["odometry_period"] / PERIOD), 1)
+        self._steps = 0
+        self._message = Odometry(child_frame_id=f"{self._uav.id}/base_link")
+        self._message.header.frame_id = topics.MAP
+        self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
+        self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
+        self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)
+        for name, order in (
+            ("fly", self._autopilot.fly),
+            ("hold", self._autopilot.hold),
+            ("land", self._autopilot.land),
+        ):
+            self._serve(name, order)
+        self._diagnostics = Diagnostics(self, self._describe)
+        steady_timer(self, PERIOD, self._on_step)
+        steady_timer(self, 1.0, self._link.keep_alive)
+
+    def _find(self, scenario: Scenario, uav_id: str) -> Uav:
+        for uav in scenario.uavs:
+            if uav.id == uav_id:
+                return uav
+        where = f"parameters of {self.get_fully_qualified_name()}"
+        raise InputError(where, "uav_id", uav_id, f"a UAV of the scenario {scenario.name}")
+
+    def _start_sitl(self, values: dict[str, Any], scenario: Scenario) -> subprocess.Popen[bytes] | None:
+        if not values["px4_dir"]:
+            return None
+        folder = Path(tempfile.mkdtemp(prefix=f"px4_{self._uav.id}_"))
+        px4 = sitl(values["px4_dir"], values["instance"], self._uav, scenario.origin)
+        self.get_logger().info(f"starting PX4 instance {values['instance']}, its files in {folder}")
+        return children.start(px4.command, folder, "px4.log", px4.environment)
+
+    def _make_link(self, values: dict[str, Any]) -> Link:
+        instance: int = values["instance"]
+        if values["link"] == "dds":
+            from uav_twin_migration.nodes.px4_dds import DdsLink  # px4_msgs need not be there otherwise
+
+            namespace = values["dds_namespace"] or (f"/px4_{instance}" if instance else "")
+            return DdsLink(self, namespace, values["system_id"] or system_id(instance))
+        if values["link"] != "mavlink":
+            where = f"parameters of {self.get_fully_qualified_name()}"
+            raise InputError(where, "link", values["link"], "mavlink or dds")
+        from uav_twin_migration.nodes.udp import UdpLink
+
+        ports, host = Ports.of(instance), values["host"]
+        local = ports.local if values["port"] < 0 else values["port"]
+        remote = ports.autopilot if values["autopilot_port"] < 0 else values["autopilot_port"]
+        try:
+            return UdpLink(
+                values["system_id"] or system_id(instance), (host, local), (host, remote) if remote else None
+            )
+        except OSError as error:
+            raise UavTwinError(f"{self._uav.id}: cannot listen on {host}:{local}/udp: {error.strerror}") from None
+
+    def _serve(self, name: str, order: Callable[[], None]) -> None:
+        def on_request(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            order()
+            response.success, response.message = True, f"was {self._autopilot.phase.value}"
+            return response
+
+        self.create_service(Trigger, f"/uav/{self._uav.id}/{name}", on_request)
+
+    def _on_cmd_vel(self, message: Twist) -> None:
+        wanted = (message.linear.x, message.linear.y, message.linear.z)
+        self._autopilot.steer(wanted, time.monotonic() + STEERING_HOLDS)
+
+    def _on_step(self) -> None:
+        now = time.monotonic()
+        for event in self._link.events():
+            self._autopilot.receive(event, now)
+        for command in self._autopilot.step(now):
+            self._link.send(command)
+        self._say()
+        self._steps += 1
+        if self._steps % self._steps_per_odometry == 0:
+            odometry = self._autopilot.odometry(now)
+            if odometry is not None:
+                self._publish(odometry)
+
+    def _say(self) -> None:
+        """Tell when the flight has moved on."""
+        flight = self._autopilot
+        if self._said != (flight.phase, flight.reason):
+            self._said = (flight.phase, flight.reason)
+            text = f"{flight.phase.value}: {flight.reason}" if flight.reason else flight.phase.value
+            self._flight.publish(String(data=text))
+            self.get_logger().info(f"{self._uav.id} {text}")
+
+    def _publish(self, odometry: FlownOdometry) -> None:
+        message = self._message
+        message.header.stamp = self.get_clock().now().to_msg()
+        pose, twist = message.pose.pose, message.twist.twist
+        pose.position.x, pose.position.y, pose.position.z = odometry.position.tolist()
+        w, x, y, z = odometry.attitude.tolist()
+        pose.orientation.w, pose.orientation.x, pose.orientation.y, pose.orientation.z = w, x, y, z
+        # an Odometry's twist is in the child frame
+        twist.linear.x, twist.linear.y, twist.linear.z = to_body(odometry.attitude, odometry.velocity).tolist()
+        twist.angular.x, twist.angular.y, twist.angular.z = odometry.rates.tolist()
+        self._odometry.publish(message)
+
+    def _describe(self) -> dict[str, dict[str, object]]:
+        values: dict[str, object] = {"phase": self._autopilot.phase.value, "reason": self._autopilot.reason}
+        refused = {**self._link.refused, "older than the last": self._autopilot.dropped}
+        values.update({f"refused/{reason}": count for reason, count in refused.items()})
+        return {f"px4/{self._uav.id}": values}
+
+    def destroy_node(self) -> None:
+        """Also ends PX4 where this node has started it."""
+        self._link.close()
+        if self._sitl is not None:
+            children.stop([self._sitl])
+        super().destroy_node()
+
+
+def main() -> int:
+    """``ros2 run uav_twin_migration px4``."""
+    return run(lambda: [Px4Node()])

@@ -1,0 +1,167 @@
+"""PX4's own topics, by way of the uXRCE-DDS agent, to and from the autopilot's events and commands."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from px4_msgs.msg import (
+    OffboardControlMode,
+    TrajectorySetpoint,
+    VehicleCommand,
+    VehicleCommandAck,
+    VehicleLocalPosition,
+    VehicleOdometry,
+    VehicleStatus,
+)
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from uav_twin_migration.nodes.px4_codes import MODE_NUMBERS, RESULTS
+from uav_twin_migration.scenario.autopilot import (
+    Acknowledgement,
+    Arm,
+    Attitude,
+    Command,
+    Event,
+    FrameOrigin,
+    Heartbeat,
+    LocalPosition,
+    Mode,
+    SetMode,
+    Setpoint,
+)
+from uav_twin_migration.scenario.frames import enu_to_ned, heading_to_yaw
+
+# what PX4's side of the agent offers and asks for
+QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=5,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+VOLATILE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+MODES = {
+    0: Mode.MANUAL,
+    1: Mode.ALTITUDE,
+    2: Mode.POSITION,
+    3: Mode.MISSION,
+    4: Mode.LOITER,
+    5: Mode.RETURN,
+    10: Mode.ACRO,
+    12: Mode.DESCEND,
+    13: Mode.TERMINATION,
+    14: Mode.OFFBOARD,
+    15: Mode.STABILIZED,
+    17: Mode.TAKEOFF,
+    18: Mode.LAND,
+}
+ARMED = 2
+SET_MODE, ARM = 176, 400  # MAVLink's numbers, which VehicleCommand shares
+COMMANDS: dict[int, type[SetMode] | type[Arm]] = {SET_MODE: SetMode, ARM: Arm}
+ONBOARD_COMPUTER = 191
+NOT_USED = [math.nan] * 3
+
+
+def topic(namespace: str, name: str, kind: Any) -> str:
+    """A topic of PX4. From PX4 1.16 on, the version of a message is part of its topic's name."""
+    version = getattr(kind, "MESSAGE_VERSION", 0)
+    return f"{namespace}/fmu/{name}" + (f"_v{version}" if version else "")
+
+
+class DdsLink:
+    """The link to one vehicle, over topics of `node`."""
+
+    def __init__(self, node: Node, namespace: str, system_id: int) -> None:
+        self._node, self._system_id = node, system_id
+        self._events: deque[Event] = deque(maxlen=1000)
+        self._refused: Counter[str] = Counter()
+        self._listen(VehicleStatus, topic(namespace, "out/vehicle_status", VehicleStatus), self._on_status)
+        self._listen(
+            VehicleLocalPosition,
+            topic(namespace, "out/vehicle_local_position", VehicleLocalPosition),
+            self._on_position,
+        )
+        self._listen(VehicleOdometry, topic(namespace, "out/vehicle_odometry", VehicleOdometry), self._on_odometry)
+        self._listen(VehicleCommandAck, topic(namespace, "out/vehicle_command_ack", VehicleCommandAck), self._on_ack)
+        self._modes = self._publisher(OffboardControlMode, namespace, "in/offboard_control_mode")
+        self._set_points = self._publisher(TrajectorySetpoint, namespace, "in/trajectory_setpoint")
+        self._commands = self._publisher(VehicleCommand, namespace, "in/vehicle_command")
+
+    def _listen(self, kind: Any, name: str, callback: Callable[[Any], None]) -> None:
+        self._node.create_subscription(kind, name, callback, VOLATILE)
+
+    def _publisher(self, kind: Any, namespace: str, name: str) -> Any:
+        return self._node.create_publisher(kind, topic(namespace, name, kind), QOS)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """What was ignored, counted by reason."""
+        return dict(self._refused)
+
+    def events(self) -> Iterator[Event]:
+        """What has come since the last call."""
+        while self._events:
+            yield self._events.popleft()
+
+    def _on_status(self, message: Any) -> None:
+        if message.system_id != self._system_id:
+            self._refused["other system"] += 1
+            return
+        mode = MODES.get(message.nav_state, Mode.OTHER)
+        self._events.append(Heartbeat(message.arming_state == ARMED, mode, bool(message.failsafe)))
+
+    def _on_position(self, message: Any) -> None:
+        position, velocity = (message.x, message.y, message.z), (message.vx, message.vy, message.vz)
+        if not (message.xy_valid and message.z_valid and message.xy_global):
+            return  # not ready: no GPS yet
+        if not all(map(math.isfinite, (*position, *velocity, message.ref_lat, message.ref_lon))):
+            self._refused["not finite"] += 1
+            return
+        self._events.append(FrameOrigin(message.ref_lat, message.ref_lon))
+        self._events.append(LocalPosition(message.timestamp // 1000, position, velocity))
+
+    def _on_odometry(self, message: Any) -> None:
+        q = tuple(map(float, message.q))
+        rates = tuple(map(float, message.angular_velocity))
+        if all(map(math.isfinite, (*q, *rates))):
+            self._events.append(Attitude(message.timestamp // 1000, q, rates))  # type: ignore[arg-type]
+        else:
+            self._refused["not finite"] += 1
+
+    def _on_ack(self, message: Any) -> None:
+        if message.command in COMMANDS:
+            reason = RESULTS.get(message.result, "")
+            self._events.append(Acknowledgement(COMMANDS[message.command], message.result, reason))
+
+    def send(self, command: Command) -> None:
+        """Publish a command; a set-point together with the sign of life that OFFBOARD wants."""
+        now = self._node.get_clock().now().nanoseconds // 1000
+        if isinstance(command, Setpoint):
+            self._modes.publish(OffboardControlMode(timestamp=now, velocity=True))
+            velocity = [float(part) for part in enu_to_ned(command.velocity)]
+            set_point = TrajectorySetpoint(timestamp=now, velocity=velocity, yaw=heading_to_yaw(command.heading))
+            set_point.position, set_point.acceleration, set_point.jerk = NOT_USED, NOT_USED, NOT_USED
+            set_point.yawspeed = math.nan
+            self._set_points.publish(set_point)
+        elif isinstance(command, Arm):
+            self._command(now, ARM, 1.0)
+        else:
+            main, sub = MODE_NUMBERS[command.mode]
+            self._command(now, SET_MODE, 1.0, float(main), float(sub))
+
+    def _command(self, now: int, number: int, param1: float, param2: float = 0.0, param3: float = 0.0) -> None:
+        message = VehicleCommand(timestamp=now, command=number, param1=param1, param2=param2, param3=param3)
+        message.target_system, message.target_component = self._system_id, 1
+        message.source_system, message.source_component = self._system_id, ONBOARD_COMPUTER
+        message.from_external = True
+        self._commands.publish(message)
+
+    def keep_alive(self) -> None:
+        """Nothing to do: the agent keeps the session."""
+
+    def close(self) -> None:
+        """Nothing to do: the topics end with the node."""

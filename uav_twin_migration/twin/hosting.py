@@ -1,0 +1,998 @@
+"""An RSU as a host of twins: the protocol, the store and the application put together. No sockets, no clock.
+
+`TwinHost` is fed events (messages, requests, telemetry, the time) and collects what is to be done about them. Nothing
+of that is released before `commit` has put everything the events changed on the disk; where the disk refuses, all is as
+it was before, as if the messages had been lost. Whoever calls it may gather as many events as he likes before a commit:
+that is how many migrations share one.
+
+::
+
+    host.receive(...), host.recognise(...), host.request(...)    any number of events
+    outputs = host.commit(now)                                   now they count
+    wake_at = host.tick(now); outputs += host.commit(now)        timers, writing what changed, copying
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from uav_twin_migration.twin import wire
+from uav_twin_migration.twin.application import Application, Piece, Twin
+from uav_twin_migration.twin.chunks import LARGEST_CHUNK, Chunk, Entry, digest, digest_of_twin
+from uav_twin_migration.twin.custody import (
+    NEVER,
+    Action,
+    Adopt,
+    Answer,
+    Context,
+    Create,
+    Custody,
+    DropIncoming,
+    DropOwn,
+    Ended,
+    Freeze,
+    Ignored,
+    IntakeTimeout,
+    LinkDown,
+    Outgoing,
+    Phase,
+    Send,
+    Sent,
+    Status,
+    Timeout,
+    Timing,
+    Wrote,
+    presence,
+)
+from uav_twin_migration.twin.epochs import is_epoch
+from uav_twin_migration.twin.estimate import Estimate, Telemetry
+from uav_twin_migration.twin.flow import Flow, frame_size
+from uav_twin_migration.twin.messages import (
+    Cancel,
+    CancelRequest,
+    Commit,
+    Data,
+    HostReply,
+    HostRequest,
+    MigrateRequest,
+    Offer,
+    Prepare,
+    Presence,
+    Reason,
+    Recognition,
+    Refuse,
+    SourceMessage,
+)
+from uav_twin_migration.twin.migration import Event, step
+from uav_twin_migration.twin.pacing import UNLIMITED
+from uav_twin_migration.twin.source import revive
+from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError
+
+MEGABYTE = 1024 * 1024
+FILL = 4 * MEGABYTE  # bytes of a new twin's first snapshot that are written in one go
+PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
+SESSION_BITS = 32  # of a session's number, below the life of the process
+MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What an RSU takes, and how often it writes."""
+
+    timing: Timing = field(default_factory=Timing)
+    flush_period: float = 0.5  # s between two writings of what changed in a twin
+    largest_twin: int = 16 * 1024 * MEGABYTE  # bytes
+    most_twins: int = 1000  # held at once
+    most_arriving: int = 64  # copies at once
+    reserve: int = 64 * MEGABYTE  # bytes of the disk that stay free
+    growth: float = 1.25  # how much larger than announced a twin may become on the way
+    lease_patience: float = 3.0  # s that a migration may be without bandwidth
+    retry_store: float = 1.0  # s after the disk refused
+    drain_at_once: int = 4  # migrations
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+class Open(NamedTuple):
+    """Connect to another RSU."""
+
+    link: int
+    peer: str
+    rate: float  # bytes/s
+
+
+class Transmit(NamedTuple):
+    """Send bytes over a link, its own or one that came in."""
+
+    link: int
+    pieces: Sequence[bytes | memoryview]
+    paced: bool  # chunks are; the rest goes as soon as it is its turn
+
+
+class Pace(NamedTuple):
+    """A link's rate is another from now on."""
+
+    link: int
+    rate: float  # bytes/s
+
+
+class Close(NamedTuple):
+    """Close a link once what was sent over it is gone."""
+
+    link: int
+
+
+class Tenure(NamedTuple):
+    """This RSU began or ceased to host a twin: presences should go out at once."""
+
+    uav: str
+    epoch: int
+    hosting: bool
+
+
+class Reply(NamedTuple):
+    """Answer a UAV."""
+
+    reply: HostReply
+
+
+class MigrationReport(NamedTuple):
+    """How a migration went, as its source saw it."""
+
+    uav: str
+    source: str
+    target: str
+    epoch: int  # under which it was to be hosted there
+    reason: Reason | None  # why it failed; None where the twin moved
+    size: int  # bytes of the twin
+    sent: int  # bytes of chunks that were sent for it
+    duration: float  # s from the request to the target's word: the age of twin migration
+    downtime: float  # s from the last moment it could be served here to the target's word; 0 where it failed
+    granted: float  # bytes/s, mean over the copying; infinite where unlimited
+    achieved: float  # bytes/s, mean over the copying
+
+
+class Durable(NamedTuple):
+    """Call back: what was asked for is on the disk, or it was refused."""
+
+    done: Callable[[bool], None]
+    accepted: bool
+
+
+Output = Open | Transmit | Pace | Close | Tenure | Reply | MigrationReport | Durable
+
+
+class Progress(NamedTuple):
+    """How far an outgoing migration is."""
+
+    uav: str
+    target: str
+    phase: Phase
+    size: int  # bytes of the twin
+    remaining: int  # bytes that are not on the target's disk
+    rate: float  # bytes/s granted
+
+
+class Served(NamedTuple):
+    """A twin as users see it."""
+
+    uav: str
+    epoch: int
+    estimate: Estimate
+
+
+# -- what is kept of each twin -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Leaving:
+    """An outgoing migration's bytes and figures."""
+
+    started: float
+    link: int = 0
+    alive: bool = False  # whether the link still stands
+    flow: Flow | None = None
+    copying_since: float = math.nan
+    frozen_at: float = math.nan
+    granted: float = 0.0  # bytes that the grants allowed since copying began
+    granted_at: float = math.nan
+    unfunded_since: float = math.inf
+    size: int = 0
+    sent: int = 0  # bytes, in earlier sessions
+
+    def grant(self, rate: float, now: float) -> None:
+        """Count what was granted at `rate` until now."""
+        if now > self.granted_at:
+            self.granted += rate * (now - self.granted_at)
+        self.granted_at = now
+
+
+@dataclass
+class Arriving:
+    """An incoming copy's chunks."""
+
+    link: int
+    latest: dict[int, Entry]
+    limit: int  # bytes
+    total: int = 0  # bytes
+    twin: Twin | None = None  # made when the copy was whole
+
+
+@dataclass
+class Resident:
+    """One twin at this RSU."""
+
+    uav: str
+    custody: Custody = field(default_factory=Custody)
+    own: Copy | None = None
+    incoming: Copy | None = None
+    twin: Twin | None = None
+    filling: Iterator[Piece] | None = None
+    stored_mark: int = 0  # the twin's own mark up to which the store has it
+    next_flush: float = 0.0
+    waiting: list[Callable[[bool], None]] = field(default_factory=list)
+    rate: float = 0.0  # bytes/s granted to move it
+    leaving: Leaving | None = None
+    arriving: Arriving | None = None
+
+    @property
+    def stored(self) -> Stored:
+        return Stored(self.custody.record, self.own, self.incoming)
+
+
+class Visible(NamedTuple):
+    """What others may know of a twin: what is on the disk. Read by any thread."""
+
+    custody: Custody
+    twin: Twin | None
+
+
+class Undo(NamedTuple):
+    """A resident as the disk has it."""
+
+    custody: Custody
+    own: Copy | None
+    incoming: Copy | None
+    stored_mark: int
+
+
+class TwinHost:
+    """One RSU's twins."""
+
+    def __init__(
+        self,
+        store: Store,
+        application: Application,
+        now: float,
+        settings: HostSettings | None = None,
+        queued: Callable[[int], int] = lambda link: 0,
+    ) -> None:
+        """Take up what the store has. Raises StoreError.
+
+        queued: how many bytes wait to be sent over a link.
+        """
+        self.store, self.application, self.settings = store, application, settings or HostSettings()
+        self._queued = queued
+        self._pending: Counter[int] = Counter()  # link -> bytes that wait for the commit
+        self.rsu = store.rsu
+        self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
+        self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
+        self.draining = False
+        self._drain_targets: tuple[str, ...] = ()
+        self._drain_rate = 0.0
+        self._drain_turn: Counter[str] = Counter()
+        self._now = now
+        self._session = store.life << SESSION_BITS
+        self._links = 0
+        self._outgoing_links: dict[int, str] = {}
+        self._outputs: list[Output] = []
+        self._undo: dict[str, Undo] = {}
+        self._durable: list[tuple[Resident, list[Callable[[bool], None]]]] = []
+        self._retry_store_at = -math.inf
+        self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
+        self._residents: dict[str, Resident] = {}
+        for uav, stored in store.load().items():
+            self._take_up(uav, stored)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def receive(self, link: int, peer: str, frame: wire.Chunks | object, now: float) -> None:
+        """A message from another RSU, known by its certificate, over a link (an own one, or one that came in)."""
+        self._now = now
+        if isinstance(frame, wire.Chunks):
+            self._receive_chunks(link, peer, frame)
+        elif isinstance(frame, Prepare):
+            self._receive_prepare(link, peer, frame)
+        else:
+            resident = self._resident(frame.uav)  # type: ignore[attr-defined]
+            refusal = self._objection_to_offer(resident, frame) if isinstance(frame, Offer) else None
+            offer = frame if isinstance(frame, Offer) else None
+            self._step(resident, frame, peer, link, refusal=refusal, offer=offer)  # type: ignore[arg-type]
+
+    def link_down(self, link: int, now: float) -> None:
+        """A link broke, or could not be made."""
+        self._now = now
+        uav = self._outgoing_links.pop(link, None)
+        resident = self._residents.get(uav) if uav is not None else None
+        if resident is None or resident.leaving is None or resident.leaving.link != link:
+            return
+        resident.leaving.alive = False
+        outgoing = resident.custody.outgoing
+        if outgoing is not None and outgoing.phase is not Phase.LEAVING:
+            self._step(resident, LinkDown(outgoing.session))
+
+    def recognise(self, recognition: Recognition, now: float) -> None:
+        """A UAV told whom it takes for its twin's host."""
+        self._now = now
+        if not is_epoch(recognition.epoch) or not is_epoch(recognition.fence):
+            self.counts["bad_epoch"] += 1
+            return
+        self._step(self._resident(recognition.uav), recognition)
+
+    def request(self, request: HostRequest, now: float) -> None:
+        """A UAV asks this RSU to host its twin."""
+        self._now = now
+        if request.rsu != self.rsu or not is_epoch(request.epoch) or request.size < 0:
+            self.counts["bad_request"] += 1
+            return
+        resident = self._resident(request.uav)
+        self._step(resident, request, refusal=self._objection_to_hosting(resident, request), size=request.size)
+
+    def migrate(self, request: MigrateRequest, rate: float, now: float) -> None:
+        """A UAV asks to move its twin; `rate`, in bytes/s, has been granted. A report follows in any case."""
+        self._now = now
+        resident = self._resident(request.uav)
+        outgoing = resident.custody.outgoing
+        if outgoing is None or outgoing.target == request.target:
+            self.grant(request.uav, rate, now)
+        if outgoing is None and resident.filling is not None:
+            self._report(resident, Ended(request.target, request.epoch, Reason.BUSY))
+            return
+        self._step(resident, request)
+
+    def grant(self, uav: str, rate: float, now: float) -> None:
+        """The bandwidth that a UAV has bought for its migration changed; in bytes/s, 0 for none."""
+        self._now = now
+        resident = self._residents.get(uav)
+        if resident is None or not rate >= 0.0:
+            return
+        leaving = resident.leaving
+        if leaving is not None:
+            leaving.grant(resident.rate, now)
+            leaving.unfunded_since = min(leaving.unfunded_since, now) if rate == 0 else math.inf
+            if leaving.alive and rate != resident.rate:
+                self._outputs.append(Pace(leaving.link, rate))
+        resident.rate = rate
+
+    def cancel(self, request: CancelRequest, now: float) -> None:
+        """Stop moving a twin, if that is still possible."""
+        self._now = now
+        self._step(self._resident(request.uav), request)
+
+    def observe(self, uav: str, telemetry: Telemetry, now: float, world_time: float) -> bool:
+        """Telemetry for a twin; taken only while it is served here. world_time: s, on the clock of the time stamps."""
+        self._now = now
+        resident = self._residents.get(uav)
+        if resident is None or resident.twin is None or not resident.custody.serves(now):
+            self.counts["not_served_here"] += 1
+            return False
+        reason = resident.twin.observe(telemetry, world_time)
+        if reason is not None:
+            self.counts[f"telemetry_{reason}"] += 1
+        return reason is None
+
+    def update(self, uav: str, change: Callable[[Twin], None], done: Callable[[bool], None], now: float) -> None:
+        """Change a twin; `done(True)` once that is on the disk, `done(False)` where it is not served here."""
+        self._now = now
+        resident = self._residents.get(uav)
+        if resident is None or resident.twin is None or not resident.custody.serves(now):
+            self.counts["not_served_here"] += 1
+            self._outputs.append(Durable(done, False))
+            return
+        change(resident.twin)
+        resident.waiting.append(done)
+        resident.next_flush = now
+
+    def drain(self, targets: Sequence[str], rate: float, now: float) -> None:
+        """Take no more twins, and move those here to `targets` in turn, with `rate` bytes/s for all together."""
+        self._now, self.draining = now, True
+        self._drain_targets, self._drain_rate = tuple(targets), rate
+
+    def stop_draining(self) -> None:
+        """Take twins again."""
+        self.draining, self._drain_targets = False, ()
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def presences(self, now: float) -> list[Presence]:
+        """What to tell UAVs: several times in a lease, and at once on `Tenure`. For any thread."""
+        said = []
+        for uav, visible in self.visible.items():
+            context = Context(self.rsu, uav, now, life=self.store.life)
+            said.append(presence(visible.custody, context))
+        return [one for one in said if one is not None]
+
+    def served(self, now: float, world_time: float) -> list[Served]:
+        """The twins that users may see. world_time: s, on the clock of the telemetry's time stamps. For any thread."""
+        served = []
+        for uav, visible in self.visible.items():
+            if visible.twin is not None and visible.custody.serves(now):
+                estimate = visible.twin.estimate(world_time)
+                if estimate is not None:
+                    served.append(Served(uav, visible.custody.record.epoch, estimate))
+        return served
+
+    def progress(self) -> list[Progress]:
+        """The migrations under way."""
+        return [self._progress(one, one.custody.outgoing) for one in self._residents.values() if one.custody.outgoing]
+
+    @property
+    def hosted(self) -> list[str]:
+        """The UAVs whose twins are here and have not been taken over by another RSU."""
+        kept = (Status.HOSTING, Status.LEAVING)
+        return [uav for uav, one in self._residents.items() if one.custody.record.status in kept]
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    def commit(self, now: float) -> list[Output]:
+        """Put everything on the disk and release what is to be done about it."""
+        self._now = now
+        try:
+            for uav, before in self._undo.items():
+                self._save(self._residents[uav], before)
+            self.store.commit()
+        except StoreError as error:
+            return self.roll_back(error)
+        if self._undo:
+            self.trouble = None
+        outputs, self._outputs = self._outputs + self._tenures(), []
+        self._publish()
+        self._pending.clear()
+        self._undo.clear()
+        for _, callbacks in self._durable:
+            outputs += [Durable(done, True) for done in callbacks]
+        self._durable.clear()
+        return outputs
+
+    def tick(self, now: float) -> float:
+        """Do what it is time for. Returns when to be called again at the latest, s."""
+        self._now = now
+        wake_at = now + self.settings.flush_period
+        if now < self._retry_store_at:
+            return self._retry_store_at
+        for resident in list(self._residents.values()):
+            wake_at = min(wake_at, self._look_after(resident))
+        if self.draining:
+            self._drain_on()
+        if self.trouble is None and self._sweep():
+            wake_at = now
+        return wake_at
+
+    def _publish(self) -> None:
+        """Let others see what is on the disk now."""
+        visible = dict(self.visible)
+        for uav in self._undo:
+            resident = self._residents[uav]
+            visible[uav] = Visible(resident.custody, resident.twin)
+        self.visible = visible
+
+    def _tenures(self) -> list[Output]:
+        """Who began or ceased to be hosted here."""
+        tenures: list[Output] = []
+        for uav, before in self._undo.items():
+            record, old = self._residents[uav].custody.record, before.custody.record
+            hosting, hosted = record.status is Status.HOSTING, old.status is Status.HOSTING
+            if hosting != hosted or (hosting and record.epoch != old.epoch):
+                tenures.append(Tenure(uav, record.epoch, hosting))
+        return tenures
+
+    def _save(self, resident: Resident, before: Undo) -> None:
+        record, old = resident.custody.record, before.custody.record
+        copies = (resident.own, resident.incoming)
+        if record == old and copies == (before.own, before.incoming):
+            return
+        if copies == (before.own, before.incoming) and replace(record, mark=old.mark) == old:
+            self.store.save_mark(resident.uav, record.mark)
+        else:
+            self.store.save(resident.uav, resident.stored)
+
+    def roll_back(self, error: StoreError) -> list[Output]:
+        """The disk refused: everything is as after the last commit, and what was to be said since is not said."""
+        self.counts["store_failed"] += 1
+        self.trouble = error
+        self._retry_store_at = self._now + self.settings.retry_store
+        self.store.rollback()
+        kept = (one for one in self._outputs if isinstance(one, MigrationReport) and one.uav not in self._undo)
+        outputs: list[Output] = [*kept, *(one for one in self._outputs if isinstance(one, Durable))]
+        outputs += [Durable(done, False) for _, callbacks in self._durable for done in callbacks]
+        for uav, before in self._undo.items():
+            resident = self._residents[uav]
+            resident.custody, resident.own, resident.incoming, resident.stored_mark = before
+            resident.arriving, resident.filling = None, None
+            if resident.leaving is not None:
+                resident.leaving.alive, resident.leaving.flow = False, None
+                outputs.append(Close(resident.leaving.link))
+            self._settle(resident)
+        self._undo.clear()
+        self._durable.clear()
+        self._outputs.clear()
+        self._pending.clear()
+        return outputs
+
+    # -- one step of the protocol ------------------------------------------------------------------------------------
+
+    def _step(
+        self,
+        resident: Resident,
+        event: Event,
+        peer: str = "",
+        link: int = 0,
+        refusal: Reason | None = None,
+        verified: bool = True,
+        offer: Offer | None = None,
+        size: int = 0,
+    ) -> None:
+        """Let the protocol have an event, and do what it says.
+
+        offer: whose copy to make room for. size: bytes of payload, of a twin that begins empty.
+        """
+        self._touch(resident)
+        before = resident.custody.outgoing
+        context = self._context(resident, peer, refusal, verified)
+        resident.custody, actions = step(resident.custody, event, context)
+        outgoing = resident.custody.outgoing
+        if outgoing is not None:
+            self._session = max(self._session, outgoing.session)
+            if before is None:
+                resident.leaving = Leaving(self._now)
+                resident.leaving.unfunded_since = self._now if resident.rate == 0 else math.inf
+        for action in actions:
+            self._do(resident, action, link, size)
+        if offer is not None:
+            self._expect(resident, offer, link)
+        self._follow(resident, before)
+        self._settle(resident)
+
+    def _context(
+        self,
+        resident: Resident,
+        peer: str = "",
+        refusal: Reason | None = None,
+        verified: bool = True,
+        now: float | None = None,
+    ) -> Context:
+        now = self._now if now is None else now
+        life, timing = self.store.life, self.settings.timing
+        return Context(self.rsu, resident.uav, now, peer, life, self._session + 1, timing, refusal, verified)
+
+    def _do(self, resident: Resident, action: Action, link: int, size: int) -> None:
+        if isinstance(action, Send):
+            self._send(resident, action, link)
+        elif isinstance(action, Answer):
+            self._outputs.append(Reply(action.reply))
+        elif isinstance(action, Create):
+            name, chunk_size = self.application.name, self.application.chunk_size(size)
+            resident.own = self.store.add_copy(resident.uav, name, chunk_size, size, whole=False)
+            resident.twin = None
+        elif isinstance(action, Adopt):
+            self._adopt(resident)
+        elif isinstance(action, DropOwn):
+            self._doom(resident.own)
+            resident.own = None
+        elif isinstance(action, DropIncoming):
+            self._doom(resident.incoming)
+            resident.incoming = resident.arriving = None
+        elif isinstance(action, Ended):
+            self._report(resident, action)
+        elif isinstance(action, Ignored):
+            self.counts[action.why] += 1
+
+    def _adopt(self, resident: Resident) -> None:
+        self._doom(resident.own)
+        resident.own, resident.incoming = resident.incoming, None
+        resident.twin = resident.arriving.twin if resident.arriving is not None else None
+        resident.arriving, resident.stored_mark = None, 0
+
+    def _doom(self, copy: Copy | None) -> None:
+        if copy is not None:
+            self.store.doom(copy)
+
+    def _settle(self, resident: Resident) -> None:
+        """A twin is in memory while it is hosted, a migration's figures while one is under way."""
+        status = resident.custody.record.status
+        if status is not Status.HOSTING:
+            resident.twin = resident.filling = None
+            self._refuse_waiting(resident)
+        elif (resident.own is not None and resident.twin is None) or (
+            resident.own is not None and not resident.own.whole and resident.filling is None
+        ):
+            self._bring_up(resident, resident.own)
+        if resident.custody.outgoing is None and resident.leaving is not None:
+            self._let_go(resident.leaving)
+            resident.leaving = None
+
+    def _bring_up(self, resident: Resident, own: Copy) -> None:
+        """Make a hosted twin of its chunks. One whose first snapshot was cut off begins anew."""
+        if own.whole:
+            resident.twin = self.application.restore(resident.uav, lambda number: self.store.read(own, number))
+        else:
+            resident.twin = self.application.create(resident.uav, own.size)
+            resident.filling = resident.twin.snapshot()
+        resident.stored_mark = resident.twin.mark()
+
+    def _refuse_waiting(self, resident: Resident) -> None:
+        self._outputs += [Durable(done, False) for done in resident.waiting]
+        resident.waiting.clear()
+
+    def _touch(self, resident: Resident) -> None:
+        if resident.uav not in self._undo:
+            before = Undo(resident.custody, resident.own, resident.incoming, resident.stored_mark)
+            self._undo[resident.uav] = before
+
+    # -- links -------------------------------------------------------------------------------------------------------
+
+    def _send(self, resident: Resident, send: Send, link: int) -> None:
+        message = send.message
+        if not isinstance(message, SourceMessage):
+            self._outputs.append(Transmit(link, [wire.encode(message)], paced=False))
+            return
+        leaving = resident.leaving
+        assert leaving is not None
+        if isinstance(message, Offer):
+            message = self._announced(resident, message)
+        if isinstance(message, Offer) or (isinstance(message, Commit) and not leaving.alive):
+            self._connect(resident, leaving, send.peer)
+        if leaving.alive:
+            self._outputs.append(Transmit(leaving.link, [wire.encode(message)], paced=False))
+
+    def _connect(self, resident: Resident, leaving: Leaving, peer: str) -> None:
+        self._let_go(leaving)
+        self._links += 1
+        leaving.link, leaving.alive = self._links, True
+        self._outgoing_links[leaving.link] = resident.uav
+        self._outputs.append(Open(leaving.link, peer, resident.rate))
+
+    def _let_go(self, leaving: Leaving) -> None:
+        if leaving.flow is not None:
+            leaving.sent += leaving.flow.bytes_sent
+            leaving.flow = None
+        if self._outgoing_links.pop(leaving.link, None) is not None:
+            self._outputs.append(Close(leaving.link))
+        leaving.alive = False
+
+    def _announced(self, resident: Resident, offer: Offer) -> Offer:
+        own = resident.own
+        assert own is not None
+        return replace(offer, size=self.store.size_of(own), chunk_size=own.chunk_size, application=own.application)
+
+    # -- copying, at the source --------------------------------------------------------------------------------------
+
+    def _follow(self, resident: Resident, before: Outgoing | None) -> None:
+        """Let the bytes follow what the protocol decided."""
+        outgoing, leaving = resident.custody.outgoing, resident.leaving
+        if outgoing is None or leaving is None or resident.own is None:
+            return
+        if outgoing.phase is Phase.COPYING and leaving.flow is None and leaving.alive:
+            leaving.flow = Flow(self.store.entries(resident.own), outgoing.acked)
+            leaving.size = leaving.flow.size
+            if math.isnan(leaving.copying_since):
+                leaving.copying_since = leaving.granted_at = self._now
+            self._pump(resident)
+        elif outgoing.phase is Phase.OFFERING and before is not None and before.phase is not Phase.OFFERING:
+            leaving.frozen_at = math.nan  # it serves again
+        if leaving.flow is not None and before is not None and outgoing.acked > before.acked:
+            leaving.flow.acknowledged(outgoing.acked)
+            self._pump(resident)
+
+    def _pump(self, resident: Resident) -> None:
+        """Send what the rate and the window let through; freeze when little enough is left."""
+        leaving, outgoing = resident.leaving, resident.custody.outgoing
+        if leaving is None or leaving.flow is None or not leaving.alive or outgoing is None:
+            return
+        if outgoing.phase is not Phase.COPYING:
+            return
+        flow, rate = leaving.flow, resident.rate
+        while flow.may_send(self._queued(leaving.link) + self._pending[leaving.link], rate):
+            self._send_chunks(resident, leaving, flow)
+        self._mark_sent(resident, flow)
+        if flow.may_freeze(self._now, rate):
+            self._freeze(resident, leaving, flow)
+
+    def _send_chunks(self, resident: Resident, leaving: Leaving, flow: Flow) -> None:
+        assert resident.own is not None
+        after, entries = flow.sent, flow.take(frame_size(resident.rate))
+        chunks = [self._chunk(resident.own, entry) for entry in entries]
+        outgoing = resident.custody.outgoing
+        assert outgoing is not None
+        pieces = wire.encode_chunks(Data(resident.uav, outgoing.session, after, flow.sent), chunks)
+        self._pending[leaving.link] += sum(map(len, pieces))
+        self._outputs.append(Transmit(leaving.link, pieces, paced=True))
+
+    def _chunk(self, copy: Copy, entry: Entry) -> Chunk:
+        content = self.store.read(copy, entry.number)
+        return Chunk(entry.number, entry.version, entry.digest, b"" if content is None else content)
+
+    def _mark_sent(self, resident: Resident, flow: Flow) -> None:
+        outgoing = resident.custody.outgoing
+        if outgoing is not None and flow.sent > outgoing.sent:
+            self._step(resident, Sent(flow.sent))
+
+    def _freeze(self, resident: Resident, leaving: Leaving, flow: Flow) -> None:
+        """The last changes are written and sent, and from here on there are no more."""
+        self._flush(resident)
+        while not flow.is_empty:
+            self._send_chunks(resident, leaving, flow)
+        self._mark_sent(resident, flow)
+        leaving.frozen_at = self._now
+        self._step(resident, Freeze(flow.digest(resident.uav)))
+
+    # -- taking over, at the target ----------------------------------------------------------------------------------
+
+    def _objection_to_offer(self, resident: Resident, offer: Offer) -> Reason | None:
+        """Why this RSU does not want an offered copy."""
+        if self.draining:
+            return Reason.DRAINING
+        if self.trouble is not None:
+            return self.trouble.reason
+        if offer.application != self.application.name:
+            return Reason.INCOMPATIBLE
+        if not 0 < offer.chunk_size <= LARGEST_CHUNK or offer.size < 0:
+            return Reason.INVALID
+        if offer.size > self.settings.largest_twin:
+            return Reason.TOO_LARGE
+        arriving = [one for one in self._residents.values() if one.arriving is not None and one is not resident]
+        if len(arriving) >= self.settings.most_arriving:
+            return Reason.BUSY
+        spoken_for = sum(one.arriving.limit - one.arriving.total for one in arriving if one.arriving is not None)
+        room = self.store.free() - self.settings.reserve - spoken_for
+        if offer.size > room or len(self.hosted) + len(arriving) >= self.settings.most_twins:
+            return Reason.FULL
+        return None
+
+    def _expect(self, resident: Resident, offer: Offer, link: int) -> None:
+        """Make room for the copy that was accepted, or go on with what there is of it."""
+        incoming = resident.custody.record.incoming
+        if incoming is None or resident.custody.session != offer.session or incoming.epoch != offer.epoch:
+            return
+        if resident.incoming is None:
+            resident.incoming = self.store.add_copy(resident.uav, offer.application, offer.chunk_size, offer.size)
+        latest = {entry.number: entry for entry in self.store.entries(resident.incoming)}
+        limit = min(int(offer.size * self.settings.growth) + 16 * MEGABYTE, self.settings.largest_twin)
+        resident.arriving = Arriving(link, latest, limit, sum(entry.size for entry in latest.values()))
+
+    def _receive_chunks(self, link: int, peer: str, frame: wire.Chunks) -> None:
+        data = frame.data
+        resident = self._resident(data.uav)
+        custody, arriving = resident.custody, resident.arriving
+        mine = (custody.source, custody.session) == (peer, data.session)
+        if not mine or arriving is None or resident.incoming is None:
+            self._step(resident, data, peer, link)  # which refuses it
+            return
+        reason = self._objection_to_chunks(resident.incoming, arriving, frame)
+        if reason is not None:
+            self.counts[f"chunks_{reason.value}"] += 1
+            refusal = Refuse(data.uav, data.session, reason)
+            self._outputs.append(Transmit(link, [wire.encode(refusal)], paced=False))
+            self._step(resident, Cancel(data.uav, data.session, reason), peer, link)
+            return
+        before = custody.record.incoming
+        self._step(resident, data, peer, link)
+        if resident.custody.record.incoming == before:
+            return  # out of order
+        self.store.write(resident.incoming, frame.chunks)
+        for chunk in frame.chunks:
+            old = arriving.latest.get(chunk.number)
+            entry = Entry(chunk.number, chunk.version, chunk.digest, len(chunk.content))
+            arriving.latest[chunk.number] = entry
+            arriving.total += entry.size - (old.size if old is not None else 0)
+
+    def _objection_to_chunks(self, copy: Copy, arriving: Arriving, frame: wire.Chunks) -> Reason | None:
+        if not frame.intact:
+            return Reason.CORRUPT
+        if max(len(chunk.content) for chunk in frame.chunks) > copy.chunk_size:
+            return Reason.INVALID
+        if arriving.total + sum(len(chunk.content) for chunk in frame.chunks) > arriving.limit:
+            return Reason.TOO_LARGE
+        return None
+
+    def _receive_prepare(self, link: int, peer: str, message: Prepare) -> None:
+        """Is the copy whole, and a twin that the application can make?"""
+        resident = self._resident(message.uav)
+        arriving, copy = resident.arriving, resident.incoming
+        mine = (resident.custody.source, resident.custody.session) == (peer, message.session)
+        verified = False
+        if mine and arriving is not None and copy is not None:
+            verified = digest_of_twin(message.uav, arriving.latest.values()) == message.digest
+            if verified:
+                arriving.twin = self._try_restore(message.uav, copy)
+                verified = arriving.twin is not None
+        self._step(resident, message, peer, link, verified=verified)
+
+    def _try_restore(self, uav: str, copy: Copy) -> Twin | None:
+        try:
+            return self.application.restore(uav, lambda number: self.store.read(copy, number))
+        except (ValueError, KeyError, TypeError):
+            self.counts["not_restorable"] += 1
+            return None
+
+    # -- hosting -----------------------------------------------------------------------------------------------------
+
+    def _objection_to_hosting(self, resident: Resident, request: HostRequest) -> Reason | None:
+        """Why this RSU does not want to host a twin under a new epoch."""
+        status = resident.custody.record.status
+        if self.trouble is not None:
+            return self.trouble.reason
+        if status is Status.HOSTING:
+            return None
+        if self.draining:
+            return Reason.DRAINING
+        if status is not Status.ABSENT:
+            return None  # it has a copy
+        if request.size > self.settings.largest_twin:
+            return Reason.TOO_LARGE
+        room = self.store.free() - self.settings.reserve
+        if request.size > room or len(self.hosted) >= self.settings.most_twins:
+            return Reason.FULL
+        return None
+
+    def _look_after(self, resident: Resident) -> float:
+        """What it is time for with one twin. Returns when to look again."""
+        now, custody = self._now, resident.custody
+        if now >= custody.intake_deadline:
+            self._step(resident, IntakeTimeout())
+        outgoing, leaving = resident.custody.outgoing, resident.leaving
+        if outgoing is not None and now >= outgoing.deadline:
+            self._step(resident, Timeout())
+        if leaving is not None and outgoing is not None and outgoing.phase is not Phase.LEAVING:
+            self._look_after_migration(resident, leaving)
+        if resident.filling is not None:
+            self._fill(resident)
+            return now
+        if resident.twin is not None and now >= resident.next_flush:
+            self._flush(resident)
+        self._pump(resident)
+        outgoing = resident.custody.outgoing
+        deadline = outgoing.deadline if outgoing is not None else NEVER
+        copying = now + PUMP_PERIOD if outgoing is not None and outgoing.phase is Phase.COPYING else NEVER
+        return min(deadline, copying, resident.custody.intake_deadline)
+
+    def _look_after_migration(self, resident: Resident, leaving: Leaving) -> None:
+        if self._now >= leaving.unfunded_since + self.settings.lease_patience:
+            self._step(resident, CancelRequest(resident.uav, Reason.LEASE_LOST))
+        elif leaving.flow is not None and leaving.flow.diverges(self._now):
+            self._step(resident, CancelRequest(resident.uav, Reason.DIVERGING))
+
+    def _fill(self, resident: Resident) -> None:
+        """Write some more of a new twin's first snapshot."""
+        assert resident.filling is not None
+        assert resident.own is not None
+        self._touch(resident)
+        pieces, size = [], 0
+        for piece in resident.filling:
+            pieces.append(piece)
+            size += len(piece.content)
+            if size >= FILL:
+                break
+        else:
+            resident.filling, resident.own = None, self.store.set_whole(resident.own)
+        self._write(resident, pieces)
+
+    def _flush(self, resident: Resident) -> None:
+        """Write what changed in a twin since the last time."""
+        resident.next_flush = self._now + self.settings.flush_period
+        twin = resident.twin
+        if twin is None or resident.filling is not None:
+            return
+        changes = twin.changes_since(resident.stored_mark)
+        if changes.pieces:
+            self._touch(resident)
+            self._write(resident, changes.pieces)
+        resident.stored_mark = changes.mark
+        if resident.waiting:
+            self._durable.append((resident, list(resident.waiting)))
+            resident.waiting.clear()
+
+    def _write(self, resident: Resident, pieces: Sequence[Piece]) -> None:
+        """Write chunks of a hosted twin, and let a migration follow."""
+        if not pieces:
+            return
+        assert resident.own is not None
+        version = resident.custody.record.mark
+        chunks = [
+            Chunk(piece.number, version + place, digest(piece.content), piece.content)
+            for place, piece in enumerate(pieces, start=1)
+        ]
+        self.store.write(resident.own, chunks)
+        self._step(resident, Wrote(chunks[-1].version))
+        if resident.leaving is not None and resident.leaving.flow is not None:
+            resident.leaving.flow.changed(chunks)
+
+    # -- draining ----------------------------------------------------------------------------------------------------
+
+    def _drain_on(self) -> None:
+        """Begin to move as many twins as may go at once."""
+        under_way = sum(1 for one in self._residents.values() if one.custody.outgoing is not None)
+        waiting = [
+            one
+            for one in self._residents.values()
+            if one.custody.record.status is Status.HOSTING and one.custody.outgoing is None and one.filling is None
+        ]
+        share = self._drain_rate / max(1, min(self.settings.drain_at_once, under_way + len(waiting)))
+        for resident in waiting[: max(0, self.settings.drain_at_once - under_way)]:
+            if self._drain_targets:
+                turn = self._drain_turn[resident.uav]
+                self._drain_turn[resident.uav] += 1
+                target = self._drain_targets[turn % len(self._drain_targets)]
+                self.migrate(MigrateRequest(resident.uav, resident.custody.record.epoch, target), share, self._now)
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _take_up(self, uav: str, stored: Stored) -> None:
+        """A twin that the store has, after a start."""
+        resident = Resident(uav, Custody(stored.record), stored.own, stored.incoming)
+        self._residents[uav] = resident
+        resident.custody = revive(resident.custody, self._context(resident))
+        if stored.record.incoming is not None:
+            incoming, timing = stored.record.incoming, self.settings.timing
+            patience = timing.keep_prepared if incoming.prepared else timing.keep_partial
+            resident.custody = replace(resident.custody, intake_deadline=self._now + patience)
+        if resident.custody.outgoing is not None:
+            resident.leaving = Leaving(self._now)
+        self._settle(resident)
+        self.visible[uav] = Visible(resident.custody, resident.twin)
+
+    def _resident(self, uav: str) -> Resident:
+        resident = self._residents.get(uav)
+        if resident is None:
+            if len(self._residents) >= MOST_STRANGERS:
+                self._forget_strangers()
+            resident = self._residents[uav] = Resident(uav)
+        return resident
+
+    def _forget_strangers(self) -> None:
+        """UAVs that never had anything here. (What is in a record, if only a fence, stays.)"""
+        blank = Custody().record
+        for uav in [uav for uav, one in self._residents.items() if one.custody.record == blank]:
+            if uav not in self._undo:
+                del self._residents[uav]
+        self.visible = {uav: one for uav, one in self.visible.items() if uav in self._residents}
+
+    def _sweep(self) -> bool:
+        """Delete some of what is no longer wanted. Whether there is more."""
+        return self.store.sweep()
+
+    def _report(self, resident: Resident, ended: Ended) -> None:
+        leaving = resident.leaving or Leaving(self._now)
+        leaving.grant(resident.rate, self._now)
+        flow = leaving.flow
+        sent = leaving.sent + (flow.bytes_sent if flow is not None else 0)
+        copying = self._now - leaving.copying_since
+        moved = ended.reason is None and not math.isnan(leaving.frozen_at)
+        report = MigrationReport(
+            resident.uav,
+            self.rsu,
+            ended.target,
+            ended.epoch,
+            ended.reason,
+            flow.size if flow is not None else leaving.size,
+            sent,
+            self._now - leaving.started,
+            self._now - leaving.frozen_at if moved else 0.0,
+            leaving.granted / copying if copying > 0 else resident.rate,
+            sent / copying if copying > 0 else 0.0,
+        )
+        self._outputs.append(report)
+
+    def _progress(self, resident: Resident, outgoing: Outgoing) -> Progress:
+        flow = resident.leaving.flow if resident.leaving is not None else None
+        size = flow.size if flow is not None else (self.store.size_of(resident.own) if resident.own is not None else 0)
+        remaining = flow.remaining if flow is not None else size
+        return Progress(resident.uav, outgoing.target, outgoing.phase, size, remaining, resident.rate)
+
+
+__all__ = ["UNLIMITED", "TwinHost"]

@@ -1,0 +1,177 @@
+"""The twin that this package brings: a UAV's tracked motion, its history, and a payload of maps, media and the like.
+
+Chunks: number 0 is the head, a JSON object; the next `HISTORY_BLOCKS` are the history, a ring of fixed records; the
+payload begins at `PAYLOAD_AT`. The payload lies in the store alone: in memory there is only what was just changed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from uav_twin_migration.twin.application import Changes, Piece, Reader
+from uav_twin_migration.twin.chunks import chunk_size_for
+from uav_twin_migration.twin.estimate import Axis, Estimate, Noise, Telemetry, Tracker
+
+FORMAT = 1
+HISTORY_BLOCKS = 16
+PAYLOAD_AT = 1024
+RECORD = struct.Struct("<q7d")  # sequence, stamp, position, velocity
+BLOCK_RECORDS = 256
+HISTORY = HISTORY_BLOCKS * BLOCK_RECORDS  # records: what came before is forgotten
+
+
+class UavTwin:
+    """One UAV's twin."""
+
+    def __init__(self, uav: str, size: int, noise: Noise | None = None) -> None:
+        """size: bytes of payload."""
+        self.uav, self.size = uav, size
+        self.piece_size = chunk_size_for(size)
+        self.tracker = Tracker(noise)
+        self.recorded = 0  # telemetry ever taken into the history
+        self._blocks = [bytearray() for _ in range(HISTORY_BLOCKS)]
+        self._mark = 0
+        self._changed: dict[int, int] = {}  # chunk -> mark of its last change
+        self._written: dict[int, bytes] = {}  # payload that the host has not yet stored
+
+    # -- serving -----------------------------------------------------------------------------------------------------
+
+    def observe(self, telemetry: Telemetry, now: float) -> str | None:
+        """Take telemetry into account, or say why it is refused."""
+        reason = self.tracker.observe(telemetry, now)
+        if reason is None:
+            self._record(telemetry)
+        return reason
+
+    def estimate(self, now: float) -> Estimate | None:
+        """The prediction for `now`."""
+        return self.tracker.estimate(now)
+
+    def history(self) -> list[Telemetry]:
+        """What was observed, oldest first, as far back as it is kept."""
+        first = max(0, self.recorded - HISTORY)
+        return [self._recorded(number) for number in range(first, self.recorded)]
+
+    def write_payload(self, number: int, content: bytes) -> None:
+        """Replace one piece of the payload, counted from 0. Raises ValueError where there is no such piece."""
+        if not 0 <= number < self.pieces or len(content) != self._size_of(number):
+            raise ValueError(f"the payload of {self.uav} has no piece {number} of {len(content)} bytes")
+        self._written[PAYLOAD_AT + number] = content
+        self._touch(PAYLOAD_AT + number)
+
+    @property
+    def pieces(self) -> int:
+        """Pieces that the payload has."""
+        return -(-self.size // self.piece_size)
+
+    # -- being stored ------------------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Counts changes."""
+        return self._mark
+
+    def snapshot(self) -> Iterator[Piece]:
+        """All pieces. A new twin's payload is noise that depends on the UAV's id, so that it does not compress."""
+        chance = random.Random(self.uav)
+        for number in range(self.pieces):
+            yield Piece(PAYLOAD_AT + number, chance.randbytes(self._size_of(number)))
+        yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
+        yield Piece(0, self._head())
+
+    def changes_since(self, mark: int) -> Changes:
+        """The pieces that changed after `mark`."""
+        for number in [number for number, changed in self._changed.items() if changed <= mark]:
+            del self._changed[number]
+            self._written.pop(number, None)
+        return Changes(self._mark, [Piece(number, self._content(number)) for number in self._changed])
+
+    @classmethod
+    def restored(cls, uav: str, read: Reader, noise: Noise | None = None) -> UavTwin:
+        """The twin whose chunks `read` gives. Raises ValueError where they are none of such a twin."""
+        head = _parse_head(uav, read(0))
+        twin = cls(uav, head["size"], noise)
+        twin.piece_size, twin.recorded = head["piece_size"], head["recorded"]
+        twin.tracker.stamp, twin.tracker.sequence = head["stamp"], head["sequence"]
+        twin.tracker.axes = tuple(Axis(*numbers) for numbers in head["axes"])
+        twin._blocks = [bytearray(read(1 + number) or b"") for number in range(HISTORY_BLOCKS)]
+        return twin
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _touch(self, number: int) -> None:
+        self._mark += 1
+        self._changed[number] = self._mark
+
+    def _record(self, telemetry: Telemetry) -> None:
+        block, place = divmod(self.recorded % HISTORY, BLOCK_RECORDS)
+        if place == 0:
+            self._blocks[block].clear()
+        self._blocks[block] += RECORD.pack(
+            telemetry.sequence, telemetry.stamp, *telemetry.position, *telemetry.velocity
+        )
+        self.recorded += 1
+        self._touch(1 + block)
+        self._touch(0)
+
+    def _recorded(self, number: int) -> Telemetry:
+        block, place = divmod(number % HISTORY, BLOCK_RECORDS)
+        sequence, stamp, *vectors = RECORD.unpack_from(self._blocks[block], place * RECORD.size)
+        return Telemetry(sequence, stamp, (vectors[0], vectors[1], vectors[2]), (vectors[3], vectors[4], vectors[5]))
+
+    def _content(self, number: int) -> bytes:
+        if number == 0:
+            return self._head()
+        return self._written[number] if number >= PAYLOAD_AT else bytes(self._blocks[number - 1])
+
+    def _head(self) -> bytes:
+        tracker = self.tracker
+        known = tracker.axes != ()
+        head = {
+            "format": FORMAT,
+            "uav": self.uav,
+            "size": self.size,
+            "piece_size": self.piece_size,
+            "recorded": self.recorded,
+            "sequence": tracker.sequence,
+            "stamp": tracker.stamp if known else None,
+            "axes": tracker.axes,
+        }
+        return json.dumps(head).encode()
+
+    def _size_of(self, number: int) -> int:
+        return min(self.piece_size, self.size - number * self.piece_size)
+
+
+def _parse_head(uav: str, content: bytes | None) -> dict[str, Any]:
+    if content is None:
+        raise ValueError(f"the twin of {uav} has no head")
+    head: dict[str, Any] = json.loads(content)
+    if head.get("format") != FORMAT or head.get("uav") != uav:
+        raise ValueError(f"the twin of {uav} has the head of another: {content[:80]!r}")
+    head["stamp"] = float("-inf") if head["stamp"] is None else head["stamp"]
+    return head
+
+
+class UavTwins:
+    """The application that makes such twins."""
+
+    name = "uav_twin/1"
+
+    def __init__(self, noise: Noise | None = None) -> None:
+        self.noise = noise
+
+    def chunk_size(self, size: int) -> int:
+        """The largest chunk of a twin with a payload of `size` bytes."""
+        return max(chunk_size_for(size), BLOCK_RECORDS * RECORD.size)
+
+    def create(self, uav: str, size: int) -> UavTwin:
+        """A twin that knows nothing."""
+        return UavTwin(uav, size, self.noise)
+
+    def restore(self, uav: str, read: Reader) -> UavTwin:
+        """The twin whose chunks `read` gives. Raises ValueError."""
+        return UavTwin.restored(uav, read, self.noise)
