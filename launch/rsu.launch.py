@@ -9,6 +9,7 @@ ARGUMENTS = (
     ("rsu_id", None, "id of the RSU"),
     ("scenario", "", "scenario to take the RSU's values from"),
     ("params_file", "", "ROS parameter file with the RSU's values, instead of a scenario or on top of it"),
+    ("policy", "", "what it prices with at first: default (the shipped policy), none, untrained, or a policy's file"),
     ("use_sim_time", "false", "whether time comes from /clock"),
 )
 

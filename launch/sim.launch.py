@@ -13,6 +13,9 @@ ARGUMENTS = (
     ("real_time_factor", "1.0", "simulated seconds per second, of the embedded world"),
     ("compose", "auto", "processes (one a node), compose (several nodes a process), fleet, or auto: by size"),
     ("duration", "0.0", "simulated seconds to run, 0 for ever"),
+    ("policy", "", "what RSUs price with at first: default (the shipped policy), none, untrained, or a policy's file"),
+    ("record", "", "new folder to record all topics to"),
+    ("train", "false", "start untrained, and learn while it runs"),
     ("seed", "0", "seed of everything random"),
 )
 

@@ -10,6 +10,7 @@ BANDWIDTH_DEMANDS = "/market/bandwidth_demands"
 BANDWIDTH_GRANTS = "/market/bandwidth_grants"
 HOSTING_DECISIONS = "/market/hosting_decisions"
 INTERACTIONS = "/market/interactions"
+POLICY_UPDATES = "/market/policy_updates"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 
