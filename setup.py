@@ -14,6 +14,7 @@ EXECUTABLES = {
     "observer": f"{PACKAGE}.nodes.observer:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
     "px4": f"{PACKAGE}.nodes.px4:main",
+    "recorder": f"{PACKAGE}.nodes.recorder:main",
     "rsu": f"{PACKAGE}.nodes.rsu:main",
     "uav": f"{PACKAGE}.nodes.uav:main",
     "uavtwin": f"{PACKAGE}.cli.main:main",
@@ -26,6 +27,7 @@ REQUIREMENTS = {
     "px4": ["pymavlink>=2.4.40"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
+    "recording": ["mcap>=1.5", "rosbags>=0.10"],
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
     "test": [
         "colcon-common-extensions",

@@ -15,12 +15,13 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True),
+    "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4", "recording"), ros=True),
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
+    "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True),
-    "test": Command("test", "all tests", ("figures", "bench", "city", "test", "px4"), ros=True),
+    "test": Command("test", "all tests", ("figures", "bench", "city", "test", "px4", "recording"), ros=True),
 }

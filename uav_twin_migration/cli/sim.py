@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from pathlib import Path
 
 from uav_twin_migration.errors import InputError, UavTwinError
 
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     scenario = load(args.scenario)
     if args.duration is not None and not 0.0 < args.duration < 1e9:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
+    if args.record and Path(args.record).exists():
+        raise InputError("command line", "--record", args.record, "a folder that does not exist yet")
     options = Options(
         world=args.world,
         real_time_factor=args.real_time_factor,
