@@ -50,7 +50,7 @@ class RunningMarket:
             for leader in self.leaders:
                 if leader.settings.rsu != offer.rsu:
                     leader.on_offer(now + 0.001, offer)
-        # Who is new in range comes first: a round closes when all who are known have answered, and is not open for him then.
+        # Who is new in range comes first: a round closes as soon as all who are known have answered.
         bids = [bid for n in range(len(self.followers)) for bid in self._answers(now, round_, n)]
         bids.sort(key=lambda bid: (bid.uav, bid.rsu) in self._known)
         self._known = {(bid.uav, bid.rsu) for bid in bids}

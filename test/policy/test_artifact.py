@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,14 +21,16 @@ from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, fr
 def make_policy(hidden: tuple[int, ...] = (6, 5), version: int = 3, seed: int = 0) -> Policy:
     rng = np.random.default_rng(seed)
     sizes = (observation.SIZE, *hidden, 1)
-    layers = [(0.3 * rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [(0.3 * rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in itertools.pairwise(sizes)]
     return Policy(Actor(layers), version, 0.2, training={"seed": seed, "exploitability": 0.01})
 
 
 def rebuilt(metadata: dict[str, str] | None = None, **tensors: np.ndarray) -> bytes:
     """The artifact of `make_policy` with some metadata or tensors replaced (None takes a tensor out)."""
     layers = make_policy().actor.layers
-    content = {f"layer{i}.{part}": value for i, both in enumerate(layers) for part, value in zip(("weight", "bias"), both)}
+    content: dict[str, Any] = {}
+    for i, (weight, bias) in enumerate(layers):
+        content |= {f"layer{i}.weight": weight, f"layer{i}.bias": bias}
     content |= {name.replace("_", "."): value for name, value in tensors.items()}
     document = artifact._metadata(to_bytes(make_policy())) | (metadata or {})
     return bytes(format_tensors({k: v for k, v in content.items() if v is not None}, document))
@@ -45,7 +49,12 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "policy.safetensors"
     assert artifact.save(policy, path) == path.stat().st_size
     again = artifact.load(path)
-    assert (again.version, again.exploration, again.schema, again.training) == (3, 0.2, observation.SCHEMA, policy.training)
+    assert (again.version, again.exploration, again.schema, again.training) == (
+        3,
+        0.2,
+        observation.SCHEMA,
+        policy.training,
+    )
     for (weight, bias), (weight_again, bias_again) in zip(policy.actor.layers, again.actor.layers, strict=True):
         np.testing.assert_array_equal(weight, weight_again)
         np.testing.assert_array_equal(bias, bias_again)
@@ -122,6 +131,10 @@ def test_no_damage_makes_it_do_anything_but_load_or_refuse(data: st.DataObject) 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_noise_is_refused(noise: bytes, length: int) -> None:
-    for content in (noise, length.to_bytes(8, "little") + noise, length.to_bytes(8, "little") + json.dumps({}).encode()):
+    for content in (
+        noise,
+        length.to_bytes(8, "little") + noise,
+        length.to_bytes(8, "little") + json.dumps({}).encode(),
+    ):
         with pytest.raises(PolicyRefused):
             from_bytes(content)

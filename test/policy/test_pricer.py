@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +32,10 @@ def result(round_: int, price: float, rivals: tuple[float, ...]) -> RoundResult:
     return RoundResult(round_, price, 4.0 + round_, 4.0, 3.0, 5, rivals, 0.25)
 
 
-def send(to: PolicyPricer, policy: Policy, **wrong: object) -> None:
+def send(to: PolicyPricer, policy: Policy, **wrong: Any) -> None:
     data = to_bytes(policy)
-    message = {"data": data, "sha256": sha256(data), "version": policy.version, "schema": policy.schema} | wrong
-    to.update(**message)
+    message: dict[str, Any] = {"data": data, "sha256": sha256(data), "version": policy.version, "schema": policy.schema}
+    to.update(**(message | wrong))
 
 
 HISTORY = [result(1, 2.0, ()), result(2, 2.2, (1.5,)), result(3, 2.1, (1.6, 2.0))]

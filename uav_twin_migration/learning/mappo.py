@@ -1,9 +1,9 @@
-"""MAPPO with a shared actor, a centralised critic and dynamic structured pruning; meant to be read from top to bottom.
+"""MAPPO with a shared actor, a centralised critic and dynamic structured pruning; to be read from top to bottom.
 
-Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", arXiv:2103.01955, brought to a market:
+Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", arXiv:2103.01955, for a market:
 
-1. `collect` plays new random games with the present actor and Gaussian exploration noise. All RSUs of all games share the
-   actor; each is one more sample.
+1. `collect` plays new random games with the present actor and Gaussian exploration noise. All RSUs of all games share
+   the actor; each is one more sample.
 2. The critic sees what no RSU does: the whole market, and what the rivals ask in the very round. It knows about how
    much an RSU could have earned (`environment.judge`) and predicts which share of that it earns; what the RSU got
    beyond that share is the advantage of its action.
@@ -13,7 +13,7 @@ Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games
 Rewards are not discounted into the future (gamma = 0). With a foresight of several rounds, RSUs learn to collude and to
 punish, and play no Stackelberg equilibrium; docs/learning.md has the figures.
 
-What is evaluated and shipped is a running average of the actor's weights, which is good long before the last iterate is.
+What is evaluated and shipped is a running average of the actor's weights, which is good long before the last iterate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -2,8 +2,8 @@
 
 Every few iterations each hidden neuron's importance is measured on fresh observations, a threshold psi is set so that
 just as many neurons fall below it as the schedule wants gone by now, a binary mask says which stay, and the others are
-removed physically: from the weights, from the optimiser's memory and from the running average. What is left is a smaller
-dense network; the following iterations are cheaper, and there is nothing to decode at the end.
+removed physically: from the weights, from the optimiser's memory and from the running average. What is left is a
+smaller dense network; the following iterations are cheaper, and there is nothing to decode at the end.
 
 Importance of a neuron: how much of what the network says would change if the neuron always said its mean, to first
 order,
@@ -103,7 +103,7 @@ def fold_means(network: Perceptron, kept: Sequence[Tensor], inputs: Tensor) -> N
         gone = ~mask
         if gone.any():
             after = network.layers[i + 1]
-            after.bias += after.weight[:, gone] @ h[:, gone].mean(dim=0)
+            after.bias.add_(after.weight[:, gone] @ h[:, gone].mean(dim=0))
 
 
 def prune(

@@ -51,7 +51,7 @@ class Reason(str, Enum):
     STALE = "stale"  # not newer than the policy in use
 
 
-class PolicyRefused(InputError):
+class PolicyRefused(InputError):  # noqa: N818 - a refusal, as /diagnostics counts it
     """An artifact that must not be used, with the reason."""
 
     def __init__(self, reason: Reason, source: str, key: str, value: object, expected: str) -> None:
@@ -98,7 +98,8 @@ def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = 
     """Read and check an artifact.
 
     Raises:
-        PolicyRefused: it is oversized, not the hashed bytes, no safetensors, of another schema, misshapen or not finite.
+        PolicyRefused: it is oversized, not the hashed bytes, no safetensors, of another schema, misshapen or not
+            finite.
     """
 
     def refuse(reason: Reason, key: str, value: object, expected: str) -> PolicyRefused:

@@ -1,9 +1,9 @@
 """What an RSU's policy sees: one encoding, used by the batched environment and by the single RSU alike.
 
 An RSU knows its own cost, cap, capacity, prices and sales, how many UAVs answered, and what is public on the air: rho
-and every posted price. Nothing else goes in. Of its sales it also knows how they are spread over UAVs: one UAV that buys
-a lot has few other sellers, and will not run away from a higher price as ten small ones would. That spread, as the
-Herfindahl index, tells more about the elasticity of demand than any number of further rounds.
+and every posted price. Nothing else goes in. Of its sales it also knows how they are spread over UAVs: one UAV that
+buys a lot has few other sellers, and will not run away from a higher price as ten small ones would. That spread, as
+the Herfindahl index, tells more about the elasticity of demand than any number of further rounds.
 
 The last `ROUNDS` closed rounds are encoded one by one, newest first; one that has not been is all zero, also in its
 first place, which is 1 otherwise. All features are logarithms or ratios, shifted and scaled to be of order one by
