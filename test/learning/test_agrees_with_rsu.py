@@ -74,7 +74,7 @@ class RunningMarket:
 
 @pytest.mark.parametrize(("rsus", "uavs", "seed"), [(1, 3, 0), (2, 4, 1), (4, 16, 2), (6, 9, 3)])
 def test_an_rsu_and_the_environment_agree(rsus: int, uavs: int, seed: int) -> None:
-    games = draw_games(GameDistribution(blocked=0.1), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
+    games = draw_games(GameDistribution(blocked=(0.1, 0.1)), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
     policy = make_policy(hidden=(16, 16), seed=seed)
     environment = MarketEnvironment(games)
     player = ActorPlayer(policy.actor)

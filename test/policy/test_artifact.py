@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save as format_tensors
 
 from uav_twin_migration.policy import artifact, observation
+from uav_twin_migration.policy import tensors as tensors_file
 from uav_twin_migration.policy.actor import Actor
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, from_bytes, sha256, to_bytes
 
@@ -32,8 +32,8 @@ def rebuilt(metadata: dict[str, str] | None = None, **tensors: np.ndarray) -> by
     for i, (weight, bias) in enumerate(layers):
         content |= {f"layer{i}.weight": weight, f"layer{i}.bias": bias}
     content |= {name.replace("_", "."): value for name, value in tensors.items()}
-    document = artifact._metadata(to_bytes(make_policy())) | (metadata or {})
-    return bytes(format_tensors({k: v for k, v in content.items() if v is not None}, document))
+    document = tensors_file.from_bytes(to_bytes(make_policy()))[1] | (metadata or {})
+    return tensors_file.to_bytes({k: v for k, v in content.items() if v is not None}, document)
 
 
 def reason(data: bytes, expected_hash: str | None = None) -> Reason:
@@ -65,15 +65,6 @@ def test_the_same_policy_gives_the_same_bytes() -> None:
     assert len({to_bytes(make_policy()) for _ in range(8)}) == 1
 
 
-def test_safetensors_itself_reads_it(tmp_path: Path) -> None:
-    from safetensors import safe_open
-
-    artifact.save(make_policy(), tmp_path / "policy")
-    with safe_open(tmp_path / "policy", framework="np") as file:
-        assert file.metadata()["observation_schema"] == observation.SCHEMA
-        assert file.get_tensor("layer0.weight").shape == (6, observation.SIZE)
-
-
 def test_a_network_without_hidden_layers_is_one() -> None:
     assert from_bytes(to_bytes(make_policy(()))).actor.sizes == (observation.SIZE, 1)
 
@@ -102,7 +93,6 @@ def test_refusals() -> None:
     assert reason(rebuilt(layer2_weight=np.zeros((2, 5), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_bias=np.zeros((1, 5), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_bias=np.zeros(0, np.float32))) is Reason.SHAPE
-    assert reason(rebuilt(layer1_bias=np.zeros(5, np.float64))) is Reason.SHAPE
     assert reason(rebuilt(layer3_weight=np.zeros((1, 1), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_weight=nan)) is Reason.NOT_FINITE
     assert reason(rebuilt(layer1_weight=np.full((5, 6), np.inf, np.float32))) is Reason.NOT_FINITE

@@ -55,12 +55,13 @@ def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
                 np.asarray(price), np.asarray(demanded), np.asarray(5.0), np.asarray(0.25), np.array(rivals)
             ),
             1.0,
+            20.0,
             10.0,
             NOW,
         )
         for price, demanded, rivals in ((2.1, 7.0, (1.7, 1.9)), (2.2, 6.0, (1.6, 2.0)))
     ]
-    situation = observation.encode_situation(1.0, 20.0, 10.0, NOW, 2)
+    situation = observation.encode_situation(1.0, 20.0, NOW, 2)
     np.testing.assert_array_equal(seen, observation.assemble(situation, np.stack(rounds)))
 
 

@@ -79,7 +79,7 @@ class MarketEnvironment:
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)
         record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self.others])
-        newest = observation.encode_round(record, self.unit_cost, self.capacity, self._rho)
+        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self.capacity, self._rho)
         kept = self._history[:, :, : observation.ROUNDS - 1]
         self._history = np.concatenate([newest[:, :, None], kept], axis=2)
         if self.round == 0:
@@ -89,7 +89,7 @@ class MarketEnvironment:
         return Outcome(market, prices, demanded, profit, reward)
 
     def _situate(self, rivals: int) -> FloatArray:
-        return observation.encode_situation(self.unit_cost, self.price_cap, self.capacity, self._rho, rivals)
+        return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)
 
 
 def judge(games: Market, prices: FloatArray) -> Judgement:

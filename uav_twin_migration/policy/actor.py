@@ -56,7 +56,8 @@ def price_of(action: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.Arr
 def action_of(price: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike) -> FloatArray:
     """The action that `price_of` turns into `price`; finite at cost and at cap, too."""
     cost = np.asarray(unit_cost, dtype=np.float64)
-    share = np.log(np.asarray(price) / cost) / np.log(np.asarray(price_cap) / cost)
+    span = np.maximum(np.log(np.asarray(price_cap) / cost), 1e-9)  # a cap at the cost leaves no choice
+    share = np.log(np.asarray(price) / cost) / span
     edge = 1.0 / (1.0 + np.exp(_STEEP))
     share = np.clip(share, edge, 1.0 - edge)
     return np.asarray(np.log(share) - np.log1p(-share))
