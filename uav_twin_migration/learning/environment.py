@@ -100,7 +100,9 @@ def judge(games: Market, prices: FloatArray) -> Judgement:
     posted = np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T
     alone = Alone.of(block, posted).single()
     markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(alone.own.dtype)
-    earned = np.moveaxis(alone.profit(markups, alone.revenue(markups)), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
+    with np.errstate(over="ignore"):  # a UAV in nobody's range: its price index is infinite, and it buys nothing
+        revenue = alone.revenue(markups)
+    earned = np.moveaxis(alone.profit(markups, revenue), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
     uavs = (games.efficiency > 0.0).sum(axis=-2)
     reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
     state = np.concatenate(
