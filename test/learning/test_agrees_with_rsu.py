@@ -50,7 +50,7 @@ class RunningMarket:
             for leader in self.leaders:
                 if leader.settings.rsu != offer.rsu:
                     leader.on_offer(now + 0.001, offer)
-        # Who is new in range comes first: a round closes when all who are known have answered, and is not open for him then.
+        # Who is new in range comes first: a round closes as soon as all who are known have answered.
         bids = [bid for n in range(len(self.followers)) for bid in self._answers(now, round_, n)]
         bids.sort(key=lambda bid: (bid.uav, bid.rsu) in self._known)
         self._known = {(bid.uav, bid.rsu) for bid in bids}
@@ -74,7 +74,7 @@ class RunningMarket:
 
 @pytest.mark.parametrize(("rsus", "uavs", "seed"), [(1, 3, 0), (2, 4, 1), (4, 16, 2), (6, 9, 3)])
 def test_an_rsu_and_the_environment_agree(rsus: int, uavs: int, seed: int) -> None:
-    games = draw_games(GameDistribution(blocked=0.1), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
+    games = draw_games(GameDistribution(blocked=(0.1, 0.1)), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
     policy = make_policy(hidden=(16, 16), seed=seed)
     environment = MarketEnvironment(games)
     player = ActorPlayer(policy.actor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def test_it_is_a_relu_perceptron() -> None:
 def test_a_batch_is_many_single_ones() -> None:
     rng = np.random.default_rng(1)
     sizes = (7, 5, 4, 1)
-    actor = Actor([(rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)])
+    actor = Actor([(rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in itertools.pairwise(sizes)])
     observations = rng.normal(size=(3, 2, 7)).astype(np.float32)
     together = actor(observations)
     assert together.shape == (3, 2)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save as format_tensors
 
 from uav_twin_migration.policy import artifact, observation
+from uav_twin_migration.policy import tensors as tensors_file
 from uav_twin_migration.policy.actor import Actor
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, from_bytes, sha256, to_bytes
 
@@ -19,17 +21,19 @@ from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, fr
 def make_policy(hidden: tuple[int, ...] = (6, 5), version: int = 3, seed: int = 0) -> Policy:
     rng = np.random.default_rng(seed)
     sizes = (observation.SIZE, *hidden, 1)
-    layers = [(0.3 * rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [(0.3 * rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in itertools.pairwise(sizes)]
     return Policy(Actor(layers), version, 0.2, training={"seed": seed, "exploitability": 0.01})
 
 
 def rebuilt(metadata: dict[str, str] | None = None, **tensors: np.ndarray) -> bytes:
     """The artifact of `make_policy` with some metadata or tensors replaced (None takes a tensor out)."""
     layers = make_policy().actor.layers
-    content = {f"layer{i}.{part}": value for i, both in enumerate(layers) for part, value in zip(("weight", "bias"), both)}
+    content: dict[str, Any] = {}
+    for i, (weight, bias) in enumerate(layers):
+        content |= {f"layer{i}.weight": weight, f"layer{i}.bias": bias}
     content |= {name.replace("_", "."): value for name, value in tensors.items()}
-    document = artifact._metadata(to_bytes(make_policy())) | (metadata or {})
-    return bytes(format_tensors({k: v for k, v in content.items() if v is not None}, document))
+    document = tensors_file.from_bytes(to_bytes(make_policy()))[1] | (metadata or {})
+    return tensors_file.to_bytes({k: v for k, v in content.items() if v is not None}, document)
 
 
 def reason(data: bytes, expected_hash: str | None = None) -> Reason:
@@ -45,7 +49,12 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "policy.safetensors"
     assert artifact.save(policy, path) == path.stat().st_size
     again = artifact.load(path)
-    assert (again.version, again.exploration, again.schema, again.training) == (3, 0.2, observation.SCHEMA, policy.training)
+    assert (again.version, again.exploration, again.schema, again.training) == (
+        3,
+        0.2,
+        observation.SCHEMA,
+        policy.training,
+    )
     for (weight, bias), (weight_again, bias_again) in zip(policy.actor.layers, again.actor.layers, strict=True):
         np.testing.assert_array_equal(weight, weight_again)
         np.testing.assert_array_equal(bias, bias_again)
@@ -54,15 +63,6 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
 
 def test_the_same_policy_gives_the_same_bytes() -> None:
     assert len({to_bytes(make_policy()) for _ in range(8)}) == 1
-
-
-def test_safetensors_itself_reads_it(tmp_path: Path) -> None:
-    from safetensors import safe_open
-
-    artifact.save(make_policy(), tmp_path / "policy")
-    with safe_open(tmp_path / "policy", framework="np") as file:
-        assert file.metadata()["observation_schema"] == observation.SCHEMA
-        assert file.get_tensor("layer0.weight").shape == (6, observation.SIZE)
 
 
 def test_a_network_without_hidden_layers_is_one() -> None:
@@ -93,7 +93,6 @@ def test_refusals() -> None:
     assert reason(rebuilt(layer2_weight=np.zeros((2, 5), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_bias=np.zeros((1, 5), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_bias=np.zeros(0, np.float32))) is Reason.SHAPE
-    assert reason(rebuilt(layer1_bias=np.zeros(5, np.float64))) is Reason.SHAPE
     assert reason(rebuilt(layer3_weight=np.zeros((1, 1), np.float32))) is Reason.SHAPE
     assert reason(rebuilt(layer1_weight=nan)) is Reason.NOT_FINITE
     assert reason(rebuilt(layer1_weight=np.full((5, 6), np.inf, np.float32))) is Reason.NOT_FINITE
@@ -122,6 +121,10 @@ def test_no_damage_makes_it_do_anything_but_load_or_refuse(data: st.DataObject) 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_noise_is_refused(noise: bytes, length: int) -> None:
-    for content in (noise, length.to_bytes(8, "little") + noise, length.to_bytes(8, "little") + json.dumps({}).encode()):
+    for content in (
+        noise,
+        length.to_bytes(8, "little") + noise,
+        length.to_bytes(8, "little") + json.dumps({}).encode(),
+    ):
         with pytest.raises(PolicyRefused):
             from_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +32,10 @@ def result(round_: int, price: float, rivals: tuple[float, ...]) -> RoundResult:
     return RoundResult(round_, price, 4.0 + round_, 4.0, 3.0, 5, rivals, 0.25)
 
 
-def send(to: PolicyPricer, policy: Policy, **wrong: object) -> None:
+def send(to: PolicyPricer, policy: Policy, **wrong: Any) -> None:
     data = to_bytes(policy)
-    message = {"data": data, "sha256": sha256(data), "version": policy.version, "schema": policy.schema} | wrong
-    to.update(**message)
+    message: dict[str, Any] = {"data": data, "sha256": sha256(data), "version": policy.version, "schema": policy.schema}
+    to.update(**(message | wrong))
 
 
 HISTORY = [result(1, 2.0, ()), result(2, 2.2, (1.5,)), result(3, 2.1, (1.6, 2.0))]
@@ -54,12 +55,13 @@ def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
                 np.asarray(price), np.asarray(demanded), np.asarray(5.0), np.asarray(0.25), np.array(rivals)
             ),
             1.0,
+            20.0,
             10.0,
             NOW,
         )
         for price, demanded, rivals in ((2.1, 7.0, (1.7, 1.9)), (2.2, 6.0, (1.6, 2.0)))
     ]
-    situation = observation.encode_situation(1.0, 20.0, 10.0, NOW, 2)
+    situation = observation.encode_situation(1.0, 20.0, NOW, 2)
     np.testing.assert_array_equal(seen, observation.assemble(situation, np.stack(rounds)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -12,16 +14,37 @@ class Command(NamedTuple):
     help: str
     requirements: tuple[str, ...] = ()  # groups of setup.py's REQUIREMENTS besides "core"
     ros: bool = False  # needs the built ROS 2 package
+    by_name: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # further groups that one of its parts needs
 
+    by_option: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # further groups that one of its options needs
+
+    def groups(self, arguments: Sequence[str] = ()) -> tuple[str, ...]:
+        """The groups of requirements with these arguments: of the parts they name, or of all where they name none."""
+        named = [name for name in self.by_name if name in arguments] or list(self.by_name)
+        further = [group for name in named for group in self.by_name[name]]
+        further += [group for name in self.by_option if name in arguments for group in self.by_option[name]]
+        return (*self.requirements, *dict.fromkeys(further))
+
+
+# option -> groups it needs besides its command's
+SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
+
+# name -> groups it needs besides its command's
+FIGURES = {"game": (), "learning": ("learning", "bench")}
+BENCHMARKS = {"game": (), "market": (), "policy": (), "training": ("learning",), "baselines": ("learning", "libraries")}
+
+TESTED = ("figures", "bench", "city", "learning", "environment", "test", "px4", "recording")
 
 COMMANDS: dict[str, Command] = {
-    "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4", "recording"), ros=True),
+    "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True, by_option=SIM_OPTIONS),
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
-    "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
+    "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
+    "evaluate": Command("evaluate", "a policy beside the equilibrium"),
+    "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
     "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True),
-    "test": Command("test", "all tests", ("figures", "bench", "city", "test", "px4", "recording"), ros=True),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
+    "test": Command("test", "all tests", TESTED, ros=True),
 }

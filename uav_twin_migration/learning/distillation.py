@@ -70,7 +70,7 @@ def _situations(
     random: np.random.Generator,
     settings: DistillationSettings,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Observations [B, features] that the student meets, the teacher's log price there as a share of the span, the span."""
+    """Observations [B, features] the student meets; the teacher's log price as a share of the span; the span."""
     rsus, uavs = draw_size(distribution, random)
     games = draw_games(distribution, random, max(settings.agents // rsus, 1), rsus, uavs, settings.rounds)
     environment = MarketEnvironment(games)

@@ -1,8 +1,8 @@
 """The market as an environment: many games at once, with the game and observation code of the running system.
 
 A round: every RSU prices from what it has seen, before it knows what the others ask; UAVs answer with their best
-response; the RSU books its profit. How UAVs fly does not depend on prices, so what one round's prices do to later rounds
-is only what others learn from them.
+response; the RSU books its profit. How UAVs fly does not depend on prices, so what one round's prices do to later
+rounds is only what others learn from them.
 
 The reward is profit per UAV in range, in units of what a UAV can spend.
 """
@@ -41,7 +41,7 @@ class Judgement(NamedTuple):
     """What somebody can say about posted prices who sees the whole market: the centralised critic, in training.
 
     `reference` is about the most that an RSU could have earned against the prices that its rivals posted. In units of
-    it, all RSUs of all markets are alike, and as it does not depend on the RSU's own price, it changes no best response.
+    it, all RSUs of all markets are alike; as it does not depend on the RSU's own price, it changes no best response.
     """
 
     reference: FloatArray  # [..., M] credit
@@ -79,7 +79,7 @@ class MarketEnvironment:
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)
         record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self.others])
-        newest = observation.encode_round(record, self.unit_cost, self.capacity, self._rho)
+        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self.capacity, self._rho)
         kept = self._history[:, :, : observation.ROUNDS - 1]
         self._history = np.concatenate([newest[:, :, None], kept], axis=2)
         if self.round == 0:
@@ -89,7 +89,7 @@ class MarketEnvironment:
         return Outcome(market, prices, demanded, profit, reward)
 
     def _situate(self, rivals: int) -> FloatArray:
-        return observation.encode_situation(self.unit_cost, self.price_cap, self.capacity, self._rho, rivals)
+        return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)
 
 
 def judge(games: Market, prices: FloatArray) -> Judgement:
@@ -100,10 +100,14 @@ def judge(games: Market, prices: FloatArray) -> Judgement:
     posted = np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T
     alone = Alone.of(block, posted).single()
     markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(alone.own.dtype)
-    earned = np.moveaxis(alone.profit(markups, alone.revenue(markups)), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
+    with np.errstate(over="ignore"):  # a UAV in nobody's range: its price index is infinite, and it buys nothing
+        revenue = alone.revenue(markups)
+    earned = np.moveaxis(alone.profit(markups, revenue), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
     uavs = (games.efficiency > 0.0).sum(axis=-2)
     reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
-    state = np.concatenate([earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1)
+    state = np.concatenate(
+        [earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1
+    )
     return Judgement(reference, state)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,17 @@ class Games:
         games = draw_games(d, rng, count, rsus or d.rsus[0], uavs or d.uavs[0], rounds)
         return cls(games, random_start(games, rng))
 
+    def last(self, rounds: int) -> Market:
+        """[rounds, G], the last ones."""
+        return self.games[len(self.games.rho) - rounds :]
+
+
+def hold_still(markets: Market, rounds: int, seed: int = TEST_SEED) -> Games:
+    """Each of the markets [G] as a game that is the same in every round; random prices to begin with."""
+    arrays = (getattr(markets, field.name) for field in fields(Market))
+    still = Market(*(np.broadcast_to(array, (rounds, *array.shape)) for array in arrays))
+    return Games(still, random_start(still, np.random.default_rng([seed, 1])))
+
 
 def random_start(games: Market, rng: np.random.Generator) -> FloatArray:
     """[G, M] prices, log-uniform between cost and cap."""
@@ -74,6 +86,28 @@ def play(games: Games, player: Player) -> FloatArray:
     return prices
 
 
+class Comparison(NamedTuple):
+    """Posted prices beside the true best responses and the equilibrium; shares, so 0.01 is 1 %."""
+
+    exploitability: FloatArray  # [K] of each market
+    price_gap: FloatArray  # distance to the equilibrium's price, of each RSU in a market that has one; 1-D
+
+
+def compare(market: Market, prices: FloatArray) -> Comparison:
+    """For markets [K] with `prices` [K, M]. Raises UavTwinError where something measured is no number."""
+    equilibrium = solve(market)
+    found = equilibrium.found
+    gap = np.abs(prices[found] / equilibrium.prices[found] - 1.0).ravel()
+    return Comparison(_finite(exploitability(market, prices)), _finite(gap))
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """An unmeasured policy is none that is good."""
+    if not np.isfinite(values).all():
+        raise UavTwinError("what was measured is not a number")
+    return values
+
+
 @dataclass(frozen=True)
 class Score:
     """Exploitability over games and rounds, as shares (0.01 is 1 %)."""
@@ -84,21 +118,8 @@ class Score:
 
 
 def score(games: Games, player: Player, settled: int = 4) -> Score:
-    """Play and measure the last `settled` rounds against the true best responses.
-
-    Raises:
-        UavTwinError: something measured is no number; an unmeasured policy is none that is good.
-    """
+    """Play and measure the last `settled` rounds. Raises UavTwinError where something measured is no number."""
     prices = play(games, player)[-settled:]
-    last = games.games[len(games.games.rho) - settled :]
-    measured = exploitability(flatten(last), prices.reshape(-1, prices.shape[-1]))
-    if not np.isfinite(measured).all():
-        raise UavTwinError("exploitability is not a number")
+    last = flatten(games.last(settled))
+    measured = _finite(exploitability(last, prices.reshape(-1, prices.shape[-1])))
     return Score(float(measured.mean()), float(np.percentile(measured, 95)), len(games.start))
-
-
-def price_gap(market: Market, prices: FloatArray) -> FloatArray:
-    """Relative distance of `prices` [G, M] to the equilibrium's, of the RSUs in markets that have one; 1-D."""
-    equilibrium = solve(market)
-    found = equilibrium.found
-    return np.abs(prices[found] / equilibrium.prices[found] - 1.0).ravel()

@@ -6,6 +6,7 @@ best links, stay and required rate come from the functions that the running syst
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ class GameDistribution:
     rho: Range = (0.7, 0.7)
     unit_cost: Range = (0.5, 3.0)  # credit/MHz, of each RSU
     price_cap: Range = (20.0, 20.0)  # credit/MHz, of a game
+    logarithmic: bool = False  # whether the logarithms of unit costs and price caps are uniform
+    least_span: float = 1.2  # price cap over unit cost; higher costs are cut off
     capacity: Range = (3.0, 20.0)  # MHz for each UAV per RSU, of each RSU
     alpha: Range = (5.0, 20.0)  # credit
     twin_size: Range = (60.0, 150.0)  # Mbit
@@ -41,14 +44,23 @@ class GameDistribution:
     range: float = 600.0  # m
     speed: Range = (5.0, 20.0)  # m/s
     moving: bool = True  # otherwise UAVs hang where they are, as if at `speed`
-    blocked: float = 0.0  # share of the links behind a building
+    blocked: Range = (0.0, 0.0)  # share of the links behind a building, of a batch of games
     blocked_for: float = 5.0  # s, mean
     round_period: float = 1.0  # s
     max_bids: int = 4
     radio: RadioParameters = RadioParameters()
 
 
-MIXED = GameDistribution(rsus=(2, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0))
+MIXED = GameDistribution(rsus=(1, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0), blocked=(0.0, 0.2))
+WIDE = GameDistribution(
+    rsus=(1, 8),
+    uavs=(4, 64),
+    rho=(0.4, 0.7),
+    unit_cost=(0.25, 8.0),
+    price_cap=(2.0, 40.0),
+    logarithmic=True,
+    blocked=(0.0, 0.3),
+)
 
 
 def draw_size(distribution: GameDistribution, rng: np.random.Generator) -> tuple[int, int]:
@@ -77,6 +89,8 @@ def draw_games(
     host = np.take_along_axis(np.broadcast_to(towers[..., :2], (rounds, *towers.shape[:2], 2)), best[..., None], axis=2)
     stay = predicted_stay(positions, velocities, host, d.range)
     twin_size = rng.uniform(*d.twin_size, (games, uavs))
+    price_cap = _positive(d, rng, d.price_cap, (games, 1))
+    unit_cost = np.minimum(_positive(d, rng, d.unit_cost, (games, rsus)), price_cap / d.least_span)
 
     def every_round(values: FloatArray) -> FloatArray:
         return np.broadcast_to(values, (rounds, *values.shape))
@@ -85,11 +99,17 @@ def draw_games(
         alpha=every_round(rng.uniform(*d.alpha, (games, uavs))),
         required_rate=required_rate(twin_size, stay, *d.stay),
         efficiency=efficiency,
-        unit_cost=every_round(rng.uniform(*d.unit_cost, (games, rsus))),
+        unit_cost=every_round(unit_cost),
         capacity=every_round(rng.uniform(*d.capacity, (games, rsus)) * uavs / rsus),
-        price_cap=every_round(np.repeat(rng.uniform(*d.price_cap, (games, 1)), rsus, axis=1)),
+        price_cap=every_round(np.repeat(price_cap, rsus, axis=1)),
         rho=every_round(rng.uniform(*d.rho, games)),
     )
+
+
+def _positive(d: GameDistribution, rng: np.random.Generator, span: Range, shape: tuple[int, ...]) -> FloatArray:
+    if d.logarithmic:
+        return np.asarray(np.exp(rng.uniform(math.log(span[0]), math.log(span[1]), shape)))
+    return rng.uniform(*span, shape)
 
 
 def _flights(
@@ -114,12 +134,13 @@ def _flights(
 
 def _line_of_sight(d: GameDistribution, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Whether links are free: each a two-state Markov chain over the rounds (first axis)."""
-    if d.blocked == 0.0:
+    blocked = rng.uniform(*d.blocked)
+    if blocked == 0.0:
         return np.ones(shape, dtype=bool)
     free = np.empty(shape, dtype=bool)
-    free[0] = rng.random(shape[1:]) >= d.blocked
+    free[0] = rng.random(shape[1:]) >= blocked
     clears = min(d.round_period / d.blocked_for, 1.0)
-    blocks = clears * d.blocked / (1.0 - d.blocked)
+    blocks = clears * blocked / (1.0 - blocked)
     change = rng.random((shape[0] - 1, *shape[1:])) if d.moving else np.ones((shape[0] - 1, *shape[1:]))
     for r in range(1, shape[0]):
         free[r] = np.where(free[r - 1], change[r - 1] >= blocks, change[r - 1] < clears)

@@ -85,7 +85,7 @@ def stable_baselines3(
     from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
     from stable_baselines3.common.vec_env import VecEnv
 
-    class Env(VecEnv):  # type: ignore[misc]
+    class Env(VecEnv):
         """Every RSU of every game is an environment of its own to the library: parameters are shared."""
 
         def __init__(self) -> None:
@@ -126,6 +126,7 @@ def stable_baselines3(
             return [False] * self.num_envs
 
     env = Env()
+    model: stable_baselines3.PPO | stable_baselines3.DDPG
     policy = {"net_arch": {"pi": list(trial.hidden), "vf": list(trial.critic_hidden)}, "activation_fn": torch.nn.ReLU}
     if algorithm == "PPO":
         model = stable_baselines3.PPO(
@@ -167,7 +168,7 @@ def stable_baselines3(
         action, _ = model.predict(seen.reshape(-1, seen.shape[-1]), deterministic=True)
         return np.asarray(action).reshape(seen.shape[:-1])
 
-    class Callback(BaseCallback):  # type: ignore[misc]
+    class Callback(BaseCallback):
         def __init__(self) -> None:
             super().__init__()
             self.began, self.measuring, self.batches = time.process_time(), 0.0, 0
@@ -184,9 +185,7 @@ def stable_baselines3(
     model.learn(10**9, callback=Callback())
 
 
-def torchrl_mappo(
-    distribution: GameDistribution, trial: Trial, seed: int, report: Report, every: int = 10
-) -> None:
+def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, report: Report, every: int = 10) -> None:
     """Train MAPPO of TorchRL: shared actor, centralised critic, clipped objective, until `report` says no."""
     from tensordict import TensorDict
     from tensordict.nn import NormalParamExtractor, TensorDictModule
@@ -200,14 +199,12 @@ def torchrl_mappo(
     rsus = distribution.rsus[0]
     shape = (trial.games, rsus)
 
-    class Env(EnvBase):  # type: ignore[misc]
+    class Env(EnvBase):
         def __init__(self) -> None:
             super().__init__(device="cpu", batch_size=[trial.games])
             self.batch = _Batch(distribution, trial.games, trial.rounds, seed)
             seen = Unbounded((*shape, observation.SIZE))
-            self.observation_spec = Composite(
-                agents=Composite(observation=seen, shape=shape), shape=[trial.games]
-            )
+            self.observation_spec = Composite(agents=Composite(observation=seen, shape=shape), shape=[trial.games])
             self.action_spec = Composite(
                 agents=Composite(action=Bounded(-LARGEST_ACTION, LARGEST_ACTION, (*shape, 1)), shape=shape),
                 shape=[trial.games],

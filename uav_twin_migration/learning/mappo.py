@@ -1,9 +1,9 @@
-"""MAPPO with a shared actor, a centralised critic and dynamic structured pruning; meant to be read from top to bottom.
+"""MAPPO with a shared actor, a centralised critic and dynamic structured pruning; to be read from top to bottom.
 
-Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", arXiv:2103.01955, brought to a market:
+Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", arXiv:2103.01955, for a market:
 
-1. `collect` plays new random games with the present actor and Gaussian exploration noise. All RSUs of all games share the
-   actor; each is one more sample.
+1. `collect` plays new random games with the present actor and Gaussian exploration noise. All RSUs of all games share
+   the actor; each is one more sample.
 2. The critic sees what no RSU does: the whole market, and what the rivals ask in the very round. It knows about how
    much an RSU could have earned (`environment.judge`) and predicts which share of that it earns; what the RSU got
    beyond that share is the advantage of its action.
@@ -13,7 +13,7 @@ Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games
 Rewards are not discounted into the future (gamma = 0). With a foresight of several rounds, RSUs learn to collude and to
 punish, and play no Stackelberg equilibrium; docs/learning.md has the figures.
 
-What is evaluated and shipped is a running average of the actor's weights, which is good long before the last iterate is.
+What is evaluated and shipped is a running average of the actor's weights, which is good long before the last iterate.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning import pruning
 from uav_twin_migration.learning.environment import STATE_SIZE, MarketEnvironment, judge
+from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
 from uav_twin_migration.learning.networks import Perceptron, move_average
 from uav_twin_migration.learning.pruning import PruningSettings
@@ -208,13 +210,20 @@ class Trainer:
 
     def prune(self, batch: Batch) -> None:
         """Let those neurons go that should be gone by now."""
+        p = self.settings.pruning
+        if self.iteration % p.every == 0 or self.iteration == self.settings.iterations:
+            self.prune_to(p.removed_at(self.progress), batch)
+
+    def prune_to(self, removed: float, batch: Batch) -> None:
+        """Remove neurons until a share of them is gone, over all layers of both networks."""
         s, p = self.settings, self.settings.pruning
-        if self.iteration % p.every and self.iteration != s.iterations:
-            return
-        removed = p.removed_at(self.progress)
         pruning.prune(self.actor, batch.observation, s.hidden, removed, p, self.optimizer, self.average)
         if p.critic:
             pruning.prune(self.critic, batch.state, s.critic_hidden, removed, p, self.optimizer)
+
+    def finish(self) -> None:
+        """End the run before its time: what the schedule would still remove goes now."""
+        self.prune_to(self.settings.pruning.share, self.collect())
 
     # -- stopping and going on ---------------------------------------------------------------------------------------
 
@@ -232,6 +241,30 @@ class Trainer:
             "progress": (self.iteration, self.games, self.cpu_s),
             "curve": [tuple(point) for point in self.curve],
         }
+
+    @classmethod
+    def restore(cls, settings: Settings, saved: dict[str, Any]) -> Trainer:
+        """The trainer that said `checkpoint()`. Raises InputError where it was trained with other settings."""
+        if saved["settings"] != repr(settings):
+            raise InputError("checkpoint", "settings", saved["settings"], repr(settings))
+        actor, critic = saved["hidden"]
+        trainer = cls(replace(settings, hidden=tuple(actor), critic_hidden=tuple(critic)))
+        trainer.settings = settings
+        for name in ("actor", "critic", "average", "optimizer"):
+            getattr(trainer, name).load_state_dict(saved[name])
+        trainer.random.bit_generator.state = saved["random"]
+        torch.set_rng_state(saved["torch_random"])
+        trainer.iteration, trainer.games, trainer.cpu_s = saved["progress"]
+        trainer.curve = [Point(*point) for point in saved["curve"]]
+        return trainer
+
+
+def measure(trainer: Trainer, games: Games) -> Point:
+    """How good the trainer's policy is on `games`; noted in its curve."""
+    now = score(games, ActorPlayer(trainer.average.to_actor()))
+    point = Point(trainer.iteration, trainer.cpu_s, trainer.games, now.mean, now.p95)
+    trainer.curve.append(point)
+    return point
 
 
 def random_prices(environment: MarketEnvironment, rng: np.random.Generator) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from uav_twin_migration.policy.actor import Actor
 
 
-class Perceptron(nn.Module):  # type: ignore[misc]
+class Perceptron(nn.Module):
     """ReLU between layers, one linear output. Input [..., sizes[0]], output [...]."""
 
     def __init__(self, inputs: int, hidden: Sequence[int], output_gain: float, output_bias: float = 0.0) -> None:
         super().__init__()
         sizes = [inputs, *hidden, 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        self.registered = nn.ModuleList(self.layers)  # the same ones, where torch looks for parameters
         for layer in self.layers:
             nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
             nn.init.zeros_(layer.bias)
@@ -27,7 +29,8 @@ class Perceptron(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
-        return self.layers[-1](x)[..., 0]
+        out: Tensor = self.layers[-1](x)[..., 0]
+        return out
 
     def activations(self, x: Tensor) -> list[Tensor]:
         """What each hidden layer says, [..., neurons] each."""
@@ -72,7 +75,7 @@ def keep_neurons(network: Perceptron, masks: Sequence[Tensor], optimizer: torch.
         before.out_features = after.in_features = len(kept)
 
 
-def _select(parameter: nn.Parameter, axis: int, kept: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+def _select(parameter: Tensor, axis: int, kept: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
     full = parameter.shape
     parameter.data = parameter.data.index_select(axis, kept)
     parameter.grad = None

@@ -1,7 +1,8 @@
 """The market as a PettingZoo ParallelEnv, so that other libraries can learn on it. One game an episode.
 
 Agents are RSUs. An action is the policy's unbounded action within [-LARGEST_ACTION, LARGEST_ACTION]; `price_of` makes
-the price. Observation and reward are those of `MarketEnvironment`; `state()` adds what only a centralised critic may see.
+the price. Observation and reward are those of `MarketEnvironment`; `state()` adds what only a centralised critic may
+see.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from uav_twin_migration.policy.actor import price_of
 LARGEST_ACTION = 4.0  # prices from 2 to 98 % of the way between cost and cap, on a log scale
 
 
-class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]
+class MarketParallelEnv(ParallelEnv):
     """M RSUs and N UAVs; the distribution's smallest numbers unless told otherwise."""
 
     metadata = {"name": "uav_twin_market_v1", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012

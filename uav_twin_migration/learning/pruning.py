@@ -2,8 +2,8 @@
 
 Every few iterations each hidden neuron's importance is measured on fresh observations, a threshold psi is set so that
 just as many neurons fall below it as the schedule wants gone by now, a binary mask says which stay, and the others are
-removed physically: from the weights, from the optimiser's memory and from the running average. What is left is a smaller
-dense network; the following iterations are cheaper, and there is nothing to decode at the end.
+removed physically: from the weights, from the optimiser's memory and from the running average. What is left is a
+smaller dense network; the following iterations are cheaper, and there is nothing to decode at the end.
 
 Importance of a neuron: how much of what the network says would change if the neuron always said its mean, to first
 order,
@@ -78,21 +78,23 @@ def importance(network: Perceptron, inputs: Tensor) -> list[Tensor]:
     return [h.detach().std(dim=0) * g.abs().mean(dim=0) for h, g in zip(said, slopes, strict=True)]
 
 
-def threshold(values: Tensor, stay: int) -> float:
-    """psi: the importance that just `stay` neurons reach."""
-    return float(torch.topk(values, stay).values[-1])
-
-
 def masks(values: Sequence[Tensor], stay: Sequence[int], scope: Scope) -> list[Tensor]:
-    """Which neurons stay, a bool [neurons] for each layer: those that reach the threshold.
+    """Which neurons stay, a bool [neurons] for each layer: those whose importance reaches the threshold psi.
 
+    psi is the importance that just as many neurons reach as shall stay; of several at psi the first ones stay.
     `stay`: neurons to keep in each layer; with one threshold for all layers, only their sum counts, but no layer is
     emptied.
     """
-    if scope is Scope.GLOBAL:
-        psi = threshold(torch.cat(list(values)), sum(stay))
-        return [v >= min(psi, float(v.max())) for v in values]
-    return [v >= threshold(v, k) for v, k in zip(values, stay, strict=True)]
+    if scope is Scope.LAYER:
+        return [_most_important(v, k) for v, k in zip(values, stay, strict=True)]
+    together = _most_important(torch.cat(list(values)), sum(stay)).split([len(v) for v in values])
+    return [mask if mask.any() else _most_important(v, 1) for mask, v in zip(together, values, strict=True)]
+
+
+def _most_important(values: Tensor, stay: int) -> Tensor:
+    mask = torch.zeros(len(values), dtype=torch.bool)
+    mask[torch.topk(values, min(stay, len(values))).indices] = True
+    return mask
 
 
 @torch.no_grad()
@@ -103,7 +105,7 @@ def fold_means(network: Perceptron, kept: Sequence[Tensor], inputs: Tensor) -> N
         gone = ~mask
         if gone.any():
             after = network.layers[i + 1]
-            after.bias += after.weight[:, gone] @ h[:, gone].mean(dim=0)
+            after.bias.add_(after.weight[:, gone] @ h[:, gone].mean(dim=0))
 
 
 def prune(

@@ -33,7 +33,7 @@ class ConstantMarkup:
 
 
 class Greedy:
-    """The price that earned most so far; now and then (`explore`) another one, near it, to go on from if it is better."""
+    """The price that earned most so far; now and then (`explore`) one near it, to go on from if it is better."""
 
     def __init__(self, explore: float = 0.3, spread: float = 0.2, seed: int = 0) -> None:
         self.explore, self.spread = explore, spread
@@ -61,8 +61,8 @@ class Structural:
     To the filter an RSU's UAVs are all alike: of what they spend, it gets the share
     `s = 1 / (1 + sum_j a_j (p_j / p)^(1 - sigma))`, where the attractions `a_j` of its rivals and the UAVs' spending R
     wander slowly. It sees the logarithm of its revenue, `ln R + ln s`, each round. At share s demand has the elasticity
-    `sigma (1 - s) + s k` with `k = alpha / (alpha - d P)`, about 1.2, and the best price is the mark-up of the Lerner rule,
-    or the one that just sells the capacity.
+    `sigma (1 - s) + s k` with `k = alpha / (alpha - d P)`, about 1.2, and the best price is the mark-up of the Lerner
+    rule, or the one that just sells the capacity.
     """
 
     MONOPOLY_ELASTICITY = 1.2
@@ -135,8 +135,8 @@ class Structural:
 class PerRsu:
     """One `leader.Pricer` of its own for every RSU, as in the running system."""
 
-    def __init__(self, make: Callable[[float, float, float, float], Pricer]) -> None:
-        """`make`: from unit cost, price cap, capacity and rho."""
+    def __init__(self, make: Callable[[float, float, float], Pricer]) -> None:
+        """`make`: from unit cost, price cap and capacity."""
         self.make = make
         self._pricers: dict[tuple[int, int], Pricer] = {}
         self._history: dict[tuple[int, int], list[RoundResult]] = {}
@@ -145,10 +145,8 @@ class PerRsu:
         prices = np.empty(environment.unit_cost.shape)
         for g, m in np.ndindex(*prices.shape):
             if environment.round <= 1 or (g, m) not in self._pricers:
-                self._pricers[g, m] = self.make(
-                    *(float(v[g, m]) for v in (environment.unit_cost, environment.price_cap, environment.capacity)),
-                    float(environment.games.rho[0, g]),
-                )
+                cost, cap, capacity = environment.unit_cost, environment.price_cap, environment.capacity
+                self._pricers[g, m] = self.make(float(cost[g, m]), float(cap[g, m]), float(capacity[g, m]))
                 self._history[g, m] = []
             rivals: tuple[float, ...] = ()
             if last is not None:

@@ -48,15 +48,16 @@ class Actor:
 def price_of(action: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike) -> FloatArray:
     """`C (p_max / C)^sigmoid(a)`, credit/MHz: between cost and cap, whatever the action is. Everything broadcasts."""
     cost = np.asarray(unit_cost, dtype=np.float64)
-    steep = np.clip(np.asarray(action, dtype=np.float64), -_STEEP, _STEEP)
+    steep = np.minimum(np.maximum(action, -_STEEP), _STEEP, dtype=np.float64)  # np.clip takes four times as long
     price = cost * (np.asarray(price_cap) / cost) ** (1.0 / (1.0 + np.exp(-steep)))
-    return np.clip(price, cost, price_cap)
+    return np.asarray(np.minimum(np.maximum(price, cost), price_cap))
 
 
 def action_of(price: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike) -> FloatArray:
     """The action that `price_of` turns into `price`; finite at cost and at cap, too."""
     cost = np.asarray(unit_cost, dtype=np.float64)
-    share = np.log(np.asarray(price) / cost) / np.log(np.asarray(price_cap) / cost)
+    span = np.maximum(np.log(np.asarray(price_cap) / cost), 1e-9)  # a cap at the cost leaves no choice
+    share = np.log(np.asarray(price) / cost) / span
     edge = 1.0 / (1.0 + np.exp(_STEEP))
     share = np.clip(share, edge, 1.0 - edge)
     return np.asarray(np.log(share) - np.log1p(-share))

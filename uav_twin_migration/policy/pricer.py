@@ -116,6 +116,6 @@ def observe(
         np.array([result.concentration for result in last]),
         posted,
     )
-    rounds = observation.encode_round(record, unit_cost, capacity, rho)
-    situation = observation.encode_situation(unit_cost, price_cap, capacity, rho, len(rival_prices))
+    rounds = observation.encode_round(record, unit_cost, price_cap, capacity, rho)
+    situation = observation.encode_situation(unit_cost, price_cap, rho, len(rival_prices))
     return observation.assemble(situation, rounds[::-1])
