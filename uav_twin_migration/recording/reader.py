@@ -65,7 +65,6 @@ class Reader:
     def _records(self, file: Path) -> Iterator[Any]:
         """What is in a file, without the parts that are broken."""
         try:
-            from mcap.exceptions import EndOfFile
             from mcap.records import Chunk
             from mcap.stream_reader import StreamReader, breakup_chunk
         except ImportError:
@@ -83,10 +82,11 @@ class Reader:
                         self.damage.append(f"{file}: a chunk is broken and left out ({_first_line(error)})")
                         continue
                     yield from inside
-            except EndOfFile:
-                self.damage.append(f"{file}: was cut off; what stands before the cut is there")
             except Exception as error:  # the same, outside of a chunk: what follows cannot be found
-                self.damage.append(f"{file}: is broken at byte {stream.tell()} of {size} ({_first_line(error)})")
+                if stream.tell() >= size:
+                    self.damage.append(f"{file}: was cut off; what stands before the cut is there")
+                else:
+                    self.damage.append(f"{file}: is broken at byte {stream.tell()} of {size} ({_first_line(error)})")
 
     def _note(self, channel: Any, schema: Any) -> Topic:
         about = (channel.metadata.get(key, "") for key in ("offered_qos_profiles", "topic_type_hash"))
