@@ -26,7 +26,7 @@ from uav_twin_migration.policy.artifact import from_bytes, load
 from uav_twin_migration.policy.choice import untrained
 
 LEARNING = 150.0  # s until a test gives up waiting for a learner: torch starts slowly on a busy machine
-LEARNER: dict[str, Any] = {"first": 300, "effort": 0.01, "growth": 1.5}
+LEARNER: dict[str, Any] = {"first": 300, "effort": 0.05, "growth": 1.5}
 
 
 class Market:
@@ -182,7 +182,7 @@ def test_nonsense_is_refused_and_learning_goes_on(processes: Processes, probe: P
 
 
 def test_stopped_while_it_trains_it_ends_at_once(processes: Processes, probe: Probe, market: Market) -> None:
-    learner = processes.start("learner", "", **LEARNER | {"effort": 100.0})
+    learner = processes.start("learner", "", **LEARNER | {"effort": 1000.0})
     market.play_until(lambda: probe.diagnostics.get("learner", {}).get("training") == "True", "training")
     learner.send_signal(signal.SIGTERM)
     learner.communicate(timeout=20)

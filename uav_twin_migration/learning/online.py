@@ -16,8 +16,8 @@ LARGEST_VERSION = 1 << 53  # beyond, somebody who claims to have such a policy i
 class LearnerSettings:
     """When a learner learns."""
 
-    first: int = 1000  # interactions before the first policy
-    growth: float = 1.25  # how much more there must be before the next one
+    first: int = 300  # interactions before the first policy
+    growth: float = 1.3  # how much more there must be before the next one
     most: int = 50_000  # that are kept, the newest
 
 

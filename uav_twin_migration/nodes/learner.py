@@ -26,13 +26,18 @@ from uav_twin_migration.policy.artifact import Policy, PolicyRefused
 if TYPE_CHECKING:
     from uav_twin_migration.learning.offline import OfflineTrainer
 
+ENOUGH = 1500  # interactions; fewer are learned from in a shorter time
 LOOK = 0.1  # s of wall time between two looks whether there is something to do
 
 PARAMETERS = (
-    Parameter("first", 1000, "interactions before the first policy"),
-    Parameter("growth", 1.25, "how many times as many interactions before the next policy"),
+    Parameter("first", 300, "interactions before the first policy"),
+    Parameter("growth", 1.3, "how many times as many interactions before the next policy"),
     Parameter("most", 50000, "interactions that are remembered, the newest"),
-    Parameter("effort", 0.25, "length of a training, as a share of what uavtwin train --from-bag does by default"),
+    Parameter(
+        "effort",
+        0.25,
+        "length of a training from 1500 interactions on, as a share of what uavtwin train --from-bag does by default",
+    ),
     Parameter("prune", 0.9, "share of the hidden neurons to remove"),
     Parameter("exploration", 0.15, "standard deviation of the action's noise that a policy asks RSUs for"),
     Parameter("recordings", [""], "recordings to learn from besides, folders; empty for none"),
@@ -114,7 +119,7 @@ class LearnerNode(Node):
         from uav_twin_migration.learning.pruning import PruningSettings
 
         settings = replace(
-            OfflineSettings().scaled(self._values["effort"]),
+            OfflineSettings().scaled(self._values["effort"] * min(len(interactions) / ENOUGH, 1.0)),
             seed=self._values["seed"] + number,
             pruning=PruningSettings(self._values["prune"], every=10),
             exploration=self._values["exploration"],
