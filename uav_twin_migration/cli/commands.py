@@ -23,8 +23,14 @@ class Command(NamedTuple):
 
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench")}
-BENCHMARKS = {"game": (), "market": (), "policy": (), "training": ("learning",), "baselines": ("learning", "libraries")}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries")}
+BENCHMARKS = {
+    "game": (),
+    "market": (),
+    "policy": (),
+    "training": ("learning",),
+    "baselines": ("learning", "environment", "libraries"),
+}
 
 TESTED = ("figures", "bench", "city", "learning", "environment", "test", "px4")
 
