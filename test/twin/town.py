@@ -252,7 +252,7 @@ class Town:
             assert twin.observe(telemetry, self.now) is None
             if telemetry.sequence % 3 == 0:
                 number = telemetry.sequence % twin.pieces
-                twin.write_payload(number, self.payload(telemetry.sequence, twin._size_of(number)))
+                twin.write_payload(number, self.payload(telemetry.sequence, twin.size_of(number)))
 
         return change
 

@@ -96,6 +96,7 @@ class Carrier:
         """
         self.rsu, self.identity, self.limits = rsu, identity, limits or Limits()
         self.counts: Counter[str] = Counter()  # connections that were refused or broke, by why
+        self.sent = 0  # bytes of paced frames that went out
         self.deliver, self._resolve = deliver, resolve
         if identity is None and not address[0].startswith(LOOPBACK):
             raise CarrierError(f"{address[0]}: plain TCP is for the loopback interface only; give the RSU its keys")
@@ -519,6 +520,7 @@ class _Link:
             self._spoke = now
             if paced:
                 self.bucket.spend(size)
+                self.carrier.sent += size
             if size == len(data):
                 self._queue.popleft()
             else:

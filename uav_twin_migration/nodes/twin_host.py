@@ -178,6 +178,11 @@ class TwinService:
         return self._hosted
 
     @property
+    def taken_in(self) -> int:
+        """Bytes of chunks from other RSUs that have been put on the disk."""
+        return self._host.taken_in
+
+    @property
     def counts(self) -> Counter[str]:
         """What was refused or ignored, by why."""
         return Counter(dict(self._host.counts)) + Counter(dict(self.carrier.counts))

@@ -282,6 +282,8 @@ class TwinHost:
         self.rsu = store.rsu
         self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
         self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
+        self.taken_in = 0  # bytes of arriving chunks that are on the disk
+        self._taking_in = 0  # and that wait for the commit
         self.draining = False
         self._drain_targets: tuple[str, ...] = ()
         self._drain_rate = 0.0
@@ -452,6 +454,7 @@ class TwinHost:
             self.trouble = None
         outputs, self._outputs = self._outputs + self._tenures(), []
         self._publish()
+        self.taken_in, self._taking_in = self.taken_in + self._taking_in, 0
         self._pending.clear()
         self._undo.clear()
         for _, callbacks in self._durable:
@@ -522,6 +525,7 @@ class TwinHost:
         self._durable.clear()
         self._outputs.clear()
         self._pending.clear()
+        self._taking_in = 0
         return outputs
 
     # -- one step of the protocol ------------------------------------------------------------------------------------
@@ -789,6 +793,7 @@ class TwinHost:
             old = arriving.latest.get(chunk.number)
             entry = Entry(chunk.number, chunk.version, chunk.digest, len(chunk.content))
             arriving.latest[chunk.number] = entry
+            self._taking_in += entry.size
             arriving.total += entry.size - (old.size if old is not None else 0)
 
     def _objection_to_chunks(self, copy: Copy, arriving: Arriving, frame: wire.Chunks) -> Reason | None:

@@ -58,7 +58,7 @@ class UavTwin:
 
     def write_payload(self, number: int, content: bytes) -> None:
         """Replace one piece of the payload, counted from 0. Raises ValueError where there is no such piece."""
-        if not 0 <= number < self.pieces or len(content) != self._size_of(number):
+        if not 0 <= number < self.pieces or len(content) != self.size_of(number):
             raise ValueError(f"the payload of {self.uav} has no piece {number} of {len(content)} bytes")
         self._written[PAYLOAD_AT + number] = content
         self._touch(PAYLOAD_AT + number)
@@ -78,7 +78,7 @@ class UavTwin:
         """All pieces. A new twin's payload is noise that depends on the UAV's id, so that it does not compress."""
         chance = random.Random(self.uav)
         for number in range(self.pieces):
-            yield Piece(PAYLOAD_AT + number, chance.randbytes(self._size_of(number)))
+            yield Piece(PAYLOAD_AT + number, chance.randbytes(self.size_of(number)))
         yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
         yield Piece(0, self._head())
 
@@ -142,7 +142,8 @@ class UavTwin:
         }
         return json.dumps(head).encode()
 
-    def _size_of(self, number: int) -> int:
+    def size_of(self, number: int) -> int:
+        """Bytes of one piece of the payload."""
         return min(self.piece_size, self.size - number * self.piece_size)
 
 
