@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from uav_twin_migration import shipped as shipped_files
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario import load as loading
 from uav_twin_migration.scenario.load import SHIPPED, dump, dump_json, load, loads, save, scenario_path
 from uav_twin_migration.scenario.model import (
     Building,
@@ -167,15 +167,15 @@ def test_shipped_scenarios_are_found_by_name(name: str) -> None:
 
 def test_installed_scenarios_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = scenario_path("default").read_text(encoding="utf-8")
-    installed = tmp_path / "lib" / "python3" / "site-packages" / "uav_twin_migration" / "scenario" / "load.py"
+    installed = tmp_path / "lib" / "python3" / "site-packages" / "uav_twin_migration" / "shipped.py"
     workspace = tmp_path / "workspace"
     for prefix in (tmp_path, workspace):
         folder = prefix / "share" / "uav_twin_migration" / "config" / "scenarios"
         folder.mkdir(parents=True)
         (folder / "default.yaml").write_text(shipped, encoding="utf-8")
-    monkeypatch.setattr(loading, "__file__", str(installed))
+    monkeypatch.setattr(shipped_files, "__file__", str(installed))
     assert scenario_path("default").is_relative_to(tmp_path / "share")
-    monkeypatch.setattr(loading, "__file__", "/nowhere/lib/uav_twin_migration/scenario/load.py")
+    monkeypatch.setattr(shipped_files, "__file__", "/nowhere/lib/uav_twin_migration/shipped.py")
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"/none:{workspace}")
     assert scenario_path("default").is_relative_to(workspace)
 
