@@ -82,6 +82,12 @@ class Town:
         self.rsus = {name: Rsu(self, name) for name in names}
         self.at(0.0, self.voices)
 
+    def close(self) -> None:
+        """Stop all RSUs, as at a shutdown."""
+        for rsu in self.rsus.values():
+            if rsu.host is not None:
+                rsu.crash()
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def at(self, delay: float, action: Callable[[], None]) -> None:

@@ -886,6 +886,8 @@ class TwinHost:
         else:
             resident.filling, resident.own = None, self.store.set_whole(resident.own)
         self._write(resident, pieces)
+        if resident.filling is None:
+            self._flush(resident)  # what changed meanwhile belongs to the whole
 
     def _flush(self, resident: Resident) -> None:
         """Write what changed in a twin since the last time."""

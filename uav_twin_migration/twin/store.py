@@ -56,7 +56,7 @@ class StoreError(UavTwinError):
 
     def __init__(self, path: Path, what: str, remedy: str, reason: Reason = Reason.STORE) -> None:
         super().__init__(f"{path}: {what}; {remedy}")
-        self.path, self.reason = path, reason
+        self.path, self.what, self.remedy, self.reason = path, what, remedy, reason
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class StoreReader:
     def rsu(self) -> str:
         """Whose store this is."""
         return str(self._value("SELECT value FROM meta WHERE key = 'rsu'"))
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file; reads all of it."""
+        found = [str(row[0]) for row in self._all("PRAGMA quick_check(20)")]
+        return [] if found == ["ok"] else found
 
     def load(self) -> dict[str, Stored]:
         """Everything there is, by UAV. Raises StoreError."""
