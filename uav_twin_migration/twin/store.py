@@ -223,6 +223,10 @@ class Store(StoreReader):
         if self.dirty:
             self._run("ROLLBACK")
 
+    def touch(self) -> None:
+        """Write something that changes nothing."""
+        self._write("UPDATE meta SET value = value WHERE key = 'lives'")
+
     # -- twins -------------------------------------------------------------------------------------------------------
 
     def save(self, uav: str, stored: Stored) -> None:
@@ -315,24 +319,27 @@ class Store(StoreReader):
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            database = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-            database.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
-            database.execute(f"PRAGMA journal_size_limit = {KEPT_LOG}")
+            return sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise _explained(self.path, error) from error
-        return database
 
     def _check(self) -> None:
-        """Whose file this is; an empty one becomes ours."""
+        """Whose file this is; an empty one becomes ours. One that is not ours is left as it is."""
         if self._value("PRAGMA application_id") == 0 and not self._value("SELECT count(*) FROM sqlite_master"):
+            self._configure()
             self._make()
         super()._check()
         if self.rsu != self._owner:
             what = f"the store of RSU {self.rsu!r}, not {self._owner!r}"
             raise StoreError(self.path, what, "name this RSU's own file")
+        self._configure()
+
+    def _configure(self) -> None:
+        self._run(f"PRAGMA page_size = {PAGE_SIZE}")
+        self._run("PRAGMA journal_mode = WAL")
+        self._run("PRAGMA synchronous = FULL")
+        self._run("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
+        self._run(f"PRAGMA journal_size_limit = {KEPT_LOG}")
 
     def _make(self) -> None:
         self._begin()
