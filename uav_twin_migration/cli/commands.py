@@ -19,8 +19,10 @@ COMMANDS: dict[str, Command] = {
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
+    "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
+    "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True),
-    "test": Command("test", "all tests", ("figures", "bench", "city", "test", "px4"), ros=True),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench", "keys"), ros=True),
+    "test": Command("test", "all tests", ("figures", "bench", "city", "keys", "test", "px4"), ros=True),
 }

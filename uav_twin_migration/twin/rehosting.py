@@ -38,7 +38,7 @@ def host(custody: Custody, event: HostRequest, context: Context) -> Step:
     custody, actions = abandon(custody, Reason.SUPERSEDED, context)
     mark, kept = _best_copy(record)
     record = Record(Status.HOSTING, event.epoch, mark, fence=event.epoch, taken=record.taken)
-    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=LONG_AGO)
+    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=LONG_AGO, gone_to="")
     custody, answer = _answer(custody, event, context, restored=not any(isinstance(one, Create) for one in kept))
     return custody, (*actions, *kept, *answer)
 
@@ -48,6 +48,8 @@ def recognised(custody: Custody, event: Recognition, context: Context) -> Step:
     epoch = max(event.epoch, event.fence)
     if epoch >= custody.heard_epoch:
         custody = replace(custody, heard_host=event.host, heard_epoch=epoch)
+    if epoch > custody.gone_epoch:
+        custody = replace(custody, gone_to="", gone_epoch=0)
     record = custody.record
     if _is_overtaken(record, epoch):
         custody, actions = abandon(custody, Reason.STALE, context)
