@@ -68,7 +68,7 @@ def test_a_failed_migration_is_asked_for_again_after_a_longer_pause_each_time() 
     script = Script()
     epoch = script.settle()
     script.keeper.want("b", ())
-    asked = []
+    asked: list[float] = []
     while len(asked) < 4:
         for output in script.step(0.01):
             assert isinstance(output, Move)
