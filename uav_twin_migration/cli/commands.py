@@ -32,7 +32,7 @@ BENCHMARKS = {
     "baselines": ("learning", "environment", "libraries"),
 }
 
-TESTED = ("figures", "bench", "city", "learning", "environment", "test", "px4")
+TESTED = ("figures", "bench", "city", "keys", "learning", "environment", "test", "px4")
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True),
@@ -41,8 +41,10 @@ COMMANDS: dict[str, Command] = {
     "train": Command("train", "train and prune a pricing policy", ("learning",)),
     "evaluate": Command("evaluate", "a policy beside the equilibrium"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
+    "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
+    "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench", "keys"), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
