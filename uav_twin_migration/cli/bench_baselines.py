@@ -82,6 +82,9 @@ def contestants() -> dict[str, Callable[[int, Report], None]]:
         "Stable-Baselines3 PPO on the PettingZoo environment": lambda seed, report: stable_baselines3(
             "PPO", STANDARD, Trial(one_by_one=True), seed, report, EVERY
         ),
+        "Stable-Baselines3 PPO, gamma 0.9": lambda seed, report: stable_baselines3(
+            "PPO", STANDARD, Trial(gamma=0.9), seed, report, EVERY
+        ),
         "TorchRL MAPPO": lambda seed, report: torchrl_mappo(STANDARD, mappo, seed, report, EVERY),
         "Stable-Baselines3 DDPG": lambda seed, report: stable_baselines3("DDPG", STANDARD, ddpg, seed, report, EVERY),
     }
