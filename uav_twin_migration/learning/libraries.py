@@ -278,7 +278,7 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
             n_agent_outputs=outputs,
             n_agents=rsus,
             centralized=centralised,
-            share_params=True,
+            share_params=not centralised,  # a shared critic of all would say the same for every RSU
             num_cells=list(hidden),
             activation_class=torch.nn.ReLU,
         )
