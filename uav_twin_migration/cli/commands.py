@@ -30,10 +30,16 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench")}
-BENCHMARKS = {"game": (), "market": (), "policy": (), "training": ("learning",), "baselines": ("learning", "libraries")}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries")}
+BENCHMARKS = {
+    "game": (),
+    "market": (),
+    "policy": (),
+    "training": ("learning",),
+    "baselines": ("learning", "environment", "libraries"),
+}
 
-TESTED = ("figures", "bench", "city", "learning", "environment", "test", "px4", "recording")
+TESTED = ("figures", "bench", "city", "keys", "learning", "environment", "test", "px4", "recording")
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True, by_option=SIM_OPTIONS),
@@ -43,8 +49,10 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("evaluate", "a policy beside the equilibrium"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
     "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
+    "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
+    "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench", "keys"), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
 }

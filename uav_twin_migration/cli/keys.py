@@ -17,6 +17,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.identity import AUTHORITY_FILE, URI_PREFIX
 from uav_twin_migration.twin.wire import is_name
 
+AUTHORITY = "authority"  # whose key is beside those of the RSUs, so that none of them may have the name
 AUTHORITY_DAYS = 3650
 EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was made: clocks differ
 
@@ -32,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the files. Returns the exit code."""
     for rsu in arguments.rsus:
-        if not is_name(rsu):
-            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64")
+        if not is_name(rsu) or rsu == AUTHORITY:
+            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64; not 'authority'")
     if arguments.days < 1:
         raise InputError("--days", "validity", arguments.days, "at least 1 day")
     made = make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
@@ -65,7 +66,7 @@ class _Authority:
             raise UavTwinError("the Python library `cryptography` is missing: install python3-cryptography") from error
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            certificate, key = directory / AUTHORITY_FILE, directory / "authority.key"
+            certificate, key = directory / AUTHORITY_FILE, directory / f"{AUTHORITY}.key"
             if not certificate.exists() and not key.exists():
                 self._make(certificate, key)
             self.certificate = x509.load_pem_x509_certificate(certificate.read_bytes())

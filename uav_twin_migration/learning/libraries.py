@@ -1,11 +1,13 @@
 """Well-known libraries on the same market: Stable-Baselines3 (PPO, DDPG) and TorchRL (MAPPO), as baselines.
 
-All get the batched environment, not one game at a time, share one policy among all RSUs, and are told gamma = 0, which
-this market needs. Their networks are as large as ours.
+All share one policy among all RSUs and are told gamma = 0, which this market needs, unless told otherwise. They get the
+batched environment, which costs a fraction of one game at a time, unless the latter is asked for. Their networks are as
+large as ours.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.evaluation import Player, random_start
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
-from uav_twin_migration.learning.parallel_env import LARGEST_ACTION
+from uav_twin_migration.learning.parallel_env import LARGEST_ACTION, MarketParallelEnv
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import price_of
 
@@ -40,6 +42,8 @@ class Trial:
     exploration: float = 0.3  # initial standard deviation of the action
     hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (64, 64)
+    gamma: float = 0.0  # how much the next round counts
+    one_by_one: bool = False  # games as PettingZoo's ParallelEnv each, instead of all in one batch
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -68,6 +72,43 @@ class _Batch:
         return self.market.observe(), outcome.reward, self.left == 0
 
 
+class _Separate:
+    """The same, each game a `MarketParallelEnv` of its own: what a library gets that knows nothing of batches."""
+
+    def __init__(self, distribution: GameDistribution, games: int, rounds: int, seed: int) -> None:
+        self.games, self.rounds = games, rounds
+        seeds = np.random.SeedSequence(seed).generate_state(games)
+        self.markets = [
+            MarketParallelEnv(distribution, rounds=rounds, random_start=g % 2 == 0, seed=int(s))
+            for g, s in enumerate(seeds)
+        ]
+        self.deal()
+
+    def deal(self) -> observation.Observation:
+        """New games; what their RSUs see."""
+        self.left = self.rounds
+        return np.stack([self._rows(market.reset()[0]) for market in self.markets])
+
+    def step(self, action: FloatArray) -> tuple[observation.Observation, FloatArray, bool]:
+        """Actions [G, M]. What is seen next, rewards [G, M], and whether the games are over."""
+        told = [
+            market.step(dict(zip(market.agents, row[:, None], strict=True)))
+            for market, row in zip(self.markets, action, strict=True)
+        ]
+        self.left -= 1
+        seen = np.stack([self._rows(each[0]) for each in told])
+        return seen, np.array([list(each[1].values()) for each in told]), self.left == 0
+
+    @staticmethod
+    def _rows(told: dict[str, observation.Observation]) -> observation.Observation:
+        return np.stack(list(told.values()))
+
+
+def _games(distribution: GameDistribution, trial: Trial, seed: int) -> _Batch | _Separate:
+    kind = _Separate if trial.one_by_one else _Batch
+    return kind(distribution, trial.games, trial.rounds, seed)
+
+
 def _player(act: Callable[[observation.Observation], FloatArray]) -> Player:
     def price(environment: MarketEnvironment, last: object) -> FloatArray:
         action = np.asarray(act(environment.observe()), dtype=np.float64)
@@ -89,7 +130,7 @@ def stable_baselines3(
         """Every RSU of every game is an environment of its own to the library: parameters are shared."""
 
         def __init__(self) -> None:
-            self.batch = _Batch(distribution, trial.games, trial.rounds, seed)
+            self.batch = _games(distribution, trial, seed)
             limit = np.full(observation.SIZE, np.inf, dtype=np.float32)
             action = spaces.Box(-LARGEST_ACTION, LARGEST_ACTION, (1,), np.float32)
             super().__init__(trial.games * distribution.rsus[0], spaces.Box(-limit, limit), action)
@@ -136,7 +177,7 @@ def stable_baselines3(
             n_steps=trial.rounds,
             batch_size=trial.minibatch,
             n_epochs=trial.epochs,
-            gamma=0.0,
+            gamma=trial.gamma,
             clip_range=trial.clip,
             policy_kwargs=policy | {"log_std_init": float(np.log(trial.exploration))},
             seed=seed,
@@ -150,7 +191,7 @@ def stable_baselines3(
             env,
             learning_rate=trial.learning_rate,
             batch_size=trial.minibatch,
-            gamma=0.0,
+            gamma=trial.gamma,
             train_freq=(1, "step"),
             gradient_steps=trial.epochs,
             learning_starts=trial.games * distribution.rsus[0] * trial.rounds,
@@ -189,9 +230,9 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
     """Train MAPPO of TorchRL: shared actor, centralised critic, clipped objective, until `report` says no."""
     from tensordict import TensorDict
     from tensordict.nn import NormalParamExtractor, TensorDictModule
-    from torchrl.collectors import SyncDataCollector
     from torchrl.data import Bounded, Composite, Unbounded
     from torchrl.envs import EnvBase
+    from torchrl.envs.utils import ExplorationType, set_exploration_type
     from torchrl.modules import IndependentNormal, MultiAgentMLP, ProbabilisticActor
     from torchrl.objectives import ClipPPOLoss
 
@@ -202,7 +243,7 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
     class Env(EnvBase):
         def __init__(self) -> None:
             super().__init__(device="cpu", batch_size=[trial.games])
-            self.batch = _Batch(distribution, trial.games, trial.rounds, seed)
+            self.batch = _games(distribution, trial, seed)
             seen = Unbounded((*shape, observation.SIZE))
             self.observation_spec = Composite(agents=Composite(observation=seen, shape=shape), shape=[trial.games])
             self.action_spec = Composite(
@@ -237,7 +278,7 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
             n_agent_outputs=outputs,
             n_agents=rsus,
             centralized=centralised,
-            share_params=True,
+            share_params=not centralised,  # a shared critic of all would say the same for every RSU
             num_cells=list(hidden),
             activation_class=torch.nn.ReLU,
         )
@@ -275,8 +316,6 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
         terminated="terminated",
     )
     optimizer = torch.optim.Adam(loss.parameters(), trial.learning_rate, eps=1e-5)
-    frames = trial.games * trial.rounds
-    collector = SyncDataCollector(env, actor, frames_per_batch=frames, total_frames=-1)
 
     def act(seen: observation.Observation) -> FloatArray:
         with torch.no_grad():
@@ -284,9 +323,10 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
         return told
 
     began, measuring = time.process_time(), 0.0
-    for i, data in enumerate(collector):
-        batch = data.reshape(-1)
-        with torch.no_grad():  # gamma = 0: a reward is its own return
+    for i in itertools.count(1):
+        with torch.no_grad(), set_exploration_type(ExplorationType.RANDOM):
+            batch = env.rollout(trial.rounds, actor).reshape(-1)
+            # gamma = 0: a reward is its own return
             batch["agents", "value_target"] = batch["next", "agents", "reward"]
             critic(batch)
             batch["agents", "advantage"] = batch["agents", "value_target"] - batch["agents", "state_value"]
@@ -298,11 +338,9 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
                 (told["loss_objective"] + told["loss_critic"]).backward()
                 torch.nn.utils.clip_grad_norm_(loss.parameters(), 0.5)
                 optimizer.step()
-        collector.update_policy_weights_()
-        if (i + 1) % every == 0:
+        if i % every == 0:
             now = time.process_time()
             going = report(_player(act), now - began - measuring)
             measuring += time.process_time() - now
             if not going:
                 break
-    collector.shutdown()

@@ -88,11 +88,12 @@ class Point(NamedTuple):
 class Trainer:
     """One training run. Deterministic: `run(k)` then `run(l)` is `run(k + l)`, also across a checkpoint."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, actor: Perceptron | None = None) -> None:
+        """`actor`: to start from, instead of a random one of the settings' size."""
         self.settings = s = settings
         torch.manual_seed(s.seed)
         self.random = np.random.default_rng(s.seed)
-        self.actor = Perceptron(observation.SIZE, s.hidden, output_gain=0.01, output_bias=s.first_action)
+        self.actor = actor or Perceptron(observation.SIZE, s.hidden, output_gain=0.01, output_bias=s.first_action)
         self.critic = Perceptron(observation.SIZE + STATE_SIZE, s.critic_hidden, output_gain=1.0)
         self.average = copy.deepcopy(self.actor)
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
