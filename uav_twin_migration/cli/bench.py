@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
+    "learning": "from recordings alone, and in the running system while it runs",
     "baselines": "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn",
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
 }

@@ -36,6 +36,7 @@ BENCHMARKS = {
     "market": (),
     "policy": (),
     "training": ("learning",),
+    "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
 }
 

@@ -50,6 +50,7 @@ def sim_actions(context: LaunchContext) -> list[Any]:
         policy=value["policy"],
         record=value["record"],
         train=value["train"].lower() in ("true", "1"),
+        learned=value["learned"],
         twins=store_folder(context),
         twin_keys=value["twin_keys"],
     )
