@@ -52,8 +52,10 @@ class LearnerNode(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__("learner", **options)
         # torch is imported here, not above: a simulation without a learner must not wait for it, or need it
-        import torch
-
+        try:
+            import torch
+        except ImportError:
+            raise UavTwinError("the learner needs PyTorch: pip install torch") from None
         from uav_twin_migration.learning.online import Learner, LearnerSettings
 
         torch.set_num_threads(1)
