@@ -21,6 +21,8 @@ COMMANDS: dict[str, Command] = {
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True),
-    "test": Command("test", "all tests", ("figures", "bench", "city", "test", "px4"), ros=True),
+    "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
+    "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench", "keys"), ros=True),
+    "test": Command("test", "all tests", ("figures", "bench", "city", "keys", "test", "px4"), ros=True),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from launch.actions import EmitEvent, ExecuteProcess, SetEnvironmentVariable
@@ -14,6 +15,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.discovery import discovery_server
+from uav_twin_migration.nodes.edge import PARAMETERS_FILE, load_host
 from uav_twin_migration.nodes.plan import (
     NodeSpec,
     Options,
@@ -56,7 +58,19 @@ def sim_actions(context: LaunchContext) -> list[Any]:
 
 def rsu_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``rsu.launch.py``."""
+    if context.launch_configurations["directory"]:
+        return edge_actions(Path(context.launch_configurations["directory"]))
+    if not context.launch_configurations["rsu_id"]:
+        raise InputError("options", "rsu_id", "", "an RSU's id, or a directory")
     return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node)
+
+
+def edge_actions(directory: Path) -> list[Any]:
+    """The RSU of a host directory, in the host's environment."""
+    host = load_host(directory)
+    variables = [SetEnvironmentVariable(name, value) for name, value in host.variables(directory).items()]
+    node = NodeSpec("rsu", f"/rsu/{host.rsu}", {"rsu_id": host.rsu})
+    return [*variables, node_action(node, extra=[str(directory / PARAMETERS_FILE)])]
 
 
 def uav_actions(context: LaunchContext) -> list[Any]:

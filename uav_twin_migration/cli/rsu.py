@@ -1,0 +1,157 @@
+"""Set an RSU's host up, and run its RSU.
+
+`init` writes a directory with what one RSU's host needs and nothing else: copy it to the host. `run` runs the RSU of
+such a directory in the foreground, as the systemd unit in it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.nodes.edge import (
+    FAST_DDS_FILE,
+    KEYS,
+    LEARNERS,
+    PARAMETERS_FILE,
+    STORE,
+    EdgeHost,
+    check_host,
+    load_host,
+    read_parameters,
+)
+from uav_twin_migration.nodes.plan import rsu_node
+from uav_twin_migration.nodes.service import unit, unit_name
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.shipped import shipped_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `uavtwin rsu`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="init|run")
+    init = verbs.add_parser("init", help="write an RSU's host directory")
+    init.add_argument("directory", metavar="DIR", type=Path)
+    init.add_argument("--rsu", metavar="ID", required=True)
+    init.add_argument("--scenario", metavar="FILE", required=True, help="scenario file or name to take its values from")
+    init.add_argument("--keys", metavar="KEYS", type=Path, help="where `uavtwin keys` keeps its files; made if missing")
+    init.add_argument("--learner", metavar="PUB", type=Path, action="append", default=[], help="a learner's public key")
+    init.add_argument("--discovery-server", metavar="HOST[:PORT]", action="append", default=[], help="one or two")
+    init.add_argument("--domain", metavar="N", type=int, default=0, help="ROS domain (default 0)")
+    init.add_argument("--rmw", default="rmw_fastrtps_cpp", help="ROS middleware (default rmw_fastrtps_cpp)")
+    init.add_argument("--listen", default=EdgeHost.listen, metavar="HOST[:PORT]", help="where other RSUs reach it")
+    init.add_argument("--at", metavar="DIR", type=Path, help="where the directory will lie on the host (default: DIR)")
+    init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
+    init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
+    run_ = verbs.add_parser("run", help="run the RSU of a host directory")
+    run_.add_argument("directory", metavar="DIR", type=Path)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns the exit code."""
+    return init(args) if args.verb == "init" else serve(args.directory)
+
+
+# -- init ------------------------------------------------------------------------------------------------------------
+
+
+def init(args: argparse.Namespace) -> int:
+    """Write the directory, and say what to do next."""
+    parameters = parameters_of(args.rsu, args.scenario)
+    servers = tuple(args.discovery_server)
+    host = check_host(EdgeHost(args.rsu, args.domain, args.rmw, servers, args.listen), "command line")
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", args.user):
+        raise InputError("command line", "--user", args.user, "the name of a user")
+    directory: Path = args.directory
+    at = (args.at or directory).absolute()
+    for key, path in (("--at", at), ("--workspace", args.workspace)):
+        if not re.fullmatch(r"[\w./@+-]+", str(path)):
+            raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
+    try:
+        for folder in (directory, directory / KEYS, directory / LEARNERS, directory / STORE):
+            folder.mkdir(parents=True, exist_ok=True)
+        (directory / KEYS).chmod(0o700)
+        host.save(directory)
+        write_parameters(directory, args.rsu, parameters)
+        profile = shipped_file("config/fastdds/edge.xml")
+        if profile is None:
+            raise UavTwinError("config/fastdds/edge.xml is not installed: install uav_twin_migration anew")
+        shutil.copyfile(profile, directory / FAST_DDS_FILE)
+        (directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
+        for key in args.learner:
+            shutil.copyfile(key, directory / LEARNERS / f"{key.stem}.pub")
+        if args.keys:
+            bring_keys(args.keys, directory / KEYS, args.rsu)
+    except OSError as error:
+        raise UavTwinError(f"{error.filename or directory}: {error.strerror}") from error
+    print(next_steps(directory, at, host, args))
+    return 0
+
+
+def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
+    """This RSU's parameters, and nobody else's. Raises InputError."""
+    scenario = load(scenario_file)
+    found = [one for one in scenario.rsus if one.id == rsu]
+    if not found:
+        raise InputError(scenario_file, "--rsu", rsu, f"one of {', '.join(one.id for one in scenario.rsus)}")
+    return rsu_node(found[0], scenario, seed=scenario.rsus.index(found[0]), simulated=False).parameters
+
+
+def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> None:
+    """rsu.yaml, readable by its owner alone: the unit cost is private."""
+    file = directory / PARAMETERS_FILE
+    document = {f"/rsu/{rsu}/rsu": {"ros__parameters": parameters}}
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def bring_keys(keys: Path, to: Path, rsu: str) -> None:
+    """Copy the RSU's key and certificates, made where they are missing. The authority's key stays behind."""
+    from uav_twin_migration.cli.keys import make_keys
+    from uav_twin_migration.nodes.identity import AUTHORITY_FILE
+
+    make_keys(keys, [rsu])
+    for name in (AUTHORITY_FILE, f"{rsu}.pem", f"{rsu}.key"):
+        shutil.copyfile(keys / name, to / name)
+        (to / name).chmod(0o600 if name.endswith(".key") else 0o644)
+
+
+def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespace) -> str:
+    """What the operator does now."""
+    steps = [f"{directory} has what RSU {host.rsu}'s host needs."]
+    if args.at or args.user != getpass.getuser():
+        steps.append(f"Copy it to the host as {at}, and there:")
+    if not args.keys:
+        steps.append(f"  copy authority.pem, {host.rsu}.pem and {host.rsu}.key (uavtwin keys KEYS --rsus {host.rsu})")
+        steps.append(f"      to {at / KEYS}; authority.key stays where it is")
+    steps.append(f"  uavtwin doctor {at}                # examine it")
+    steps.append(f"  uavtwin rsu run {at}               # try it in the foreground, Ctrl-C stops it")
+    steps.append(f"  sudo useradd --system --user-group {args.user}; sudo chown -R {args.user}: {at}")
+    steps.append(f"  sudo systemctl enable --now {at / unit_name(host.rsu)}")
+    return "\n".join(steps)
+
+
+# -- run -------------------------------------------------------------------------------------------------------------
+
+
+def serve(directory: Path) -> int:
+    """Run the RSU in this process. Returns its exit code."""
+    host = load_host(directory)
+    read_parameters(directory)
+    os.environ.update(host.variables(directory))
+    try:
+        from uav_twin_migration.nodes.rsu import RsuNode
+        from uav_twin_migration.nodes.spin import run as spin
+    except ImportError as error:
+        raise UavTwinError(f"ROS 2 is not complete ({error}); see `uavtwin doctor {directory}`") from error
+    # ROS's own log files would grow for months: what the node prints goes to the journal, which rotates
+    arguments = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(directory / PARAMETERS_FILE)]
+    return spin(lambda: [RsuNode(namespace=f"/rsu/{host.rsu}")], arguments)
