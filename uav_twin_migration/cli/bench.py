@@ -15,6 +15,7 @@ from uav_twin_migration.errors import InputError
 # name -> what it measures; `cli/bench_<name>.py` has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
 }
 

@@ -1,6 +1,6 @@
 """Examine a host before and while an RSU runs on it; say what is wrong, and what to do about it.
 
-With DIR, as `uavtwin rsu init` wrote it: that RSU's host. Without: what any host of this package needs. The exit code is 1
+With DIR, as `uavtwin rsu init` wrote it: that RSU's host. Without: what any host of this package needs. Exits with 1
 where something is wrong that keeps an RSU from working.
 """
 

@@ -69,30 +69,34 @@ def init(args: argparse.Namespace) -> int:
     host = check_host(EdgeHost(args.rsu, args.domain, args.rmw, servers, args.listen), "command line")
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", args.user):
         raise InputError("command line", "--user", args.user, "the name of a user")
-    directory: Path = args.directory
-    at = (args.at or directory).absolute()
+    at = (args.at or args.directory).absolute()
     for key, path in (("--at", at), ("--workspace", args.workspace)):
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
     try:
-        for folder in (directory, directory / KEYS, directory / LEARNERS, directory / STORE):
-            folder.mkdir(parents=True, exist_ok=True)
-        (directory / KEYS).chmod(0o700)
-        host.save(directory)
-        write_parameters(directory, args.rsu, parameters)
-        profile = shipped_file("config/fastdds/edge.xml")
-        if profile is None:
-            raise UavTwinError("config/fastdds/edge.xml is not installed: install uav_twin_migration anew")
-        shutil.copyfile(profile, directory / FAST_DDS_FILE)
-        (directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
+        write_files(args.directory, host, parameters)
+        (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
         for key in args.learner:
-            shutil.copyfile(key, directory / LEARNERS / f"{key.stem}.pub")
+            shutil.copyfile(key, args.directory / LEARNERS / f"{key.stem}.pub")
         if args.keys:
-            bring_keys(args.keys, directory / KEYS, args.rsu)
+            bring_keys(args.keys, args.directory / KEYS, args.rsu)
     except OSError as error:
-        raise UavTwinError(f"{error.filename or directory}: {error.strerror}") from error
-    print(next_steps(directory, at, host, args))
+        raise UavTwinError(f"{error.filename or args.directory}: {error.strerror}") from error
+    print(next_steps(args.directory, at, host, args))
     return 0
+
+
+def write_files(directory: Path, host: EdgeHost, parameters: dict[str, Any]) -> None:
+    """The files that the RSU's node reads. Raises OSError."""
+    for folder in (directory, directory / KEYS, directory / LEARNERS, directory / STORE):
+        folder.mkdir(parents=True, exist_ok=True)
+    (directory / KEYS).chmod(0o700)
+    host.save(directory)
+    write_parameters(directory, host.rsu, parameters)
+    profile = shipped_file("config/fastdds/edge.xml")
+    if profile is None:
+        raise UavTwinError("config/fastdds/edge.xml is not installed: install uav_twin_migration anew")
+    shutil.copyfile(profile, directory / FAST_DDS_FILE)
 
 
 def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
