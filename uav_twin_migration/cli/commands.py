@@ -19,6 +19,7 @@ COMMANDS: dict[str, Command] = {
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",)),
+    "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),

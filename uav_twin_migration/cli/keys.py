@@ -3,6 +3,9 @@
 DIR gets authority.pem and authority.key, and ID.pem and ID.key for each RSU. An RSU's host needs authority.pem, its own
 ID.pem and ID.key, and nothing else; authority.key should be kept away from all of them. Run again with more ids to add
 RSUs: the authority that is there is used.
+
+A learner gets NAME.key, with which it signs the policies that it publishes, and NAME.pub, which goes into the directory
+`learners` of each RSU's host that shall believe it.
 """
 
 from __future__ import annotations
@@ -24,19 +27,27 @@ EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `uavtwin keys`."""
     parser.add_argument("directory", metavar="DIR", type=Path)
-    parser.add_argument("--rsus", metavar="ID", nargs="+", required=True)
+    parser.add_argument("--rsus", metavar="ID", nargs="+", default=[])
+    parser.add_argument("--learner", metavar="NAME", action="append", default=[], help="a learner's signing key")
     parser.add_argument("--days", type=int, default=825, help="validity of the RSUs' certificates (default 825)")
     parser.add_argument("--renew", action="store_true", help="replace the keys of RSUs that have some")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files. Returns the exit code."""
+    if not arguments.rsus and not arguments.learner:
+        raise InputError("command line", "--rsus", None, "ids of RSUs, or --learner and a name")
+    for learner in arguments.learner:
+        if not is_name(learner):
+            raise InputError("--learner", "NAME", learner, "a letter, then letters, digits and _, at most 64")
     for rsu in arguments.rsus:
         if not is_name(rsu):
             raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64")
     if arguments.days < 1:
         raise InputError("--days", "validity", arguments.days, "at least 1 day")
-    made = make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    made = make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew) if arguments.rsus else []
+    for learner in arguments.learner:
+        made += make_learner_key(arguments.directory, learner, arguments.renew)
     for file in made:
         print(file)
     return 0
@@ -50,6 +61,27 @@ def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = F
         if renew or not (directory / f"{rsu}.key").exists():
             made += authority.vouch_for(rsu, days)
     return made
+
+
+def make_learner_key(directory: Path, name: str, renew: bool = False) -> list[Path]:
+    """Make a learner's signing key, where there is none. Returns the files written. Raises UavTwinError."""
+    try:
+        from uav_twin_migration.policy.signature import PRIVATE_SUFFIX, PUBLIC_SUFFIX, make_key
+
+        private, public = directory / f"{name}{PRIVATE_SUFFIX}", directory / f"{name}{PUBLIC_SUFFIX}"
+        if private.exists() and not public.exists():
+            raise UavTwinError(f"{private} is there and {public} is not: is {name} an RSU's name?")
+        if private.exists() and not renew:
+            return []
+        contents = make_key()
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(private, contents[0], 0o600)
+        _replace(public, contents[1], 0o644)
+    except ImportError as error:
+        raise UavTwinError("the Python library `cryptography` is missing: install python3-cryptography") from error
+    except OSError as error:
+        raise UavTwinError(f"{error.filename}: {error.strerror}") from error
+    return [private, public]
 
 
 class _Authority:
