@@ -24,7 +24,7 @@ EXECUTABLES = {
 REQUIREMENTS = {
     "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
-    "keys": ["cryptography>=3.4"],
+    "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],

@@ -11,7 +11,7 @@ import pytest
 
 from uav_twin_migration.cli import checks, doctor
 from uav_twin_migration.cli.checks import ERROR, OK, UNKNOWN, WARNING, Finding
-from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.cli.keys import make_keys, make_seals
 from uav_twin_migration.twin.store import Store
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -138,6 +138,14 @@ def test_keys_of_another_rsu(directory: Path) -> None:
     for kind in ("pem", "key"):
         (directory / "keys" / f"rsu_1.{kind}").rename(directory / "keys" / f"rsu_2.{kind}")
     assert any("not 'rsu_2'" in finding.detail for finding in checks.check_keys(directory, "rsu_2", NOW))
+
+
+@pytest.mark.parametrize(("days", "status"), [(0, OK), (800, WARNING), (830, ERROR)])
+def test_a_voucher_runs_out(tmp_path: Path, days: int, status: str) -> None:
+    pytest.importorskip("nacl")
+    make_seals(tmp_path / "keys", ["rsu_1"])
+    assert statuses(checks.check_seal(tmp_path, "rsu_1", NOW + datetime.timedelta(days=days))) == [status]
+    assert statuses(checks.check_seal(tmp_path, "rsu_2", NOW)) == [ERROR]
 
 
 def test_store(directory: Path) -> None:

@@ -33,16 +33,17 @@ def test_a_host_gets_its_own_rsu_and_nobody_elses(tmp_path: Path) -> None:
     everything = "".join(file.read_text() for file in host.rglob("*") if file.is_file())
     assert other.id not in everything
     assert not any(str(uav.immersion_weight) in (host / "rsu.yaml").read_text() for uav in scenario.uavs)
-    assert sorted(file.name for file in (host / "keys").iterdir()) == ["authority.pem", "rsu_1.key", "rsu_1.pem"]
-    for private in ("rsu.yaml", "keys/rsu_1.key"):
-        assert (host / private).stat().st_mode & 0o077 == 0
+    public, private = {"authority.pem", "market.pub", "rsu_1.pem"}, {"rsu_1.key", "rsu_1.seal"}
+    assert {file.name for file in (host / "keys").iterdir()} == public | private
+    for name in ("rsu.yaml", *(f"keys/{name}" for name in private)):
+        assert (host / name).stat().st_mode & 0o077 == 0
 
 
 def test_what_it_writes_satisfies_the_doctor(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     host = tmp_path / "host"
     init(host, "--keys", str(tmp_path / "keys"), "--listen", "127.0.0.1")
-    of_host = {"host", "keys", "store", "discovery", "learners"}
+    of_host = {"host", "keys", "seal", "store", "discovery", "learners"}
     findings = [finding for finding in doctor.examine(host, 0.0) if finding.check in of_host]
     assert {finding.check for finding in findings} == of_host
     assert [finding for finding in findings if finding.status != "ok"] == []

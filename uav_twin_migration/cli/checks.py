@@ -227,13 +227,17 @@ def _check_validity(file: Path, now: datetime.datetime, remedy: str) -> list[Fin
     if now < begin:
         what = f"{file} is valid only from {begin:%Y-%m-%d %H:%M} UTC"
         return [Finding("keys", ERROR, what, "set this host's clock; then, make a new one")]
-    told = f"{file} valid until {end:%Y-%m-%d}"
+    return [_until("keys", file, now, end, remedy)]
+
+
+def _until(check: str, file: Path, now: datetime.datetime, end: datetime.datetime, remedy: str) -> Finding:
+    """Until when a file is valid."""
     if now >= end:
-        return [Finding("keys", ERROR, f"{file} has expired on {end:%Y-%m-%d}", remedy)]
-    days = (end - now).days
+        return Finding(check, ERROR, f"{file} has expired on {end:%Y-%m-%d}", remedy)
+    told = f"{file} valid until {end:%Y-%m-%d}, {(end - now).days} days"
     if end - now < SOON:
-        return [Finding("keys", WARNING, f"{told}, in {days} days", f"uavtwin keys KEYS --rsus ID --renew; {remedy}")]
-    return [Finding("keys", OK, f"{told}, {days} days")]
+        return Finding(check, WARNING, told, f"renew it: uavtwin keys KEYS --rsus ID --renew; {remedy}")
+    return Finding(check, OK, told)
 
 
 def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
@@ -242,6 +246,22 @@ def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     utc = datetime.timezone.utc
     return certificate.not_valid_before.replace(tzinfo=utc), certificate.not_valid_after.replace(tzinfo=utc)
+
+
+def check_seal(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
+    """What the RSU seals its offers and grants with, and verifies others' with."""
+    from uav_twin_migration import ed25519
+    from uav_twin_migration.market.seal import Sealer, SealReader
+
+    keys = directory / KEYS
+    file = keys / f"{rsu}.seal"
+    remedy = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.seal to {keys}"
+    try:
+        SealReader.from_file(keys / "market.pub")
+        until = datetime.datetime.fromtimestamp(Sealer(file).until, datetime.timezone.utc)
+    except ed25519.KeyFileError as error:
+        return [Finding("seal", ERROR, str(error), remedy)]
+    return [_until("seal", file, now, until, remedy)]
 
 
 def check_learners(directory: Path) -> list[Finding]:

@@ -91,6 +91,7 @@ def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[F
         *guarded("discovery", lambda: checks.check_discovery(host.servers)),
         *guarded("port", lambda: checks.check_port(host.address, running)),
         *guarded("keys", lambda: checks.check_keys(directory, host.rsu, now)),
+        *guarded("seal", lambda: checks.check_seal(directory, host.rsu, now)),
         *guarded("learners", lambda: checks.check_learners(directory)),
         *guarded("store", lambda: checks.check_store(directory, host.rsu)),
         *guarded("disk", lambda: checks.check_disk(shutil.disk_usage(store).free, store)),

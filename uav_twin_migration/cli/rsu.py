@@ -73,6 +73,7 @@ def init(args: argparse.Namespace) -> int:
     for key, path in (("--at", at), ("--workspace", args.workspace)):
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
+    parameters |= {"seal": str(at / KEYS / f"{args.rsu}.seal"), "market_key": str(at / KEYS / "market.pub")}
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
@@ -118,14 +119,17 @@ def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> N
 
 
 def bring_keys(keys: Path, to: Path, rsu: str) -> None:
-    """Copy the RSU's key and certificates, made where they are missing. The authority's key stays behind."""
-    from uav_twin_migration.cli.keys import make_keys
+    """Copy the RSU's key and certificates, made where they are missing. The authorities' keys stay behind."""
+    from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_seals
     from uav_twin_migration.nodes.identity import AUTHORITY_FILE
 
     make_keys(keys, [rsu])
-    for name in (AUTHORITY_FILE, f"{rsu}.pem", f"{rsu}.key"):
+    make_seals(keys, [rsu])
+    for name in (AUTHORITY_FILE, f"{rsu}.pem", MARKET_PUBLIC):
         shutil.copyfile(keys / name, to / name)
-        (to / name).chmod(0o600 if name.endswith(".key") else 0o644)
+    for name in (f"{rsu}.key", f"{rsu}.seal"):
+        (to / name).touch(mode=0o600)
+        shutil.copyfile(keys / name, to / name)
 
 
 def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespace) -> str:
@@ -134,8 +138,10 @@ def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespa
     if args.at or args.user != getpass.getuser():
         steps.append(f"Copy it to the host as {at}, and there:")
     if not args.keys:
-        steps.append(f"  copy authority.pem, {host.rsu}.pem and {host.rsu}.key (uavtwin keys KEYS --rsus {host.rsu})")
-        steps.append(f"      to {at / KEYS}; authority.key stays where it is")
+        steps.append(
+            f"  make its keys where the authority is: uavtwin keys KEYS --rsus {host.rsu}; and copy from there"
+        )
+        steps.append(f"      authority.pem, market.pub, {host.rsu}.pem, {host.rsu}.key, {host.rsu}.seal to {at / KEYS}")
     steps.append(f"  uavtwin doctor {at}                # examine it")
     steps.append(f"  uavtwin rsu run {at}               # try it in the foreground, Ctrl-C stops it")
     steps.append(f"  sudo useradd --system --user-group {args.user}; sudo chown -R {args.user}: {at}")

@@ -15,6 +15,7 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction,
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
 
@@ -30,6 +31,10 @@ PARAMETERS = (
     Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
     Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
     Parameter("seed", 0, "seed of the pricing rule's exploration"),
+    Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
+    Parameter(
+        "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
+    ),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
 )
 
@@ -41,6 +46,7 @@ class RsuNode(LifecycleNode):
         super().__init__("rsu", **options)
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
+        self._voice, self._ear = Voice(self._values["seal"]), Ear(self._values["market_key"])
         self._leader: Leader | None = None
         if self._values["autostart"]:
             self.trigger_configure()
@@ -126,6 +132,10 @@ class RsuNode(LifecycleNode):
         offer = convert.offer_from_message(message)
         if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
             return  # our own voice
+        refusal = self._ear.refusal(message)
+        if refusal:
+            self._leader.refusals.note(refusal)
+            return
         self._leader.on_offer(self._timing.now(), offer)
 
     def _send(self, outputs: list[Output]) -> None:
@@ -134,9 +144,9 @@ class RsuNode(LifecycleNode):
         for output in outputs:
             if isinstance(output, Offer):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
-                self._offers.publish(convert.offer_to_message(output, now))
+                self._offers.publish(self._voice.sealed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
-                self._grants.publish(convert.grant_to_message(output, now))
+                self._grants.publish(self._voice.sealed(convert.grant_to_message(output, now)))
             elif isinstance(output, Booked):
                 self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
         self._waker.set(self._leader.wake_at)

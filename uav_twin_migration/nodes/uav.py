@@ -19,6 +19,7 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecis
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 
@@ -32,6 +33,7 @@ MARKET_PARAMETERS = (
     Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
+    Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
 )
 UAV_PARAMETERS = (
     Parameter("uav_id", str, "id of this UAV, a ROS name token"),
@@ -55,6 +57,7 @@ class AgentsNode(Node):
         values, settings = self._read()
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
+        self._ear = Ear(values["market_key"])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
@@ -102,13 +105,19 @@ class AgentsNode(Node):
     def _on_offer(self, message: PriceOffer) -> None:
         now = self._timing.now()
         offer = convert.offer_from_message(message)
-        if not self._board.on_offer(now, offer):
+        if self._is_refused(message) or not self._board.on_offer(now, offer):
             return
         self._heard_at[offer.rsu] = (offer.round, time.monotonic())
         if len(self._followers) == 1:
             self._answer()
         elif self._gathering.is_canceled():
             self._gathering.reset()
+
+    def _is_refused(self, message: PriceOffer | BandwidthGrant) -> bool:
+        refusal = self._ear.refusal(message)
+        if refusal:
+            self._board.refusals.note(refusal)
+        return refusal is not None
 
     def _answer(self) -> None:
         """Let everybody answer who has heard all offers that it waits for."""
@@ -136,6 +145,8 @@ class AgentsNode(Node):
     def _on_grant(self, message: BandwidthGrant) -> None:
         if convert.is_ragged(message):
             self._ragged += 1
+            return
+        if self._is_refused(message):
             return
         now = self._timing.now()
         grant = convert.grant_from_message(message)
