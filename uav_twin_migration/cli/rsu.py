@@ -73,7 +73,7 @@ def init(args: argparse.Namespace) -> int:
     for key, path in (("--at", at), ("--workspace", args.workspace)):
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
-    parameters |= {"seal": str(at / KEYS / f"{args.rsu}.seal"), "market_key": str(at / KEYS / "market.pub")}
+    parameters |= key_parameters(at, args.rsu)
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
@@ -107,6 +107,12 @@ def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
     if not found:
         raise InputError(scenario_file, "--rsu", rsu, f"one of {', '.join(one.id for one in scenario.rsus)}")
     return rsu_node(found[0], scenario, seed=scenario.rsus.index(found[0]), simulated=False).parameters
+
+
+def key_parameters(directory: Path, rsu: str) -> dict[str, Any]:
+    """The parameters that name keys. directory: where the host directory lies on the host."""
+    keys = directory.absolute() / KEYS
+    return {"seal": str(keys / f"{rsu}.seal"), "market_key": str(keys / "market.pub")}
 
 
 def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> None:
