@@ -1,4 +1,4 @@
-"""RSUs on hosts of their own: network namespaces, as `uavtwin rsu init` sets hosts up. The short form of `bench hosts`."""
+"""RSUs on hosts of their own, as `uavtwin rsu init` sets them up, in network namespaces: `bench hosts` in short."""
 
 from __future__ import annotations
 
