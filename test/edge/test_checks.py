@@ -149,7 +149,7 @@ def test_a_voucher_runs_out(tmp_path: Path, days: int, status: str) -> None:
 
 
 def test_store(directory: Path) -> None:
-    file = directory / "store" / "twins.sqlite"
+    file = directory / "store" / "twins.db"
     assert statuses(checks.check_store(directory, "rsu_1")) == [OK]
     with Store(file, "rsu_1"):  # also while the RSU has it open
         assert statuses(checks.check_store(directory, "rsu_1")) == [OK]

@@ -42,7 +42,7 @@ def test_a_host_gets_its_own_rsu_and_nobody_elses(tmp_path: Path) -> None:
 def test_what_it_writes_satisfies_the_doctor(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     host = tmp_path / "host"
-    init(host, "--keys", str(tmp_path / "keys"), "--listen", "127.0.0.1")
+    init(host, "--keys", str(tmp_path / "keys"), "--address", "127.0.0.1")
     of_host = {"host", "keys", "seal", "store", "discovery", "learners"}
     findings = [finding for finding in doctor.examine(host, 0.0) if finding.check in of_host]
     assert {finding.check for finding in findings} == of_host
@@ -54,10 +54,10 @@ def test_init_again_keeps_the_keys_and_the_twins(tmp_path: Path) -> None:
     host, keys = tmp_path / "host", str(tmp_path / "keys")
     init(host, "--keys", keys)
     key = (host / "keys" / "rsu_1.key").read_bytes()
-    (host / "store" / "twins.sqlite").write_text("precious")
+    (host / "store" / "twins.db").write_text("precious")
     init(host, "--keys", keys)
     assert (host / "keys" / "rsu_1.key").read_bytes() == key
-    assert (host / "store" / "twins.sqlite").read_text() == "precious"
+    assert (host / "store" / "twins.db").read_text() == "precious"
 
 
 def test_the_unit_restarts_is_watched_and_is_confined(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
         ("--rsu", "rsu_9"),
         ("--domain", "500"),
         ("--rmw", "dds"),
-        ("--listen", "here:there"),
-        ("--listen", "127.0.0.1:0"),
+        ("--address", "here:there"),
+        ("--address", "127.0.0.1:0"),
         ("--discovery-server", "a:b:c"),
         ("--user", "a b"),
         ("--at", "/with space"),
@@ -130,7 +130,7 @@ def test_a_bad_host_file_is_refused_with_its_key(tmp_path: Path, text: str, key:
 
 
 def test_host_file_round_trip(tmp_path: Path) -> None:
-    host = EdgeHost("rsu_1", 7, "rmw_fastrtps_cpp", ("a", "b:12"), "10.0.0.3:99")
+    host = EdgeHost("rsu_1", 7, "rmw_fastrtps_cpp", ("a", "b:12"))
     host.save(tmp_path)
     assert load_host(tmp_path) == host
     assert yaml.safe_load((tmp_path / "host.yaml").read_text())["discovery_servers"] == ["a", "b:12"]

@@ -24,7 +24,7 @@ def host(tmp_path: Path, domain: int) -> Path:
     """An RSU's host directory, kept to this machine."""
     directory = tmp_path / "host"
     command = ["rsu", "init", str(directory), "--rsu", "rsu_1", "--scenario", "small", "--domain", str(domain)]
-    assert main([*command, "--keys", str(tmp_path / "keys"), "--listen", "127.0.0.1:7548"]) == 0
+    assert main([*command, "--keys", str(tmp_path / "keys"), "--address", "127.0.0.1:7548"]) == 0
     loopback = Path(os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]).read_text()
     (directory / "fastdds.xml").write_text(loopback)
     return directory

@@ -4,23 +4,53 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.twin import hosting, wire
+from uav_twin_migration.twin.application import Application
 from uav_twin_migration.twin.custody import Status
 from uav_twin_migration.twin.estimate import Telemetry
 from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
 from uav_twin_migration.twin.hosting import HostSettings, MigrationReport, TwinHost
 from uav_twin_migration.twin.messages import CancelRequest, HostRequest, MigrateRequest
-from uav_twin_migration.twin.state import UavTwin, UavTwins
-from uav_twin_migration.twin.store import Store
+from uav_twin_migration.twin.state import PAYLOAD_AT, UavTwin, UavTwins
+from uav_twin_migration.twin.store import Store, StoreError
 
 VOICE = 0.25  # s between two rounds of presences and recognitions
 DELAY = 0.002  # s
+
+
+class Wire:
+    """One direction of a connection: frames go one after the other, those that are paced at its rate."""
+
+    def __init__(self, town: Town, name: str, link: int, rate: float = math.inf) -> None:
+        self.town, self.name, self.link, self.rate = town, name, link, rate
+        self.waiting: deque[tuple[bytes, bool]] = deque()
+        self.busy = False
+
+    def send(self, data: bytes, paced: bool) -> None:
+        self.waiting.append((data, paced))
+        self.go_on()
+
+    def go_on(self) -> None:
+        if self.busy or not self.waiting:
+            return
+        data, paced = self.waiting[0]
+        if not paced or self.rate > 0.0:
+            self.busy = True
+            self.town.at(len(data) / self.rate if paced else 0.0, self._gone)
+
+    def _gone(self) -> None:
+        data, _ = self.waiting.popleft()
+        self.busy = False
+        self.town.at(DELAY, lambda: self.town.arrive(self.name, self.link, data))
+        self.go_on()
 
 
 class Rsu:
@@ -35,7 +65,8 @@ class Rsu:
 
     def start(self) -> None:
         self.life += 1
-        self.host = TwinHost(Store(self.path, self.name), UavTwins(), self.town.now, self.town.settings)
+        store = Store(self.path, self.name)
+        self.host = TwinHost(store, self.town.application, self.town.now, self.town.settings, self.queued)
         self.town.wake(self, self.life)
 
     def crash(self) -> None:
@@ -45,10 +76,22 @@ class Rsu:
         self.host = None
         self.town.hang_up(self.name)
 
-    def release(self) -> None:
+    def queued(self, link: int) -> int:
+        wire = self.town.wires.get((self.name, link))
+        return sum(len(data) for data, _ in wire.waiting) if wire is not None else 0
+
+    def feed(self, event: Callable[[TwinHost], Any]) -> Any:
+        """Let the host have an event and commit; where the disk refuses, all of that is undone."""
         assert self.host is not None
-        for output in self.host.commit(self.town.now):
+        result = None
+        try:
+            result = event(self.host)
+            outputs = self.host.commit(self.town.now)
+        except StoreError as error:
+            outputs = self.host.roll_back(error)
+        for output in outputs:
             self.town.carry(self, output)
+        return result
 
 
 class Town:
@@ -63,14 +106,17 @@ class Town:
         settings: HostSettings | None = None,
         timing: FinderTiming | None = None,
         size: int = 200_000,
+        application: Application | None = None,
     ) -> None:
         self.directory, self.now, self.loss = directory, 0.0, loss
         self.settings = settings or HostSettings(flush_period=0.2)
+        self.application = application or UavTwins()
         self.finder_timing = timing or FinderTiming()
         self.chance = random.Random(seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self.links: dict[tuple[str, int], tuple[str, int]] = {}  # one end -> the other
+        self.wires: dict[tuple[str, int], Wire] = {}
         self._inbound = itertools.count(1_000_000)
         self.reports: list[MigrationReport] = []
         self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
@@ -78,9 +124,14 @@ class Town:
         self.finder = Finder("u1", self.now, fence=0, size=size, candidates=tuple(names))
         self.sequence = 0
         self.acked: list[int] = []  # sequence numbers of telemetry that is on a disk
-        self.written: dict[int, bytes] = {}  # payload that is on a disk
         self.rsus = {name: Rsu(self, name) for name in names}
         self.at(0.0, self.voices)
+
+    def close(self) -> None:
+        """Stop all RSUs, as at a shutdown."""
+        for rsu in self.rsus.values():
+            if rsu.host is not None:
+                rsu.crash()
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -104,8 +155,7 @@ class Town:
     def wake(self, rsu: Rsu, life: int) -> None:
         if rsu.host is None or rsu.life != life:
             return
-        wake_at = rsu.host.tick(self.now)
-        rsu.release()
+        wake_at = rsu.feed(lambda host: host.tick(self.now)) or self.now + 0.1
         self.at(max(0.001, wake_at - self.now), lambda: self.wake(rsu, life))
 
     # -- promises ----------------------------------------------------------------------------------------------------
@@ -124,6 +174,31 @@ class Town:
             assert not self.served or serving[0][1] >= self.served[-1][2]
             if not self.served or self.served[-1][1:] != serving[0]:
                 self.served.append((self.now, *serving[0]))
+
+    def check_acknowledged(self) -> None:
+        """What was acknowledged is in the twin, once: its history, and in each piece of payload the newest write."""
+        twin = self.twin(self.finder.host)
+        sequences = [telemetry.sequence for telemetry in twin.history()]
+        assert len(sequences) == len(set(sequences))
+        assert set(self.acked) <= set(sequences)
+        newest: dict[int, int] = {}
+        for sequence in sequences:
+            if sequence % 3 == 0:
+                newest[sequence % twin.pieces] = sequence
+        resident = self.resident(self.finder.host)
+        host = self.rsus[self.finder.host].host
+        assert host is not None
+        assert resident.own is not None
+        assert list(host.store.damaged(resident.own)) == []
+        host._flush(resident)
+        for piece, sequence in newest.items():
+            content = host.store.read(resident.own, PAYLOAD_AT + piece)
+            assert content == self.payload(sequence, twin.size_of(piece))
+
+    def resident(self, name: str) -> hosting.Resident:
+        host = self.rsus[name].host
+        assert host is not None
+        return host._resident("u1")
 
     def hosts(self) -> list[str]:
         return [
@@ -154,9 +229,14 @@ class Town:
         if isinstance(output, hosting.Open):
             self._open(rsu, output)
         elif isinstance(output, hosting.Transmit):
-            self._transmit(rsu, output)
+            if (rsu.name, output.link) in self.wires:
+                self.wires[rsu.name, output.link].send(b"".join(output.pieces), output.paced)
+        elif isinstance(output, hosting.Pace):
+            if (rsu.name, output.link) in self.wires:
+                self.wires[rsu.name, output.link].rate = output.rate
+                self.wires[rsu.name, output.link].go_on()
         elif isinstance(output, hosting.Close):
-            self.at(2 * DELAY, lambda: self.disconnect(rsu.name, output.link))
+            self._close(rsu.name, output.link)
         elif isinstance(output, hosting.Reply):
             if not self.lost():
                 self.at(DELAY, lambda: self._answer(output))
@@ -175,12 +255,11 @@ class Town:
             return
         ends = (rsu.name, output.link), (peer.name, next(self._inbound))
         self.links[ends[0]], self.links[ends[1]] = ends[1], ends[0]
+        for end in ends:
+            self.wires[end] = Wire(self, *end)
+        self.wires[ends[0]].rate = output.rate
 
-    def _transmit(self, rsu: Rsu, output: hosting.Transmit) -> None:
-        data = b"".join(output.pieces)
-        self.at(DELAY, lambda: self._arrive(rsu.name, output.link, data))
-
-    def _arrive(self, name: str, link: int, data: bytes) -> None:
+    def arrive(self, name: str, link: int, data: bytes) -> None:
         other = self.links.get((name, link))
         if other is None:
             return
@@ -191,21 +270,31 @@ class Town:
         if peer.host is None:
             return
         frame = decode(data)
-        peer.host.receive(other[1], name, frame, self.now)
-        peer.release()
+        peer.feed(lambda host: host.receive(other[1], name, frame, self.now))
+
+    def _close(self, name: str, link: int) -> None:
+        """Close a link once all is sent; chunks no longer matter."""
+        wire = self.wires.get((name, link))
+        if wire is not None:
+            wire.waiting = deque(
+                one for place, one in enumerate(wire.waiting) if not one[1] or (place == 0 and wire.busy)
+            )
+            gone = sum(len(data) for data, paced in wire.waiting if paced) / wire.rate if wire.rate else 0.0
+            self.at(gone + 2 * DELAY, lambda: self.disconnect(name, link))
 
     def disconnect(self, name: str, link: int) -> None:
         other = self.links.pop((name, link), None)
         if other is None:
             return
         self.links.pop(other, None)
+        self.wires.pop((name, link), None)
+        self.wires.pop(other, None)
         for end_name, end_link in ((name, link), other):
             self._down(self.rsus[end_name], self.rsus[end_name].life, end_link)
 
     def _down(self, rsu: Rsu, life: int, link: int) -> None:
         if rsu.host is not None and rsu.life == life:
-            rsu.host.link_down(link, self.now)
-            rsu.release()
+            rsu.feed(lambda host: host.link_down(link, self.now))
 
     def hang_up(self, name: str) -> None:
         for end, other in list(self.links.items()):
@@ -234,8 +323,7 @@ class Town:
     def tell(self, name: str, event: Callable[[TwinHost], Any]) -> None:
         rsu = self.rsus[name]
         if rsu.host is not None and not self.lost():
-            event(rsu.host)
-            rsu.release()
+            rsu.feed(event)
 
     def observe(self) -> None:
         """Telemetry, and a change of the payload now and then, acknowledged once on a disk."""
@@ -252,7 +340,7 @@ class Town:
             assert twin.observe(telemetry, self.now) is None
             if telemetry.sequence % 3 == 0:
                 number = telemetry.sequence % twin.pieces
-                twin.write_payload(number, self.payload(telemetry.sequence, twin._size_of(number)))
+                twin.write_payload(number, self.payload(telemetry.sequence, twin.size_of(number)))
 
         return change
 
@@ -263,6 +351,8 @@ class Town:
         return lambda accepted: self.acked.append(telemetry.sequence) if accepted else None
 
     def migrate(self, target: str, rate: float = 1e6) -> None:
+        if self.finder.stage is not Stage.HOSTED:
+            return
         self.finder = moving(self.finder, target)
         request = MigrateRequest("u1", self.finder.epoch, target)
         self.tell(self.finder.host, lambda host: host.migrate(request, rate, self.now))

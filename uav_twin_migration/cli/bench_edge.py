@@ -23,7 +23,7 @@ import psutil
 
 from uav_twin_migration.cli.bench import Figure
 from uav_twin_migration.cli.doctor import Unheard, listen
-from uav_twin_migration.cli.rsu import bring_keys, parameters_of, write_files
+from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.cli.sim import one_thread_per_process
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.nodes.discovery import keep_to_this_machine
@@ -63,8 +63,8 @@ def run(directory: Path | None) -> list[Figure]:
 def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
     """The host directory of the scenario's first RSU, kept to this machine."""
     (rsu,) = scenario.rsus
-    host = EdgeHost(rsu.id, domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), listen="127.0.0.1")
-    write_files(directory, host, parameters_of(rsu.id, file))
+    host = EdgeHost(rsu.id, domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
+    write_files(directory, host, parameters_of(rsu.id, file) | own_parameters(directory, rsu.id, ("127.0.0.1", 7549)))
     bring_keys(directory.parent / "keys", directory / KEYS, rsu.id)
     loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
     if loopback:
@@ -84,7 +84,9 @@ def surroundings(scenario: Scenario, file: str) -> list[ProcessSpec]:
     options = Options()
     link = link_node(scenario, file, options)
     link.parameters["use_sim_time"] = False
-    uavs = [uav_node(uav, scenario, simulated=False) for uav in scenario.uavs]
+    uavs = [uav_node(uav, scenario) for uav in scenario.uavs]
+    for uav in uavs:
+        uav.parameters.update(twin=True, use_sim_time=False)
     return [*one_each([world_node(scenario, file, options), link]), *grouped("uavs", uavs, NODES_PER_PROCESS)]
 
 

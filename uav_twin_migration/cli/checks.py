@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes.edge import KEYS, LEARNERS, STORE, Address, EdgeHost, load_host, read_parameters
+from uav_twin_migration.nodes.edge import (
+    KEYS,
+    LEARNERS,
+    STORE,
+    STORE_FILE,
+    Address,
+    EdgeHost,
+    load_host,
+    read_parameters,
+)
 
 OK, WARNING, ERROR, UNKNOWN = "ok", "warning", "error", "unknown"
 
@@ -130,9 +139,9 @@ def check_port(address: Address, running: bool) -> list[Finding]:
         if error.errno == errno.EADDRINUSE:
             if running:
                 return [Finding("port", OK, f"{where} is in use, as it should be")]
-            remedy = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `listen` in host.yaml"
+            remedy = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `twin_port` in rsu.yaml"
             return [Finding("port", ERROR, f"{where} is taken, and this RSU does not run", remedy)]
-        remedy = "name an address of this host as `listen` in host.yaml, or 0.0.0.0 for all"
+        remedy = "name an address of this host as `twin_address` in rsu.yaml"
         return [Finding("port", ERROR, f"{where}: {(error.strerror or str(error)).lower()}", remedy)]
     if running:
         remedy = "open the port in the firewall, and see the RSU's log for why it does not listen"
@@ -280,10 +289,9 @@ def check_store(directory: Path, rsu: str) -> list[Finding]:
     folder = directory / STORE
     if not os.access(folder, os.W_OK):
         return [Finding("store", ERROR, f"{folder} cannot be written by this user", AS_SERVICE)]
-    files = sorted(folder.glob("*.sqlite"))
-    if not files:
+    file = folder / STORE_FILE
+    if not file.exists():
         return [Finding("store", OK, "no twin has ever been here")]
-    file = files[0]
     try:
         reader = StoreReader(file)
         with contextlib.closing(reader):

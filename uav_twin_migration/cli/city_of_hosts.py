@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.cli.hosts import Hosts, Network, made_hosts
-from uav_twin_migration.cli.rsu import bring_keys, key_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.edge import DISCOVERY_PORT, KEYS, STORE, EdgeHost
+from uav_twin_migration.nodes.edge import DISCOVERY_PORT, KEYS, STORE, TWIN_PORT, EdgeHost
 from uav_twin_migration.nodes.plan import NodeSpec, Options, ProcessSpec, fleet_node, link_node, world_node
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
@@ -61,7 +61,8 @@ class City:
     def make_rsu_host(self, rsu: str) -> None:
         """An RSU's host directory, with its keys."""
         directory = self.folder / rsu
-        parameters = parameters_of(rsu, self._file) | key_parameters(directory, rsu)
+        address = (self.hosts[rsu].address, TWIN_PORT)
+        parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
         write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
         bring_keys(self.folder / "keys", directory / KEYS, rsu)
 
@@ -80,8 +81,9 @@ class City:
         write_files(directory, EdgeHost(UAVS, discovery_servers=self.servers), {})
         environment = EdgeHost(UAVS, discovery_servers=self.servers).variables(directory)
         link = link_node(self.scenario, self._file, Options())
-        fleet = fleet_node(0, self.scenario.uavs, self.scenario, simulated=False)
-        fleet.parameters["market_key"] = str(self.folder / "keys" / "market.pub")
+        fleet = fleet_node(0, self.scenario.uavs, self.scenario)
+        key = str(self.folder / "keys" / "market.pub")
+        fleet.parameters.update(market_key=key, twin=True, use_sim_time=False)
         link.parameters["use_sim_time"] = False
         host = self.hosts[UAVS]
         for node in (world_node(self.scenario, self._file, Options()), link, fleet):

@@ -22,7 +22,7 @@ from uav_twin_migration.cli import checks
 from uav_twin_migration.cli.checks import ERROR, OK, UNKNOWN, WARNING, Finding
 from uav_twin_migration.cli.markets import write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.nodes.edge import STORE, EdgeHost
+from uav_twin_migration.nodes.edge import STORE, Address, EdgeHost, read_parameters
 
 MARKS = {OK: "ok     ", WARNING: "warning", ERROR: "ERROR  ", UNKNOWN: "unknown"}
 START = 20.0  # s that the listening process may take beyond its listening
@@ -89,7 +89,7 @@ def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[F
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         *guarded("discovery", lambda: checks.check_discovery(host.servers)),
-        *guarded("port", lambda: checks.check_port(host.address, running)),
+        *guarded("port", lambda: checks.check_port(twin_address(directory), running)),
         *guarded("keys", lambda: checks.check_keys(directory, host.rsu, now)),
         *guarded("seal", lambda: checks.check_seal(directory, host.rsu, now)),
         *guarded("learners", lambda: checks.check_learners(directory)),
@@ -97,6 +97,12 @@ def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[F
         *guarded("disk", lambda: checks.check_disk(shutil.disk_usage(store).free, store)),
         *guarded("running", lambda: checks.check_running(host.rsu, heard["states"], heard["nodes"])),
     ]
+
+
+def twin_address(directory: Path) -> Address:
+    """Where the RSU listens for others."""
+    parameters = read_parameters(directory)
+    return str(parameters.get("twin_address", "127.0.0.1")), int(parameters.get("twin_port", 0))
 
 
 def guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:

@@ -25,6 +25,7 @@ from uav_twin_migration.nodes.identity import AUTHORITY_FILE, URI_PREFIX
 from uav_twin_migration.twin.wire import is_name
 
 MARKET_PRIVATE, MARKET_PUBLIC = "market.key", "market.pub"
+AUTHORITY = "authority"  # whose key is beside those of the RSUs, so that none of them may have the name
 AUTHORITY_DAYS = 3650
 EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was made: clocks differ
 
@@ -46,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not is_name(learner):
             raise InputError("--learner", "NAME", learner, "a letter, then letters, digits and _, at most 64")
     for rsu in arguments.rsus:
-        if not is_name(rsu):
-            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64")
+        if not is_name(rsu) or rsu == AUTHORITY:
+            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64; not 'authority'")
     if arguments.days < 1:
         raise InputError("--days", "validity", arguments.days, "at least 1 day")
     made: list[Path] = []
@@ -127,7 +128,7 @@ class _Authority:
             raise UavTwinError("the Python library `cryptography` is missing: install python3-cryptography") from error
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            certificate, key = directory / AUTHORITY_FILE, directory / "authority.key"
+            certificate, key = directory / AUTHORITY_FILE, directory / f"{AUTHORITY}.key"
             if not certificate.exists() and not key.exists():
                 self._make(certificate, key)
             self.certificate = x509.load_pem_x509_certificate(certificate.read_bytes())

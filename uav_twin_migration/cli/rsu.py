@@ -23,10 +23,14 @@ from uav_twin_migration.nodes.edge import (
     LEARNERS,
     PARAMETERS_FILE,
     STORE,
+    STORE_FILE,
+    TWIN_PORT,
+    Address,
     EdgeHost,
     check_host,
     load_host,
     read_parameters,
+    split_address,
 )
 from uav_twin_migration.nodes.plan import rsu_node
 from uav_twin_migration.nodes.service import unit, unit_name
@@ -46,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--discovery-server", metavar="HOST[:PORT]", action="append", default=[], help="one or two")
     init.add_argument("--domain", metavar="N", type=int, default=0, help="ROS domain (default 0)")
     init.add_argument("--rmw", default="rmw_fastrtps_cpp", help="ROS middleware (default rmw_fastrtps_cpp)")
-    init.add_argument("--listen", default=EdgeHost.listen, metavar="HOST[:PORT]", help="where other RSUs reach it")
+    init.add_argument(
+        "--address",
+        default=f"127.0.0.1:{TWIN_PORT}",
+        metavar="IP[:PORT]",
+        help="the host's own, where RSUs bring twins",
+    )
     init.add_argument("--at", metavar="DIR", type=Path, help="where the directory will lie on the host (default: DIR)")
     init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
     init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
@@ -66,14 +75,18 @@ def init(args: argparse.Namespace) -> int:
     """Write the directory, and say what to do next."""
     parameters = parameters_of(args.rsu, args.scenario)
     servers = tuple(args.discovery_server)
-    host = check_host(EdgeHost(args.rsu, args.domain, args.rmw, servers, args.listen), "command line")
+    host = check_host(EdgeHost(args.rsu, args.domain, args.rmw, servers), "command line")
+    try:
+        address = split_address(args.address, TWIN_PORT)
+    except ValueError:
+        raise InputError("command line", "--address", args.address, "IP or IP:PORT") from None
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", args.user):
         raise InputError("command line", "--user", args.user, "the name of a user")
     at = (args.at or args.directory).absolute()
     for key, path in (("--at", at), ("--workspace", args.workspace)):
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
-    parameters |= key_parameters(at, args.rsu)
+    parameters |= own_parameters(at, args.rsu, address)
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
@@ -106,13 +119,21 @@ def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
     found = [one for one in scenario.rsus if one.id == rsu]
     if not found:
         raise InputError(scenario_file, "--rsu", rsu, f"one of {', '.join(one.id for one in scenario.rsus)}")
-    return rsu_node(found[0], scenario, seed=scenario.rsus.index(found[0]), simulated=False).parameters
+    parameters = rsu_node(found[0], scenario, seed=scenario.rsus.index(found[0])).parameters
+    return parameters | {"use_sim_time": False}
 
 
-def key_parameters(directory: Path, rsu: str) -> dict[str, Any]:
-    """The parameters that name keys. directory: where the host directory lies on the host."""
-    keys = directory.absolute() / KEYS
-    return {"seal": str(keys / f"{rsu}.seal"), "market_key": str(keys / "market.pub")}
+def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any]:
+    """The parameters that depend on the host. directory: where it lies there. address: where other RSUs reach it."""
+    directory = directory.absolute()
+    return {
+        "seal": str(directory / KEYS / f"{rsu}.seal"),
+        "market_key": str(directory / KEYS / "market.pub"),
+        "twin_store": str(directory / STORE / STORE_FILE),
+        "twin_keys": str(directory / KEYS),
+        "twin_address": address[0],
+        "twin_port": address[1],
+    }
 
 
 def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> None:
@@ -141,6 +162,8 @@ def bring_keys(keys: Path, to: Path, rsu: str) -> None:
 def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespace) -> str:
     """What the operator does now."""
     steps = [f"{directory} has what RSU {host.rsu}'s host needs."]
+    if args.address.startswith("127."):
+        steps.append(f"Other hosts cannot bring twins to {args.address}: give the host's own address as --address.")
     if args.at or args.user != getpass.getuser():
         steps.append(f"Copy it to the host as {at}, and there:")
     if not args.keys:

@@ -1,4 +1,4 @@
-"""Seals: an RSU's signature on its offers and grants, so that nobody else can speak in its name.
+"""Seals: an RSU's signature on what it says, so that nobody else can speak in its name.
 
 The market's topics are open to who can publish on them, and the middleware does not say who that is. So an RSU seals
 what it says: with its own Ed25519 key, and with a *voucher*, by which the market's authority says whose key that is and
@@ -18,7 +18,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from uav_twin_migration import ed25519
-from uav_twin_migration.market.messages import Grant, Offer, Refusal
+from uav_twin_migration.market.messages import Refusal
 
 VOUCHER_SIZE = 8 + ed25519.KEY_SIZE + ed25519.SIGNATURE_SIZE  # bytes
 SEAL_SIZE = VOUCHER_SIZE + ed25519.SIGNATURE_SIZE  # bytes
@@ -26,8 +26,6 @@ VOUCHER_CONTEXT = b"uav-twin-voucher/1\0"
 SEAL_CONTEXT = b"uav-twin-seal/1\0"
 VOUCHER_LABEL = "UAVTWIN VOUCHER"
 REMEMBERED = 256  # vouchers whose signature is not verified again
-
-Sealed = Offer | Grant
 
 
 def vouch(authority: bytes, rsu: str, public: bytes, until: int) -> bytes:
@@ -47,9 +45,9 @@ class Sealer:
             raise ed25519.KeyFileError(f"{file}: no voucher for its key; make new ones with `uavtwin keys`")
         self.until = int(struct.unpack_from("<Q", self._voucher)[0])  # s since 1970
 
-    def seal(self, message: Sealed) -> bytes:
+    def seal(self, content: bytes) -> bytes:
         """The seal of a message of this RSU."""
-        return self._voucher + ed25519.sign(self._key, content(message))
+        return self._voucher + ed25519.sign(self._key, SEAL_CONTEXT + content)
 
 
 class SealReader:
@@ -65,7 +63,7 @@ class SealReader:
         """Read `market.pub`, as `uavtwin keys` writes it. Raises KeyFileError."""
         return cls(ed25519.read_key(file, "PUBLIC KEY"))
 
-    def refusal(self, message: Sealed, seal: bytes, wall_time: float) -> Refusal | None:
+    def refusal(self, rsu: str, content: bytes, seal: bytes, wall_time: float) -> Refusal | None:
         """Why a message is not believed to be of the RSU that it names; None where it is. wall_time: s since 1970."""
         if not seal:
             return Refusal.UNSEALED
@@ -74,9 +72,9 @@ class SealReader:
         voucher, signature = seal[:VOUCHER_SIZE], seal[VOUCHER_SIZE:]
         if wall_time > struct.unpack_from("<Q", voucher)[0]:
             return Refusal.EXPIRED
-        if not self._is_vouched_for(message.rsu, voucher):
+        if not self._is_vouched_for(rsu, voucher):
             return Refusal.FORGED
-        return None if ed25519.verify(voucher[8:40], content(message), signature) else Refusal.FORGED
+        return None if ed25519.verify(voucher[8:40], SEAL_CONTEXT + content, signature) else Refusal.FORGED
 
     def _is_vouched_for(self, rsu: str, voucher: bytes) -> bool:
         known = self._vouchers.get((rsu, voucher))
@@ -88,24 +86,3 @@ class SealReader:
                 if len(self._vouchers) > REMEMBERED:
                     self._vouchers.popitem(last=False)
         return known
-
-
-def content(message: Sealed) -> bytes:
-    """What a seal is of: every field, with its type and length, so that no two messages have the same content."""
-    parts: list[bytes] = [SEAL_CONTEXT, type(message).__name__.encode()]
-    for value in message:
-        if isinstance(value, dict):
-            parts.append(_packed(len(value)))
-            parts += [_packed(entry) for pair in value.items() for entry in pair]
-        elif isinstance(value, tuple):
-            parts += [_packed(entry) for entry in value]
-        else:
-            parts.append(_packed(value))
-    return b"".join(parts)
-
-
-def _packed(value: str | int | float) -> bytes:
-    if isinstance(value, str):
-        text = value.encode("utf-8", "surrogateescape")
-        return struct.pack("<cQ", b"s", len(text)) + text
-    return struct.pack("<cQ", b"i", value) if isinstance(value, int) else struct.pack("<cd", b"f", value)

@@ -96,6 +96,7 @@ class Carrier:
         """
         self.rsu, self.identity, self.limits = rsu, identity, limits or Limits()
         self.counts: Counter[str] = Counter()  # connections that were refused or broke, by why
+        self.sent = 0  # bytes of paced frames that went out
         self.deliver, self._resolve = deliver, resolve
         if identity is None and not address[0].startswith(LOOPBACK):
             raise CarrierError(f"{address[0]}: plain TCP is for the loopback interface only; give the RSU its keys")
@@ -146,7 +147,7 @@ class Carrier:
         self._command(lambda: self._with(link, lambda known: known.bucket.set_rate(rate, time.monotonic())))
 
     def close(self, link: int) -> None:
-        """Close a link once everything given to it is sent."""
+        """Close a link once everything given to it is sent, but for paced frames that have to wait."""
         self._command(lambda: self._with(link, _Link.finish))
 
     def consumed(self, link: int, size: int) -> None:
@@ -286,6 +287,7 @@ class _Link:
         self._stage: Callable[[float], None] = self._connect if wanted is not None else self._begin
         self._queue: deque[tuple[memoryview, bool]] = deque()
         self._slice: memoryview | None = None  # what TLS could not yet take, and wants to be given again
+        self._partly = False  # whether the first frame of the queue has begun to go
         self._finishing = False
         self._reader, self._frame_began = wire.FrameReader(), now
         self._heard = self._spoke = now
@@ -306,7 +308,11 @@ class _Link:
         self.ready = True
 
     def finish(self) -> None:
-        """Close once everything is sent."""
+        """Close once everything is sent. Paced frames that have not begun to go no longer matter, nor does the rate."""
+        begun = self._partly or self._slice is not None
+        left = (one for place, one in enumerate(self._queue) if not one[1] or (place == 0 and begun))
+        self._queue = deque(left)
+        self.bucket.set_rate(UNLIMITED, time.monotonic())
         self._finishing = self.ready = True
 
     def attend(self, now: float) -> float:
@@ -519,7 +525,9 @@ class _Link:
             self._spoke = now
             if paced:
                 self.bucket.spend(size)
-            if size == len(data):
+                self.carrier.sent += size
+            self._partly = size < len(data)
+            if not self._partly:
                 self._queue.popleft()
             else:
                 self._queue[0] = data[size:], paced

@@ -23,7 +23,7 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.messages import is_id
 
 HOST_FILE, PARAMETERS_FILE, FAST_DDS_FILE = "host.yaml", "rsu.yaml", "fastdds.xml"
-KEYS, LEARNERS, STORE = "keys", "learners", "store"
+KEYS, LEARNERS, STORE, STORE_FILE = "keys", "learners", "store", "twins.db"
 DISCOVERY_PORT = 11811  # Fast DDS's own default
 TWIN_PORT = 7447  # where an RSU listens for other RSUs
 
@@ -38,17 +38,11 @@ class EdgeHost:
     domain: int = 0  # ROS_DOMAIN_ID
     rmw: str = "rmw_fastrtps_cpp"
     discovery_servers: tuple[str, ...] = ()  # HOST or HOST:PORT, the same order on all hosts; none: multicast
-    listen: str = f"0.0.0.0:{TWIN_PORT}"  # for other RSUs, which bring twins
 
     @property
     def servers(self) -> tuple[Address, ...]:
         """The discovery servers' addresses."""
         return tuple(split_address(server, DISCOVERY_PORT) for server in self.discovery_servers)
-
-    @property
-    def address(self) -> Address:
-        """Where to listen for other RSUs."""
-        return split_address(self.listen, TWIN_PORT)
 
     def variables(self, directory: Path) -> dict[str, str]:
         """The environment variables that make ROS use the network so."""
@@ -105,12 +99,11 @@ def check_host(host: EdgeHost, where: str) -> EdgeHost:
         raise InputError(where, "domain", host.domain, "a whole number from 0 to 101")
     if not (isinstance(host.rmw, str) and host.rmw.startswith("rmw_")):
         raise InputError(where, "rmw", host.rmw, "the name of a ROS middleware, as rmw_fastrtps_cpp")
-    for key, addresses in (("discovery_servers", host.discovery_servers), ("listen", (host.listen,))):
-        for address in addresses:
-            try:
-                split_address(address, DISCOVERY_PORT)
-            except (ValueError, AttributeError):
-                raise InputError(where, key, address, "HOST or HOST:PORT") from None
+    for server in host.discovery_servers:
+        try:
+            split_address(server, DISCOVERY_PORT)
+        except (ValueError, AttributeError):
+            raise InputError(where, "discovery_servers", server, "HOST or HOST:PORT") from None
     return host
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from uav_twin_migration.market.messages import Refusal
-from uav_twin_migration.market.seal import Sealed, Sealer, SealReader
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer
-from uav_twin_migration.nodes import convert
+from uav_twin_migration.market.messages import Refusals
+from uav_twin_migration.market.seal import Sealer, SealReader
 
-M = TypeVar("M", PriceOffer, BandwidthGrant)
+M = TypeVar("M")  # a message with the fields rsu_id and seal
+
+SEAL = "seal"
+FORMATS = {
+    "boolean": "?",
+    "double": "d",
+    "float": "f",
+    **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
+    **{"uint8": "B", "octet": "B", "uint16": "H", "uint32": "I", "uint64": "Q"},
+}
+SEQUENCE = re.compile(r"sequence<(.+?)(?:, \d+)?>\Z|(.+)\[\d+\]\Z")
 
 
 class Voice:
@@ -23,7 +33,7 @@ class Voice:
     def sealed(self, message: M) -> M:
         """The message, with its seal."""
         if self._sealer is not None:
-            message.seal = self._sealer.seal(_content(message))
+            message.seal = self._sealer.seal(content(message))  # type: ignore[attr-defined]
         return message
 
 
@@ -33,16 +43,38 @@ class Ear:
     def __init__(self, file: str) -> None:
         """file: the market authority's public key; empty to believe everything. Raises KeyFileError."""
         self._reader = SealReader.from_file(file) if file else None
+        self.refusals = Refusals()
 
-    def refusal(self, message: PriceOffer | BandwidthGrant) -> Refusal | None:
-        """Why a message is not believed to be of the RSU that it names; None where it is. Not for ragged ones."""
+    def believes(self, message: Any) -> bool:
+        """Whether a message is of the RSU that it names; counts those that are not."""
         if self._reader is None:
-            return None
-        return self._reader.refusal(_content(message), bytes(message.seal), time.time())
+            return True
+        refusal = self._reader.refusal(message.rsu_id, content(message), bytes(message.seal), time.time())
+        if refusal is not None:
+            self.refusals.note(refusal)
+        return refusal is None
 
 
-def _content(message: PriceOffer | BandwidthGrant) -> Sealed:
-    """What is sealed: the content as it arrives, after the rounding of durations."""
-    if isinstance(message, PriceOffer):
-        return convert.offer_from_message(message)
-    return convert.grant_from_message(message)
+def content(message: Any) -> bytes:
+    """What a seal is of: all fields but the seal, each with its name and length, as they arrive at any receiver."""
+    parts = [type(message).__name__.encode()]
+    for name, kind in message.get_fields_and_field_types().items():
+        if name != SEAL:
+            parts += [name.encode(), *_packed(kind, getattr(message, name))]
+    return b"".join(parts)
+
+
+def _packed(kind: str, value: Any) -> list[bytes]:
+    found = SEQUENCE.match(kind)
+    if found:
+        entry = found.group(1) or found.group(2)
+        length = struct.pack("<I", len(value))
+        if entry in FORMATS:
+            return [length, struct.pack(f"<{len(value)}{FORMATS[entry]}", *value)]
+        return [length, *(part for one in value for part in _packed(entry, one))]
+    if kind in FORMATS:
+        return [struct.pack("<" + FORMATS[kind], value)]
+    if kind == "string":
+        text = value.encode("utf-8", "surrogatepass")
+        return [struct.pack("<I", len(text)), text]
+    return [content(value)]

@@ -161,8 +161,8 @@ class TwinService:
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def presences(self) -> list[Presence]:
-        """What to tell UAVs now."""
-        return self._host.presences(time.monotonic())
+        """What to tell UAVs now: nothing unless the host's thread runs, so that they look for another host."""
+        return self._host.presences(time.monotonic()) if self._thread.is_alive() else []
 
     def served(self, world_time: float) -> list[Served]:
         """The twins that users may see now. world_time: s, the clock of the telemetry's time stamps."""
@@ -176,6 +176,11 @@ class TwinService:
     def hosted(self) -> list[str]:
         """The UAVs whose twins are here and have not been taken over by another RSU."""
         return self._hosted
+
+    @property
+    def taken_in(self) -> int:
+        """Bytes of chunks from other RSUs that have been put on the disk."""
+        return self._host.taken_in
 
     @property
     def counts(self) -> Counter[str]:
@@ -201,6 +206,14 @@ class TwinService:
             self._queue.put(item._replace(size=-size))
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            what = f"serving twins has ended: {error!r}"
+            self.callbacks.trouble(StoreError(self._store.path, what, "restart this RSU, and report what it printed"))
+            raise
+
+    def _serve(self) -> None:
         host, wake_at, last = self._host, 0.0, 0.0
         while not self._stopping:
             items = self._gather(wake_at, last)

@@ -22,6 +22,8 @@ from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
+from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
+from uav_twin_migration.nodes.uav_twins import UavTwins
 
 # RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
 # one message instead of one for each offer: every RSU has to read every message.
@@ -34,6 +36,8 @@ MARKET_PARAMETERS = (
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
     Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
+    Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
+    *TWIN_PARAMETERS,
 )
 UAV_PARAMETERS = (
     Parameter("uav_id", str, "id of this UAV, a ROS name token"),
@@ -71,6 +75,7 @@ class AgentsNode(Node):
         self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
         self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
+        self._twins = UavTwins(self, self._followers, values, self._timing, self._ear) if values["twin"] else None
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
@@ -96,7 +101,11 @@ class AgentsNode(Node):
 
     def _follow_motion(self, follower: Follower) -> None:
         def on_odometry(message: Odometry) -> None:
-            follower.on_motion(self._timing.now(), *convert.motion_from_message(message))
+            position, velocity = convert.motion_from_message(message)
+            follower.on_motion(self._timing.now(), position, velocity)
+            if self._twins is not None:
+                stamp = convert.seconds(message.header.stamp) or self._timing.now()
+                self._twins.on_motion(follower.settings.uav, stamp, position, velocity)
 
         self.create_subscription(Odometry, topics.odometry(follower.settings.uav), on_odometry, topics.MEASUREMENT)
 
@@ -105,19 +114,13 @@ class AgentsNode(Node):
     def _on_offer(self, message: PriceOffer) -> None:
         now = self._timing.now()
         offer = convert.offer_from_message(message)
-        if self._is_refused(message) or not self._board.on_offer(now, offer):
+        if not self._ear.believes(message) or not self._board.on_offer(now, offer):
             return
         self._heard_at[offer.rsu] = (offer.round, time.monotonic())
         if len(self._followers) == 1:
             self._answer()
         elif self._gathering.is_canceled():
             self._gathering.reset()
-
-    def _is_refused(self, message: PriceOffer | BandwidthGrant) -> bool:
-        refusal = self._ear.refusal(message)
-        if refusal:
-            self._board.refusals.note(refusal)
-        return refusal is not None
 
     def _answer(self) -> None:
         """Let everybody answer who has heard all offers that it waits for."""
@@ -146,7 +149,7 @@ class AgentsNode(Node):
         if convert.is_ragged(message):
             self._ragged += 1
             return
-        if self._is_refused(message):
+        if not self._ear.believes(message):
             return
         now = self._timing.now()
         grant = convert.grant_from_message(message)
@@ -175,6 +178,7 @@ class AgentsNode(Node):
         """One status for the process's UAVs; latencies are those since the last time."""
         followers = self._followers.values()
         refusals = self._board.refusals.copy()
+        refusals.update(self._ear.refusals)
         for one in followers:
             refusals.update(one.refusals)
         if self._ragged:

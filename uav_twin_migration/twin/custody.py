@@ -95,6 +95,8 @@ class Custody:
     heard_epoch: int = 0
     lease_until: float = LONG_AGO  # s, own clock: the UAV recognises nobody else before
     intake_deadline: float = NEVER  # s: then IntakeTimeout
+    gone_to: str = ""  # to whom the twin went last, until the UAV knows; and the epoch that ended so
+    gone_epoch: int = 0
 
     @property
     def place(self) -> Status | Phase:
@@ -261,6 +263,8 @@ def with_record(custody: Custody, **changes: object) -> Custody:
 def presence(custody: Custody, context: Context) -> Presence | None:
     """What to tell of this twin, or None where there is nothing to tell."""
     record, stamp = custody.record, Stamp(context.life, context.now)
+    if record.status is Status.ABSENT and custody.gone_to:
+        return Presence(context.uav, context.me, Holding.LEAVING, custody.gone_epoch, 0, stamp, custody.gone_to)
     if record.status is Status.ABSENT or (record.status is Status.FENCED and custody.intake is Intake.PREPARED):
         if record.incoming is None or not record.incoming.prepared:
             return None

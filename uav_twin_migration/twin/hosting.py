@@ -15,6 +15,7 @@ that is how many migrations share one.
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ MEGABYTE = 1024 * 1024
 FILL = 4 * MEGABYTE  # bytes of a new twin's first snapshot that are written in one go
 PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
+NOT_RESTORABLE = (ValueError, KeyError, TypeError, IndexError, struct.error)  # what bad chunks make of a `restore`
 MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
 
 
@@ -259,6 +261,7 @@ class Undo(NamedTuple):
     own: Copy | None
     incoming: Copy | None
     stored_mark: int
+    leaving: Leaving | None
 
 
 class TwinHost:
@@ -282,6 +285,9 @@ class TwinHost:
         self.rsu = store.rsu
         self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
         self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
+        self.damaged: dict[str, StoreError] = {}  # twins that cannot be made of what is on the disk
+        self.taken_in = 0  # bytes of arriving chunks that are on the disk
+        self._taking_in = 0  # and that wait for the commit
         self.draining = False
         self._drain_targets: tuple[str, ...] = ()
         self._drain_rate = 0.0
@@ -413,6 +419,8 @@ class TwinHost:
         """What to tell UAVs: several times in a lease, and at once on `Tenure`. For any thread."""
         said = []
         for uav, visible in self.visible.items():
+            if visible.twin is None and visible.custody.record.status is Status.HOSTING:
+                continue  # damaged: the UAV shall give its twin to another RSU
             context = Context(self.rsu, uav, now, life=self.store.life)
             said.append(presence(visible.custody, context))
         return [one for one in said if one is not None]
@@ -445,13 +453,15 @@ class TwinHost:
         try:
             for uav, before in self._undo.items():
                 self._save(self._residents[uav], before)
+            wrote = self.store.dirty
             self.store.commit()
         except StoreError as error:
             return self.roll_back(error)
-        if self._undo:
-            self.trouble = None
+        if wrote:
+            self.trouble = next(iter(self.damaged.values()), None)
         outputs, self._outputs = self._outputs + self._tenures(), []
         self._publish()
+        self.taken_in, self._taking_in = self.taken_in + self._taking_in, 0
         self._pending.clear()
         self._undo.clear()
         for _, callbacks in self._durable:
@@ -465,6 +475,8 @@ class TwinHost:
         wake_at = now + self.settings.flush_period
         if now < self._retry_store_at:
             return self._retry_store_at
+        if self.trouble is not None:
+            self.store.touch()  # does the disk take anything again?
         for resident in list(self._residents.values()):
             wake_at = min(wake_at, self._look_after(resident))
         if self.draining:
@@ -512,16 +524,18 @@ class TwinHost:
         outputs += [Durable(done, False) for _, callbacks in self._durable for done in callbacks]
         for uav, before in self._undo.items():
             resident = self._residents[uav]
-            resident.custody, resident.own, resident.incoming, resident.stored_mark = before
+            for leaving in (resident.leaving, before.leaving):
+                if leaving is not None:
+                    leaving.alive, leaving.flow = False, None
+                    outputs.append(Close(leaving.link))
+            resident.custody, resident.own, resident.incoming, resident.stored_mark, resident.leaving = before
             resident.arriving, resident.filling = None, None
-            if resident.leaving is not None:
-                resident.leaving.alive, resident.leaving.flow = False, None
-                outputs.append(Close(resident.leaving.link))
             self._settle(resident)
         self._undo.clear()
         self._durable.clear()
         self._outputs.clear()
         self._pending.clear()
+        self._taking_in = 0
         return outputs
 
     # -- one step of the protocol ------------------------------------------------------------------------------------
@@ -607,6 +621,7 @@ class TwinHost:
         status = resident.custody.record.status
         if status is not Status.HOSTING:
             resident.twin = resident.filling = None
+            self.damaged.pop(resident.uav, None)
             self._refuse_waiting(resident)
         elif (resident.own is not None and resident.twin is None) or (
             resident.own is not None and not resident.own.whole and resident.filling is None
@@ -617,12 +632,21 @@ class TwinHost:
             resident.leaving = None
 
     def _bring_up(self, resident: Resident, own: Copy) -> None:
-        """Make a hosted twin of its chunks. One whose first snapshot was cut off begins anew."""
-        if own.whole:
-            resident.twin = self.application.restore(resident.uav, lambda number: self.store.read(own, number))
-        else:
-            resident.twin = self.application.create(resident.uav, own.size)
-            resident.filling = resident.twin.snapshot()
+        """Make a hosted twin of its chunks. One whose first snapshot was cut off begins anew.
+
+        One that cannot be made is neither served nor spoken of, and stays on the disk as it is.
+        """
+        try:
+            if own.whole:
+                resident.twin = self.application.restore(resident.uav, lambda number: self.store.read(own, number))
+            else:
+                resident.twin = self.application.create(resident.uav, own.size)
+                resident.filling = resident.twin.snapshot()
+        except (StoreError, *NOT_RESTORABLE) as error:
+            what, remedy = f"the twin of {resident.uav} is damaged ({error})", "look at it with `uavtwin twins`"
+            self.damaged[resident.uav] = self.trouble = StoreError(self.store.path, what, remedy, Reason.CORRUPT)
+            return
+        self.damaged.pop(resident.uav, None)
         resident.stored_mark = resident.twin.mark()
 
     def _refuse_waiting(self, resident: Resident) -> None:
@@ -631,8 +655,8 @@ class TwinHost:
 
     def _touch(self, resident: Resident) -> None:
         if resident.uav not in self._undo:
-            before = Undo(resident.custody, resident.own, resident.incoming, resident.stored_mark)
-            self._undo[resident.uav] = before
+            kept = (resident.custody, resident.own, resident.incoming, resident.stored_mark, resident.leaving)
+            self._undo[resident.uav] = Undo(*kept)
 
     # -- links -------------------------------------------------------------------------------------------------------
 
@@ -769,9 +793,12 @@ class TwinHost:
         data = frame.data
         resident = self._resident(data.uav)
         custody, arriving = resident.custody, resident.arriving
-        mine = (custody.source, custody.session) == (peer, data.session)
-        if not mine or arriving is None or resident.incoming is None:
+        if (custody.source, custody.session) != (peer, data.session):
             self._step(resident, data, peer, link)  # which refuses it
+            return
+        if arriving is None or resident.incoming is None:  # the disk refused meanwhile
+            refusal = Refuse(data.uav, data.session, Reason.NO_SESSION)
+            self._outputs.append(Transmit(link, [wire.encode(refusal)], paced=False))
             return
         reason = self._objection_to_chunks(resident.incoming, arriving, frame)
         if reason is not None:
@@ -789,6 +816,7 @@ class TwinHost:
             old = arriving.latest.get(chunk.number)
             entry = Entry(chunk.number, chunk.version, chunk.digest, len(chunk.content))
             arriving.latest[chunk.number] = entry
+            self._taking_in += entry.size
             arriving.total += entry.size - (old.size if old is not None else 0)
 
     def _objection_to_chunks(self, copy: Copy, arriving: Arriving, frame: wire.Chunks) -> Reason | None:
@@ -816,7 +844,7 @@ class TwinHost:
     def _try_restore(self, uav: str, copy: Copy) -> Twin | None:
         try:
             return self.application.restore(uav, lambda number: self.store.read(copy, number))
-        except (ValueError, KeyError, TypeError):
+        except NOT_RESTORABLE:
             self.counts["not_restorable"] += 1
             return None
 
@@ -881,6 +909,8 @@ class TwinHost:
         else:
             resident.filling, resident.own = None, self.store.set_whole(resident.own)
         self._write(resident, pieces)
+        if resident.filling is None:
+            self._flush(resident)  # what changed meanwhile belongs to the whole
 
     def _flush(self, resident: Resident) -> None:
         """Write what changed in a twin since the last time."""

@@ -29,14 +29,16 @@ def host(custody: Custody, event: HostRequest, context: Context) -> Step:
     record = custody.record
     if record.status is Status.HOSTING and record.epoch == event.epoch:
         return _answer(custody, event, context, restored=record.mark > 0)
-    if event.epoch <= max(custody.fence, record.incoming.epoch if record.incoming else 0):
+    # The epoch that is asked for may have been heard before, as the fence of a UAV that has no host yet.
+    known = max(record.fence, record.incoming.epoch if record.incoming else 0)
+    if event.epoch <= known or event.epoch < custody.heard_epoch:
         return _answer(custody, event, context, Reason.STALE)
     if context.refusal is not None:
         return _answer(custody, event, context, context.refusal)
     custody, actions = abandon(custody, Reason.SUPERSEDED, context)
     mark, kept = _best_copy(record)
     record = Record(Status.HOSTING, event.epoch, mark, fence=event.epoch, taken=record.taken)
-    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=LONG_AGO)
+    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=LONG_AGO, gone_to="")
     custody, answer = _answer(custody, event, context, restored=not any(isinstance(one, Create) for one in kept))
     return custody, (*actions, *kept, *answer)
 
@@ -46,6 +48,8 @@ def recognised(custody: Custody, event: Recognition, context: Context) -> Step:
     epoch = max(event.epoch, event.fence)
     if epoch >= custody.heard_epoch:
         custody = replace(custody, heard_host=event.host, heard_epoch=epoch)
+    if epoch > custody.gone_epoch:
+        custody = replace(custody, gone_to="", gone_epoch=0)
     record = custody.record
     if _is_overtaken(record, epoch):
         custody, actions = abandon(custody, Reason.STALE, context)

@@ -134,7 +134,9 @@ def prepared(custody: Custody, event: Prepared, context: Context) -> Step:
         return ignored(custody, "old_session")
     outgoing = replace(_outgoing(custody), phase=Phase.LEAVING, acked=event.mark, stamp=event.stamp, attempts=0)
     custody = replace(custody, outgoing=outgoing)
-    custody = with_record(custody, status=Status.LEAVING, target=context.peer, fence=record.epoch + 1)
+    custody = with_record(
+        custody, status=Status.LEAVING, target=context.peer, fence=max(record.fence, record.epoch + 1)
+    )
     return _commit(custody, context)
 
 
@@ -156,8 +158,10 @@ def activated(custody: Custody, event: Activated, context: Context) -> Step:
     record = custody.record
     if context.peer != record.target or event.epoch != record.epoch + 1:
         return ignored(custody, "old_epoch")
-    custody = with_record(custody, status=Status.ABSENT, epoch=0, mark=0, target="")
-    return _settled(custody), (DropOwn(), Ended(record.target, event.epoch))
+    custody = with_record(_settled(custody), status=Status.ABSENT, epoch=0, mark=0, target="")
+    if custody.heard_epoch < event.epoch:
+        custody = replace(custody, gone_to=record.target, gone_epoch=record.epoch)
+    return custody, (DropOwn(), Ended(record.target, event.epoch))
 
 
 def unprepared(custody: Custody, event: Unprepared, context: Context) -> Step:

@@ -7,13 +7,14 @@ payload begins at `PAYLOAD_AT`. The payload lies in the store alone: in memory t
 from __future__ import annotations
 
 import json
+import math
 import random
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from uav_twin_migration.twin.application import Changes, Piece, Reader
-from uav_twin_migration.twin.chunks import chunk_size_for
+from uav_twin_migration.twin.chunks import LARGEST_CHUNK, chunk_size_for
 from uav_twin_migration.twin.estimate import Axis, Estimate, Noise, Telemetry, Tracker
 
 FORMAT = 1
@@ -53,12 +54,12 @@ class UavTwin:
 
     def history(self) -> list[Telemetry]:
         """What was observed, oldest first, as far back as it is kept."""
-        first = max(0, self.recorded - HISTORY)
+        first = self.recorded - sum(_records_in_blocks(self.recorded))
         return [self._recorded(number) for number in range(first, self.recorded)]
 
     def write_payload(self, number: int, content: bytes) -> None:
         """Replace one piece of the payload, counted from 0. Raises ValueError where there is no such piece."""
-        if not 0 <= number < self.pieces or len(content) != self._size_of(number):
+        if not 0 <= number < self.pieces or len(content) != self.size_of(number):
             raise ValueError(f"the payload of {self.uav} has no piece {number} of {len(content)} bytes")
         self._written[PAYLOAD_AT + number] = content
         self._touch(PAYLOAD_AT + number)
@@ -78,7 +79,7 @@ class UavTwin:
         """All pieces. A new twin's payload is noise that depends on the UAV's id, so that it does not compress."""
         chance = random.Random(self.uav)
         for number in range(self.pieces):
-            yield Piece(PAYLOAD_AT + number, chance.randbytes(self._size_of(number)))
+            yield Piece(PAYLOAD_AT + number, chance.randbytes(self.size_of(number)))
         yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
         yield Piece(0, self._head())
 
@@ -93,11 +94,12 @@ class UavTwin:
     def restored(cls, uav: str, read: Reader, noise: Noise | None = None) -> UavTwin:
         """The twin whose chunks `read` gives. Raises ValueError where they are none of such a twin."""
         head = _parse_head(uav, read(0))
-        twin = cls(uav, head["size"], noise)
-        twin.piece_size, twin.recorded = head["piece_size"], head["recorded"]
-        twin.tracker.stamp, twin.tracker.sequence = head["stamp"], head["sequence"]
-        twin.tracker.axes = tuple(Axis(*numbers) for numbers in head["axes"])
+        twin = cls(uav, head.size, noise)
+        twin.piece_size, twin.recorded = head.piece_size, head.recorded
+        twin.tracker.stamp, twin.tracker.sequence, twin.tracker.axes = head.stamp, head.sequence, head.axes
         twin._blocks = [bytearray(read(1 + number) or b"") for number in range(HISTORY_BLOCKS)]
+        if [len(block) // RECORD.size for block in twin._blocks] != _records_in_blocks(head.recorded):
+            raise ValueError(f"the history of {uav} has not the {head.recorded} records that its head tells of")
         return twin
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -142,18 +144,61 @@ class UavTwin:
         }
         return json.dumps(head).encode()
 
-    def _size_of(self, number: int) -> int:
+    def size_of(self, number: int) -> int:
+        """Bytes of one piece of the payload."""
         return min(self.piece_size, self.size - number * self.piece_size)
 
 
-def _parse_head(uav: str, content: bytes | None) -> dict[str, Any]:
+class _Head(NamedTuple):
+    """What chunk 0 says."""
+
+    size: int
+    piece_size: int
+    recorded: int
+    sequence: int
+    stamp: float
+    axes: tuple[Axis, ...]
+
+
+def _parse_head(uav: str, content: bytes | None) -> _Head:
+    """Chunk 0, which another RSU may have sent. Raises ValueError."""
     if content is None:
         raise ValueError(f"the twin of {uav} has no head")
-    head: dict[str, Any] = json.loads(content)
-    if head.get("format") != FORMAT or head.get("uav") != uav:
+    head = json.loads(content)
+    if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("uav") != uav:
         raise ValueError(f"the twin of {uav} has the head of another: {content[:80]!r}")
-    head["stamp"] = float("-inf") if head["stamp"] is None else head["stamp"]
-    return head
+    try:
+        size, piece_size, recorded = (_whole(head[name]) for name in ("size", "piece_size", "recorded"))
+        stamp = float("-inf") if head["stamp"] is None else _number(head["stamp"])
+        axes = tuple(Axis(*map(_number, numbers)) for numbers in head["axes"])
+        sequence = head["sequence"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the head of {uav}'s twin lacks something: {error!r}") from error
+    if not 1 <= piece_size <= LARGEST_CHUNK or len(axes) not in (0, 3) or type(sequence) is not int:
+        raise ValueError(f"the head of {uav}'s twin says what cannot be: {content[:200]!r}")
+    return _Head(size, piece_size, recorded, sequence, stamp, axes)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} where a whole number was expected")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{value!r} where a number was expected")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _records_in_blocks(recorded: int) -> list[int]:
+    """How many records each block has after so many were taken."""
+    if recorded == 0:
+        return [0] * HISTORY_BLOCKS
+    newest, place = divmod((recorded - 1) % HISTORY, BLOCK_RECORDS)
+    older = BLOCK_RECORDS if recorded > HISTORY else 0  # what is left of the last round
+    rest = HISTORY_BLOCKS - newest - 1
+    return [BLOCK_RECORDS] * newest + [place + 1] + [older] * rest
 
 
 class UavTwins:

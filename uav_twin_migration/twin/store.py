@@ -56,7 +56,7 @@ class StoreError(UavTwinError):
 
     def __init__(self, path: Path, what: str, remedy: str, reason: Reason = Reason.STORE) -> None:
         super().__init__(f"{path}: {what}; {remedy}")
-        self.path, self.reason = path, reason
+        self.path, self.what, self.remedy, self.reason = path, what, remedy, reason
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class StoreReader:
     def rsu(self) -> str:
         """Whose store this is."""
         return str(self._value("SELECT value FROM meta WHERE key = 'rsu'"))
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file; reads all of it."""
+        found = [str(row[0]) for row in self._all("PRAGMA quick_check(20)")]
+        return [] if found == ["ok"] else found
 
     def load(self) -> dict[str, Stored]:
         """Everything there is, by UAV. Raises StoreError."""
@@ -218,6 +223,10 @@ class Store(StoreReader):
         if self.dirty:
             self._run("ROLLBACK")
 
+    def touch(self) -> None:
+        """Write something that changes nothing."""
+        self._write("UPDATE meta SET value = value WHERE key = 'lives'")
+
     # -- twins -------------------------------------------------------------------------------------------------------
 
     def save(self, uav: str, stored: Stored) -> None:
@@ -310,24 +319,27 @@ class Store(StoreReader):
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            database = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-            database.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
-            database.execute(f"PRAGMA journal_size_limit = {KEPT_LOG}")
+            return sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise _explained(self.path, error) from error
-        return database
 
     def _check(self) -> None:
-        """Whose file this is; an empty one becomes ours."""
+        """Whose file this is; an empty one becomes ours. One that is not ours is left as it is."""
         if self._value("PRAGMA application_id") == 0 and not self._value("SELECT count(*) FROM sqlite_master"):
+            self._configure()
             self._make()
         super()._check()
         if self.rsu != self._owner:
             what = f"the store of RSU {self.rsu!r}, not {self._owner!r}"
             raise StoreError(self.path, what, "name this RSU's own file")
+        self._configure()
+
+    def _configure(self) -> None:
+        self._run(f"PRAGMA page_size = {PAGE_SIZE}")
+        self._run("PRAGMA journal_mode = WAL")
+        self._run("PRAGMA synchronous = FULL")
+        self._run("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
+        self._run(f"PRAGMA journal_size_limit = {KEPT_LOG}")
 
     def _make(self) -> None:
         self._begin()

@@ -91,12 +91,14 @@ def committed(custody: Custody, event: Commit, context: Context) -> Step:
     if event.epoch < custody.fence:
         return _tell(custody, Fenced(context.uav, custody.fence), context)
     if incoming is None or event.epoch <= record.fence or not _is_meant(incoming, event, context):
+        if not _is_hosts_word(custody, event.epoch, context):
+            return ignored(custody, "unconfirmed_commit")  # a host that means it says it again
         # The fence is on disk before this is said: that epoch will never be activated here.
         custody = with_record(custody, fence=max(record.fence, event.epoch))
         return _tell(custody, Unprepared(context.uav, event.epoch), context)
     record = Record(Status.HOSTING, event.epoch, incoming.mark, fence=event.epoch, taken=event.epoch)
     lease_until = _inherited_lease(event, context)
-    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=lease_until)
+    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=lease_until, gone_to="")
     return custody, (Adopt(), Send(context.peer, Activated(context.uav, event.epoch)))
 
 
@@ -131,9 +133,14 @@ def _objection(custody: Custody, offer: Offer, context: Context) -> Reason | Non
         return Reason.HOSTING
     if offer.epoch <= custody.fence:
         return Reason.STALE
-    if (custody.heard_host, custody.heard_epoch) != (context.peer, offer.epoch - 1):
+    if not _is_hosts_word(custody, offer.epoch, context):
         return Reason.UNCONFIRMED
     return context.refusal
+
+
+def _is_hosts_word(custody: Custody, epoch: int, context: Context) -> bool:
+    """Whether the UAV takes the sender for the host that may hand over under `epoch`."""
+    return (custody.heard_host, custody.heard_epoch) == (context.peer, epoch - 1)
 
 
 def _resume(incoming: Incoming | None, offer: Offer, context: Context) -> tuple[Incoming, tuple[Action, ...]]:

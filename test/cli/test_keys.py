@@ -1,0 +1,78 @@
+"""`uavtwin keys`."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.cli.main import main
+
+pytest.importorskip("cryptography")
+
+from uav_twin_migration.nodes.identity import Identity, IdentityError
+
+
+def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path / "keys"), "--rsus", "north", "south"]) == 0
+    made = capsys.readouterr().out.split()
+    assert {Path(file).name for file in made} == {
+        *("authority.pem", "authority.key", "north.pem", "north.key", "south.pem", "south.key")
+    }
+    assert Identity(tmp_path / "keys", "north").rsu == "north"
+
+
+def test_private_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
+    make_keys(tmp_path, ["north"])
+    for key in ("authority.key", "north.key"):
+        assert stat.S_IMODE((tmp_path / key).stat().st_mode) == 0o600
+
+
+def test_a_second_run_adds_what_is_missing_and_replaces_nothing(tmp_path: Path) -> None:
+    make_keys(tmp_path, ["north"])
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    made = make_keys(tmp_path, ["north", "south"])
+    assert {file.name for file in made} == {"south.pem", "south.key"}
+    assert before == {file: file.read_bytes() for file in before}
+    assert Identity(tmp_path, "south").rsu == "south"
+
+
+def test_renewed_keys_are_new_and_of_the_same_authority(tmp_path: Path) -> None:
+    make_keys(tmp_path, ["north"])
+    key, authority = (tmp_path / "north.key").read_bytes(), (tmp_path / "authority.pem").read_bytes()
+    make_keys(tmp_path, ["north"], renew=True)
+    assert (tmp_path / "north.key").read_bytes() != key
+    assert (tmp_path / "authority.pem").read_bytes() == authority
+    assert Identity(tmp_path, "north").rsu == "north"
+
+
+@pytest.mark.parametrize("rsu", ["a/b", "..", "", "1st", "authority", "x" * 65])
+def test_a_name_that_no_rsu_can_have_is_refused(tmp_path: Path, rsu: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--rsus", rsu]) == 2
+    assert "--rsus: ID" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_authority_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_keys(tmp_path, ["north"])
+    (tmp_path / "authority.key").write_text("nonsense")
+    assert main(["keys", str(tmp_path), "--rsus", "south"]) == 1
+    assert "damaged" in capsys.readouterr().err
+    assert (tmp_path / "authority.key").read_text() == "nonsense"
+
+
+def test_an_identity_says_what_is_wrong_with_its_files(tmp_path: Path) -> None:
+    make_keys(tmp_path / "here", ["north", "south"])
+    make_keys(tmp_path / "elsewhere", ["north"])
+    with pytest.raises(IdentityError, match=r"west\.pem: cannot be read"):
+        Identity(tmp_path / "here", "west")
+    for suffix in ("pem", "key"):
+        (tmp_path / "here" / f"north.{suffix}").write_bytes((tmp_path / "elsewhere" / f"north.{suffix}").read_bytes())
+    with pytest.raises(IdentityError, match="other RSUs will refuse it"):
+        Identity(tmp_path / "here", "north")
+    for suffix in ("pem", "key"):
+        (tmp_path / "here" / f"north.{suffix}").write_bytes((tmp_path / "here" / f"south.{suffix}").read_bytes())
+    with pytest.raises(IdentityError, match="certificate of RSU 'south', not 'north'"):
+        Identity(tmp_path / "here", "north")

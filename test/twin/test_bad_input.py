@@ -1,0 +1,359 @@
+"""What a broken or hostile RSU may say: refused, counted, and without any trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from test.twin.town import Town, decode
+from uav_twin_migration.twin import hosting, wire
+from uav_twin_migration.twin.chunks import Chunk, Entry, digest, digest_of_twin
+from uav_twin_migration.twin.custody import Record
+from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.twin.hosting import HostSettings, TwinHost
+from uav_twin_migration.twin.messages import (
+    Accept,
+    Ack,
+    Activated,
+    Cancel,
+    Commit,
+    Data,
+    Fenced,
+    HostRequest,
+    Offer,
+    Prepare,
+    Prepared,
+    Reason,
+    Recognition,
+    Refuse,
+    Stamp,
+    Unprepared,
+)
+from uav_twin_migration.twin.state import UavTwin, UavTwins
+from uav_twin_migration.twin.store import Store
+
+EPOCH = make_epoch(5)
+HIGHEST = (1 << 63) - 1
+LINK = -7
+SESSION = 3
+
+
+class Target:
+    """An RSU that an enemy talks to. The UAV u1 takes the enemy for its twin's host."""
+
+    def __init__(self, directory: Path, settings: HostSettings | None = None) -> None:
+        self.host = TwinHost(Store(directory / "target.db", "target"), UavTwins(), 0.0, settings)
+        self.host.recognise(Recognition("u1", "enemy", EPOCH, EPOCH), 0.0)
+        self.host.commit(0.0)
+
+    def say(self, frame: Any, peer: str = "enemy") -> list[Any]:
+        """One frame; returns the answers."""
+        self.host.receive(LINK, peer, frame, 1.0)
+        return [decode(b"".join(one.pieces)) for one in self.host.commit(1.0) if isinstance(one, hosting.Transmit)]
+
+    def offer(self, **changes: Any) -> list[Any]:
+        twin = UavTwins()
+        offer = Offer("u1", SESSION, EPOCH + 1, 100_000, 10, twin.chunk_size(100_000), twin.name)
+        return self.say(replace(offer, **changes))
+
+    @property
+    def record(self) -> Record:
+        return self.host._resident("u1").custody.record
+
+    def is_empty(self) -> bool:
+        """Whether the disk has nothing but itself, once it was swept."""
+        while self.host._sweep():
+            pass
+        self.host.store.commit()
+        return all(self.host.store._value(f"SELECT count(*) FROM {table}") == 0 for table in ("contents", "copies"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return Target(tmp_path)
+
+
+def chunks(after: int, *contents: bytes, number: int = 1024, session: int = SESSION) -> wire.Chunks:
+    listed = [
+        Chunk(number + place, after + 1 + place, digest(content), content) for place, content in enumerate(contents)
+    ]
+    frame = decode(b"".join(wire.encode_chunks(Data("u1", session, after, after + len(contents)), listed)))
+    assert isinstance(frame, wire.Chunks)
+    return frame
+
+
+def refusal(reason: Reason, fence: int = 0) -> list[Any]:
+    return [Refuse("u1", SESSION, reason, fence)]
+
+
+# -- chunks ------------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_for_no_migration_leave_no_trace(target: Target) -> None:
+    assert target.say(chunks(0, b"x" * 1000)) == refusal(Reason.NO_SESSION)
+    assert target.say(Prepare("u1", SESSION, 0, bytes(32))) == refusal(Reason.NO_SESSION)
+    assert target.is_empty()
+    assert target.record == Record()
+
+
+def test_chunks_of_another_session_or_sender_leave_no_trace(target: Target) -> None:
+    assert isinstance(target.offer()[0], Accept)
+    answer = target.say(chunks(0, b"x" * 1000, session=SESSION + 1))
+    assert [one.reason for one in answer] == [Reason.NO_SESSION]
+    assert target.say(chunks(0, b"x" * 1000), peer="stranger") == refusal(Reason.NO_SESSION)
+    assert target.host.store._value("SELECT count(*) FROM contents") == 0
+
+
+def test_a_chunk_that_is_not_what_its_digest_says_ends_the_migration(target: Target) -> None:
+    target.offer()
+    target.say(chunks(0, b"right"))
+    wrong = chunks(1, b"right")._replace(intact=False)
+    assert target.say(wrong) == refusal(Reason.CORRUPT)
+    assert target.host.counts["chunks_corrupt"] == 1
+    assert target.is_empty()
+
+
+def test_a_spoilt_byte_on_the_way_is_noticed() -> None:
+    listed = [Chunk(7, 1, digest(b"content"), b"content")]
+    frame = bytearray(b"".join(wire.encode_chunks(Data("u1", 1, 0, 1), listed)))
+    frame[-1] ^= 1
+    assert decode(bytes(frame)).intact is False
+
+
+def test_a_chunk_larger_than_agreed_ends_the_migration(target: Target) -> None:
+    target.offer(chunk_size=1000)
+    assert target.say(chunks(0, b"x" * 1001)) == refusal(Reason.INVALID)
+    assert target.is_empty()
+
+
+def test_more_than_was_announced_ends_the_migration(target: Target) -> None:
+    target.offer(size=10, chunk_size=1 << 20)
+    limit = target.host._resident("u1").arriving
+    assert limit is not None
+    answers: list[Any] = []
+    for place in range(limit.limit // (1 << 20) + 1):
+        answers = target.say(chunks(place, bytes(1 << 20), number=place))
+    assert answers == refusal(Reason.TOO_LARGE)
+    assert target.is_empty()
+
+
+@pytest.mark.parametrize("number", [1 << 24, (1 << 32) - 1])
+def test_a_chunk_out_of_range_is_no_frame(number: int) -> None:
+    listed = [Chunk(number, 1, digest(b""), b"")]
+    with pytest.raises(wire.WireError, match="no chunk has that number"):
+        decode(b"".join(wire.encode_chunks(Data("u1", 1, 0, 1), listed)))
+
+
+def test_chunks_that_do_not_follow_on_what_is_here_are_ignored(target: Target) -> None:
+    target.offer()
+    assert target.say(chunks(5, b"later")) == []
+    assert target.host.counts["out_of_order"] == 1
+    assert target.host.store._value("SELECT count(*) FROM contents") == 0
+    target.say(chunks(0, b"first"))
+    assert target.say(chunks(0, b"again")) == []
+    assert target.record.incoming is not None
+    assert target.record.incoming.mark == 1
+
+
+# -- offers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"size": 1 << 60}, Reason.TOO_LARGE),
+        ({"size": 15 << 30}, Reason.FULL),
+        ({"chunk_size": (1 << 20) + 1}, Reason.INVALID),
+        ({"chunk_size": 0}, Reason.INVALID),
+        ({"application": "another/1"}, Reason.INCOMPATIBLE),
+        ({"epoch": EPOCH + 2}, Reason.UNCONFIRMED),
+        ({"epoch": HIGHEST}, Reason.UNCONFIRMED),
+    ],
+)
+def test_an_offer_that_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, Any], reason: Reason) -> None:
+    target = Target(tmp_path, HostSettings(reserve=1 << 60) if reason is Reason.FULL else None)
+    assert target.offer(**changes) == refusal(reason)
+    assert target.is_empty()
+    assert target.record == Record()
+
+
+def test_an_old_epoch_is_refused_with_the_newer_one(target: Target) -> None:
+    assert target.offer(epoch=EPOCH) == refusal(Reason.STALE, EPOCH)
+
+
+def test_a_stranger_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
+    offer = Offer("u1", SESSION, EPOCH + 1, 1000, 1, 65536, UavTwins.name)
+    assert target.say(offer, peer="stranger") == refusal(Reason.UNCONFIRMED)
+    assert target.say(replace(offer, uav="u2"), peer="stranger") == [Refuse("u2", SESSION, Reason.UNCONFIRMED)]
+    assert target.is_empty()
+
+
+def test_only_so_many_copies_arrive_at_once(tmp_path: Path) -> None:
+    target = Target(tmp_path, HostSettings(most_arriving=2))
+    for number in range(3):
+        target.host.recognise(Recognition(f"v{number}", "enemy", EPOCH, EPOCH), 0.5)
+        (answer,) = target.offer(uav=f"v{number}")
+        assert isinstance(answer, Accept) == (number < 2)
+    assert answer.reason is Reason.BUSY
+
+
+# -- the end of a copy -------------------------------------------------------------------------------------------------
+
+
+def whole(target: Target, head: bytes | None = None) -> Prepare:
+    """All chunks of a twin, sent; returns what completes it."""
+    twin = UavTwin("u1", 20_000)
+    pieces = [piece for piece in twin.snapshot() if piece.number or head is None]
+    if head is not None:
+        pieces.append(pieces[0]._replace(number=0, content=head))
+    entries = []
+    for version, piece in enumerate(pieces):
+        target.say(chunks(version, piece.content, number=piece.number))
+        entries.append(Entry(piece.number, version + 1, digest(piece.content), len(piece.content)))
+    return Prepare("u1", SESSION, len(pieces), digest_of_twin("u1", entries))
+
+
+def test_a_copy_that_is_whole_is_prepared(target: Target) -> None:
+    target.offer()
+    (answer,) = target.say(whole(target))
+    assert isinstance(answer, Prepared)
+
+
+def test_a_copy_with_a_wrong_digest_is_thrown_away(target: Target) -> None:
+    target.offer()
+    assert target.say(replace(whole(target), digest=bytes(32))) == refusal(Reason.CORRUPT)
+    assert target.is_empty()
+
+
+def test_a_copy_that_lacks_a_chunk_is_thrown_away(target: Target) -> None:
+    target.offer()
+    prepare = whole(target)
+    arriving = target.host._resident("u1").arriving
+    assert arriving is not None
+    del arriving.latest[1024]
+    assert target.say(prepare) == refusal(Reason.CORRUPT)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"format": 1, "uav": "u2"}',
+        b'{"format": 1, "uav": "u1"}',
+        b'{"format": 1, "uav": "u1", "size": -1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": []}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 0, "recorded": 0, "sequence": 0, "stamp": 0, "axes": []}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 9, "sequence": 0, "stamp": 0, "axes": []}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": "", "stamp": 0, "axes": []}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": NaN, "axes": []}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": [[1]]}',
+        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": 7}',
+    ],
+)
+def test_a_copy_that_is_no_twin_is_thrown_away(target: Target, head: bytes) -> None:
+    target.offer()
+    assert target.say(whole(target, head)) == refusal(Reason.CORRUPT)
+    assert target.host.counts["not_restorable"] == 1
+    assert target.is_empty()
+
+
+# -- forged words ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [EPOCH + 1, EPOCH + 2, make_epoch(1 << 30), HIGHEST])
+def test_a_commit_by_who_never_held_the_twin_is_ignored(target: Target, epoch: int) -> None:
+    commit = Commit("u1", epoch, 10, 3.0, Stamp(1, 0.5))
+    assert target.say(commit, peer="stranger") == []
+    assert target.host.counts["unconfirmed_commit"] == 1
+    assert target.record == Record()
+    assert isinstance(target.offer()[0], Accept)  # it would still take the twin from its host
+
+
+def test_a_host_that_commits_what_it_never_sent_is_told_so(target: Target) -> None:
+    answer = target.say(Commit("u1", EPOCH + 1, 10, 3.0, None))
+    assert answer == [Unprepared("u1", EPOCH + 1)]
+    assert target.host.hosted == []
+
+
+def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    town.run_until(town.is_served)
+    host = town.rsus[town.finder.host].host
+    assert host is not None
+    before = host._resident("u1").custody.record
+    forged = [
+        message
+        for epoch in (before.epoch, before.epoch + 1, HIGHEST)
+        for message in (
+            Commit("u1", epoch, 10, 100.0, Stamp(1, 0.0)),
+            Activated("u1", epoch),
+            Unprepared("u1", epoch),
+            Fenced("u1", epoch),
+            Accept("u1", epoch, epoch),
+            Ack("u1", epoch, epoch),
+            Prepared("u1", epoch, epoch, Stamp(1, 0.0)),
+            Prepare("u1", epoch, epoch, bytes(32)),
+            Offer("u1", epoch, epoch),
+            Cancel("u1", epoch),
+            Refuse("u1", epoch, Reason.FULL, epoch),
+        )
+    ]
+    for message in forged:
+        host.receive(LINK, "Z", message, town.now)
+        host.commit(town.now)
+    assert host._resident("u1").custody.record == before
+    assert sum(host.counts.values()) >= 20
+    assert town.is_served()
+    town.migrate(next(name for name in town.rsus if name != town.finder.host))
+    town.run(3.0)
+    assert [report.reason for report in town.reports] == [None]
+
+
+def test_a_target_that_says_it_has_what_was_never_sent_gets_nothing(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    town.run_until(town.is_served)
+    host = town.rsus[town.finder.host].host
+    assert host is not None
+    town.rsus["Z"] = town.rsus[next(name for name in town.rsus if name != town.finder.host)]
+    town.migrate("Z", rate=0.0)
+    outgoing = host._resident("u1").custody.outgoing
+    assert outgoing is not None
+    for message in (
+        Prepared("u1", outgoing.session, 0, Stamp(1, 0.0)),
+        Prepared("u1", outgoing.session, host._resident("u1").custody.record.mark, Stamp(1, 0.0)),
+        Activated("u1", town.finder.epoch + 1),
+        Accept("u1", outgoing.session, HIGHEST),
+    ):
+        host.receive(1, "Z", message, town.now)
+        host.commit(town.now)
+    assert host.hosted == ["u1"]
+    assert host._resident("u1").custody.serves(town.now)
+
+
+def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
+    for request in (
+        HostRequest("u9", "another", EPOCH),
+        HostRequest("u9", "target", -1),
+        HostRequest("u9", "target", 1 << 63),
+        HostRequest("u9", "target", EPOCH, -5),
+    ):
+        target.host.request(request, 1.0)
+    assert target.host.counts["bad_request"] == 4
+    target.host.recognise(Recognition("u9", "target", 1 << 63, 0), 1.0)
+    assert target.host.counts["bad_epoch"] == 1
+    assert target.host.commit(1.0) == []
+
+
+def test_many_strangers_are_forgotten(tmp_path: Path) -> None:
+    target = Target(tmp_path)
+    for number in range(hosting.MOST_STRANGERS + 500):
+        target.host.recognise(Recognition(f"w{number}", "enemy", EPOCH, EPOCH), 1.0)
+        if number % 1000 == 0:
+            target.host.commit(1.0)
+    target.host.commit(1.0)
+    assert len(target.host._residents) <= hosting.MOST_STRANGERS

@@ -1,0 +1,274 @@
+"""The store: what was committed is there, what was not is not, and every trouble is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from uav_twin_migration.twin.chunks import Chunk, digest
+from uav_twin_migration.twin.custody import Incoming, Record, Status
+from uav_twin_migration.twin.messages import Reason
+from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError, StoreReader
+
+
+def chunk(number: int, content: bytes, version: int = 1) -> Chunk:
+    return Chunk(number, version, digest(content), content)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "rsu1.db", "rsu1") as opened:
+        yield opened
+
+
+def test_what_was_committed_is_there_after_a_reopening(tmp_path: Path) -> None:
+    incoming = Incoming("rsu2", 8, 3, True, 512, "app")
+    record = Record(Status.LEAVING, 7, 12, fence=8, taken=5, target="rsu3", incoming=incoming)
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        own, arriving = store.add_copy("u1", "app", 1024, 99), store.add_copy("u1", "app", 512)
+        store.write(own, [chunk(0, b"head", 3), chunk(9, b"x" * 1024, 12)])
+        store.write(arriving, [chunk(1, b"y", 2)])
+        store.save("u1", Stored(record, own, arriving))
+        store.commit()
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        assert store.load() == {"u1": Stored(record, own, arriving)}
+        assert store.read(own, 9) == b"x" * 1024
+        assert store.read(own, 1) is None
+        assert [(entry.number, entry.version, entry.size) for entry in store.entries(own)] == [(0, 3, 4), (9, 12, 1024)]
+        assert store.size_of(own) == 1028
+        assert store.life == 2
+        assert store.add_copy("u2", "app", 1).id > arriving.id
+
+
+def test_what_was_not_committed_is_not_there(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        copy = store.add_copy("u1", "app", 1024)
+        store.save("u1", Stored(Record(Status.HOSTING, 1), copy))
+        store.commit()
+        store.write(copy, [chunk(0, b"later")])
+        store.save_mark("u1", 5)
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        assert store.load()["u1"].record == Record(Status.HOSTING, 1)
+        assert store.read(copy, 0) is None
+
+
+KILLED = """
+import os, signal, sys
+from uav_twin_migration.twin.chunks import Chunk, digest
+from uav_twin_migration.twin.custody import Record, Status
+from uav_twin_migration.twin.store import Store, Stored
+store = Store(sys.argv[1], "rsu1")
+copy = store.add_copy("u1", "app", 1024)
+for number in range(100):
+    store.write(copy, [Chunk(0, number, digest(b"%d" % number), b"%d" % number)])
+    store.save("u1", Stored(Record(Status.HOSTING, 1, number), copy))
+    if number < 60:
+        store.commit()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_all_it_committed_and_nothing_else(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "s.db")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        stored = store.load()["u1"]
+        assert stored.record.mark == 59
+        assert stored.own is not None
+        assert store.read(stored.own, 0) == b"59"
+        assert not list(store.damaged(stored.own))
+
+
+def test_a_doomed_copy_goes_little_by_little_and_takes_nothing_else_with_it(store: Store) -> None:
+    doomed, kept = store.add_copy("u1", "app", 64), store.add_copy("u1", "app", 64)
+    for copy in (doomed, kept):
+        store.write(copy, [chunk(number, bytes([number % 251])) for number in range(500)])
+    store.doom(doomed)
+    store.commit()
+    sweeps = 0
+    while store.sweep():
+        sweeps += 1
+    store.commit()
+    assert sweeps > 3
+    assert store.entries(doomed) == []
+    assert store.read(doomed, 0) is None
+    assert len(store.entries(kept)) == 500
+    assert not list(store.damaged(kept))
+
+
+def test_a_large_copy_is_never_whole_in_memory(store: Store) -> None:
+    copy, size = store.add_copy("u1", "app", 1 << 16), 1 << 16
+    tracemalloc.start()
+    for number in range(600):
+        store.write(copy, [chunk(number, bytes([number % 251]) * size)])
+        if number % 32 == 31:
+            store.commit()
+    store.commit()
+    for entry in store.entries(copy):
+        assert store.read(copy, entry.number) is not None
+    assert not list(store.damaged(copy))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert store.size_of(copy) == 600 * size
+    assert peak < 100 * size
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    writes=st.lists(
+        st.tuples(
+            st.booleans(), st.integers(0, 5), st.binary(max_size=20), st.sampled_from(["", "commit", "rollback"])
+        ),
+        max_size=30,
+    )
+)
+def test_the_store_behaves_as_a_dictionary_would(tmp_path: Path, writes: list[tuple[bool, int, bytes, str]]) -> None:
+    path = tmp_path / "law.db"
+    path.unlink(missing_ok=True)
+    with Store(path, "rsu1") as store:
+        copies = [store.add_copy("u1", "app", 64), store.add_copy("u1", "app", 64)]
+        store.commit()
+        now: dict[tuple[int, int], bytes] = {}
+        kept = dict(now)
+        for second, number, content, end in writes:
+            copy = copies[second]
+            store.write(copy, [chunk(number, content)])
+            now[copy.id, number] = content
+            if end == "commit":
+                store.commit()
+                kept = dict(now)
+            elif end == "rollback":
+                store.rollback()
+                now = dict(kept)
+        assert {(c.id, e.number): store.read(c, e.number) for c in copies for e in store.entries(c)} == now
+    with Store(path, "rsu1") as store:
+        assert {(c.id, e.number): store.read(c, e.number) for c in copies for e in store.entries(c)} == kept
+
+
+# -- trouble -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_and_what_is_there_stays(store: Store) -> None:
+    copy = store.add_copy("u1", "app", 1 << 16)
+    store.write(copy, [chunk(0, b"kept")])
+    store.save("u1", Stored(Record(Status.HOSTING, 1), copy))
+    store.commit()
+    store._database.execute(f"PRAGMA max_page_count = {store._value('PRAGMA page_count') + 4}")
+    with pytest.raises(StoreError, match=r"the disk is full; free some space") as caught:
+        store.write(copy, [chunk(number, os.urandom(1 << 16)) for number in range(1, 100)])
+    assert caught.value.reason is Reason.FULL
+    store.rollback()
+    assert [entry.number for entry in store.entries(copy)] == [0]
+    assert store.read(copy, 0) == b"kept"
+    store._database.execute("PRAGMA max_page_count = 1000000")
+    store.write(copy, [chunk(1, b"again")])
+    store.commit()
+    assert store.read(copy, 1) == b"again"
+
+
+def test_two_processes_cannot_share_a_store(store: Store) -> None:
+    with pytest.raises(StoreError, match="in use by another process"):
+        Store(store.path, "rsu1")
+    other = f"from uav_twin_migration.twin.store import Store\nStore({str(store.path)!r}, 'rsu1')"
+    ended = subprocess.run([sys.executable, "-c", other], check=False, capture_output=True, text=True)
+    assert "in use by another process" in ended.stderr
+    store.commit()
+
+
+def test_a_read_only_store_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    Store(path, "rsu1").close()
+    with Store(path, "rsu1") as store:
+        store._database.execute("PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="read-only") as caught:
+            store.add_copy("u1", "app", 1)
+        assert caught.value.reason is Reason.STORE
+
+
+def test_a_directory_that_cannot_be_written_is_told() -> None:
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store("/proc/nothing/s.db", "rsu1")
+
+
+def test_a_foreign_file_is_told_and_left_alone(tmp_path: Path) -> None:
+    database, text, other = tmp_path / "a.db", tmp_path / "b.db", tmp_path / "c.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE something (x)")
+    connection.close()
+    text.write_text("a letter to somebody " * 1000)
+    Store(other, "another").close()
+    for path, said in (
+        (database, "not a twin store"),
+        (text, "not an SQLite file"),
+        (other, "of RSU 'another', not 'rsu1'"),
+    ):
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=said):
+            Store(path, "rsu1")
+        if path is not other:
+            assert path.read_bytes() == before
+    Store(other, "another").close()
+
+
+def test_a_newer_format_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    Store(path, "rsu1").close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    for kind in (lambda: Store(path, "rsu1"), lambda: StoreReader(path)):
+        with pytest.raises(StoreError, match="newer version"):
+            kind()
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path, "rsu1") as store:
+        copy = store.add_copy("u1", "app", 1 << 16)
+        store.write(copy, [chunk(number, os.urandom(1 << 16)) for number in range(20)])
+        store.save("u1", Stored(Record(Status.HOSTING, 1), copy))
+        store.commit()
+    content = bytearray(path.read_bytes())
+    content[64 * 1024 : 512 * 1024] = b"\xff" * (448 * 1024)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged") as caught:
+        _read_all(path)
+    assert caught.value.reason is Reason.CORRUPT
+    assert "uavtwin twins" in caught.value.remedy
+
+
+def _read_all(path: Path) -> None:
+    with Store(path, "rsu1") as store:
+        for stored in store.load().values():
+            assert isinstance(stored.own, Copy)
+            store.entries(stored.own)
+            for number in range(20):
+                store.read(stored.own, number)
+
+
+def test_a_damaged_row_is_told(store: Store) -> None:
+    copy = store.add_copy("u1", "app", 64)
+    store.save("u1", Stored(Record(Status.HOSTING, 1), replace(copy, id=77)))
+    store.commit()
+    with pytest.raises(StoreError, match="damaged"):
+        store.load()
+
+
+def test_a_damaged_chunk_is_found(store: Store) -> None:
+    copy = store.add_copy("u1", "app", 64)
+    store.write(copy, [chunk(number, b"content") for number in range(5)])
+    store.write(copy, [Chunk(3, 1, digest(b"another"), b"content")])
+    store.commit()
+    store._database.execute("DELETE FROM contents WHERE id & 0xffffff = 1")
+    assert list(store.damaged(copy)) == [1, 3]
