@@ -20,6 +20,9 @@ BENCHMARKS: dict[str, str] = {
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
     "baselines": "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn",
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
+    "protocol": "the migration protocol's states and 200,000 random schedules, searched for a broken promise (long)",
+    "migration": "migrations between RSU processes: rates, CPU, downtime, fairness, memory, beside bare TLS",
+    "crash": "RSU processes killed at random instants of migrations, and what is lost (nothing)",
 }
 
 
