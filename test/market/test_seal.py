@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
@@ -68,6 +68,7 @@ def test_a_voucher_runs_out(keys: Path, reader: SealReader) -> None:
     assert reader.refusal("north", SAID, bytes(prolonged), north.until + 1.0) is Refusal.FORGED
 
 
+@settings(deadline=None)  # it makes keys
 @given(bit=st.integers(min_value=0, max_value=seal.SEAL_SIZE * 8 - 1))
 def test_no_changed_seal_passes(bit: int) -> None:
     authority, own = ed25519.make_key(), ed25519.make_key()

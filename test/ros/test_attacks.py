@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer
+from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinBeacon, TwinPresence, TwinState
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from uav_twin_migration.cli.keys import make_seals
@@ -131,6 +131,38 @@ def test_a_flood_of_forged_offers_does_not_keep_the_uav_from_the_market(market: 
     probe.wait_for(lambda: sent >= 2000, "the flood")
     market.wait_for_fair_grants(3)
     assert market.uav.poll() is None
+
+
+def test_a_twin_is_not_stolen_by_a_forged_presence(tmp_path: Path, processes: Processes, probe: Probe) -> None:
+    make_seals(tmp_path, ["rsu_0", "rsu_1"])
+    key = {"market_key": str(tmp_path / "market.pub")}
+    states: list[TwinState] = []
+    beacons: list[TwinBeacon] = []
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
+    probe.create_subscription(TwinBeacon, topics.TWIN_BEACONS, beacons.append, topics.MARKET)
+    store = {"twin_store": str(tmp_path / "rsu_0.db"), "seal": str(tmp_path / "rsu_0.seal")}
+    processes.start("rsu", "/rsu/rsu_0", **RSU, **store, **key)
+    processes.start("uav", "/uav/uav_0", **UAV, **key)
+    probe.fly()
+    probe.wait_for(lambda: states and beacons and beacons[-1].hosts == ["rsu_0"], "a twin that is served")
+    epoch = states[-1].epochs[0]
+    thief = probe.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
+    insider = Voice(str(tmp_path / "rsu_1.seal"))
+
+    def steal() -> None:
+        for host, voice in (("rsu_0", insider), ("rsu_1", Voice(""))):  # in its host's name, and in another RSU's
+            claim = TwinPresence(rsu_id=host, life=2**62, uav_ids=["uav_0"], holdings=["hosting"], successors=[""])
+            claim.epochs, claim.marks = [2**60], [1]
+            thief.publish(voice.sealed(claim))
+
+    probe.create_timer(0.1, steal)
+    probe.wait_for(lambda: {"forged", "unsealed"} <= probe.refused("uav/uav_0").keys(), "the claims refused")
+    states.clear()
+    beacons.clear()
+    probe.wait_for(lambda: len(states) >= 10 and len(beacons) >= 5, "service to go on")
+    assert {state.rsu_id for state in states} == {"rsu_0"}
+    assert {one for state in states for one in state.epochs} == {epoch}
+    assert {host for beacon in beacons for host in beacon.hosts} == {"rsu_0"}
 
 
 def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processes) -> None:
