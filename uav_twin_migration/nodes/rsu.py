@@ -16,6 +16,7 @@ from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.rsu_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.rsu_twins import RsuTwins
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
 from uav_twin_migration.policy.artifact import PolicyRefused
@@ -45,6 +46,10 @@ PARAMETERS = (
         "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
     ),
     Parameter("seed", 0, "seed of the exploration"),
+    Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
+    Parameter(
+        "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
+    ),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
     *TWIN_PARAMETERS,
 )
@@ -61,6 +66,7 @@ class RsuNode(LifecycleNode):
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
             *(self._values[name] for name in ("substitutability", "policy", "exploration", "seed")),
         )
+        self._voice, self._ear = Voice(self._values["seal"]), Ear(self._values["market_key"])
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
         self._trouble = ""  # why it hosts no twins though it should
@@ -132,7 +138,7 @@ class RsuNode(LifecycleNode):
         if not self._values["twin_store"]:
             return None
         try:
-            return RsuTwins(self, self.settings.rsu, self._values, self._timing)
+            return RsuTwins(self, self.settings.rsu, self._values, self._timing, self._voice, self._ear)
         except StoreError as error:
             self._trouble = f"hosts no twins: {error}"
             self.get_logger().error(self._trouble)
@@ -175,7 +181,8 @@ class RsuNode(LifecycleNode):
         offer = convert.offer_from_message(message)
         if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
             return  # our own voice
-        self._leader.on_offer(self._timing.now(), offer)
+        if self._ear.believes(message):
+            self._leader.on_offer(self._timing.now(), offer)
 
     def _on_policy(self, message: PolicyUpdate) -> None:
         try:
@@ -191,9 +198,9 @@ class RsuNode(LifecycleNode):
         for output in outputs:
             if isinstance(output, Offer):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
-                self._offers.publish(convert.offer_to_message(output, now))
+                self._offers.publish(self._voice.sealed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
-                self._grants.publish(convert.grant_to_message(output, now))
+                self._grants.publish(self._voice.sealed(convert.grant_to_message(output, now)))
             elif isinstance(output, Booked):
                 self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
         self._waker.set(self._leader.wake_at)
@@ -211,7 +218,8 @@ class RsuNode(LifecycleNode):
             "policy_version": self._pricer.version,
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
-        values.update({f"refused/{reason.value}": count for reason, count in leader.refusals.items()})
+        refusals = leader.refusals + self._ear.refusals
+        values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
         if self._twins is not None:
             values.update(self._twins.describe())
         elif self._trouble:

@@ -19,6 +19,7 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecis
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
@@ -34,6 +35,7 @@ MARKET_PARAMETERS = (
     Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
+    Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
     Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
     *TWIN_PARAMETERS,
 )
@@ -59,6 +61,7 @@ class AgentsNode(Node):
         values, settings = self._read()
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
+        self._ear = Ear(values["market_key"])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
@@ -72,7 +75,7 @@ class AgentsNode(Node):
         self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
         self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
-        self._twins = UavTwins(self, self._followers, values, self._timing) if values["twin"] else None
+        self._twins = UavTwins(self, self._followers, values, self._timing, self._ear) if values["twin"] else None
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
@@ -111,7 +114,7 @@ class AgentsNode(Node):
     def _on_offer(self, message: PriceOffer) -> None:
         now = self._timing.now()
         offer = convert.offer_from_message(message)
-        if not self._board.on_offer(now, offer):
+        if not self._ear.believes(message) or not self._board.on_offer(now, offer):
             return
         self._heard_at[offer.rsu] = (offer.round, time.monotonic())
         if len(self._followers) == 1:
@@ -146,6 +149,8 @@ class AgentsNode(Node):
         if convert.is_ragged(message):
             self._ragged += 1
             return
+        if not self._ear.believes(message):
+            return
         now = self._timing.now()
         grant = convert.grant_from_message(message)
         round_, heard = self._heard_at.get(grant.rsu, (-1, 0.0))
@@ -173,6 +178,7 @@ class AgentsNode(Node):
         """One status for the process's UAVs; latencies are those since the last time."""
         followers = self._followers.values()
         refusals = self._board.refusals.copy()
+        refusals.update(self._ear.refusals)
         for one in followers:
             refusals.update(one.refusals)
         if self._ragged:
