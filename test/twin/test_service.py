@@ -240,9 +240,7 @@ def test_twins_move_only_between_rsus_with_the_same_application(notes: Pair) -> 
     assert notes.host() == "north"
 
 
-def test_a_service_stops_while_its_log_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(path: Path) -> None:
