@@ -27,6 +27,14 @@ REQUIREMENTS = {
     "keys": ["cryptography>=3.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
+    # An exact torch where it is known to work, so that tests and published figures are of one version.
+    "learning": [
+        "tensorboard>=2.10",
+        "torch==2.13.0; python_version == '3.11'",
+        "torch>=2.2; python_version != '3.11'",
+    ],
+    "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
+    "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
     "test": [
         "colcon-common-extensions",
@@ -37,6 +45,7 @@ REQUIREMENTS = {
         "mypy>=1.10",
         "pytest>=7.4",
         "ruff>=0.6",
+        "safetensors>=0.4",  # the format's own library: what it reads and writes, ours does
         "types-PyYAML",
     ],
 }

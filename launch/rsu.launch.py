@@ -9,6 +9,9 @@ ARGUMENTS = (
     ("rsu_id", None, "id of the RSU"),
     ("scenario", "", "scenario to take the RSU's values from"),
     ("params_file", "", "ROS parameter file with the RSU's values, instead of a scenario or on top of it"),
+    ("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
+    ("twin_keys", "", "folder of its TLS keys, made by uavtwin keys"),
+    ("twin_address", "", "address at which it takes twins over from other RSUs; empty: loopback"),
     ("use_sim_time", "false", "whether time comes from /clock"),
 )
 

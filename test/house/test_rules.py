@@ -36,7 +36,18 @@ def test_every_command_has_its_module() -> None:
     groups = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
     for command in COMMANDS.values():
         assert (CHECKOUT / "uav_twin_migration" / "cli" / f"{command.module}.py").is_file()
-        assert set(command.requirements) <= groups.keys()
+        assert set(command.groups()) <= groups.keys()
+
+
+def test_what_parts_of_a_command_need_is_known() -> None:
+    from uav_twin_migration.cli import bench, figures
+    from uav_twin_migration.cli.commands import COMMANDS
+
+    assert COMMANDS["bench"].by_name.keys() == bench.BENCHMARKS.keys()
+    assert COMMANDS["figures"].by_name.keys() == figures.STUDIES.keys()
+    assert "libraries" in COMMANDS["bench"].groups(["baselines", "--json", "-"])
+    assert "libraries" in COMMANDS["bench"].groups(["--json", "-"])
+    assert "libraries" not in COMMANDS["bench"].groups(["game", "market"])
 
 
 def test_every_message_field_says_its_unit() -> None:

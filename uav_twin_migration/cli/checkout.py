@@ -220,8 +220,8 @@ def prepend(env: dict[str, str], name: str, paths: Sequence[Path]) -> None:
     env[name] = os.pathsep.join([*map(str, paths), *kept])
 
 
-def set_up(command: str) -> dict[str, str]:
-    """Install and build what `command` needs. Returns the environment to run it in."""
+def set_up(command: str, arguments: Sequence[str] = ()) -> dict[str, str]:
+    """Install and build what `command` needs with these arguments. Returns the environment to run it in."""
     table = runpy.run_path(str(Path(__file__).with_name("commands.py")))["COMMANDS"]
     requirements = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
     entry = table.get(command)
@@ -231,7 +231,7 @@ def set_up(command: str) -> dict[str, str]:
     with only_one():
         environment.create()
         environment.require("core", requirements["core"])
-        for group in entry.requirements if entry else ():
+        for group in entry.groups(arguments) if entry else ():
             environment.require(group, requirements[group])
         if ros:
             if not environment.distribution:
@@ -245,7 +245,7 @@ def main() -> int:
     arguments = sys.argv[1:]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
-        env = set_up(arguments[0] if arguments else "--help")
+        env = set_up(arguments[0] if arguments else "--help", arguments[1:])
     except SetupError as error:
         print(f"uavtwin: {error}", file=sys.stderr)
         return 1

@@ -11,6 +11,7 @@ from uav_twin_migration.errors import InputError
 # name -> what it shows; `cli/figures_<name>.py` has `run(directory: Path) -> None`
 STUDIES: dict[str, str] = {
     "game": "the game's equilibria: costs, caps, sizes, substitutability, welfare",
+    "learning": "convergence, pruning, strategies over training, costs and caps beside the equilibrium",
 }
 
 

@@ -6,6 +6,10 @@ import argparse
 import os
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from uav_twin_migration.errors import InputError, UavTwinError
 
@@ -22,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compose", default="auto", help="auto, processes (one a node), compose (several nodes a process) or fleet"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--twins", metavar="DIR", help="keep the RSUs' stores of twins there, for the next run, too")
+    parser.add_argument("--no-twins", action="store_true", help="only the market: no twins are hosted or moved")
+    parser.add_argument("--keys", default="", metavar="DIR", help="move twins over TLS, with the keys of this folder")
     parser.add_argument("--json", metavar="FILE", help="write the summary as JSON; - for stdout")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
 
@@ -36,18 +43,39 @@ def run(args: argparse.Namespace) -> int:
     scenario = load(args.scenario)
     if args.duration is not None and not 0.0 < args.duration < 1e9:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
-    options = Options(
-        args.world, args.real_time_factor, args.compose, args.seed, gui=not args.no_gui, px4_dir=args.px4_dir
-    )
-    file = str(scenario_path(args.scenario).resolve())
-    processes = plan(scenario, file, options)
-    claim_domain()
-    keep_to_this_machine()
+    with store_folder(args) as twins:
+        options = Options(
+            args.world,
+            args.real_time_factor,
+            args.compose,
+            args.seed,
+            gui=not args.no_gui,
+            px4_dir=args.px4_dir,
+            twins=twins,
+            twin_keys=args.keys,
+        )
+        file = str(scenario_path(args.scenario).resolve())
+        processes = plan(scenario, file, options)
+        claim_domain()
+        keep_to_this_machine()
 
-    from uav_twin_migration.nodes.runner import Runner
+        from uav_twin_migration.nodes.runner import Runner
 
-    observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
-    return Runner([*processes, observer], until=observer.name).run()
+        observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
+        return Runner([*processes, observer], until=observer.name).run()
+
+
+@contextmanager
+def store_folder(args: argparse.Namespace) -> Iterator[str]:
+    """Where the RSUs keep twins: a folder that is given and stays, or one that goes with the run, or none."""
+    if args.no_twins:
+        yield ""
+    elif args.twins:
+        Path(args.twins).mkdir(parents=True, exist_ok=True)
+        yield str(Path(args.twins).resolve())
+    else:
+        with tempfile.TemporaryDirectory(prefix="uavtwin-twins-") as folder:
+            yield folder
 
 
 def one_thread_per_process() -> None:

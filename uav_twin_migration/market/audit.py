@@ -140,6 +140,14 @@ class Audit:
         reached = self.efficiency.max(axis=1, initial=0.0) > 0.0
         return bool(reached.any() and self._granted[reached].all())
 
+    def position_of(self, uav: str) -> Vector | None:
+        """Where a UAV is, m; None before its first odometry."""
+        index = self.uav_index.get(uav)
+        if index is None or np.isnan(self.position[index]).any():
+            return None
+        x, y, z = self.position[index].tolist()
+        return (x, y, z)
+
     def leases(self, now: float) -> Array:
         """Bandwidth under lease [uavs, rsus], MHz."""
         return np.where(self.expires > now, self.bandwidth, 0.0)

@@ -253,6 +253,11 @@ class Follower:
         bandwidth = np.array([held.get(rsu, 0.0) for rsu in rsus])
         return float(game.effective_rate(bandwidth, efficiency, self.settings.rho))
 
+    @property
+    def in_range(self) -> list[str]:
+        """The RSUs in range, best link first."""
+        return list(self._efficiency)
+
     def waiting_since(self, rsu: str, round_: int) -> float | None:
         """When the offer was heard whose answer is still without a grant, s; None where there is none."""
         answer = self._answers.get(rsu)

@@ -74,6 +74,7 @@ class RoundResult(NamedTuple):
     profit: float  # credit
     uavs_in_range: int  # that answered
     rival_prices: tuple[float, ...]  # credit/MHz, posted by the others when this round opened
+    concentration: float = 0.0  # Herfindahl index of what was demanded: sum of the UAVs' squared shares in it
 
 
 class Decision(NamedTuple):
@@ -302,7 +303,7 @@ class Leader:
             self._leases.pop(uav, None)
             if share > 0.0:
                 self._leases[uav] = _Lease(share, now + self._held_for)
-        result = self._result(sum(wanted.values()), math.fsum(shares))
+        result = self._result(list(wanted.values()), math.fsum(shares))
         self.history.append(result)
         # A first answer of 0 may be a good-bye: only who repeats it is waited for.
         refused = {uav for uav, bandwidth in wanted.items() if bandwidth == 0.0}
@@ -311,7 +312,9 @@ class Leader:
         grant = Grant(settings.rsu, self.round, self._decision.price, granted, settings.lease)
         return [grant, Booked(result, self._decision)]
 
-    def _result(self, demanded: float, sold: float) -> RoundResult:
+    def _result(self, wanted: Sequence[float], sold: float) -> RoundResult:
         price = self._decision.price
         profit = (price - self.settings.unit_cost) * sold
-        return RoundResult(self.round, price, demanded, sold, profit, len(self._answers), self._rivals_at_offer)
+        demanded = math.fsum(wanted)
+        concentration = math.fsum(b * b for b in wanted) / demanded**2 if demanded > 0.0 else 0.0
+        return RoundResult(self.round, price, demanded, sold, profit, len(wanted), self._rivals_at_offer, concentration)

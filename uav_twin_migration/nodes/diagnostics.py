@@ -12,7 +12,10 @@ from uav_twin_migration.nodes.topics import DIAGNOSTICS
 
 
 class Diagnostics:
-    """Publishes what `describe` returns, by status name; a refusal since the last time makes the status a warning."""
+    """Publishes what `describe` returns, by status name.
+
+    A refusal since the last time makes the status a warning, a value named `trouble` an error.
+    """
 
     def __init__(self, node: Node, describe: Callable[[], Mapping[str, Mapping[str, object]]]) -> None:
         self._node = node
@@ -29,7 +32,9 @@ class Diagnostics:
             status = DiagnosticStatus(name=name, hardware_id=name)
             status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
             refused = sum(int(str(value)) for key, value in values.items() if key.startswith("refused/"))
-            if refused > self._refused.get(name, 0):
+            if values.get("trouble"):
+                status.level, status.message = DiagnosticStatus.ERROR, str(values["trouble"])
+            elif refused > self._refused.get(name, 0):
                 status.level, status.message = DiagnosticStatus.WARN, "refused input"
             else:
                 status.level, status.message = DiagnosticStatus.OK, "ok"

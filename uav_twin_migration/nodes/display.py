@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uav_twin_migration.market.audit import Audit
+from uav_twin_migration.twin.audit import TwinAudit
 
 MOST_ROWS = 12  # UAVs shown; a terminal is only so high
 UNITS = {
@@ -20,15 +21,20 @@ UNITS = {
     "price_gap_to_equilibrium": ", share of the price",
     "exploitability": ", share of the best profit",
     "grant_latency_ms": ", offer to grant at the UAV",
+    "age_of_migration_s": ", asked to moved",
+    "downtime_ms": ", nobody serves",
+    "silence_ms": ", users hear nothing at a hand-over",
+    "age_of_information_ms": ", of users",
+    "twin_error_m": ", twin to UAV",
 }
 LINE_PERIOD = 5.0  # s of wall time between two plain lines
 
 
 class Display:
-    """Shows an `Audit`."""
+    """Shows an `Audit` of the market and one of the twins."""
 
-    def __init__(self, audit: Audit, out: TextIO, plain: bool) -> None:
-        self._audit = audit
+    def __init__(self, audit: Audit, twins: TwinAudit, out: TextIO, plain: bool) -> None:
+        self._audit, self._twins = audit, twins
         self._console = Console(file=out, highlight=False)
         self._live: Live | None = None
         self._plain = plain or not self._console.is_terminal
@@ -71,12 +77,14 @@ class Display:
     def _line(self, now: float) -> str:
         audit = self._audit
         prices = " ".join(f"{rsu.id} {number(audit.price[i])}" for i, rsu in enumerate(audit.scenario.rsus[:8]))
-        return f"t {now:.1f} s  rounds {audit.rounds.sum()}  grants {audit.grants}  prices: {prices}"
+        moved = len(self._twins.completed)
+        return f"t {now:.1f} s  rounds {audit.rounds.sum()}  grants {audit.grants}  moved {moved}  prices: {prices}"
 
     def _picture(self, now: float) -> Group:
         gap = self._audit.gaps[-1] if self._audit.gaps else None
         head = f"t = {now:.1f} s   rounds {self._audit.rounds.sum()}   price gap to equilibrium "
         head += "-" if gap is None else f"{gap:.1%}"
+        head += f"   twins moved {len(self._twins.completed)}"
         return Group(Text(head, style="bold"), self._rsus(now), self._uavs(now))
 
     def _rsus(self, now: float) -> Table:
@@ -90,11 +98,11 @@ class Display:
 
     def _uavs(self, now: float) -> Table:
         audit = self._audit
-        table = Table("UAV", "serving RSU", "bandwidth\nMHz", "rate\nMbit/s", "immersion\ncredit")
+        table = Table("UAV", "wanted\nhost", "twin's\nhost", "bandwidth\nMHz", "rate\nMbit/s", "immersion\ncredit")
         held = audit.leases(now).sum(axis=1)
         for index, uav in enumerate(audit.scenario.uavs[:MOST_ROWS]):
             values = map(number, (held[index], audit.rate[index], audit.immersion[index]))
-            table.add_row(uav.id, audit.host[index] or "-", *values)
+            table.add_row(uav.id, audit.host[index] or "-", self._twins.host_of(uav.id) or "-", *values)
         if len(audit.scenario.uavs) > MOST_ROWS:
             table.caption = f"and {len(audit.scenario.uavs) - MOST_ROWS} more"
         return table

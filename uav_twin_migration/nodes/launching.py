@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from launch.actions import EmitEvent, ExecuteProcess, SetEnvironmentVariable
@@ -43,6 +47,8 @@ def sim_actions(context: LaunchContext) -> list[Any]:
         int(value["seed"]),
         value["gui"].lower() in ("true", "1"),
         value["px4_dir"],
+        twins=store_folder(context),
+        twin_keys=value["twin_keys"],
     )
     processes = plan(scenario, file, options)
     observer = observer_process(file, float(value["duration"]), "", True, len(processes), options)
@@ -54,9 +60,24 @@ def sim_actions(context: LaunchContext) -> list[Any]:
     return [*actions, node_action(watching, respawn=False, on_exit=EmitEvent(event=Shutdown(reason="the run is over")))]
 
 
+def store_folder(context: LaunchContext) -> str:
+    """Where the RSUs of a simulation keep twins; without a name, a folder that goes when the launch ends."""
+    value = context.launch_configurations
+    if value["twins"].lower() not in ("true", "1"):
+        return ""
+    if value["twin_stores"]:
+        Path(value["twin_stores"]).mkdir(parents=True, exist_ok=True)
+        return str(Path(value["twin_stores"]).resolve())
+    folder = tempfile.TemporaryDirectory(prefix="uavtwin-twins-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def rsu_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``rsu.launch.py``."""
-    return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node)
+    twins = {key: context.launch_configurations[key] for key in ("twin_store", "twin_keys", "twin_address")}
+    given = {key: value for key, value in twins.items() if value}
+    return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node, given)
 
 
 def uav_actions(context: LaunchContext) -> list[Any]:
@@ -84,7 +105,11 @@ def px4_actions(context: LaunchContext) -> list[Any]:
 
 
 def single(
-    context: LaunchContext, kind: str, members: Callable[[Any], Iterable[Any]], make: Callable[..., NodeSpec]
+    context: LaunchContext,
+    kind: str,
+    members: Callable[[Any], Iterable[Any]],
+    make: Callable[..., NodeSpec],
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Any]:
     """One RSU or UAV, with its values from a scenario, a parameter file, or both."""
     value = context.launch_configurations
@@ -97,6 +122,7 @@ def single(
             ids = ", ".join(member.id for member in members(scenario))
             raise InputError(value["scenario"], f"{kind}_id", id_, f"one of {ids}")
         parameters = make(found[0], scenario).parameters
+    parameters.update(given)
     parameters["use_sim_time"] = value["use_sim_time"].lower() in ("true", "1")
     files = [value["params_file"]] if value["params_file"] else []
     return [node_action(NodeSpec(kind, f"/{kind}/{id_}", parameters), extra=files)]

@@ -16,13 +16,23 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 
 from uav_twin_migration.market.audit import Audit
-from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
-from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.msg import (
+    BandwidthDemand,
+    BandwidthGrant,
+    HostingDecision,
+    LinkQuality,
+    MigrationReport,
+    PriceOffer,
+    TwinReply,
+    TwinState,
+)
+from uav_twin_migration.nodes import convert, topics, twin_convert
 from uav_twin_migration.nodes.display import Display
 from uav_twin_migration.nodes.parameters import Parameter, declare
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.twin.audit import TwinAudit
 
 SETTLING = 2.5  # s after the first full round until every node has reported its start
 
@@ -48,6 +58,7 @@ class ObserverNode(Node):
         self._values = declare(self, PARAMETERS)
         self._scenario = load(self._values["scenario"])
         self._audit = Audit(self._scenario)
+        self._twins = TwinAudit()
         self._timing = Timing(self)
         # a simulation's clock starts at 0 with its world; drones fly in the time of day
         self._started_at = 0.0 if self.get_parameter("use_sim_time").value else self._timing.now()
@@ -59,7 +70,7 @@ class ObserverNode(Node):
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
-        self._display = Display(self._audit, out, self._values["plain"])
+        self._display = Display(self._audit, self._twins, out, self._values["plain"])
         self._display.start(self._values["processes"], self._values["seed"])
         market = topics.MARKET
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
@@ -67,6 +78,9 @@ class ObserverNode(Node):
         self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
         self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED)
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
+        self._listen(TwinState, topics.TWIN_STATES, self._on_states, market)
+        self._listen(TwinReply, topics.TWIN_REPLIES, self._on_replies, market)
+        self._listen(MigrationReport, topics.MIGRATIONS, self._on_report, market)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:
             self._follow_motion(uav.id)
@@ -112,6 +126,19 @@ class ObserverNode(Node):
             efficiency = np.asarray(message.spectral_efficiency, dtype=np.float64).reshape(shape)
             self._audit.on_links(message.uav_ids, message.rsu_ids, efficiency)
 
+    def _on_states(self, message: TwinState) -> None:
+        now = self._timing.now()
+        for state in twin_convert.states_from_message(message):
+            self._twins.on_state(now, state, self._audit.position_of(state.uav))
+
+    def _on_replies(self, message: TwinReply) -> None:
+        for reply in twin_convert.replies_from_message(message):
+            if reply.reason is None and not reply.restored:
+                self._twins.on_begun_anew(reply.uav)
+
+    def _on_report(self, message: MigrationReport) -> None:
+        self._twins.on_report(twin_convert.report_from_message(message))
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self._audit.on_diagnostics(status.name, {entry.key: entry.value for entry in status.values})
@@ -126,6 +153,7 @@ class ObserverNode(Node):
         if sample != self._sampled:
             self._sampled = sample
             self._audit.sample(now)
+            self._twins.sample(self._timing.now())
         self._notice_steady_state()
         self._display.update(now)
         duration = self._values["duration"]
@@ -148,6 +176,7 @@ class ObserverNode(Node):
         self._finished = True
         summary = {
             **self._audit.summary(),
+            **self._twins.summary(),
             "first_grant_s": self._first_grant,
             "first_full_round_s": self._first_full_round,
             "messages_per_s": self._messages / max(time.monotonic() - self._began, 1e-3),

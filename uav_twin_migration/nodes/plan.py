@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from uav_twin_migration.errors import InputError
@@ -62,11 +63,16 @@ class Options:
     seed: int = 0
     gui: bool = True  # of Gazebo
     px4_dir: str = ""  # build folder of PX4 SITL, to start it from; empty: PX4 runs already
+    twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
+    twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
 
     @property
     def simulated_time(self) -> bool:
         """Whether the world has a clock of its own; PX4 flies in ours."""
         return self.world != "px4"
+
+
+STANDARD = Options()
 
 
 def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
@@ -81,16 +87,15 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
         expected = f"1, the world {options.world!r} runs in real time"
         raise InputError("options", "real_time_factor", options.real_time_factor, expected)
     composition = choose_composition(scenario) if options.composition == "auto" else options.composition
-    simulated = options.simulated_time
-    rsus = [rsu_node(rsu, scenario, options.seed + index, simulated) for index, rsu in enumerate(scenario.rsus)]
+    rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
     surroundings = [*movers(scenario, scenario_file, options), *one_each([link_node(scenario, scenario_file, options)])]
     if composition == "fleet":
         fleets = [
-            fleet_node(number, some, scenario, simulated)
+            fleet_node(number, some, scenario, options)
             for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))
         ]
         return [*surroundings, *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
-    uavs = [uav_node(uav, scenario, simulated) for uav in scenario.uavs]
+    uavs = [uav_node(uav, scenario, options) for uav in scenario.uavs]
     if composition == "compose":
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
         return [*surroundings, *groups]
@@ -175,7 +180,7 @@ def measurement_period(scenario: Scenario) -> float:
     return min(max(period / 4.0, len(scenario.uavs) / 200.0), period)
 
 
-def rsu_node(rsu: Rsu, scenario: Scenario, seed: int = 0, simulated: bool = True) -> NodeSpec:
+def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: int = 0) -> NodeSpec:
     """An RSU with its private values."""
     parameters = {
         "rsu_id": rsu.id,
@@ -189,31 +194,36 @@ def rsu_node(rsu: Rsu, scenario: Scenario, seed: int = 0, simulated: bool = True
         "lease_rounds": float(scenario.market.lease_rounds),
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
-        "use_sim_time": simulated,
+        "twin_store": str(Path(options.twins) / f"{rsu.id}.db") if options.twins else "",
+        "twin_keys": options.twin_keys,
+        "time_scale": options.real_time_factor,
+        "use_sim_time": options.simulated_time,
     }
     return NodeSpec("rsu", f"/rsu/{rsu.id}", parameters)
 
 
-def uav_node(uav: Uav, scenario: Scenario, simulated: bool = True) -> NodeSpec:
+def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
     """A UAV with its private values."""
     parameters = {
         "uav_id": uav.id,
         "immersion_weight": uav.immersion_weight,
         "twin_size": uav.twin_size,
         **market_parameters(scenario.market),
-        "use_sim_time": simulated,
+        **beacon_parameters(len(scenario.uavs), options),
+        "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
 
 
-def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario, simulated: bool = True) -> NodeSpec:
+def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
     """Many UAVs in one node."""
     parameters = {
         "uav_ids": [uav.id for uav in uavs],
         "immersion_weights": [uav.immersion_weight for uav in uavs],
         "twin_sizes": [uav.twin_size for uav in uavs],
         **market_parameters(scenario.market),
-        "use_sim_time": simulated,
+        **beacon_parameters(-(-len(scenario.uavs) // UAVS_PER_FLEET), options),
+        "use_sim_time": options.simulated_time,
     }
     return NodeSpec("fleet", f"/fleet_{number}", parameters)
 
@@ -244,6 +254,11 @@ def market_parameters(market: MarketParameters) -> dict[str, Any]:
         "min_stay": market.min_stay,
         "max_stay": market.max_stay,
     }
+
+
+def beacon_parameters(nodes: int, options: Options) -> dict[str, Any]:
+    """How often UAVs speak to RSUs: four times a second, but no more than 40 messages in all, and at least once."""
+    return {"twin": bool(options.twins), "beacon_period": min(max(0.25, nodes / 40.0), 1.0)}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

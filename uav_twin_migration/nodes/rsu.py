@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
 from uav_twin_migration.market.pricing import ElasticityPricer
@@ -15,8 +15,11 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction,
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.rsu_twins import PARAMETERS as TWIN_PARAMETERS
+from uav_twin_migration.nodes.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.twin.store import StoreError
 
 PARAMETERS = (
     Parameter("rsu_id", str, "id of this RSU, a ROS name token"),
@@ -31,6 +34,7 @@ PARAMETERS = (
     Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
     Parameter("seed", 0, "seed of the pricing rule's exploration"),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
+    *TWIN_PARAMETERS,
 )
 
 
@@ -42,8 +46,13 @@ class RsuNode(LifecycleNode):
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
         self._leader: Leader | None = None
+        self._twins: RsuTwins | None = None
+        self._trouble = ""  # why it hosts no twins though it should
+        self._failure: UavTwinError | None = None  # of the last transition
         if self._values["autostart"]:
             self.trigger_configure()
+            if self._failure is not None:
+                raise self._failure
             self.trigger_activate()
 
     def _read_settings(self, values: dict[str, Any]) -> LeaderSettings:
@@ -78,12 +87,19 @@ class RsuNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the leader and its connections; it does not sell yet."""
+        self._failure = None
+        self._timing = Timing(self)
+        try:
+            self._twins = self._host_twins()
+        except UavTwinError as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
         settings = self.settings
         pricer = ElasticityPricer(settings.unit_cost, settings.price_cap, settings.capacity, seed=self._values["seed"])
         # The boot time in ms is above every round number of an earlier life, which counted no faster than that.
         self._leader = Leader(settings, pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
-        self._timing = Timing(self)
         self._waker = self._timing.waker(self._on_time)
         self._offers = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
         self._grants = self.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
@@ -93,17 +109,32 @@ class RsuNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._describe)
         return TransitionCallbackReturn.SUCCESS
 
+    def _host_twins(self) -> RsuTwins | None:
+        """An RSU whose store cannot be used says so and goes on selling; the file stays as it is."""
+        if not self._values["twin_store"]:
+            return None
+        try:
+            return RsuTwins(self, self.settings.rsu, self._values, self._timing)
+        except StoreError as error:
+            self._trouble = f"hosts no twins: {error}"
+            self.get_logger().error(self._trouble)
+            return None
+
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Sell."""
+        """Sell, and take twins."""
         assert self._leader is not None  # configured before
+        if self._twins is not None:
+            self._twins.stop_draining()
         self._leader.start()
         self._waker.set(self._timing.now())
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop selling; what was granted stays until its lease is over."""
+        """Stop selling, and have the twins move away; what was granted stays until its lease is over."""
         assert self._leader is not None  # configured before
         self._leader.stop()
+        if self._twins is not None:
+            self._twins.drain()
         return super().on_deactivate(state)
 
     # -- events ------------------------------------------------------------------------------------------------------
@@ -154,7 +185,18 @@ class RsuNode(LifecycleNode):
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
         values.update({f"refused/{reason.value}": count for reason, count in leader.refusals.items()})
+        if self._twins is not None:
+            values.update(self._twins.describe())
+        elif self._trouble:
+            values["trouble"] = self._trouble
         return {f"rsu/{self.settings.rsu}": values}
+
+    def destroy_node(self) -> None:
+        """Close the store before the node goes."""
+        if self._twins is not None:
+            self._twins.close()
+            self._twins = None
+        super().destroy_node()
 
 
 def main() -> int:

@@ -10,6 +10,13 @@ BANDWIDTH_DEMANDS = "/market/bandwidth_demands"
 BANDWIDTH_GRANTS = "/market/bandwidth_grants"
 HOSTING_DECISIONS = "/market/hosting_decisions"
 INTERACTIONS = "/market/interactions"
+TWIN_BEACONS = "/twin/beacons"
+TWIN_PRESENCES = "/twin/presences"
+TWIN_REQUESTS = "/twin/requests"
+TWIN_REPLIES = "/twin/replies"
+TWIN_STATES = "/twin/states"
+TWIN_HOSTS = "/twin/hosts"
+MIGRATIONS = "/twin/migrations"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 
@@ -39,6 +46,11 @@ MEASUREMENT = QoSProfile(
 )
 # Published reliably, so that both kinds of subscriber can have it.
 ODOMETRY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def migrate_twin(rsu: str) -> str:
+    """MigrateTwin, the action of an RSU that hands a twin over."""
+    return f"/rsu/{rsu}/migrate_twin"
 
 
 def odometry(uav: str) -> str:

@@ -21,6 +21,8 @@ from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
+from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
+from uav_twin_migration.nodes.uav_twins import UavTwins
 
 # RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
 # one message instead of one for each offer: every RSU has to read every message.
@@ -32,6 +34,8 @@ MARKET_PARAMETERS = (
     Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
+    Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
+    *TWIN_PARAMETERS,
 )
 UAV_PARAMETERS = (
     Parameter("uav_id", str, "id of this UAV, a ROS name token"),
@@ -68,6 +72,7 @@ class AgentsNode(Node):
         self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
         self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
+        self._twins = UavTwins(self, self._followers, values, self._timing) if values["twin"] else None
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
@@ -93,7 +98,11 @@ class AgentsNode(Node):
 
     def _follow_motion(self, follower: Follower) -> None:
         def on_odometry(message: Odometry) -> None:
-            follower.on_motion(self._timing.now(), *convert.motion_from_message(message))
+            position, velocity = convert.motion_from_message(message)
+            follower.on_motion(self._timing.now(), position, velocity)
+            if self._twins is not None:
+                stamp = convert.seconds(message.header.stamp) or self._timing.now()
+                self._twins.on_motion(follower.settings.uav, stamp, position, velocity)
 
         self.create_subscription(Odometry, topics.odometry(follower.settings.uav), on_odometry, topics.MEASUREMENT)
 

@@ -29,7 +29,9 @@ def host(custody: Custody, event: HostRequest, context: Context) -> Step:
     record = custody.record
     if record.status is Status.HOSTING and record.epoch == event.epoch:
         return _answer(custody, event, context, restored=record.mark > 0)
-    if event.epoch <= max(custody.fence, record.incoming.epoch if record.incoming else 0):
+    # The epoch that is asked for may have been heard before, as the fence of a UAV that has no host yet.
+    known = max(record.fence, record.incoming.epoch if record.incoming else 0)
+    if event.epoch <= known or event.epoch < custody.heard_epoch:
         return _answer(custody, event, context, Reason.STALE)
     if context.refusal is not None:
         return _answer(custody, event, context, context.refusal)

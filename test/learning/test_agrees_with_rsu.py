@@ -1,0 +1,91 @@
+"""The environment and the running protocol tell the same story: same observations, same prices, same profits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from test.policy.test_artifact import make_policy
+from uav_twin_migration.game.market import Market
+from uav_twin_migration.learning.environment import MarketEnvironment
+from uav_twin_migration.learning.evaluation import ActorPlayer
+from uav_twin_migration.learning.games import GameDistribution, draw_games
+from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
+from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings
+from uav_twin_migration.market.messages import Bid, Offer
+from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.policy.artifact import Policy
+from uav_twin_migration.policy.pricer import PolicyPricer
+
+ROUNDS = 8
+
+
+class RunningMarket:
+    """Leaders and followers as the nodes have them, in one game, with a network that loses nothing."""
+
+    def __init__(self, games: Market, policy: Policy) -> None:
+        self.games = games
+        rho = float(games.rho[0, 0])
+        self.leaders = []
+        for m in range(games.rsus):
+            cost, cap, capacity = (float(getattr(games, k)[0, 0, m]) for k in ("unit_cost", "price_cap", "capacity"))
+            pricer = PolicyPricer(cost, cap, capacity, rho, ElasticityPricer(cost, cap, capacity), policy)
+            settings = LeaderSettings(f"rsu_{m}", (0.0, 0.0, 15.0), 600.0, capacity, cost, cap)
+            self.leaders.append(Leader(settings, pricer, first_round=0))
+        self.board = OfferBoard()
+        self._known: set[tuple[str, str]] = set()
+        alpha = games.alpha[0, 0]
+        self.followers = [
+            Follower(FollowerSettings(f"uav_{n}", float(alpha[n]), 1.0, rho), self.board) for n in range(games.uavs)
+        ]
+
+    def play(self, round_: int) -> list[Booked]:
+        """A round in which all leaders post together. What each of them booked."""
+        now = float(round_)
+        offers = [offer for leader in self.leaders for offer in leader.on_time(now) if isinstance(offer, Offer)]
+        for offer in offers:
+            self.board.on_offer(now, offer)
+            for leader in self.leaders:
+                if leader.settings.rsu != offer.rsu:
+                    leader.on_offer(now + 0.001, offer)
+        # Who is new in range comes first: a round closes as soon as all who are known have answered.
+        bids = [bid for n in range(len(self.followers)) for bid in self._answers(now, round_, n)]
+        bids.sort(key=lambda bid: (bid.uav, bid.rsu) in self._known)
+        self._known = {(bid.uav, bid.rsu) for bid in bids}
+        booked = []
+        for leader in self.leaders:
+            outputs = [out for bid in bids for out in leader.on_demand(now + 0.01, round_ + 1, bid)]
+            outputs += leader.on_time(now + 0.6)
+            assert not leader.refusals
+            booked += [out for out in outputs if isinstance(out, Booked)]
+        return booked
+
+    def _answers(self, now: float, round_: int, n: int) -> list[Bid]:
+        follower = self.followers[n]
+        # A UAV that hovers stays for ever, that is for the longest stay there is.
+        size = float(self.games.required_rate[round_, 0, n]) * follower.settings.max_stay
+        follower.settings = dataclasses.replace(follower.settings, twin_size=size)
+        follower.on_motion(now, (0.0, 0.0, 100.0), (0.0, 0.0, 0.0))
+        follower.on_links(now, {f"rsu_{m}": float(e) for m, e in enumerate(self.games.efficiency[round_, 0, n])})
+        return [bid for out in follower.on_offers(now) if isinstance(out, Demand) for bid in out.bids]
+
+
+@pytest.mark.parametrize(("rsus", "uavs", "seed"), [(1, 3, 0), (2, 4, 1), (4, 16, 2), (6, 9, 3)])
+def test_an_rsu_and_the_environment_agree(rsus: int, uavs: int, seed: int) -> None:
+    games = draw_games(GameDistribution(blocked=(0.1, 0.1)), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
+    policy = make_policy(hidden=(16, 16), seed=seed)
+    environment = MarketEnvironment(games)
+    player = ActorPlayer(policy.actor)
+    running = RunningMarket(games, policy)
+    for round_ in range(ROUNDS):
+        seen, prices = environment.observe()[0], player(environment, None)
+        outcome = environment.step(prices)
+        booked = running.play(round_)
+        assert len(booked) == rsus
+        for m, (result, decision) in enumerate(booked):
+            assert decision.observation == pytest.approx(seen[m], abs=1e-5)
+            assert decision.price == pytest.approx(prices[0, m], rel=1e-5)
+            assert result.demanded == pytest.approx(outcome.demanded[0, m], rel=1e-4, abs=1e-4)
+            assert result.profit == pytest.approx(outcome.profit[0, m], rel=1e-4, abs=1e-4)

@@ -1,0 +1,129 @@
+"""The pricer: a policy's prices, swapped between rounds, and the last good policy when a new one is not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from test.policy.test_artifact import make_policy
+from uav_twin_migration.market.leader import Decision, RoundResult
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, sha256, to_bytes
+from uav_twin_migration.policy.pricer import PolicyPricer, observe
+
+NOW = 0.6  # rho
+
+
+class Rule:
+    """A fallback that can be told from any policy."""
+
+    def decide(self, history: object, rival_prices: object) -> Decision:
+        return Decision(1.25)
+
+
+def pricer(policy: Policy | None = None, exploration: float | None = 0.0, seed: int = 0) -> PolicyPricer:
+    return PolicyPricer(1.0, 20.0, 10.0, NOW, Rule(), policy, exploration, seed)
+
+
+def result(round_: int, price: float, rivals: tuple[float, ...]) -> RoundResult:
+    return RoundResult(round_, price, 4.0 + round_, 4.0, 3.0, 5, rivals, 0.25)
+
+
+def send(to: PolicyPricer, policy: Policy, **wrong: Any) -> None:
+    data = to_bytes(policy)
+    message: dict[str, Any] = {"data": data, "sha256": sha256(data), "version": policy.version, "schema": policy.schema}
+    to.update(**(message | wrong))
+
+
+HISTORY = [result(1, 2.0, ()), result(2, 2.2, (1.5,)), result(3, 2.1, (1.6, 2.0))]
+
+
+def test_without_a_policy_the_rule_prices() -> None:
+    assert pricer().decide(HISTORY, ()) == Decision(1.25)
+    assert pricer().version == 0
+
+
+def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
+    """They are known when the next round is priced."""
+    seen = observe(HISTORY, (1.7, 1.9), 1.0, 20.0, 10.0, NOW)
+    rounds = [
+        observation.encode_round(
+            observation.RoundRecord(
+                np.asarray(price), np.asarray(demanded), np.asarray(5.0), np.asarray(0.25), np.array(rivals)
+            ),
+            1.0,
+            20.0,
+            10.0,
+            NOW,
+        )
+        for price, demanded, rivals in ((2.1, 7.0, (1.7, 1.9)), (2.2, 6.0, (1.6, 2.0)))
+    ]
+    situation = observation.encode_situation(1.0, 20.0, NOW, 2)
+    np.testing.assert_array_equal(seen, observation.assemble(situation, np.stack(rounds)))
+
+
+def test_a_short_history_is_told_as_such() -> None:
+    seen = observe(HISTORY[:1], (), 1.0, 20.0, 10.0, NOW)
+    known = seen[len(observation.SITUATION) :: len(observation.ROUND)]
+    assert known.tolist() == [1.0] + [0.0] * (observation.ROUNDS - 1)
+    assert not observe([], (), 1.0, 20.0, 10.0, NOW)[len(observation.SITUATION) :].any()
+
+
+def test_a_decision_says_how_it_came_about() -> None:
+    policy = make_policy(version=7)
+    decision = pricer(policy).decide(HISTORY, (1.7,))
+    assert decision.policy_version == 7
+    assert decision.observation_schema == observation.SCHEMA
+    assert decision.action == pytest.approx(float(policy.actor(np.array(decision.observation, dtype=np.float32))))
+    assert 1.0 <= decision.price <= 20.0
+    assert math.isnan(decision.log_probability)  # no exploration: an action has no density
+
+
+def test_exploration_is_gaussian_and_seeded() -> None:
+    policy = make_policy()
+    mean = pricer(policy).decide(HISTORY, ()).action
+    exploring = pricer(policy, exploration=None, seed=5)
+    decisions = [exploring.decide(HISTORY, ()) for _ in range(2000)]
+    actions = np.array([decision.action for decision in decisions])
+    assert actions.mean() == pytest.approx(mean, abs=0.02)
+    assert actions.std() == pytest.approx(policy.exploration, rel=0.05)
+    for decision in decisions[:5]:
+        z = (decision.action - mean) / policy.exploration
+        expected = -0.5 * z * z - math.log(policy.exploration * math.sqrt(2 * math.pi))
+        assert decision.log_probability == pytest.approx(expected)
+    again = pricer(policy, exploration=None, seed=5)
+    assert [again.decide(HISTORY, ()) for _ in range(3)] == decisions[:3]
+
+
+def test_a_new_policy_prices_the_next_round() -> None:
+    one = pricer()
+    send(one, make_policy(version=1))
+    first = one.decide(HISTORY, ())
+    send(one, make_policy(version=4, seed=1))
+    second = one.decide(HISTORY, ())
+    assert (first.policy_version, second.policy_version) == (1, 4)
+    assert first.price != second.price
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"data": to_bytes(make_policy(version=5))[:-3]}, Reason.CORRUPT),
+        ({"sha256": "0" * 64}, Reason.CORRUPT),
+        ({"schema": "uav-twin-price/0"}, Reason.SCHEMA),
+        ({"version": 6}, Reason.METADATA),
+        ({"version": 2}, Reason.STALE),
+        ({"version": 3}, Reason.STALE),
+    ],
+)
+def test_a_bad_policy_leaves_the_last_good_one(wrong: dict[str, object], reason: Reason) -> None:
+    one = pricer(make_policy(version=3))
+    before = one.decide(HISTORY, ())
+    with pytest.raises(PolicyRefused) as refused:
+        send(one, make_policy(version=5, seed=1), **wrong)
+    assert refused.value.reason is reason
+    assert one.refusals == {reason: 1}
+    assert one.decide(HISTORY, ()) == before

@@ -1,0 +1,250 @@
+"""Twins on real RSU and UAV processes: hosted, moved, killed, drained, attacked."""
+
+from __future__ import annotations
+
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from nav_msgs.msg import Odometry
+from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.msg import (
+    LinkQuality,
+    MigrationReport,
+    TwinBeacon,
+    TwinHost,
+    TwinPresence,
+    TwinRequest,
+    TwinState,
+)
+
+from test.ros.conftest import RSU, UAV, Probe, Processes
+from uav_twin_migration.nodes import topics
+from uav_twin_migration.twin.epochs import make_epoch
+
+LEASE = 1.0  # s, so that tests of silence are short
+QUICK = {"twin_lease": LEASE, "rehost_after": 2.5}
+SMALL = 8.0  # Mbit
+
+
+class Town:
+    """Two RSUs and a UAV between them; the test says which RSU the UAV can reach."""
+
+    def __init__(self, processes: Processes, probe: Probe, folder: Path, size: float = SMALL) -> None:
+        self.processes, self.probe, self.folder = processes, probe, folder
+        self.reachable: tuple[str, ...] = ("rsu_0", "rsu_1")
+        self.states: list[TwinState] = []
+        self.reports: list[MigrationReport] = []
+        self.presences: dict[str, TwinPresence] = {}
+        self.addresses: dict[str, TwinHost] = {}
+        probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
+        probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
+        probe.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
+        probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED)
+        self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
+        probe.create_timer(0.1, self._fly)
+        self.rsus = {rsu: self.start_rsu(rsu) for rsu in ("rsu_0", "rsu_1")}
+        self.uav = processes.start("uav", "/uav/uav_0", **UAV | QUICK | {"twin_size": size})
+
+    def start_rsu(self, rsu: str, **more: Any) -> Any:
+        """An RSU with its store."""
+        twins = {"rsu_id": rsu, "twin_store": str(self.folder / f"{rsu}.db"), "twin_lease": LEASE, "twin_beat": 0.2}
+        return self.processes.start("rsu", f"/rsu/{rsu}", **RSU | twins | more)
+
+    def host(self) -> str:
+        """Who spoke last for the twin."""
+        return self.states[-1].rsu_id if self.states else ""
+
+    def wait_for_host(self, rsu: str, newer_than: int = 0) -> None:
+        """Until users hear of the twin from that RSU, under a newer epoch."""
+        self.probe.wait_for(
+            lambda: self.host() == rsu and self.states[-1].epochs[0] > newer_than, f"a twin served by {rsu}"
+        )
+
+    def epoch(self) -> int:
+        """Of the last state heard."""
+        return int(self.states[-1].epochs[0])
+
+    def check_states(self) -> None:
+        """Users never saw an older hosting after a newer one, nor two hosts of one epoch."""
+        epochs = [state.epochs[0] for state in self.states]
+        assert epochs == sorted(epochs)
+        hosts = {(state.epochs[0], state.rsu_id) for state in self.states}
+        assert len({epoch for epoch, _ in hosts}) == len(hosts)
+
+    def _on_presence(self, message: TwinPresence) -> None:
+        self.presences[message.rsu_id] = message
+
+    def _on_host(self, message: TwinHost) -> None:
+        self.addresses[message.rsu_id] = message
+
+    def _fly(self) -> None:
+        place = Odometry()
+        place.header.stamp = self.probe.get_clock().now().to_msg()
+        place.pose.pose.position.x, place.pose.pose.position.z = 100.0, 100.0
+        place.pose.pose.orientation.w = 1.0
+        self._odometry.publish(place)
+        efficiency = [5.0 if rsu in self.reachable else 0.0 for rsu in ("rsu_0", "rsu_1")]
+        links = LinkQuality(uav_ids=["uav_0"], rsu_ids=["rsu_0", "rsu_1"], spectral_efficiency=efficiency)
+        self.probe.link_publisher.publish(links)
+
+
+def test_a_twin_is_hosted_and_follows_its_uav(processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    town = Town(processes, probe, tmp_path)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    first = town.epoch()
+    state = town.states[-1]
+    assert state.uav_ids == ["uav_0"]
+    assert math.dist(state.positions, (100.0, 0.0, 100.0)) < 3.0
+    town.reachable = ("rsu_1",)
+    town.wait_for_host("rsu_1", newer_than=first)
+    probe.wait_for(lambda: town.reports, "the report of the migration")
+    report = town.reports[-1]
+    assert (report.uav_id, report.source, report.target, report.reason) == ("uav_0", "rsu_0", "rsu_1", "")
+    assert report.size > SMALL  # the payload and the history
+    assert 0.0 < report.downtime < report.age_of_migration
+    assert report.achieved_rate <= 1.1 * report.granted_rate
+    town.check_states()
+
+
+def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path, size=200.0)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    first = town.epoch()
+    probe.wait_for(lambda: "rsu_0" in town.presences, "its presence")
+    mark = town.presences["rsu_0"].marks[0]
+    progress: list[Any] = []
+    feedback = "/rsu/rsu_0/migrate_twin/_action/feedback"
+    probe.create_subscription(MigrateTwin.Impl.FeedbackMessage, feedback, progress.append, 10)
+    town.reachable = ("rsu_1",)
+    probe.wait_for(lambda: any(half_done(message.feedback) for message in progress), "a migration, half done")
+    town.rsus["rsu_0"].send_signal(signal.SIGKILL)
+    town.rsus["rsu_0"].wait()
+    town.start_rsu("rsu_0")
+    town.wait_for_host("rsu_1", newer_than=first)
+    probe.wait_for(
+        lambda: "rsu_1" in town.presences and "hosting" in town.presences["rsu_1"].holdings, "a host that says so"
+    )
+    assert town.presences["rsu_1"].marks[0] >= mark
+    town.check_states()
+
+
+def half_done(feedback: Any) -> bool:
+    """Whether some of the twin is at the target, and some is not."""
+    return bool(0.1 * feedback.size < feedback.remaining < 0.9 * feedback.size)
+
+
+def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    first = town.epoch()
+    town.reachable = ("rsu_0", "rsu_1")
+    town.rsus["rsu_0"].send_signal(signal.SIGKILL)
+    town.rsus["rsu_0"].wait()
+    town.wait_for_host("rsu_1", newer_than=first)
+    town.presences.pop("rsu_0", None)
+    town.start_rsu("rsu_0")
+    probe.wait_for(
+        lambda: "rsu_0" in town.presences and "fenced" in town.presences["rsu_0"].holdings, "the old host, fenced"
+    )
+    town.check_states()
+
+
+def test_an_rsu_that_is_deactivated_has_its_twins_moved_away(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    first = town.epoch()
+    client = probe.create_client(ChangeState, "/rsu/rsu_0/rsu/change_state")
+    probe.wait_for(client.service_is_ready, "the lifecycle service")
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+    answer = client.call_async(request)
+    probe.wait_for(answer.done, "the transition")
+    assert answer.result().success
+    town.wait_for_host("rsu_1", newer_than=first)
+    probe.wait_for(lambda: town.addresses["rsu_0"].draining, "word that rsu_0 takes no more twins")
+    town.check_states()
+
+
+def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    town = Town(processes, probe, tmp_path)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    epoch = town.epoch()
+    beacons = probe.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+    presences = probe.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
+    requests = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+
+    def attack() -> None:
+        beacons.publish(TwinBeacon(uav_ids=["uav_0"], hosts=["rsu_1"]))  # ragged
+        beacons.publish(beacon("x" * 10_000, "rsu_0", 5))
+        beacons.publish(beacon("uav_7", "rsu_0", 2**64 - 1))  # no epoch
+        nowhere = beacon("uav_0", "rsu_0", epoch)
+        nowhere.sequences, nowhere.positions = [2**62], [math.nan, math.inf, 1e300]
+        beacons.publish(nowhere)
+        claim = TwinPresence(rsu_id="rsu_9", life=1, time=1.0, uav_ids=["uav_0"], holdings=["hosting"], marks=[1])
+        claim.epochs, claim.successors = [epoch + 10], [""]
+        presences.publish(claim)  # it never held the twin
+        presences.publish(TwinPresence(rsu_id="rsu_9", uav_ids=["uav_0"], holdings=["nonsense"]))
+        requests.publish(TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[1e8]))
+        requests.publish(TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[math.nan]))
+
+    probe.create_timer(0.2, attack)
+    expected = {"twin_ragged", "twin_stranger", "twin_bad_epoch"}
+    probe.wait_for(lambda: expected <= probe.refused().keys(), f"{expected}")
+    heard = len(town.states)
+    probe.wait_for(lambda: len(town.states) > heard + 10, "the twin, served on")
+    assert {(state.rsu_id, state.epochs[0]) for state in town.states} == {("rsu_0", epoch)}
+    assert town.uav.poll() is None
+    assert town.rsus["rsu_0"].poll() is None
+
+
+def beacon(uav: str, host: str, epoch: int) -> TwinBeacon:
+    """What a UAV might say."""
+    return TwinBeacon(
+        uav_ids=[uav],
+        hosts=[host],
+        epochs=[epoch],
+        fences=[epoch],
+        stamp_lives=[0],
+        stamp_times=[0.0],
+        sequences=[0],
+        telemetry_stamps=[0.0],
+        positions=[0.0] * 3,
+        velocities=[0.0] * 3,
+        rates=[1.0],
+    )
+
+
+def test_a_store_that_is_none_is_said_and_left_alone(processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    store = tmp_path / "rsu_0.db"
+    store.write_text("holiday pictures")
+    processes.start("rsu", "/rsu/rsu_0", **RSU | {"twin_store": str(store)})
+    probe.wait_for(lambda: probe.diagnostics.get("rsu/rsu_0", {}).get("trouble"), "word of the trouble")
+    assert str(store) in probe.diagnostics["rsu/rsu_0"]["trouble"]
+    probe.wait_for(lambda: probe.offers, "an offer: the market goes on")
+    assert store.read_text() == "holiday pictures"
+
+
+@pytest.mark.parametrize("values", [{"twin_port": 70000}, {"twin_keys": "/nowhere"}, {"twin_address": "192.0.2.1"}])
+def test_settings_of_twins_that_cannot_work_are_refused(
+    processes: Processes, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    twins = {"twin_store": str(tmp_path / "rsu_0.db")}
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU | twins | values)
+    _, errors = rsu.communicate(timeout=30)
+    assert rsu.returncode == 2
+    assert "Traceback" not in errors

@@ -1,0 +1,109 @@
+"""A policy against the equilibrium, on games that nobody trained on or on given markets. Needs no torch.
+
+Without --markets: 256 games of 4 RSUs and 16 moving UAVs, substitutability 0.7; measured are the last four rounds.
+With --markets: each market held still; measured is the last round. Both begin with a round of random prices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from uav_twin_migration.cli.markets import by_size, numbers, read, write
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.game.market import FloatArray, Market, stack
+from uav_twin_migration.learning.environment import flatten
+from uav_twin_migration.learning.evaluation import (
+    TEST_SEED,
+    ActorPlayer,
+    Comparison,
+    Games,
+    Player,
+    compare,
+    hold_still,
+    play,
+)
+from uav_twin_migration.learning.games import GameDistribution
+from uav_twin_migration.policy import artifact
+
+GAMES = 256
+SETTLED = 4  # last rounds that are measured where UAVs move
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("policy", metavar="POLICY", help="an artifact, as `uavtwin train` writes it")
+    parser.add_argument("--markets", metavar="FILE", help="a market or a list of markets in JSON; - for stdin")
+    parser.add_argument("--rounds", type=int, default=15, metavar="R", help="that the policy prices (default: 15)")
+    parser.add_argument("--seed", type=int, default=TEST_SEED, metavar="N", help="of games and first prices")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Loads, plays, compares, tells."""
+    if args.rounds < 1:
+        raise InputError("evaluate", "--rounds", args.rounds, "a number of rounds >= 1")
+    if args.seed < 0:
+        raise InputError("evaluate", "--seed", args.seed, "a number >= 0")
+    policy = artifact.load(args.policy)
+    player = ActorPlayer(policy.actor)
+    prices: list[FloatArray] = []
+    if args.markets:
+        documents, sources, _ = read(args.markets)
+        markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]
+        prices, found = _given(markets, player, args.rounds, args.seed)
+        where = f"{len(markets)} markets of {args.markets}, after {args.rounds} rounds"
+    else:
+        found = _unseen(player, args.rounds, args.seed)
+        where = f"{GAMES} games of 4 RSUs and 16 moving UAVs"
+    document: dict[str, object] = {
+        "exploitability": {"mean": found.exploitability.mean(), "p95": np.percentile(found.exploitability, 95)},
+        "price_gap": {"mean": _of(np.mean, found.price_gap), "median": _of(np.median, found.price_gap)},
+        "parameters": policy.actor.parameters,
+        "architecture": list(policy.actor.sizes),
+        "policy_version": policy.version,
+        "seed": args.seed,
+    }
+    if args.markets:
+        document["prices"] = prices
+    if args.json:
+        write(document, args.json)
+    if args.json != "-":
+        print(f"{args.policy}: {'-'.join(map(str, policy.actor.sizes))}, {policy.actor.parameters} parameters; {where}")
+        print(_line("exploitability", found.exploitability, "p95", np.percentile(found.exploitability, 95)))
+        print(_line("price gap", found.price_gap, "median", _of(np.median, found.price_gap)))
+        for row in prices:
+            print(f"  prices          {numbers(row)}  credit/MHz")
+    return 0
+
+
+def _given(markets: list[Market], player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
+    """Last prices of each market, in the order given, and how all of them compare."""
+    prices: list[FloatArray] = [np.empty(0)] * len(markets)
+    parts = []
+    for group in by_size(markets):
+        batch = stack([markets[i] for i in group])
+        posted = play(hold_still(batch, rounds + 1, seed), player)[-1]
+        parts.append(compare(batch, posted))
+        for i, row in zip(group, posted, strict=True):
+            prices[i] = row
+    return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _unseen(player: Player, rounds: int, seed: int) -> Comparison:
+    drawn = Games.draw(GameDistribution(), GAMES, rounds=rounds + 1, seed=seed)
+    settled = min(SETTLED, rounds)
+    posted = play(drawn, player)[-settled:]
+    return compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1]))
+
+
+def _of(statistic: Callable[[FloatArray], Any], values: FloatArray) -> float:
+    return float(statistic(values)) if len(values) else math.nan
+
+
+def _line(name: str, values: FloatArray, other: str, value: float) -> str:
+    return f"  {name:<15} mean {100 * _of(np.mean, values):.2f} %, {other} {100 * value:.2f} %"

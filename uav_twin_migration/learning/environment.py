@@ -1,0 +1,118 @@
+"""The market as an environment: many games at once, with the game and observation code of the running system.
+
+A round: every RSU prices from what it has seen, before it knows what the others ask; UAVs answer with their best
+response; the RSU books its profit. How UAVs fly does not depend on prices, so what one round's prices do to later
+rounds is only what others learn from them.
+
+The reward is profit per UAV in range, in units of what a UAV can spend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import NamedTuple
+
+import numpy as np
+
+from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.followers import respond
+from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.game.search import Alone
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.observation import Observation, RoundRecord
+
+SPENDING = 12.5  # credit: mean alpha, what a UAV spends when prices are low
+MARKUPS = (1.4, 1.8, 2.4, 3.4)  # span the usual best ones; the best of the four earns some 98 % of what can be earned
+LEAST_REFERENCE = 0.05  # credit per UAV in range, where no mark-up earns more
+STATE_SIZE = len(MARKUPS) + 1
+
+
+class Outcome(NamedTuple):
+    """One played round."""
+
+    market: Market  # [G], in which prices were posted
+    prices: FloatArray  # [G, M] credit/MHz
+    demanded: FloatArray  # [G, M] MHz, before rationing
+    profit: FloatArray  # [G, M] credit
+    reward: FloatArray  # [G, M] profit per UAV in range over `SPENDING`
+
+
+class Judgement(NamedTuple):
+    """What somebody can say about posted prices who sees the whole market: the centralised critic, in training.
+
+    `reference` is about the most that an RSU could have earned against the prices that its rivals posted. In units of
+    it, all RSUs of all markets are alike; as it does not depend on the RSU's own price, it changes no best response.
+    """
+
+    reference: FloatArray  # [..., M] credit
+    state: FloatArray  # [..., M, STATE_SIZE] profits at `MARKUPS` over the reference, and the reference's logarithm
+
+
+class MarketEnvironment:
+    """Games of a Market [rounds, G], played from the first round to the last."""
+
+    def __init__(self, games: Market) -> None:
+        self.games = games
+        self.rounds, self.count = games.batch
+        first = games[0]
+        self.unit_cost, self.price_cap, self.capacity = first.unit_cost, first.price_cap, first.capacity
+        answer = games.efficiency > 0.0
+        answer[1:] |= games.efficiency[:-1] > 0.0  # who flies out of range says good-bye with a demand of 0
+        self.uavs = answer.sum(axis=-2).astype(np.float64)  # [rounds, G, M] that answer
+        self._rho = np.broadcast_to(first.rho[:, None], self.unit_cost.shape)
+        rsus = range(games.rsus)
+        self.others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
+        self._situation = self._situate(rivals=0)  # nobody has posted yet
+        self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
+        self.round = 0
+
+    def observe(self) -> Observation:
+        """[G, M, observation.SIZE], before prices are posted."""
+        return observation.assemble(self._situation, self._history)
+
+    def step(self, prices: FloatArray) -> Outcome:
+        """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
+        market = self.games[self.round]
+        # An RSU reads a demand above its capacity as one for all of it.
+        bandwidth = np.minimum(respond(market, prices).bandwidth, self.capacity[:, None, :])
+        demanded = bandwidth.sum(axis=-2)
+        profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
+        spread = observation.concentration(bandwidth, axis=-2)
+        record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self.others])
+        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self.capacity, self._rho)
+        kept = self._history[:, :, : observation.ROUNDS - 1]
+        self._history = np.concatenate([newest[:, :, None], kept], axis=2)
+        if self.round == 0:
+            self._situation = self._situate(rivals=self.games.rsus - 1)
+        self.round += 1
+        reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
+        return Outcome(market, prices, demanded, profit, reward)
+
+    def _situate(self, rivals: int) -> FloatArray:
+        return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)
+
+
+def judge(games: Market, prices: FloatArray) -> Judgement:
+    """For any batch of markets with posted `prices` [..., M]."""
+    shape = prices.shape
+    flat = flatten(games)
+    block = Block.of(flat)
+    posted = np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T
+    alone = Alone.of(block, posted).single()
+    markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(alone.own.dtype)
+    with np.errstate(over="ignore"):  # a UAV in nobody's range: its price index is infinite, and it buys nothing
+        revenue = alone.revenue(markups)
+    earned = np.moveaxis(alone.profit(markups, revenue), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
+    uavs = (games.efficiency > 0.0).sum(axis=-2)
+    reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
+    state = np.concatenate(
+        [earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1
+    )
+    return Judgement(reference, state)
+
+
+def flatten(games: Market) -> Market:
+    """The same markets along one batch axis."""
+    arrays = {field.name: getattr(games, field.name) for field in fields(games)}
+    depth = len(games.batch)
+    return Market(**{name: np.ascontiguousarray(a).reshape(-1, *a.shape[depth:]) for name, a in arrays.items()})

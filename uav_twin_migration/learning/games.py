@@ -1,0 +1,147 @@
+"""Random games: where RSUs stand, how UAVs fly and what everybody wants, round after round.
+
+UAVs fly whatever prices are, so a whole game is drawn ahead: a `Market` whose batch axes are rounds and games. Radio,
+best links, stay and required rate come from the functions that the running system uses.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.radio.link import links
+from uav_twin_migration.scenario.instant import best_links, required_rate
+from uav_twin_migration.scenario.model import RadioParameters
+from uav_twin_migration.scenario.stay import predicted_stay
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class GameDistribution:
+    """What games are drawn from. A pair is a range that is drawn from uniformly, both ends included.
+
+    The ranges keep the game interior: few UAVs drop out, few capacities bind, few prices reach the cap.
+    """
+
+    rsus: tuple[int, int] = (4, 4)  # M
+    uavs: tuple[int, int] = (16, 16)  # N
+    rho: Range = (0.7, 0.7)
+    unit_cost: Range = (0.5, 3.0)  # credit/MHz, of each RSU
+    price_cap: Range = (20.0, 20.0)  # credit/MHz, of a game
+    logarithmic: bool = False  # whether the logarithms of unit costs and price caps are uniform
+    least_span: float = 1.2  # price cap over unit cost; higher costs are cut off
+    capacity: Range = (3.0, 20.0)  # MHz for each UAV per RSU, of each RSU
+    alpha: Range = (5.0, 20.0)  # credit
+    twin_size: Range = (60.0, 150.0)  # Mbit
+    stay: Range = (30.0, 100.0)  # s, bounds of T_n
+    side: float = 1000.0  # m, of the square in which all are
+    altitude: Range = (90.0, 110.0)  # m
+    antenna_height: float = 15.0  # m
+    range: float = 600.0  # m
+    speed: Range = (5.0, 20.0)  # m/s
+    moving: bool = True  # otherwise UAVs hang where they are, as if at `speed`
+    blocked: Range = (0.0, 0.0)  # share of the links behind a building, of a batch of games
+    blocked_for: float = 5.0  # s, mean
+    round_period: float = 1.0  # s
+    max_bids: int = 4
+    radio: RadioParameters = RadioParameters()
+
+
+MIXED = GameDistribution(rsus=(1, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0), blocked=(0.0, 0.2))
+WIDE = GameDistribution(
+    rsus=(1, 8),
+    uavs=(4, 64),
+    rho=(0.4, 0.7),
+    unit_cost=(0.25, 8.0),
+    price_cap=(2.0, 40.0),
+    logarithmic=True,
+    blocked=(0.0, 0.3),
+)
+
+
+def draw_size(distribution: GameDistribution, rng: np.random.Generator) -> tuple[int, int]:
+    """M and N of a batch of games: M uniform, N log-uniform."""
+    rsus = int(rng.integers(distribution.rsus[0], distribution.rsus[1] + 1))
+    fewest, most = np.log(distribution.uavs)
+    return rsus, round(float(np.exp(rng.uniform(fewest, most))))
+
+
+def draw_games(
+    distribution: GameDistribution, rng: np.random.Generator, games: int, rsus: int, uavs: int, rounds: int
+) -> Market:
+    """Games as a Market with batch axes [rounds, games]."""
+    d = distribution
+    towers = np.concatenate(
+        [rng.uniform(0.0, d.side, (games, rsus, 2)), np.full((games, rsus, 1), d.antenna_height)], axis=-1
+    )
+    positions, velocities = _flights(d, rng, games, uavs, rounds)
+    altitude = np.broadcast_to(rng.uniform(*d.altitude, (games, uavs, 1)), (rounds, games, uavs, 1))
+    free = _line_of_sight(d, rng, (rounds, games, uavs, rsus))
+    reach = np.full(rsus, d.range)
+    efficiency = links(d.radio, towers, reach, np.concatenate([positions, altitude], axis=-1), free).efficiency
+    best = efficiency.argmax(axis=-1)
+    if rsus > d.max_bids:
+        efficiency = best_links(efficiency, d.max_bids)
+    host = np.take_along_axis(np.broadcast_to(towers[..., :2], (rounds, *towers.shape[:2], 2)), best[..., None], axis=2)
+    stay = predicted_stay(positions, velocities, host, d.range)
+    twin_size = rng.uniform(*d.twin_size, (games, uavs))
+    price_cap = _positive(d, rng, d.price_cap, (games, 1))
+    unit_cost = np.minimum(_positive(d, rng, d.unit_cost, (games, rsus)), price_cap / d.least_span)
+
+    def every_round(values: FloatArray) -> FloatArray:
+        return np.broadcast_to(values, (rounds, *values.shape))
+
+    return Market(
+        alpha=every_round(rng.uniform(*d.alpha, (games, uavs))),
+        required_rate=required_rate(twin_size, stay, *d.stay),
+        efficiency=efficiency,
+        unit_cost=every_round(unit_cost),
+        capacity=every_round(rng.uniform(*d.capacity, (games, rsus)) * uavs / rsus),
+        price_cap=every_round(np.repeat(price_cap, rsus, axis=1)),
+        rho=every_round(rng.uniform(*d.rho, games)),
+    )
+
+
+def _positive(d: GameDistribution, rng: np.random.Generator, span: Range, shape: tuple[int, ...]) -> FloatArray:
+    if d.logarithmic:
+        return np.asarray(np.exp(rng.uniform(math.log(span[0]), math.log(span[1]), shape)))
+    return rng.uniform(*span, shape)
+
+
+def _flights(
+    d: GameDistribution, rng: np.random.Generator, games: int, uavs: int, rounds: int
+) -> tuple[FloatArray, FloatArray]:
+    """Positions (m) and velocities (m/s), both [rounds, games, uavs, 2]: random waypoints at constant speed."""
+    position, waypoint = rng.uniform(0.0, d.side, (2, games, uavs, 2))
+    speed = rng.uniform(*d.speed, (games, uavs, 1))
+    step = speed * d.round_period * d.moving
+    positions, velocities = np.empty((2, rounds, games, uavs, 2))
+    for r in range(rounds):
+        way = waypoint - position
+        left = np.sqrt((way * way).sum(axis=-1, keepdims=True))
+        course = way / np.maximum(left, 1e-9)
+        positions[r], velocities[r] = position, course * speed
+        position = position + course * np.minimum(step, left)
+        arrived = left[..., 0] <= step[..., 0]
+        if arrived.any():
+            waypoint[arrived] = rng.uniform(0.0, d.side, (int(arrived.sum()), 2))
+    return positions, velocities
+
+
+def _line_of_sight(d: GameDistribution, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Whether links are free: each a two-state Markov chain over the rounds (first axis)."""
+    blocked = rng.uniform(*d.blocked)
+    if blocked == 0.0:
+        return np.ones(shape, dtype=bool)
+    free = np.empty(shape, dtype=bool)
+    free[0] = rng.random(shape[1:]) >= blocked
+    clears = min(d.round_period / d.blocked_for, 1.0)
+    blocks = clears * blocked / (1.0 - blocked)
+    change = rng.random((shape[0] - 1, *shape[1:])) if d.moving else np.ones((shape[0] - 1, *shape[1:]))
+    for r in range(1, shape[0]):
+        free[r] = np.where(free[r - 1], change[r - 1] >= blocks, change[r - 1] < clears)
+    return free

@@ -1,0 +1,164 @@
+"""Ways to price without learning beforehand, to hold a policy against. Each is an `evaluation.Player`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from uav_twin_migration.game.market import FloatArray
+from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
+from uav_twin_migration.market.leader import Pricer, RoundResult
+
+
+class Random:
+    """Log-uniform between cost and cap."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        low, high = np.log(environment.unit_cost), np.log(environment.price_cap)
+        return np.asarray(np.exp(self.random.uniform(low, high)))
+
+
+class ConstantMarkup:
+    """Always the same multiple of the cost."""
+
+    def __init__(self, markup: float) -> None:
+        self.markup = markup
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        return np.minimum(self.markup * environment.unit_cost, environment.price_cap)
+
+
+class Greedy:
+    """The price that earned most so far; now and then (`explore`) one near it, to go on from if it is better."""
+
+    def __init__(self, explore: float = 0.3, spread: float = 0.2, seed: int = 0) -> None:
+        self.explore, self.spread = explore, spread
+        self.random = np.random.default_rng(seed)
+        self._best: FloatArray | None = None
+        self._earned: FloatArray | None = None
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        if last is None:
+            return np.sqrt(environment.unit_cost * environment.price_cap)
+        if self._best is None or self._earned is None or environment.round == 1:
+            self._best, self._earned = last.prices, last.profit
+        better = last.profit >= self._earned
+        same = last.prices == self._best  # the best price's profit is what it earned last
+        self._best = np.where(better, last.prices, self._best)
+        self._earned = np.where(better | same, last.profit, self._earned)
+        noise = np.exp(self.spread * self.random.standard_normal(self._best.shape))
+        other = np.clip(self._best * noise, environment.unit_cost, environment.price_cap)
+        return np.where(self.random.random(self._best.shape) < self.explore, other, self._best)
+
+
+class Structural:
+    """An extended Kalman filter on the market's structure, with the mark-up that it implies.
+
+    To the filter an RSU's UAVs are all alike: of what they spend, it gets the share
+    `s = 1 / (1 + sum_j a_j (p_j / p)^(1 - sigma))`, where the attractions `a_j` of its rivals and the UAVs' spending R
+    wander slowly. It sees the logarithm of its revenue, `ln R + ln s`, each round. At share s demand has the elasticity
+    `sigma (1 - s) + s k` with `k = alpha / (alpha - d P)`, about 1.2, and the best price is the mark-up of the Lerner
+    rule, or the one that just sells the capacity.
+    """
+
+    MONOPOLY_ELASTICITY = 1.2
+    LEAST_REVENUE = 1e-3  # credit, what "nothing sold" counts as in the logarithm
+
+    def __init__(
+        self, spending: float = 10.0, attraction: float = 0.5, drift: float = 0.02, noise: float = 0.03
+    ) -> None:
+        self.spending, self.attraction = spending, attraction  # prior: credit per UAV, and a_j
+        self.drift, self.noise = drift, noise  # standard deviations per round, of the states and of ln revenue
+        self._mean: FloatArray | None = None
+        self._covariance: FloatArray | None = None
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        cost, cap = environment.unit_cost, environment.price_cap
+        if last is None:
+            return np.minimum(2.0 * cost, cap)
+        sigma = 1.0 / (1.0 - environment.games.rho[0])[:, None]
+        if self._mean is None or environment.round == 1:
+            self._begin(environment)
+        mean = self._learn(environment, last, sigma)
+        rivals = last.prices[:, environment.others]
+        price = last.prices
+        for _ in range(8):  # the mark-up depends on the share, and the share on the price
+            share = self._share(mean, price, rivals, sigma)[0]
+            elasticity = np.maximum(sigma * (1.0 - share) + share * self.MONOPOLY_ELASTICITY, 1.05)
+            lerner = cost * elasticity / (elasticity - 1.0)
+            sold = np.exp(mean[..., 0]) * share / price
+            clearing = price * (sold / environment.capacity) ** (1.0 / elasticity)
+            price = np.clip(np.sqrt(price * np.maximum(lerner, clearing)), cost, cap)
+        return price
+
+    def _begin(self, environment: MarketEnvironment) -> None:
+        shape = environment.unit_cost.shape
+        size = environment.games.rsus
+        self._mean = np.full((*shape, size), np.log(self.attraction))
+        self._mean[..., 0] = np.log(self.spending * np.maximum(environment.uavs[0], 1.0))
+        prior = np.diag([0.3**2] + [1.0**2] * (size - 1))
+        self._covariance = np.broadcast_to(prior, (*shape, size, size)).copy()
+
+    def _learn(self, environment: MarketEnvironment, last: Outcome, sigma: FloatArray) -> FloatArray:
+        """One step of the filter for every RSU."""
+        assert self._mean is not None
+        assert self._covariance is not None
+        now, size = environment.round, self._mean.shape[-1]
+        if now > 1:  # the UAVs in range are known: spending moves with their number
+            grown = np.maximum(environment.uavs[now - 1], 1.0) / np.maximum(environment.uavs[now - 2], 1.0)
+            self._mean[..., 0] += np.log(grown)
+        covariance = self._covariance + self.drift**2 * np.eye(size)
+        share, slopes = self._share(self._mean, last.prices, last.prices[:, environment.others], sigma)
+        revenue = np.log(np.maximum(last.prices * last.demanded, self.LEAST_REVENUE))
+        surprise = revenue - self._mean[..., 0] - np.log(np.maximum(share, 1e-12))
+        row = np.concatenate([np.ones((*share.shape, 1)), slopes], axis=-1)
+        spread = np.einsum("...ij,...j->...i", covariance, row)
+        gain = spread / ((row * spread).sum(axis=-1, keepdims=True) + self.noise**2)
+        self._mean = self._mean + gain * surprise[..., None]
+        self._covariance = covariance - gain[..., :, None] * spread[..., None, :]
+        return self._mean
+
+    @staticmethod
+    def _share(
+        mean: FloatArray, price: FloatArray, rivals: FloatArray, sigma: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Share of the spending [..., M], and the slopes of its logarithm by the rivals' ln a_j [..., M, J]."""
+        pull = np.exp(mean[..., 1:] + (1.0 - sigma)[..., None] * np.log(rivals / price[..., None]))
+        total = 1.0 + pull.sum(axis=-1)
+        return 1.0 / total, -pull / total[..., None]
+
+
+class PerRsu:
+    """One `leader.Pricer` of its own for every RSU, as in the running system."""
+
+    def __init__(self, make: Callable[[float, float, float], Pricer]) -> None:
+        """`make`: from unit cost, price cap and capacity."""
+        self.make = make
+        self._pricers: dict[tuple[int, int], Pricer] = {}
+        self._history: dict[tuple[int, int], list[RoundResult]] = {}
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        prices = np.empty(environment.unit_cost.shape)
+        for g, m in np.ndindex(*prices.shape):
+            if environment.round <= 1 or (g, m) not in self._pricers:
+                cost, cap, capacity = environment.unit_cost, environment.price_cap, environment.capacity
+                self._pricers[g, m] = self.make(float(cost[g, m]), float(cap[g, m]), float(capacity[g, m]))
+                self._history[g, m] = []
+            rivals: tuple[float, ...] = ()
+            if last is not None:
+                rivals = tuple(last.prices[g, environment.others[m]].tolist())
+                self._history[g, m].append(self._result(environment, last, g, m))
+            prices[g, m] = self._pricers[g, m].decide(self._history[g, m], rivals).price
+        return np.clip(prices, environment.unit_cost, environment.price_cap)
+
+    @staticmethod
+    def _result(environment: MarketEnvironment, last: Outcome, g: int, m: int) -> RoundResult:
+        price, demanded = float(last.prices[g, m]), float(last.demanded[g, m])
+        uavs = int(environment.uavs[environment.round - 1, g, m])
+        sold = min(demanded, float(environment.capacity[g, m]))
+        rivals = tuple(last.prices[g, environment.others[m]].tolist())
+        return RoundResult(environment.round, price, demanded, sold, float(last.profit[g, m]), uavs, rivals)

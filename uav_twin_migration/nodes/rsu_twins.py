@@ -1,0 +1,308 @@
+"""An RSU's twins on the ROS side: what they say and hear, and the action that moves them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+
+from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.market.messages import is_id
+from uav_twin_migration.msg import (
+    MigrationReport,
+    TwinBeacon,
+    TwinHost,
+    TwinPresence,
+    TwinReply,
+    TwinRequest,
+    TwinState,
+)
+from uav_twin_migration.nodes import topics, twin_convert
+from uav_twin_migration.nodes.carrier import Address
+from uav_twin_migration.nodes.convert import to_time
+from uav_twin_migration.nodes.identity import Identity
+from uav_twin_migration.nodes.mailbox import Mailbox
+from uav_twin_migration.nodes.parameters import Parameter, require
+from uav_twin_migration.nodes.timing import Timing, steady_timer
+from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
+from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
+from uav_twin_migration.twin import hosting
+from uav_twin_migration.twin.custody import Timing as ProtocolTiming
+from uav_twin_migration.twin.hosting import HostSettings
+from uav_twin_migration.twin.messages import CancelRequest, MigrateRequest, Reason, Stamp
+from uav_twin_migration.twin.state import UavTwins
+from uav_twin_migration.twin.store import StoreError
+
+PARAMETERS = (
+    Parameter("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
+    Parameter("twin_keys", "", "folder of its TLS keys, made by `uavtwin keys`; empty: plain TCP, on loopback only"),
+    Parameter("twin_address", "127.0.0.1", "address at which it takes twins over from other RSUs"),
+    Parameter("twin_port", 0, "port at that address; 0 for any free one"),
+    Parameter("twin_advertise", "", "address that other RSUs are told; empty: twin_address"),
+    Parameter("twin_lease", 3.0, "time for which it serves the twin of a silent UAV, s of wall time; all must agree"),
+    Parameter("twin_beat", 0.5, "time between two presences, s of wall time; a small part of twin_lease"),
+    Parameter("state_period", 0.1, "time between two states of the twins for users, s of wall time"),
+    Parameter("drain_rate", 100.0, "rate of all its migrations when it goes down on purpose, Mbit/s"),
+    Parameter("drain_limit", 30.0, "time after which it stops waiting for its twins to have moved then, s"),
+    Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
+)
+HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
+MOST_UAVS = 10_000  # that it listens to
+
+
+class RsuTwins:
+    """Translates between ROS and a `TwinService`."""
+
+    def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing) -> None:
+        """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
+        for name in ("twin_lease", "twin_beat", "state_period", "drain_limit", "time_scale"):
+            require(node, values, name, 1e-3, 1e6)
+        require(node, values, "twin_port", 0, 65535)
+        require(node, values, "drain_rate", 1e-3, 1e9)
+        self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
+        self._hosts: dict[str, TwinHost] = {}
+        self._recognised: dict[str, tuple[str, int, int]] = {}
+        self._held: set[str] = set()
+        self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
+        self._ragged = self._strangers = 0
+        self._drain_until: float | None = None
+        self.trouble = ""
+        self._mail = Mailbox(node)
+        self._service = self._open(values)
+        self._connect(node)
+        self._service.start()
+        self._announce()
+
+    def _open(self, values: dict[str, Any]) -> TwinService:
+        post = self._mail.post
+        return TwinService(
+            self.rsu,
+            values["twin_store"],
+            UavTwins(),
+            Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
+            (values["twin_address"], values["twin_port"]),
+            self._resolve,
+            HostSettings(timing=ProtocolTiming(lease=values["twin_lease"])),
+            callbacks=Callbacks(
+                reply=lambda reply: post(lambda: self._send_reply(reply)),
+                report=lambda report: post(lambda: self._send_report(report)),
+                tenure=lambda tenure: post(self._on_tenure),
+                trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
+            ),
+        )
+
+    def _connect(self, node: Node) -> None:
+        self._presences = node.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
+        self._replies = node.create_publisher(TwinReply, topics.TWIN_REPLIES, topics.MARKET)
+        self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
+        self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
+        self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
+        self._entities = [
+            node.create_subscription(TwinBeacon, topics.TWIN_BEACONS, self._on_beacon, topics.MARKET),
+            node.create_subscription(TwinRequest, topics.TWIN_REQUESTS, self._on_request, topics.MARKET),
+            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED),
+        ]
+        self._timers = [
+            steady_timer(node, self._values["twin_beat"], self._on_beat),
+            steady_timer(node, self._values["state_period"], self._send_states),
+        ]
+        self._server = ActionServer(
+            node,
+            MigrateTwin,
+            topics.migrate_twin(self.rsu),
+            self._execute,
+            goal_callback=self._on_goal,
+            cancel_callback=self._on_cancel,
+        )
+
+    def close(self) -> None:
+        """Stop serving. What was accepted is on the disk then; it does not drain."""
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for subscription in self._entities:
+            self._node.destroy_subscription(subscription)
+        self._server.destroy()
+        self._service.stop()
+        for publisher in (self._presences, self._replies, self._states, self._reports, self._announcements):
+            self._node.destroy_publisher(publisher)
+
+    # -- going down on purpose ---------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take no more twins and move those here to other RSUs."""
+        targets = [rsu for rsu, host in self._hosts.items() if host.port and not host.draining]
+        self._drain_until = time.monotonic() + self._values["drain_limit"]
+        self._service.drain(targets, self._rate(self._values["drain_rate"]))
+        self._announce()
+        self._say(f"draining: {len(self._service.hosted)} twins to {', '.join(targets) or 'nobody'}")
+
+    def stop_draining(self) -> None:
+        """Take twins again."""
+        if self._drain_until is not None:
+            self._drain_until = None
+            self._service.stop_draining()
+            self._announce()
+
+    def _watch_drain(self) -> None:
+        if self._drain_until is None:
+            return
+        left = len(self._service.hosted)
+        if not left or time.monotonic() > self._drain_until:
+            self._drain_until = float("inf")  # said once
+            self._say("drained: no twin is left here" if not left else f"drain_limit is over: {left} twins stay here")
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def _on_beacon(self, message: TwinBeacon) -> None:
+        beacons = twin_convert.beacons_from_message(message)
+        if beacons is None:
+            self._ragged += 1
+            return
+        for beacon in beacons:
+            self._hear(beacon)
+
+    def _hear(self, beacon: Beacon) -> None:
+        """Pass on what is news, or concerns a twin that is here."""
+        said, uav = beacon.recognition, beacon.recognition.uav
+        if not is_id(uav) or (len(self._recognised) >= MOST_UAVS and uav not in self._recognised):
+            self._strangers += 1
+            return
+        news = (said.host, said.epoch, said.fence)
+        if uav in self._held or self._recognised.get(uav) != news:
+            self._recognised[uav] = news
+            self._service.recognise(said)
+        if said.host != self.rsu or uav not in self._held:
+            return
+        if beacon.telemetry is not None:
+            self._service.observe(uav, beacon.telemetry, self._timing.now())
+        if beacon.rate >= 0.0:
+            self._service.grant(uav, self._rate(beacon.rate))
+
+    def _on_request(self, message: TwinRequest) -> None:
+        for request in twin_convert.requests_for(message, self.rsu):
+            self._service.request(request)
+
+    def _on_host(self, message: TwinHost) -> None:
+        if message.rsu_id != self.rsu:
+            self._hosts[message.rsu_id] = message
+
+    def _resolve(self, rsu: str) -> Address | None:
+        host = self._hosts.get(rsu)
+        return (host.address, host.port) if host is not None and host.port else None
+
+    # -- what is said ------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        message = TwinHost(rsu_id=self.rsu, address=self._values["twin_advertise"] or self._service.address[0])
+        message.port = self._service.address[1]
+        message.tls = bool(self._values["twin_keys"])
+        message.draining = self._drain_until is not None
+        message.header.stamp = to_time(self._timing.now())
+        self._announcements.publish(message)
+
+    def _on_beat(self) -> None:
+        self._mail.empty()
+        self._send_presences()
+        self._watch_drain()
+        for progress in self._service.progress():
+            goal = self._goals.get(progress.uav)
+            if goal is not None:
+                goal[0].publish_feedback(self._feedback(progress))
+
+    def _on_tenure(self) -> None:
+        self._send_presences()
+        self._send_states()
+
+    def _send_presences(self) -> None:
+        presences = self._service.presences()
+        self._held = {presence.uav for presence in presences}
+        stamp = presences[0].stamp if presences else Stamp(0, 0.0)
+        self._presences.publish(twin_convert.presences_to_message(self.rsu, stamp, presences, self._timing.now()))
+
+    def _send_states(self) -> None:
+        now = self._timing.now()
+        served = self._service.served(now)
+        if served:
+            self._states.publish(twin_convert.states_to_message(self.rsu, served, now))
+
+    def _send_reply(self, reply: Any) -> None:
+        self._replies.publish(twin_convert.reply_to_message(reply, self._timing.now()))
+
+    def _send_report(self, report: hosting.MigrationReport) -> None:
+        message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
+        self._reports.publish(message)
+        goal = self._goals.get(report.uav)
+        if goal is not None and goal[0].request.target == report.target:
+            goal[1].set_result(message)
+
+    def _on_trouble(self, trouble: StoreError | None) -> None:
+        self.trouble = str(trouble) if trouble else ""
+        if trouble is None:
+            self._say("the store of twins works again")
+        else:
+            self._node.get_logger().error(f"the store of twins refuses, no new twin is taken: {trouble}")
+
+    def _say(self, what: str) -> None:
+        self._node.get_logger().info(what)
+
+    # -- the action --------------------------------------------------------------------------------------------------
+
+    def _on_goal(self, goal: Any) -> GoalResponse:
+        sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate < 1e9
+        return GoalResponse.ACCEPT if sensible else GoalResponse.REJECT
+
+    async def _execute(self, handle: ServerGoalHandle) -> Any:
+        """Move the twin; ends with the service's report, which comes in any case."""
+        goal = handle.request
+        ended = Future(executor=self._node.executor)
+        self._goals[goal.uav_id] = (handle, ended)
+        request = MigrateRequest(goal.uav_id, goal.epoch, goal.target)
+        self._service.migrate(request, self._rate(goal.rate))
+        report = await ended
+        del self._goals[goal.uav_id]
+        if not report.reason:
+            handle.succeed()
+        elif handle.is_cancel_requested:
+            handle.canceled()
+        else:
+            handle.abort()
+        return MigrateTwin.Result(report=report)
+
+    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
+        self._service.cancel(CancelRequest(handle.request.uav_id, Reason.CANCELLED))
+        return CancelResponse.ACCEPT
+
+    def _feedback(self, progress: hosting.Progress) -> Any:
+        return MigrateTwin.Feedback(
+            phase=progress.phase.value,
+            size=progress.size / BYTES_PER_MBIT,
+            remaining=progress.remaining / BYTES_PER_MBIT,
+            rate=progress.rate / BYTES_PER_MBIT / self._values["time_scale"],
+        )
+
+    def _rate(self, megabits: float) -> float:
+        """A granted rate, Mbit/s, as bytes of this machine's second."""
+        return megabits * BYTES_PER_MBIT * float(self._values["time_scale"])
+
+    # -- diagnostics -------------------------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, object]:
+        """For `/diagnostics`."""
+        counts = self._service.counts
+        values: dict[str, object] = {
+            "twins": len(self._service.hosted),
+            "twins_moving": len(self._service.progress()),
+            "draining": self._drain_until is not None,
+        }
+        if self.trouble:
+            values["trouble"] = self.trouble
+        values.update({f"refused/twin_{why}": count for why, count in counts.items() if why not in HARMLESS})
+        if self._ragged:
+            values["refused/twin_ragged"] = self._ragged
+        if self._strangers:
+            values["refused/twin_stranger"] = self._strangers
+        return values

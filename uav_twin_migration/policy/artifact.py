@@ -1,0 +1,176 @@
+"""The policy as a file: safetensors with metadata. Loading one executes nothing, and refuses what it cannot vouch for.
+
+Tensors `layer<i>.weight` [out, in] and `layer<i>.bias` [out], float32, i = 0, 1, ... The metadata (strings, as
+safetensors has it):
+
+======================  ==============================================================================
+format                  "uav-twin-policy/1"
+observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/1"
+policy_version          a number that rises with every policy a learner publishes
+architecture            sizes of the layers, e.g. "41-14-12-1", ReLU between them
+exploration             standard deviation of the action with which it was recorded or trained last
+training                JSON: how it came about (seed, iterations, exploitability, ...)
+======================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy import tensors as safetensors
+from uav_twin_migration.policy.actor import Actor, Single
+
+FORMAT = "uav-twin-policy/1"
+LARGEST_FILE = 1 << 20  # bytes; a dense actor of 128 + 128 neurons has 90 kB
+MOST_LAYERS = 8
+LARGEST_WEIGHT = 1e4  # beyond, float32 sums lose the digits that tell prices apart
+
+
+class Reason(str, Enum):
+    """Why an artifact is refused; `/diagnostics` counts by these names."""
+
+    UNREADABLE = "unreadable"  # the file cannot be read
+    OVERSIZED = "oversized"
+    CORRUPT = "corrupt"  # no whole safetensors file, or not the bytes that were hashed
+    METADATA = "metadata"  # misses what an artifact must say, or says nonsense
+    SCHEMA = "schema"  # reads another observation
+    SHAPE = "shape"  # layers do not fit each other, the observation or the architecture
+    NOT_FINITE = "not_finite"
+    STALE = "stale"  # not newer than the policy in use
+
+
+class PolicyRefused(InputError):  # noqa: N818 - a refusal, as /diagnostics counts it
+    """An artifact that must not be used, with the reason."""
+
+    def __init__(self, reason: Reason, source: str, key: str, value: object, expected: str) -> None:
+        super().__init__(source, key, value, expected)
+        self.reason = reason
+
+
+Refuse = Callable[[Reason, str, object, str], PolicyRefused]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An actor with what is known about it."""
+
+    actor: Actor
+    version: int = 1
+    exploration: float = 0.1
+    schema: str = observation.SCHEMA
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sha256(data: bytes) -> str:
+    """The hash that travels beside an artifact."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def to_bytes(policy: Policy) -> bytes:
+    """The artifact. The same policy gives the same bytes."""
+    tensors = {}
+    for i, (weight, bias) in enumerate(policy.actor.layers):
+        tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight, bias
+    metadata = {
+        "format": FORMAT,
+        "observation_schema": policy.schema,
+        "policy_version": str(policy.version),
+        "architecture": "-".join(map(str, policy.actor.sizes)),
+        "exploration": repr(float(policy.exploration)),
+        "training": json.dumps(dict(policy.training), sort_keys=True),
+    }
+    return safetensors.to_bytes(tensors, metadata)
+
+
+def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = None) -> Policy:
+    """Read and check an artifact.
+
+    Raises:
+        PolicyRefused: it is oversized, not the hashed bytes, no safetensors, of another schema, misshapen or not
+            finite.
+    """
+
+    def refuse(reason: Reason, key: str, value: object, expected: str) -> PolicyRefused:
+        return PolicyRefused(reason, source, key, value, expected)
+
+    if len(data) > LARGEST_FILE:
+        raise refuse(Reason.OVERSIZED, "size", len(data), f"at most {LARGEST_FILE} bytes")
+    if expected_hash is not None and sha256(data) != expected_hash.lower():
+        raise refuse(Reason.CORRUPT, "SHA-256", sha256(data), expected_hash)
+    try:
+        tensors, metadata = safetensors.from_bytes(data)
+    except ValueError as error:
+        raise refuse(Reason.CORRUPT, "content", str(error), "a safetensors file with metadata") from None
+    if metadata.get("format") != FORMAT:
+        raise refuse(Reason.METADATA, "format", metadata.get("format"), repr(FORMAT))
+    if metadata.get("observation_schema") != observation.SCHEMA:
+        found = metadata.get("observation_schema")
+        raise refuse(Reason.SCHEMA, "observation_schema", found, repr(observation.SCHEMA))
+    try:
+        version = int(metadata["policy_version"])
+        exploration = float(metadata["exploration"])
+        training = json.loads(metadata["training"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise refuse(Reason.METADATA, "metadata", str(error), "policy_version, exploration and training") from None
+    if not (0 < version < 1 << 63 and 0.0 <= exploration < 10.0 and isinstance(training, dict)):
+        raise refuse(Reason.METADATA, "policy_version", version, "a number in 1 to 2^63, exploration in 0 to 10")
+    layers = _layers(tensors, refuse)
+    actor = Actor(layers)
+    architecture = "-".join(map(str, actor.sizes))
+    if metadata.get("architecture") != architecture:
+        raise refuse(Reason.SHAPE, "architecture", metadata.get("architecture"), f"{architecture!r}, as its layers are")
+    return Policy(actor, version, exploration, metadata["observation_schema"], training)
+
+
+def load(path: str | Path) -> Policy:
+    """Read and check an artifact's file. Raises PolicyRefused."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PolicyRefused(Reason.UNREADABLE, str(path), "file", reason, "a readable file") from None
+    return from_bytes(data, str(path))
+
+
+def save(policy: Policy, path: str | Path) -> int:
+    """Write an artifact; returns its size in bytes. Never leaves half a file under that name."""
+    data = to_bytes(policy)
+    target = Path(path)
+    partial = target.with_name(target.name + ".part")
+    partial.write_bytes(data)
+    partial.replace(target)
+    return len(data)
+
+
+def _layers(tensors: Mapping[str, np.ndarray[Any, Any]], refuse: Refuse) -> list[tuple[Single, Single]]:
+    """Weights and biases from the observation to the action. Raises PolicyRefused where they do not fit."""
+    count = len(tensors) // 2
+    names = [f"layer{i}.{part}" for i in range(count) for part in ("weight", "bias")]
+    if not 1 <= count <= MOST_LAYERS or set(names) != set(tensors):
+        raise refuse(Reason.SHAPE, "tensors", sorted(tensors), f"layer0.weight, layer0.bias, ... of 1 to {MOST_LAYERS}")
+    layers = []
+    width = observation.SIZE
+    for i in range(count):
+        weight, bias = tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]
+        last = i == count - 1
+        rows = 1 if last else max(len(bias) if bias.ndim == 1 else 0, 1)
+        if weight.shape != (rows, width) or bias.shape != (rows,):
+            found = f"weight {weight.shape}, bias {bias.shape}"
+            raise refuse(Reason.SHAPE, f"layer{i}", found, f"weight ({rows}, {width}), bias ({rows},)")
+        for part, values in (("weight", weight), ("bias", bias)):
+            if not np.all(np.abs(values) <= LARGEST_WEIGHT):  # NaN is not, either
+                raise refuse(Reason.NOT_FINITE, f"layer{i}.{part}", "NaN, inf or huge", f"at most {LARGEST_WEIGHT:g}")
+        layers.append((weight, bias))
+        width = rows
+    return layers
