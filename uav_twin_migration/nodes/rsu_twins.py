@@ -104,7 +104,7 @@ class RsuTwins:
         self._entities = [
             node.create_subscription(TwinBeacon, topics.TWIN_BEACONS, self._on_beacon, topics.MARKET),
             node.create_subscription(TwinRequest, topics.TWIN_REQUESTS, self._on_request, topics.MARKET),
-            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED),
+            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [
             steady_timer(node, self._values["twin_beat"], self._on_beat),
@@ -179,7 +179,7 @@ class RsuTwins:
             return
         if beacon.telemetry is not None:
             self._service.observe(uav, beacon.telemetry, self._timing.now())
-        if beacon.rate >= 0.0:
+        if beacon.rate >= 0.0 and self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
 
     def _on_request(self, message: TwinRequest) -> None:

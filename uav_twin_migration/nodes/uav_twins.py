@@ -56,7 +56,7 @@ class UavTwins:
         self._requests = node.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
         node.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
         node.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
-        node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED)
+        node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         steady_timer(node, values["beacon_period"], self._on_beat)
 
     @staticmethod
