@@ -30,7 +30,7 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench")}
+FIGURES = {"game": (), "learning": ("learning", "bench"), "migration": ()}
 BENCHMARKS = {
     "game": (),
     "market": (),
