@@ -30,14 +30,14 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench"), "migration": ()}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
 BENCHMARKS = {
     "game": (),
     "market": (),
     "edge": (),
     "policy": (),
     "training": ("learning",),
-    "baselines": ("learning", "libraries"),
+    "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),
     "crash": ("keys",),
