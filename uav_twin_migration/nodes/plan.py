@@ -69,6 +69,8 @@ class Options:
     record: str = ""  # folder to record to; empty: no recording
     train: bool = False  # with a learner
     exploration: float | None = None  # of the RSUs; None: what the policy says in training, else none
+    twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
+    twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
 
     @property
     def pricing(self) -> dict[str, Any]:
