@@ -24,6 +24,7 @@ from uav_twin_migration.twin.store import StoreError
 
 PARAMETERS = (
     Parameter("rsu_id", str, "id of this RSU, a ROS name token"),
+    Parameter("region", "", "region whose market it is in, a ROS name token; empty for the one without a name"),
     Parameter("position", tuple, "x, y, z of its antenna in the map frame, m"),
     Parameter("range", float, "ground distance beyond which it serves nobody, m"),
     Parameter("capacity", float, "bandwidth it can sell at a time, MHz"),
@@ -65,6 +66,8 @@ class RsuNode(LifecycleNode):
         where = f"parameters of {self.get_fully_qualified_name()}"
         if not is_id(values["rsu_id"]):
             raise InputError(where, "rsu_id", values["rsu_id"], "a ROS name token of at most 64 characters")
+        if values["region"] and not is_id(values["region"]):
+            raise InputError(where, "region", values["region"], "a ROS name token of at most 64 characters, or nothing")
         if len(values["position"]) != 3:
             raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
         for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
@@ -107,13 +110,16 @@ class RsuNode(LifecycleNode):
         self._leader = Leader(settings, pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
         self._waker = self._timing.waker(self._on_time)
-        self._offers = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
-        self._grants = self.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+        self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
+        self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), topics.MARKET)
         self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
-        self.create_subscription(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, topics.MARKET)
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
+        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
         self._diagnostics = Diagnostics(self, self._describe)
         return TransitionCallbackReturn.SUCCESS
+
+    def _here(self, topic: str) -> str:
+        return topics.in_region(self._values["region"], topic)
 
     def _host_twins(self) -> RsuTwins | None:
         """An RSU whose store cannot be used says so and goes on selling; the file stays as it is."""
