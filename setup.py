@@ -14,6 +14,7 @@ EXECUTABLES = {
     "observer": f"{PACKAGE}.nodes.observer:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
     "px4": f"{PACKAGE}.nodes.px4:main",
+    "recorder": f"{PACKAGE}.nodes.recorder:main",
     "rsu": f"{PACKAGE}.nodes.rsu:main",
     "uav": f"{PACKAGE}.nodes.uav:main",
     "uavtwin": f"{PACKAGE}.cli.main:main",
@@ -22,11 +23,12 @@ EXECUTABLES = {
 
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
 REQUIREMENTS = {
-    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
+    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "safetensors>=0.4", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
     "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
+    "recording": ["mcap>=1.5", "rosbags>=0.10"],
     # An exact torch where it is known to work, so that tests and published figures are of one version.
     "learning": [
         "tensorboard>=2.10",

@@ -13,6 +13,7 @@ ARGUMENTS = (
     ("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
     ("twin_keys", "", "folder of its TLS keys, made by uavtwin keys"),
     ("twin_address", "", "address at which it takes twins over from other RSUs; empty: loopback"),
+    ("policy", "", "what it prices with at first: default (the shipped policy), none, untrained, or a policy's file"),
     ("use_sim_time", "false", "whether time comes from /clock"),
 )
 

@@ -16,6 +16,9 @@ ARGUMENTS = (
     ("twin_stores", "", "folder in which RSUs keep twins, for the next run, too; empty: one that goes with the run"),
     ("twin_keys", "", "folder of the RSUs' TLS keys, made by uavtwin keys; empty: plain TCP on loopback"),
     ("duration", "0.0", "simulated seconds to run, 0 for ever"),
+    ("policy", "", "what RSUs price with at first: default (the shipped policy), none, untrained, or a policy's file"),
+    ("record", "", "new folder to record all topics to"),
+    ("train", "false", "start untrained, and learn while it runs"),
     ("seed", "0", "seed of everything random"),
 )
 

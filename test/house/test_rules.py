@@ -36,7 +36,7 @@ def test_every_command_has_its_module() -> None:
     groups = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
     for command in COMMANDS.values():
         assert (CHECKOUT / "uav_twin_migration" / "cli" / f"{command.module}.py").is_file()
-        assert set(command.groups()) <= groups.keys()
+        assert set(command.groups(list(command.by_option))) <= groups.keys()
 
 
 def test_what_parts_of_a_command_need_is_known() -> None:
@@ -48,6 +48,13 @@ def test_what_parts_of_a_command_need_is_known() -> None:
     assert "libraries" in COMMANDS["bench"].groups(["baselines", "--json", "-"])
     assert "libraries" in COMMANDS["bench"].groups(["--json", "-"])
     assert "libraries" not in COMMANDS["bench"].groups(["game", "market"])
+
+
+def test_an_option_brings_what_only_it_needs() -> None:
+    from uav_twin_migration.cli.commands import COMMANDS
+
+    assert "learning" in COMMANDS["sim"].groups(["small", "--train"])
+    assert "learning" not in COMMANDS["sim"].groups(["small", "--record", "run"])
 
 
 def test_every_message_field_says_its_unit() -> None:

@@ -25,6 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compose", default="auto", help="auto, processes (one a node), compose (several nodes a process) or fleet"
     )
+    parser.add_argument(
+        "--policy",
+        default="",
+        metavar="P",
+        help="what RSUs price with at first: default (the shipped policy), none (a rule), untrained, or a file",
+    )
+    parser.add_argument(
+        "--exploration", type=float, metavar="STD", help="noise on the RSUs' actions, for recordings to learn from"
+    )
+    parser.add_argument("--record", default="", metavar="DIR", help="record all topics to a new folder")
+    parser.add_argument("--train", action="store_true", help="start untrained, and learn while it runs")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--twins", metavar="DIR", help="keep the RSUs' stores of twins there, for the next run, too")
     parser.add_argument("--no-twins", action="store_true", help="only the market: no twins are hosted or moved")
@@ -43,14 +54,20 @@ def run(args: argparse.Namespace) -> int:
     scenario = load(args.scenario)
     if args.duration is not None and not 0.0 < args.duration < 1e9:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
+    if args.record and Path(args.record).exists():
+        raise InputError("command line", "--record", args.record, "a folder that does not exist yet")
     with store_folder(args) as twins:
         options = Options(
-            args.world,
-            args.real_time_factor,
-            args.compose,
-            args.seed,
+            world=args.world,
+            real_time_factor=args.real_time_factor,
+            composition=args.compose,
+            seed=args.seed,
             gui=not args.no_gui,
             px4_dir=args.px4_dir,
+            policy=args.policy,
+            record=args.record,
+            train=args.train,
+            exploration=args.exploration,
             twins=twins,
             twin_keys=args.keys,
         )

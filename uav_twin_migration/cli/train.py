@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mixed: 1 to 8 RSUs, 4 to 64 UAVs (default); standard: 4 RSUs, 16 UAVs, substitutability 0.7",
     )
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
+    parser.add_argument(
+        "--from-bag", metavar="DIR", nargs="+", type=Path, help="learn from recorded interactions alone, play no games"
+    )
     parser.add_argument("-o", "--output", metavar="POLICY", type=Path, required=True, help="the artifact to write")
     parser.add_argument("--json", metavar="FILE", help="write the run's figures as JSON; - for stdout")
     parser.add_argument("--tensorboard", metavar="DIR", help="write curves for TensorBoard")
@@ -58,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
     """Trains, prunes, finishes, measures, writes, tells."""
     torch.set_num_threads(1)  # the networks are small: more threads only cost CPU time
     _check_output(args.output)
+    if args.from_bag:
+        from uav_twin_migration.cli import train_offline
+
+        return train_offline.run(args, _options(args, None))
     saved = _load(args.resume) if args.resume else None
     options = _options(args, saved)
     teacher = _teacher(options["teacher"])

@@ -21,6 +21,7 @@ CLASSES = {
     "observer": ("observer", "ObserverNode"),
     "pilot": ("pilot", "PilotNode"),
     "px4": ("px4", "Px4Node"),
+    "recorder": ("recorder", "RecorderNode"),
     "rsu": ("rsu", "RsuNode"),
     "uav": ("uav", "UavNode"),
     "world": ("world", "WorldNode"),

@@ -50,6 +50,9 @@ def sim_actions(context: LaunchContext) -> list[Any]:
         value["px4_dir"],
         twins=store_folder(context),
         twin_keys=value["twin_keys"],
+        policy=value["policy"],
+        record=value["record"],
+        train=value["train"].lower() in ("true", "1"),
     )
     processes = plan(scenario, file, options)
     observer = observer_process(file, float(value["duration"]), "", True, len(processes), options)
@@ -137,6 +140,8 @@ def single(
             raise InputError(value["scenario"], f"{kind}_id", id_, f"one of {ids}")
         parameters = make(found[0], scenario).parameters
     parameters.update(given)
+    if value.get("policy"):
+        parameters["policy"] = value["policy"]
     parameters["use_sim_time"] = value["use_sim_time"].lower() in ("true", "1")
     files = [value["params_file"]] if value["params_file"] else []
     return [node_action(NodeSpec(kind, f"/{kind}/{id_}", parameters), extra=files)]

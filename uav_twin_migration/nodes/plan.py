@@ -65,6 +65,16 @@ class Options:
     px4_dir: str = ""  # build folder of PX4 SITL, to start it from; empty: PX4 runs already
     twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
     twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
+    policy: str = ""  # what RSUs price with at first; empty: the shipped policy, or an untrained one to be trained
+    record: str = ""  # folder to record to; empty: no recording
+    train: bool = False  # with a learner
+    exploration: float | None = None  # of the RSUs; None: what the policy says in training, else none
+
+    @property
+    def pricing(self) -> dict[str, Any]:
+        """RSU parameters that say how it chooses prices."""
+        exploration = self.exploration if self.exploration is not None else -1.0 if self.train else 0.0
+        return {"policy": self.policy or ("untrained" if self.train else "default"), "exploration": exploration}
 
     @property
     def simulated_time(self) -> bool:
@@ -88,7 +98,8 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
         raise InputError("options", "real_time_factor", options.real_time_factor, expected)
     composition = choose_composition(scenario) if options.composition == "auto" else options.composition
     rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
-    surroundings = [*movers(scenario, scenario_file, options), *one_each([link_node(scenario, scenario_file, options)])]
+    surroundings = movers(scenario, scenario_file, options)
+    surroundings += one_each([link_node(scenario, scenario_file, options), *learning_nodes(options)])
     if composition == "fleet":
         fleets = [
             fleet_node(number, some, scenario, options)
@@ -193,14 +204,26 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
         "round_period": scenario.market.round_period,
         "offer_window": scenario.market.offer_window,
         "lease_rounds": float(scenario.market.lease_rounds),
+        "substitutability": scenario.market.substitutability,
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
+        **options.pricing,
         "twin_store": str(Path(options.twins) / f"{rsu.id}.db") if options.twins else "",
         "twin_keys": options.twin_keys,
         "time_scale": options.real_time_factor,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("rsu", f"/rsu/{rsu.id}", parameters)
+
+
+def learning_nodes(options: Options) -> list[NodeSpec]:
+    """Who records the market and who learns from it, as far as they are wanted."""
+    nodes = []
+    if options.record:
+        nodes.append(NodeSpec("recorder", "", {"directory": options.record}))
+    if options.train:
+        nodes.append(NodeSpec("learner", "", {"seed": options.seed, "use_sim_time": options.simulated_time}))
+    return nodes
 
 
 def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeSpec:

@@ -10,16 +10,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
-from uav_twin_migration.market.pricing import ElasticityPricer
-from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PriceOffer
+from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.policies import PolicyDesk
 from uav_twin_migration.nodes.rsu_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.twin.store import StoreError
 
 PARAMETERS = (
@@ -34,7 +35,22 @@ PARAMETERS = (
     Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
     Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
     Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
-    Parameter("seed", 0, "seed of the pricing rule's exploration"),
+    Parameter("substitutability", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
+    Parameter(
+        "policy",
+        "default",
+        "what prices at first: default (the shipped policy), none (the rule), untrained, or an artifact's file",
+    ),
+    Parameter(
+        "exploration",
+        0.0,
+        "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
+    ),
+    Parameter("seed", 0, "seed of the exploration"),
+    Parameter("learners", "", "folder of the public keys of learners that are believed; empty: unsigned policies, too"),
+    Parameter(
+        "policy_kept", "", "file in which it keeps the last policy that it took, for its next start; empty: none"
+    ),
     Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
     Parameter(
         "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
@@ -52,6 +68,13 @@ class RsuNode(LifecycleNode):
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
         self._voice, self._ear = Voice(self._values["seal"]), Ear(self._values["market_key"])
+        self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
+        self._pricer = make_pricer(
+            *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
+            self._values["substitutability"],
+            self._policies.first(self._values["policy"]),
+            *(self._values[name] for name in ("exploration", "seed")),
+        )
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
         self._trouble = ""  # why it hosts no twins though it should
@@ -73,6 +96,8 @@ class RsuNode(LifecycleNode):
         for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
             require(self, values, name, 1e-9, 1e6)
         require(self, values, "price_cap", values["unit_cost"], 1e6)
+        require(self, values, "substitutability", 0.01, 0.99)
+        require(self, values, "exploration", -1.0, 10.0)
         require(self, values, "offer_window", 1e-3, values["round_period"] * 0.999)
         return LeaderSettings(
             rsu=values["rsu_id"],
@@ -105,9 +130,8 @@ class RsuNode(LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         settings = self.settings
-        pricer = ElasticityPricer(settings.unit_cost, settings.price_cap, settings.capacity, seed=self._values["seed"])
         # The boot time in ms is above every round number of an earlier life, which counted no faster than that.
-        self._leader = Leader(settings, pricer, first_round=int(time.time() * 1000))
+        self._leader = Leader(settings, self._pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
         self._waker = self._timing.waker(self._on_time)
         self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
@@ -115,6 +139,7 @@ class RsuNode(LifecycleNode):
         self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
         self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
         self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
+        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe)
         return TransitionCallbackReturn.SUCCESS
 
@@ -172,6 +197,14 @@ class RsuNode(LifecycleNode):
         if self._ear.believes(message):
             self._leader.on_offer(self._timing.now(), offer)
 
+    def _on_policy(self, message: PolicyUpdate) -> None:
+        try:
+            self._policies.take(message, self._pricer)
+        except (UavTwinError, OSError) as refused:
+            self.get_logger().warning(str(refused))
+        else:
+            self.get_logger().info(f"prices by policy {message.version} from the next round on")
+
     def _send(self, outputs: list[Output]) -> None:
         assert self._leader is not None  # it made the outputs
         now = self._timing.now()
@@ -195,6 +228,7 @@ class RsuNode(LifecycleNode):
             "leased_mhz": f"{leader.leased():.4g}",
             "capacity_mhz": f"{self.settings.capacity:.4g}",
             "round": leader.round,
+            "policy_version": self._pricer.version,
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
         refusals = leader.refusals + self._ear.refusals
@@ -203,6 +237,8 @@ class RsuNode(LifecycleNode):
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
+        refused = {**self._pricer.refusals, **self._policies.refusals}
+        values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
 
     def destroy_node(self) -> None:

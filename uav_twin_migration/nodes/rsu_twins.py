@@ -53,7 +53,6 @@ PARAMETERS = (
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
-ANNOUNCEMENT_PERIOD = 5.0  # s; latched, yet a late joiner was seen to miss it, and could then move no twin here
 MOST_UAVS = 10_000  # that it listens to
 
 
@@ -109,12 +108,11 @@ class RsuTwins:
         self._entities = [
             node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.MARKET),
             node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.MARKET),
-            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED),
+            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [
             steady_timer(node, self._values["twin_beat"], self._on_beat),
             steady_timer(node, self._values["state_period"], self._send_states),
-            steady_timer(node, ANNOUNCEMENT_PERIOD, self._announce),
         ]
         self._server = ActionServer(
             node,
@@ -185,7 +183,7 @@ class RsuTwins:
             return
         if beacon.telemetry is not None:
             self._service.observe(uav, beacon.telemetry, self._timing.now())
-        if beacon.rate >= 0.0:
+        if beacon.rate >= 0.0 and self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
 
     def _on_request(self, message: TwinRequest) -> None:

@@ -17,6 +17,7 @@ TWIN_REPLIES = "/twin/replies"
 TWIN_STATES = "/twin/states"
 TWIN_HOSTS = "/twin/hosts"
 MIGRATIONS = "/twin/migrations"
+POLICY_UPDATES = "/market/policy_updates"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 
@@ -34,6 +35,13 @@ MARKET = QoSProfile(
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+# To hear the last word of every publisher: a reader's depth counts the messages of all of them together.
+LATCHED_BY_MANY = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1000,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )

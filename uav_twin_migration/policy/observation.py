@@ -137,3 +137,25 @@ def assemble(situation: FloatArray, rounds: FloatArray) -> Observation:
     seen[..., : len(SITUATION)] = situation
     seen[..., len(SITUATION) : len(SITUATION) + flat.shape[-1]] = flat
     return seen
+
+
+class Recalled(NamedTuple):
+    """What an observation says in plain units; batch axes ``...``."""
+
+    rho: FloatArray  # [...]
+    rivals: (
+        FloatArray  # [...] ln of the rivals' price index in the last round over the own cost; NaN where none is known
+    )
+
+
+def recall(seen: npt.NDArray[np.float32]) -> Recalled:
+    """The inverse of a part of the encoding, for observations [..., SIZE]."""
+    first = {name: len(SITUATION) + place for place, name in enumerate(ROUND)}
+    values = np.asarray(seen, dtype=np.float64)
+    rivals = values[..., first["log_price_over_cost"]] + 0.6 + values[..., first["rivals_index"]]
+    alone = values[..., first["rivals_index"]] == 0.0  # to the last digit: nobody else was heard
+    unknown = (values[..., first["known"]] == 0.0) | alone
+    return Recalled(
+        values[..., SITUATION.index("rho")] / 5.0 + 0.55,
+        np.where(unknown, np.nan, rivals),
+    )

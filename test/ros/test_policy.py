@@ -1,0 +1,90 @@
+"""RSUs and the policies that arrive over the air."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uav_twin_migration.msg import PolicyUpdate
+
+from test.policy.test_artifact import make_policy
+from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.nodes import topics
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.artifact import sha256, to_bytes
+
+
+def update(number: int, **wrong: Any) -> PolicyUpdate:
+    """A policy as a learner would send it, apart from what is `wrong` with it."""
+    data = to_bytes(make_policy(version=number))
+    fields = {
+        "version": number,
+        "observation_schema": observation.SCHEMA,
+        "artifact": list(data),
+        "sha256": sha256(data),
+    }
+    return PolicyUpdate(**{**fields, **wrong})
+
+
+def refused(probe: Probe) -> dict[str, int]:
+    """Policies that the RSU has refused, by reason."""
+    counted = probe.diagnostics.get("rsu/rsu_0", {})
+    return {key.partition("/")[2]: int(value) for key, value in counted.items() if key.startswith("policy_refused/")}
+
+
+def version_in_use(probe: Probe) -> int:
+    """Of the policy that priced the last closed round."""
+    return probe.interactions[-1].policy_version if probe.interactions else -1
+
+
+def test_an_rsu_swaps_policies_between_rounds_and_keeps_the_good_one(processes: Processes, probe: Probe) -> None:
+    probe.answer_every_offer(uav_a=2.0)
+    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
+    probe.wait_for(lambda: version_in_use(probe) == 0, "a round that the rule priced")
+    learner.publish(update(3))
+    probe.wait_for(lambda: version_in_use(probe) == 3, "a round that policy 3 priced")
+    wrong = (
+        update(2),
+        update(5, artifact=list(b"junk")),
+        update(5, observation_schema="another/1"),
+        update(5, sha256="0" * 64),
+        update(6, version=7),
+    )
+    for count, bad in enumerate(wrong, start=1):
+        learner.publish(bad)
+        probe.wait_for(lambda: sum(refused(probe).values()) >= count, "a refusal in /diagnostics")  # noqa: B023 - now
+    assert refused(probe) == {"stale": 1, "corrupt": 2, "schema": 1, "metadata": 1}
+    assert version_in_use(probe) == 3
+    learner.publish(update(4))
+    probe.wait_for(lambda: version_in_use(probe) == 4, "a round that policy 4 priced")
+
+
+def test_an_rsu_that_comes_late_gets_the_last_policy(processes: Processes, probe: Probe) -> None:
+    probe.answer_every_offer(uav_a=2.0)
+    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    for version in (1, 2, 3):
+        learner.publish(update(version))
+    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
+    probe.wait_for(lambda: version_in_use(probe) == 3, "a round that policy 3 priced")
+    assert refused(probe) == {}
+
+
+def test_what_an_interaction_tells_is_enough_to_learn_from(processes: Processes, probe: Probe) -> None:
+    probe.answer_every_offer(uav_a=2.0)
+    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none", exploration=0.2)
+    probe.wait_for(lambda: len(probe.interactions) > 2, "three rounds")
+    told = probe.interactions[-1]
+    assert told.observation_schema == observation.SCHEMA
+    assert len(told.observation) == observation.SIZE
+    assert told.log_probability < 1.0
+    assert told.demanded == 2.0
+    assert told.profit > 0.0
+
+
+def test_a_policy_file_that_must_not_be_used_ends_the_rsu_with_one_line(processes: Processes, tmp_path: Any) -> None:
+    file = tmp_path / "bad.safetensors"
+    file.write_bytes(b"junk")
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, policy=str(file))
+    _, said = rsu.communicate(timeout=60)
+    assert rsu.returncode == 2
+    assert "bad.safetensors" in said

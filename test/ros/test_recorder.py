@@ -1,0 +1,95 @@
+"""The recorder, fed by real nodes, stopped and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mcap", reason="needs the libraries of recordings")
+
+from rosbags.highlevel import AnyReader
+
+from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.nodes import topics
+from uav_twin_migration.recording.definitions import type_hash
+from uav_twin_migration.recording.reader import contents, repair
+
+
+def recorded_rounds(bag: Path) -> list[int]:
+    """Rounds whose offers are in a recording."""
+    with AnyReader([bag]) as reader:
+        wanted = [connection for connection in reader.connections if connection.topic == topics.PRICE_OFFERS]
+        offers: list[Any] = [reader.deserialize(data, c.msgtype) for c, _, data in reader.messages(wanted)]
+    return [int(offer.round) for offer in offers]
+
+
+def holds(bag: Path, topic: str, messages: int) -> bool:
+    """Whether that much of a topic is in a recording that is still being written."""
+    if not list(bag.glob("*.mcap")):
+        return False
+    topics = contents(bag).topics
+    return topic in topics and topics[topic].messages >= messages
+
+
+def test_the_whole_market_is_recorded_and_others_can_read_it(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    probe.answer_every_offer(uav_a=2.0)
+    probe.fly()
+    recorder = processes.start("recorder", "", directory=str(tmp_path / "bag"))
+    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
+    wanted = (
+        topics.PRICE_OFFERS,
+        topics.BANDWIDTH_DEMANDS,
+        topics.BANDWIDTH_GRANTS,
+        topics.INTERACTIONS,
+        topics.LINK_QUALITY,
+        topics.DIAGNOSTICS,
+        topics.odometry("uav_0"),
+    )
+    for topic in wanted:
+        probe.wait_for(partial(holds, tmp_path / "bag", topic, 1), f"{topic} in the recording")
+    first = probe.offers[-1].round  # from here on, no round is missing
+    probe.wait_for(lambda: probe.offers[-1].round > first + 3, "four rounds")
+    recorder.send_signal(signal.SIGTERM)
+    recorder.communicate(timeout=30)
+    heard = contents(tmp_path / "bag")
+    assert not heard.damage
+    for topic in wanted:
+        assert heard.topics[topic].hash == type_hash(heard.topics[topic].kind) != ""
+    rounds = recorded_rounds(tmp_path / "bag")
+    assert rounds == list(range(rounds[0], rounds[0] + len(rounds)))
+    assert {first, first + 3} <= set(rounds)
+    with AnyReader([tmp_path / "bag"]) as reader:
+        (told,) = (c for c in reader.connections if c.topic == topics.PRICE_OFFERS)
+        assert "reliability: 1" in str(heard.topics[topics.PRICE_OFFERS].qos)
+        assert told.digest == heard.topics[topics.PRICE_OFFERS].hash
+
+
+def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    probe.answer_every_offer(uav_a=2.0)
+    recorder = processes.start("recorder", "", directory=str(tmp_path / "bag"))
+    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
+    probe.wait_for(lambda: holds(tmp_path / "bag", topics.PRICE_OFFERS, 3), "three rounds in the recording")
+    probe.wait_for(lambda: probe.offers, "an offer")
+    first = probe.offers[-1].round
+    probe.wait_for(lambda: probe.offers[-1].round > first + 4, "five more rounds of half a second")
+    os.killpg(recorder.pid, signal.SIGKILL)
+    heard = [offer.round for offer in probe.offers if offer.round >= first]
+    assert repair(tmp_path / "bag").damage
+    rounds = recorded_rounds(tmp_path / "bag")
+    assert rounds == list(range(rounds[0], rounds[0] + len(rounds)))
+    assert set(heard) - set(rounds) <= set(heard[-3:])  # two rounds a second, and one that is on its way
+    again = processes.start("recorder", "", directory=str(tmp_path / "bag"))
+    probe.wait_for(lambda: holds(tmp_path / "bag_2", topics.PRICE_OFFERS, 1), "a round in the next recording")
+    again.send_signal(signal.SIGTERM)
+    again.communicate(timeout=30)
+    assert recorded_rounds(tmp_path / "bag_2")
+    assert recorded_rounds(tmp_path / "bag") == rounds

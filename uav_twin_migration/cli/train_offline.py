@@ -1,0 +1,82 @@
+"""`uavtwin train --from-bag`: a policy from recordings alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from uav_twin_migration.cli.markets import write
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.learning import recordings
+from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
+from uav_twin_migration.learning.games import GameDistribution
+from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer
+from uav_twin_migration.learning.pruning import PruningSettings
+from uav_twin_migration.policy import artifact
+
+DEFAULT_STEPS_S = 60.0  # CPU-seconds that the default numbers of steps take, with something to spare
+REPORTS = 10  # progress lines in a run
+ONLINE_ONLY = ("games", "teacher", "tensorboard", "checkpoint", "resume")
+
+
+def run(args: argparse.Namespace, options: Mapping[str, Any]) -> int:
+    """Reads, trains, prunes, measures, writes, tells."""
+    for name in ONLINE_ONLY:
+        if getattr(args, name) is not None:
+            raise InputError("train", f"--{name}", getattr(args, name), "nothing with --from-bag")
+    quiet = args.json == "-"
+    data = recordings.read(args.from_bag, tell=lambda sentence: print(f"uavtwin train: {sentence}", file=sys.stderr))
+    settings = OfflineSettings(
+        seed=options["seed"], pruning=PruningSettings(options["prune"], every=OfflineSettings.pruning.every)
+    ).scaled(options["budget_s"] / DEFAULT_STEPS_S)
+    trainer = OfflineTrainer(data, settings, source=", ".join(map(str, args.from_bag)))
+    if not quiet:
+        print(f"{len(data)} interactions")
+    curve = _train(trainer, Games.draw(GameDistribution(), 128), quiet)
+    network = trainer.average
+    final = score(Games.draw(GameDistribution(), 256), ActorPlayer(network.to_actor()))
+    document: dict[str, Any] = {
+        "interactions": len(data),
+        "games": 0,
+        "exploitability": final.mean,
+        "exploitability_p95": final.p95,
+        "neurons_removed": 1.0 - sum(network.hidden) / sum(settings.hidden),
+        "parameters": network.parameter_count,
+    }
+    size = artifact.save(trainer.policy(**document), args.output)
+    if args.json:
+        further = {"cpu_s": trainer.cpu_s, "curve": curve, "model_error": trainer.model_error(), "seed": settings.seed}
+        write(document | further | {"bytes": size}, args.json)
+    if not quiet:
+        print(
+            f"{args.output}: {size} bytes, {network.parameter_count} parameters, exploitability "
+            f"{100 * final.mean:.2f} % (p95 {100 * final.p95:.2f} %) after {trainer.cpu_s:.1f} CPU-seconds"
+        )
+    return 0
+
+
+def _train(trainer: OfflineTrainer, games: Games, quiet: bool) -> list[dict[str, float]]:
+    """Run to the end, with progress; returns the curve."""
+    curve: list[dict[str, float]] = []
+    every = max(trainer.settings.policy_steps // REPORTS, 1)
+
+    def after(trainer: OfflineTrainer) -> None:
+        improved = trainer.step - trainer.settings.model_steps
+        if improved == 0 and not quiet:
+            print(f"model of sales: off by {100 * trainer.model_error():.1f} % on held-out rounds", flush=True)
+        if improved <= 0 or improved % every:
+            return
+        now = score(games, ActorPlayer(trainer.average.to_actor()))
+        curve.append({"iteration": trainer.step, "cpu_s": trainer.cpu_s, "exploitability": now.mean, "p95": now.p95})
+        if not quiet:
+            print(
+                f"{trainer.step:6d}/{trainer.steps}  {trainer.cpu_s:6.1f} CPU-s  exploitability "
+                f"{100 * now.mean:6.2f} % (p95 {100 * now.p95:6.2f} %)  neurons "
+                f"{'-'.join(map(str, trainer.average.hidden))}",
+                flush=True,
+            )
+
+    trainer.run(after)
+    return curve

@@ -1,0 +1,190 @@
+"""Learning to price from interactions alone: what RSUs saw, asked and sold, with no market to try prices on.
+
+1. `fit`: a model of one round's sales (`sales`) is fitted to what was sold.
+2. `improve`: the actor climbs the profit that the model predicts for its price, in the situations that were recorded,
+   measured in units of the best profit that the model knows there. Neurons go meanwhile, as in `mappo`.
+
+As with MAPPO nothing but the round's own profit counts (gamma = 0), so that the best answers in all situations, taken
+together, are the equilibrium. Rivals' prices of the round are not known when pricing; the model averages over them as
+they were recorded. So a policy learned from one generation of prices is a best answer to that generation; recording
+again with what was learned brings it to the equilibrium.
+
+Importance-weighted PPO on the same data is several times worse (docs/learner.md): it can only say more or less of
+what was tried, where the model's structure says what would have happened.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.learning import pruning
+from uav_twin_migration.learning.interactions import Interactions
+from uav_twin_migration.learning.networks import Perceptron, move_average
+from uav_twin_migration.learning.pruning import PruningSettings
+from uav_twin_migration.learning.sales import Rounds, SalesModel, half_cosine, rounds_of
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.artifact import Policy
+from uav_twin_migration.policy.choice import UNTRAINED_ACTION
+
+FEWEST = 100  # interactions to learn from
+PRICES = 16  # that are compared to find the model's best profit, log-uniform between cost and cap
+LEAST_BEST = 0.02  # credit per UAV
+
+
+@dataclass(frozen=True)
+class OfflineSettings:
+    """Everything that shapes a run; the same settings and interactions give the same policy on the same machine."""
+
+    seed: int = 0  # of initial weights and minibatches
+    model_steps: int = 8000  # gradient steps that fit the model of sales
+    policy_steps: int = 6000  # gradient steps that improve the actor
+    kinds: int = 2  # of UAVs that the model tells apart
+    model_hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = (128, 128)  # neurons of the actor's layers before pruning
+    pruning: PruningSettings = PruningSettings(every=100)
+    minibatch: int = 512  # interactions
+    model_rate: float = 2e-3  # learning rate of the model at the start; both fall as a half cosine to nothing
+    policy_rate: float = 1e-3  # learning rate of the actor at the start
+    weight_decay: float = 1e-4  # of the model
+    largest_gradient: float = 1.0  # norm beyond which gradients are scaled down
+    averaging: float = 0.005  # share by which the average moves to the current actor in a step
+    held_out: float = 0.1  # share of the interactions that tell when the model is best
+    looks: int = 20  # at the model's error on them
+    exploration: float = 0.15  # standard deviation of the action with which the policy should be recorded next
+
+    def scaled(self, factor: float) -> OfflineSettings:
+        """The same run with more or fewer steps."""
+        steps = (max(round(factor * steps), 1) for steps in (self.model_steps, self.policy_steps))
+        return OfflineSettings(**{**self.__dict__, **dict(zip(("model_steps", "policy_steps"), steps, strict=True))})
+
+
+class OfflineTrainer:
+    """One run over one set of interactions: first the model, then the actor. Deterministic.
+
+    Raises:
+        InputError: there are too few interactions with UAVs in range.
+    """
+
+    def __init__(self, data: Interactions, settings: OfflineSettings, source: str = "interactions") -> None:
+        useful = data[data.uavs > 0]
+        if len(useful) < FEWEST:
+            raise InputError(source, "interactions with UAVs in range", len(useful), f"at least {FEWEST}")
+        self.settings = s = settings
+        torch.manual_seed(s.seed)
+        self.random = np.random.default_rng(s.seed)
+        rounds = rounds_of(useful)
+        order = torch.from_numpy(self.random.permutation(len(useful)))
+        kept = max(int(len(useful) * s.held_out), 1)
+        self.held_out, self.rounds = rounds.part(order[:kept]), rounds.part(order[kept:])
+        self.model = SalesModel(s.kinds, s.model_hidden)
+        self.actor = Perceptron(observation.SIZE, s.hidden, output_gain=0.01, output_bias=UNTRAINED_ACTION)
+        self.average = copy.deepcopy(self.actor)
+        self._model_optimizer = torch.optim.AdamW(self.model.parameters(), s.model_rate, weight_decay=s.weight_decay)
+        self._optimizer = torch.optim.Adam(self.actor.parameters(), s.policy_rate)
+        self._least_error, self._best_model = math.inf, self.model.state_dict()
+        self.step = 0
+        self.cpu_s = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return self.settings.model_steps + self.settings.policy_steps
+
+    def run(self, after: Callable[[OfflineTrainer], None] = lambda trainer: None) -> None:
+        """To the end; `after` is called after each step, off the clock, and may raise to stop."""
+        while self.step < self.steps:
+            began = time.process_time()
+            if self.step < self.settings.model_steps:
+                self.fit()
+            else:
+                self.improve()
+            self.step += 1
+            self.cpu_s += time.process_time() - began
+            after(self)
+
+    def fit(self) -> None:
+        """One step of the model towards what was sold."""
+        s = self.settings
+        self._learn_at(self._model_optimizer, s.model_rate * half_cosine(self.step / s.model_steps))
+        loss = self.model.error(self._minibatch())
+        self._model_optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.largest_gradient)
+        self._model_optimizer.step()
+        if (self.step + 1) % max(s.model_steps // s.looks, 1) == 0 or self.step + 1 == s.model_steps:
+            self._keep_best()
+
+    def _keep_best(self) -> None:
+        """Remember the model that is best on held-out rounds; at the end of fitting, go back to it."""
+        error = self.model_error()
+        if error < self._least_error:
+            self._least_error, self._best_model = error, copy.deepcopy(self.model.state_dict())
+        if self.step + 1 == self.settings.model_steps:
+            self.model.load_state_dict(self._best_model)
+
+    def improve(self) -> None:
+        """One step of the actor towards the profit that the model predicts."""
+        s = self.settings
+        done = self.step - s.model_steps
+        self._learn_at(self._optimizer, s.policy_rate * half_cosine(done / s.policy_steps))
+        batch = self._minibatch()
+        loss = -self._share_of_best(batch).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.actor.parameters(), s.largest_gradient)
+        self._optimizer.step()
+        move_average(self.average, self.actor, max(s.averaging, 1.0 / (1.0 + 0.3 * done)))
+        if done % s.pruning.every == 0 or done == s.policy_steps - 1:
+            removed = s.pruning.removed_at((done + 1) / s.policy_steps)
+            pruning.prune(self.actor, batch.seen, s.hidden, removed, s.pruning, self._optimizer, self.average)
+
+    def _share_of_best(self, batch: Rounds) -> torch.Tensor:
+        """[B] what the actor's prices earn, over the best that the model knows."""
+        with torch.no_grad():
+            who = self.model(batch.seen)
+            shares = torch.linspace(0.02, 0.98, PRICES)
+            prices = batch.log_cost[:, None] + batch.log_span[:, None] * shares
+            best = self.model.profit(who, batch, prices).max(dim=1).values
+        log_price = batch.log_cost + batch.log_span * torch.sigmoid(self.actor(batch.seen))
+        return self.model.profit(who, batch, log_price) / (best + LEAST_BEST)
+
+    def _minibatch(self) -> Rounds:
+        rows = self.random.integers(0, len(self.rounds.log_price), self.settings.minibatch)
+        return self.rounds.part(torch.from_numpy(rows))
+
+    @staticmethod
+    def _learn_at(optimizer: torch.optim.Optimizer, rate: float) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+    @torch.no_grad()
+    def model_error(self) -> float:
+        """Root mean squared error of the model on held-out rounds, as a share of the revenue."""
+        return float(self.model.error(self.held_out).sqrt())
+
+    def policy(self, version: int = 1, **training: Any) -> Policy:
+        """What was learned so far. `training` is told in the artifact, besides how it was learned."""
+        about = {
+            "method": "offline",
+            "interactions": len(self.rounds.log_price) + len(self.held_out.log_price),
+            "model_error": round(self.model_error(), 5),
+            "seed": self.settings.seed,
+            "hidden": list(self.average.hidden),
+        }
+        return Policy(self.average.to_actor(), version, self.settings.exploration, training=about | training)
+
+
+def train_from_recordings(data: Interactions, settings: OfflineSettings, version: int = 1) -> Policy:
+    """A policy from interactions alone. Raises InputError where there are too few."""
+    trainer = OfflineTrainer(data, settings)
+    trainer.run()
+    return trainer.policy(version)

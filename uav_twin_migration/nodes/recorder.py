@@ -1,0 +1,165 @@
+"""Records topics into a rosbag2 folder, as they come over the wire and without decoding them."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from uav_twin_migration import msg
+from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.recording.definitions import definition, type_hash
+from uav_twin_migration.recording.metadata import Topic
+from uav_twin_migration.recording.writer import Recording
+
+DEPTH = 1000  # messages of a topic that may wait for the recorder
+NANOSECONDS = 1_000_000_000
+
+PARAMETERS = (
+    Parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
+    Parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
+    Parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s"),
+    Parameter("discovery_period", 0.5, "wall time between two looks for new topics, s"),
+)
+
+# Heard from the start, before anybody publishes: their first messages count.
+MARKET: dict[str, tuple[Any, QoSProfile]] = {
+    topics.PRICE_OFFERS: (msg.PriceOffer, topics.MARKET),
+    topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, topics.MARKET),
+    topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, topics.MARKET),
+    topics.INTERACTIONS: (msg.Interaction, topics.MARKET),
+    topics.POLICY_UPDATES: (msg.PolicyUpdate, topics.LATCHED_BY_MANY),
+    topics.HOSTING_DECISIONS: (msg.HostingDecision, topics.LATCHED_BY_MANY),
+    topics.TWIN_HOSTS: (msg.TwinHost, topics.LATCHED_BY_MANY),
+    topics.TWIN_REPLIES: (msg.TwinReply, topics.MARKET),
+    topics.TWIN_STATES: (msg.TwinState, topics.MARKET),
+    topics.MIGRATIONS: (msg.MigrationReport, topics.MARKET),
+    topics.LINK_QUALITY: (msg.LinkQuality, topics.MEASUREMENT),
+}
+
+
+class RecorderNode(Node):
+    """Subscribes to whatever is published, and writes it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("recorder", **options)
+        self._values = declare(self, PARAMETERS)
+        require(self, self._values, "flush_period", 0.01, 60.0)
+        require(self, self._values, "discovery_period", 0.01, 60.0)
+        self._recording = Recording(free_folder(Path(self._values["directory"])))
+        self._kinds: dict[str, str] = {}  # topic -> message type, also of topics that cannot be recorded
+        self.get_logger().info(f"recording to {self._recording.directory}")
+        for topic, (message, qos) in MARKET.items():
+            self._follow(topic, f"{msg.__name__.partition('.')[0]}/msg/{message.__name__}", message, qos)
+        self._discover()
+        steady_timer(self, self._values["discovery_period"], self._discover)
+        steady_timer(self, self._values["flush_period"], self._recording.flush)
+
+    def _discover(self) -> None:
+        """Subscribe to topics that are new."""
+        for topic, kinds in self.get_topic_names_and_types():
+            if topic in self._kinds or not self.get_publishers_info_by_topic(topic):
+                continue
+            message = message_class(kinds[0])
+            if message is None:
+                self._kinds[topic] = kinds[0]
+                self.get_logger().warning(f"{topic} is not recorded: its type {kinds[0]} is not installed here")
+            else:
+                self._follow(topic, kinds[0], message, self._matching(topic))
+
+    def _follow(self, topic: str, kind: str, message: Any, qos: QoSProfile) -> None:
+        self._kinds[topic] = kind
+        hidden = "/_" in topic
+        if hidden or not any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._values["topics"]):
+            return
+
+        def on_message(data: bytes) -> None:
+            if topic not in self._recording.topics:
+                self._announce(topic)
+            self._recording.write(topic, data, time.time_ns())
+
+        deep = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=qos.reliability, durability=qos.durability
+        )
+        self.create_subscription(message, topic, on_message, deep, raw=True)
+
+    def _announce(self, topic: str) -> None:
+        kind = self._kinds[topic]
+        offered: list[dict[str, Any]] = []
+        for info in self.get_publishers_info_by_topic(topic):
+            if (profile := qos_document(info.qos_profile)) not in offered:
+                offered.append(profile)
+        qos = yaml.safe_dump(offered, sort_keys=False) if offered else ""
+        self._recording.add_topic(Topic(topic, kind, definition(kind) or "", qos, type_hash(kind)))
+
+    def _matching(self, topic: str) -> QoSProfile:
+        """What hears all publishers of a topic: demands no more than the least of them offers."""
+        offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
+        reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+        kept = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+        return QoSProfile(
+            depth=DEPTH,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if kept else DurabilityPolicy.VOLATILE,
+        )
+
+    def destroy_node(self) -> None:
+        """End the recording before the node goes."""
+        self._recording.close()
+        super().destroy_node()
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder, or where it holds something, as after a restart, the first free one beside it: <name>_2, ..."""
+    beside = (wanted.with_name(f"{wanted.name}_{number}") for number in itertools.count(2))
+    candidates = itertools.chain([wanted], beside)
+    return next(folder for folder in candidates if is_free(folder))
+
+
+def is_free(folder: Path) -> bool:
+    """Whether nothing is there that a recording could disturb."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def message_class(kind: str) -> Any | None:
+    """The class of a message type such as "std_msgs/msg/Header"; None where it is not installed."""
+    package, _, name = kind.partition("/msg/")
+    try:
+        return getattr(import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError):
+        return None
+
+
+def qos_document(profile: QoSProfile) -> dict[str, Any]:
+    """A QoS profile as rosbag2 writes it."""
+
+    def duration(value: Any) -> dict[str, int]:
+        whole, rest = divmod(value.nanoseconds, NANOSECONDS)
+        return {"sec": whole, "nsec": rest}
+
+    return {
+        "history": int(profile.history),
+        "depth": profile.depth,
+        "reliability": int(profile.reliability),
+        "durability": int(profile.durability),
+        "deadline": duration(profile.deadline),
+        "lifespan": duration(profile.lifespan),
+        "liveliness": int(profile.liveliness),
+        "liveliness_lease_duration": duration(profile.liveliness_lease_duration),
+        "avoid_ros_namespace_conventions": profile.avoid_ros_namespace_conventions,
+    }
+
+
+def main() -> int:
+    """``ros2 run uav_twin_migration recorder``."""
+    return run(lambda: [RecorderNode()])

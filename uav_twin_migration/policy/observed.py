@@ -1,0 +1,52 @@
+"""A rule that prices under observation, so that others can learn from what it does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from uav_twin_migration.market.leader import Decision, Pricer, RoundResult
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.actor import action_of, price_of
+from uav_twin_migration.policy.pricer import observe
+
+
+class ObservedRule:
+    """Another pricer's decisions with the observation they go with, and with noise on the action where it is wanted.
+
+    Implements `leader.Pricer`.
+
+    Args:
+        exploration: standard deviation of the noise on the action; with 0 the rule's price stays as it is.
+    """
+
+    def __init__(
+        self,
+        rule: Pricer,
+        unit_cost: float,
+        price_cap: float,
+        capacity: float,
+        rho: float,
+        exploration: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.rule = rule
+        self.unit_cost, self.price_cap, self.capacity, self.rho = unit_cost, price_cap, capacity, rho
+        self.exploration = exploration
+        self._random = np.random.default_rng(seed)
+
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+        """The next round's price, credit/MHz, with what a learner needs to know about it."""
+        price, log_probability = self.rule.decide(history, rival_prices).price, math.nan
+        if not math.isfinite(price):
+            return Decision(price)
+        action = float(action_of(price, self.unit_cost, self.price_cap))
+        if self.exploration > 0.0:
+            noise = float(self._random.standard_normal())
+            action += self.exploration * noise
+            log_probability = -0.5 * noise**2 - math.log(self.exploration * math.sqrt(2.0 * math.pi))
+            price = float(price_of(action, self.unit_cost, self.price_cap))
+        seen = observe(history, rival_prices, self.unit_cost, self.price_cap, self.capacity, self.rho)
+        return Decision(price, action, log_probability, tuple(seen.tolist()), observation.SCHEMA)

@@ -1,0 +1,103 @@
+"""Writes a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.recording import metadata
+from uav_twin_migration.recording.library import missing
+from uav_twin_migration.recording.metadata import File, Span, Topic
+
+CHUNK_SIZE = 1 << 20  # bytes; a chunk ends earlier where `flush` is called
+LARGEST_SEQUENCE = 0xFFFFFFFF  # MCAP has 32 bits for it
+
+
+class McapFile:
+    """A new MCAP file with ROS 2 messages. What was written before the last `flush` outlives the process.
+
+    Raises:
+        UavTwinError: the library is missing.
+        OSError: the file exists or cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from mcap.writer import Writer
+        except ImportError:
+            raise missing("mcap>=1.5") from None
+        self.path = path
+        self.topics: dict[str, Topic] = {}
+        self.span = Span()
+        self._channels: dict[str, int] = {}
+        self._stream = open(path, "xb")  # noqa: SIM115 - closed by `close`
+        self._writer: Any = Writer(self._stream, chunk_size=CHUNK_SIZE)
+        self._writer.start(profile="ros2", library="uav_twin_migration")
+
+    def add_topic(self, topic: Topic) -> None:
+        """Announce a topic before its first message."""
+        schema = self._writer.register_schema(topic.kind, "ros2msg", topic.definition.encode())
+        about = {"offered_qos_profiles": topic.qos, "topic_type_hash": topic.hash}
+        self._channels[topic.name] = self._writer.register_channel(topic.name, "cdr", schema, about)
+        self.topics[topic.name] = topic
+
+    def write(self, topic: str, data: bytes, time: int) -> None:
+        """One serialised message (CDR) of an announced topic, received at `time`, ns since the epoch."""
+        self.topics[topic].messages += 1
+        sequence = self.topics[topic].messages & LARGEST_SEQUENCE
+        self._writer.add_message(self._channels[topic], time, data, time, sequence)
+        self.span.note(time)
+
+    def flush(self) -> None:
+        """Put into the file what has been written so far."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the file with its index."""
+        self._writer.finish()
+        self._stream.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._stream.closed
+
+    def about(self) -> File:
+        """For the folder's metadata."""
+        return File(self.path.name, sum(topic.messages for topic in self.topics.values()), self.span)
+
+
+class Recording:
+    """A new rosbag2 folder with one file.
+
+    Raises:
+        InputError: the folder is not empty, or cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if any(directory.iterdir()):
+                raise InputError(str(directory), "folder", "one that is not empty", "a new or empty one to record to")
+            self._file = McapFile(directory / f"{directory.resolve().name}_0.mcap")
+        except OSError as error:
+            raise InputError(str(directory), "folder", error.strerror or str(error), "one to record to") from None
+        self.topics = self._file.topics
+        self.add_topic, self.write = self._file.add_topic, self._file.write
+        self.flush()
+
+    def flush(self) -> None:
+        """Put into the folder what has been written so far: a kill cannot take it away."""
+        self._file.flush()
+        self._describe()
+
+    def close(self) -> None:
+        """End the recording with its index; a second call does nothing."""
+        if not self._file.closed:
+            self._file.close()
+            self._describe()
+
+    def _describe(self) -> None:
+        metadata.write(self.directory, [self._file.about()], list(self.topics.values()))
