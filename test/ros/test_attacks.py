@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinBeacon, TwinPresence, TwinState
+from uav_twin_migration.msg import BandwidthGrant, PolicyUpdate, PriceOffer, TwinBeacon, TwinPresence, TwinState
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.cli.keys import make_seals
+from test.ros.test_policy import update
+from uav_twin_migration.cli.keys import make_learner_key, make_seals
 from uav_twin_migration.market.messages import Grant, Offer
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.seals import Voice
+from uav_twin_migration.policy.signature import Signer
 
 pytest.importorskip("nacl")
 
@@ -163,6 +165,52 @@ def test_a_twin_is_not_stolen_by_a_forged_presence(tmp_path: Path, processes: Pr
     assert {state.rsu_id for state in states} == {"rsu_0"}
     assert {one for state in states for one in state.epochs} == {epoch}
     assert {host for beacon in beacons for host in beacon.hosts} == {"rsu_0"}
+
+
+def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, processes: Processes, probe: Probe) -> None:
+    make_learner_key(tmp_path, "city")
+    make_learner_key(tmp_path, "impostor")
+    city, impostor = Signer(tmp_path / "city.key"), Signer(tmp_path / "impostor.key")
+    (tmp_path / "learners").mkdir()
+    (tmp_path / "learners" / "city.pub").write_bytes((tmp_path / "city.pub").read_bytes())
+    own = {"policy": "none", "learners": str(tmp_path / "learners"), "policy_kept": str(tmp_path / "kept.safetensors")}
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, **own)
+    publisher = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+
+    def in_use() -> str:
+        return probe.diagnostics.get("rsu/rsu_0", {}).get("policy_version", "")
+
+    def refused(reason: str) -> int:
+        return int(probe.diagnostics.get("rsu/rsu_0", {}).get(f"policy_refused/{reason}", 0))
+
+    def signed(version: int, signer: Signer, key_id: str = "") -> PolicyUpdate:
+        message = update(version)
+        message.key_id, message.signature = key_id or signer.key_id, signer.sign(bytes(message.artifact))
+        return message
+
+    first = signed(1, city)
+    probe.wait_for(lambda: in_use() == "0", "a sign of life")
+    publisher.publish(first)
+    probe.wait_for(lambda: in_use() == "1", "a signed policy in use")
+    publisher.publish(signed(3, city))
+    probe.wait_for(lambda: in_use() == "3", "a newer one in use")
+    for attack, reason in (
+        (update(9), "unsigned"),
+        (signed(9, impostor), "unknown_key"),
+        (signed(9, impostor, city.key_id), "forged"),
+        (first, "stale"),
+    ):
+        publisher.publish(attack)
+        probe.wait_for(lambda: refused(reason) == 1, f"{reason} counted")  # noqa: B023 - called at once
+        assert in_use() == "3"
+
+    rsu.kill()  # after a restart, the old one is still an old one
+    rsu.wait()
+    probe.diagnostics.clear()
+    publisher.publish(first)
+    processes.start("rsu", "/rsu/rsu_0", **RSU, **own)
+    probe.wait_for(lambda: refused("stale") == 1, "the replay refused after a restart")
+    assert in_use() == "3"
 
 
 def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processes) -> None:

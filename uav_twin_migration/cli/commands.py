@@ -34,7 +34,7 @@ FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "mi
 BENCHMARKS = {
     "game": (),
     "market": (),
-    "edge": (),
+    "edge": ("keys",),
     "policy": (),
     "training": ("learning",),
     "baselines": ("learning", "environment", "libraries"),

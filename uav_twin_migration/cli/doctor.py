@@ -66,7 +66,7 @@ def examine(directory: Path | None, patience: float) -> list[Finding]:
     findings += guarded("ros", lambda: checks.check_ros(environment, source_of("rclpy")))
     findings += guarded("interfaces", lambda: checks.check_interfaces(source_of("uav_twin_migration.msg")))
     findings += guarded("middleware", lambda: check_middleware(environment))
-    heard = listen(patience, environment) if patience > 0.0 else Unheard("not listened to")
+    heard = listen(patience, environment, region_of(directory)) if patience > 0.0 else Unheard("not listened to")
     if isinstance(heard, Unheard):
         findings.append(Finding("market", UNKNOWN, heard.why))
         heard = {"ages": {}, "states": {}, "nodes": []}
@@ -148,9 +148,17 @@ class Unheard(NamedTuple):
     why: str
 
 
-def listen(patience: float, environment: Mapping[str, str]) -> dict[str, Any] | Unheard:
+def region_of(directory: Path | None) -> str:
+    """The region of a host's RSU."""
+    try:
+        return str(read_parameters(directory).get("region", "")) if directory else ""
+    except InputError:
+        return ""
+
+
+def listen(patience: float, environment: Mapping[str, str], region: str = "") -> dict[str, Any] | Unheard:
     """What the market says within `patience` seconds, heard by a process of its own; see nodes/probe.py."""
-    command = [sys.executable, "-m", "uav_twin_migration.nodes.probe", str(patience)]
+    command = [sys.executable, "-m", "uav_twin_migration.nodes.probe", str(patience), region]
     try:
         done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=patience + START)
     except subprocess.TimeoutExpired:

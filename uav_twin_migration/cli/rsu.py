@@ -129,6 +129,8 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
     return {
         "seal": str(directory / KEYS / f"{rsu}.seal"),
         "market_key": str(directory / KEYS / "market.pub"),
+        "learners": str(directory / LEARNERS),
+        "policy_kept": str(directory / STORE / "policy.safetensors"),
         "twin_store": str(directory / STORE / STORE_FILE),
         "twin_keys": str(directory / KEYS),
         "twin_address": address[0],

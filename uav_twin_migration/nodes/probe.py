@@ -32,12 +32,14 @@ class Heard:
 class ProbeNode(Node):
     """Hears offers and diagnostics; says nothing."""
 
-    def __init__(self, patience: float) -> None:
-        """patience: s to listen."""
+    def __init__(self, patience: float, region: str) -> None:
+        """patience: s to listen. region: whose market."""
         super().__init__("uavtwin_probe")
         self.stop: Any = None
         self.heard = Heard()
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self.create_subscription(
+            PriceOffer, topics.in_region(region, topics.PRICE_OFFERS), self._on_offer, topics.MARKET
+        )
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, 50)
         steady_timer(self, patience, self._finish)
 
@@ -57,11 +59,11 @@ class ProbeNode(Node):
 
 
 def main() -> int:
-    """``python3 -m uav_twin_migration.nodes.probe SECONDS``."""
+    """``python3 -m uav_twin_migration.nodes.probe SECONDS [REGION]``."""
     nodes: list[ProbeNode] = []
 
     def create() -> list[ProbeNode]:
-        nodes.append(ProbeNode(float(sys.argv[1])))
+        nodes.append(ProbeNode(float(sys.argv[1]), "".join(sys.argv[2:])))
         return nodes
 
     code = run(create, arguments=[])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -98,14 +99,15 @@ class RsuTwins:
         )
 
     def _connect(self, node: Node) -> None:
-        self._presences = node.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
-        self._replies = node.create_publisher(TwinReply, topics.TWIN_REPLIES, topics.MARKET)
+        here = partial(topics.in_region, self._values["region"])
+        self._presences = node.create_publisher(TwinPresence, here(topics.TWIN_PRESENCES), topics.MARKET)
+        self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), topics.MARKET)
         self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
         self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
         self._entities = [
-            node.create_subscription(TwinBeacon, topics.TWIN_BEACONS, self._on_beacon, topics.MARKET),
-            node.create_subscription(TwinRequest, topics.TWIN_REQUESTS, self._on_request, topics.MARKET),
+            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.MARKET),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.MARKET),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [

@@ -56,6 +56,26 @@ MEASUREMENT = QoSProfile(
 ODOMETRY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
+# What is said in the region of an RSU alone; everything else is for all.
+REGIONAL = frozenset(
+    {
+        PRICE_OFFERS,
+        BANDWIDTH_DEMANDS,
+        BANDWIDTH_GRANTS,
+        HOSTING_DECISIONS,
+        TWIN_BEACONS,
+        TWIN_PRESENCES,
+        TWIN_REQUESTS,
+        TWIN_REPLIES,
+    }
+)
+
+
+def in_region(region: str, topic: str) -> str:
+    """A topic's name in a region: /north/market/price_offers; without a region, the topic itself."""
+    return f"/{region}{topic}" if region and topic in REGIONAL else topic
+
+
 def migrate_twin(rsu: str) -> str:
     """MigrateTwin, the action of an RSU that hands a twin over."""
     return f"/rsu/{rsu}/migrate_twin"

@@ -16,6 +16,7 @@ from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply, TwinRequest
 from uav_twin_migration.nodes import topics, twin_convert
 from uav_twin_migration.nodes.parameters import Parameter, require
+from uav_twin_migration.nodes.regions import Regions
 from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
@@ -38,7 +39,13 @@ class UavTwins:
     """Translates between ROS and a `Keeper` for each UAV."""
 
     def __init__(
-        self, node: Node, followers: Mapping[str, Follower], values: dict[str, Any], timing: Timing, ear: Ear
+        self,
+        node: Node,
+        regions: Regions,
+        followers: Mapping[str, Follower],
+        values: dict[str, Any],
+        timing: Timing,
+        ear: Ear,
     ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
@@ -55,10 +62,10 @@ class UavTwins:
         }
         self._clients: dict[str, ActionClient] = {}
         self._goals: dict[str, ClientGoalHandle] = {}
-        self._beacons = node.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
-        self._requests = node.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
-        node.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
-        node.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
+        self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+        self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         steady_timer(node, values["beacon_period"], self._on_beat)
 
