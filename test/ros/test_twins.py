@@ -44,7 +44,7 @@ class Town:
         probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
         probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
         probe.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
-        probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED)
+        probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
         probe.create_timer(0.1, self._fly)
         self.rsus = {rsu: self.start_rsu(rsu) for rsu in ("rsu_0", "rsu_1")}

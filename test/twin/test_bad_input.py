@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,12 @@ def test_a_copy_that_lacks_a_chunk_is_thrown_away(target: Target) -> None:
     assert target.say(prepare) == refusal(Reason.CORRUPT)
 
 
+def told(**changes: object) -> bytes:
+    """A head with something wrong in it."""
+    right = {"size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": []}
+    return json.dumps({"format": 1, "uav": "u1", **right, **changes}).encode()
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -246,13 +253,15 @@ def test_a_copy_that_lacks_a_chunk_is_thrown_away(target: Target) -> None:
         b"{}",
         b'{"format": 1, "uav": "u2"}',
         b'{"format": 1, "uav": "u1"}',
-        b'{"format": 1, "uav": "u1", "size": -1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": []}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 0, "recorded": 0, "sequence": 0, "stamp": 0, "axes": []}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 9, "sequence": 0, "stamp": 0, "axes": []}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": "", "stamp": 0, "axes": []}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": NaN, "axes": []}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": [[1]]}',
-        b'{"format": 1, "uav": "u1", "size": 1, "piece_size": 1, "recorded": 0, "sequence": 0, "stamp": 0, "axes": 7}',
+        told(size=-1),
+        told(piece_size=0),
+        told(recorded=9),
+        told(recorded=True),
+        told(sequence=""),
+        told(stamp=float("nan")),
+        told(axes=[[1]]),
+        told(axes=7),
+        told(axes=[["x"] * 5] * 3),
     ],
 )
 def test_a_copy_that_is_no_twin_is_thrown_away(target: Target, head: bytes) -> None:

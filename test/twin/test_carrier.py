@@ -19,10 +19,10 @@ pytest.importorskip("cryptography")
 
 from uav_twin_migration.cli import keys
 from uav_twin_migration.nodes.carrier import Address, Arrived, Broken, Carrier, CarrierError, Happening, Limits
-from uav_twin_migration.nodes.identity import Identity
+from uav_twin_migration.nodes.identity import URI_PREFIX, Identity
 from uav_twin_migration.twin import wire
 from uav_twin_migration.twin.chunks import Chunk, digest
-from uav_twin_migration.twin.messages import Ack, Data, Refuse
+from uav_twin_migration.twin.messages import Ack, Data, Reason, Refuse
 
 PATIENCE = 20.0  # s that an event may take on a busy machine
 QUICK = Limits(greeting=0.5, frame=0.6, silence=0.8, keep_alive=0.2, strangers=8, strangers_of_one_address=8)
@@ -148,8 +148,13 @@ def test_what_is_not_consumed_holds_the_sender_up(city: City) -> None:
         chunk = Chunk(0, version + 1, digest(content), content)
         north.send(1, b"".join(wire.encode_chunks(Data("u1", 1, version, version + 1), [chunk])), paced=True)
     arrived = [city.ears["south"].frame() for _ in range(limit // size)]
-    sent = [north.queued(1)]
-    wait_until(lambda: sent.append(north.queued(1)) is None and len(sent) > 20 and len(set(sent[-20:])) == 1)
+    waiting = [-1] * 20
+
+    def stands_still() -> bool:
+        waiting[:] = [*waiting[1:], north.queued(1)]
+        return len(set(waiting)) == 1
+
+    wait_until(stands_still)
     assert city.ears["south"].happened.qsize() <= 2
     assert north.queued(1) > 10 * size
     while len(arrived) < frames:
@@ -240,7 +245,7 @@ def expired(directory: Path, rsu: str) -> None:
     )
     day = datetime.timedelta(days=1)
     builder = builder.not_valid_before(now - 3 * day).not_valid_after(now - day)
-    name = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(keys.URI_PREFIX + rsu)])
+    name = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(URI_PREFIX + rsu)])
     signed = keys._signed(builder.add_extension(name, critical=False), made_by.key)
     keys._write(directory / f"{rsu}.pem", directory / f"{rsu}.key", signed, private)
 
@@ -335,7 +340,7 @@ def test_who_is_slow_to_greet_is_cut_off(strict: City) -> None:
 def test_who_drips_a_frame_is_cut_off(strict: City) -> None:
     identity = strict.carriers["north"].identity
     assert identity is not None
-    frame = wire.encode(Refuse("u1", 1, next(iter(wire.Reason)))) * 2
+    frame = wire.encode(Refuse("u1", 1, Reason.BUSY)) * 2
     with context_of(identity.directory, "east").wrap_socket(dial(strict.ports["north"])) as connection:
         connection.sendall(HELLO)
         for byte in frame[: len(frame) // 2 - 1]:

@@ -1,22 +1,129 @@
-"""The migration protocol under the model checker: every reachable state within small bounds."""
+"""The migration protocol under the model checker: small bounds exhaustively, larger ones at random.
+
+`uavtwin bench protocol` does the same with larger bounds and 200,000 random schedules.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from uav_twin_migration.twin.checker import explore
+from uav_twin_migration.twin.checker import explore, wander
+from uav_twin_migration.twin.custody import Context, Custody, Phase, Record, Status, Step, Timeout, with_record
+from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.twin.migration import step
 from uav_twin_migration.twin.model import BrokenPromiseError, Left, Model, Rules
 
 RSUS = ("source", "target")
+PLENTY = 1_000_000
+FREE = Left(*[PLENTY] * len(Left._fields))
 
 
-def test_every_promise_holds_in_every_state_with_a_crash_and_a_change() -> None:
-    model = Model(RSUS, Rules(atomic_voice=True, terms=1, sessions=2))
-    found = explore(model, model.hosted(Left(crash=1, write=1)))
-    assert found.states > 8000
+@pytest.mark.parametrize(
+    ("rules", "left", "least"),
+    [
+        pytest.param(
+            Rules(atomic_voice=True, terms=1, sessions=2), Left(crash=1, write=1), 8_000, id="crash-and-write"
+        ),
+        pytest.param(
+            Rules(atomic_voice=True, terms=1, sessions=3), Left(crash=1, write=0, forget=1), 20_000, id="forgotten-copy"
+        ),
+        pytest.param(
+            Rules(atomic_voice=True, terms=1, sessions=2), Left(crash=1, write=0, migrate=2), 4_000, id="to-and-fro"
+        ),
+        pytest.param(Rules(terms=1, sessions=2), Left(crash=0, write=0, migrate=2), 60_000, id="late-recognitions"),
+        pytest.param(
+            Rules(atomic_voice=True, lease=1, rehost_after=1, sessions=2, terms=2),
+            Left(crash=0, write=1, tick=1),
+            7_000,
+            id="re-hosting",
+        ),
+    ],
+)
+def test_every_promise_holds_in_every_state(rules: Rules, left: Left, least: int) -> None:
+    model = Model(RSUS, rules)
+    found = explore(model, model.hosted(left))
+    assert found.states > least
+    begun = {epoch for epoch, _ in model.hostings.values}
+    assert make_epoch(1, left.migrate) in begun  # the bounds leave room for what is to be checked
+    assert (make_epoch(2) in begun) == (rules.terms > 1)
 
 
-def test_the_checker_finds_a_protocol_that_speaks_before_it_has_persisted() -> None:
-    model = Model(RSUS, Rules(atomic_voice=True, terms=1, sessions=2, persist_first=False))
+@pytest.mark.parametrize("seed", range(0, 600, 100))
+def test_every_promise_holds_in_random_schedules(seed: int) -> None:
+    for number in range(seed, seed + 100):
+        model = Model("ABC", Rules(lease=3, rehost_after=4))
+        wander(model, [model.hosted(FREE), model.empty(FREE)], number, length=60)
+
+
+def search(rules: Rules, seed: int = 0) -> None:
+    """Random schedules until one breaks a promise."""
+    for number in range(seed, seed + 1000):
+        model = Model("ABC", rules)
+        wander(model, [model.hosted(FREE)], number, length=60)
+
+
+def test_a_random_schedule_is_reproduced_by_its_seed() -> None:
+    def traced(seed: int) -> str:
+        with pytest.raises(BrokenPromiseError) as caught:
+            search(Rules(lease=3, rehost_after=1), seed)
+        return str(caught.value)
+
+    first = traced(0)
+    found = re.search(r"seed (\d+)", first)
+    assert found is not None
+    assert traced(int(found[1])) == first == traced(0)
+
+
+# -- protocols that are broken on purpose ------------------------------------------------------------------------------
+
+
+def forgets_the_tombstone(custody: Custody, event: Any, context: Context) -> Step:
+    """An RSU that remembers nothing of a twin that moved on."""
+    custody, actions = step(custody, event, context)
+    if custody.record.status is Status.ABSENT and custody.record.incoming is None:
+        custody = replace(custody, record=Record())
+    return custody, actions
+
+
+def takes_the_twin_back(custody: Custody, event: Any, context: Context) -> Step:
+    """A source that serves again when the target does not answer its commit."""
+    if isinstance(event, Timeout) and custody.place is Phase.LEAVING:
+        return replace(with_record(custody, status=Status.HOSTING, target=""), outgoing=None), ()
+    return step(custody, event, context)
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        # what it says is heard although a crash undid it: it activated, and spoke, before that was on the disk
+        pytest.param(
+            Rules(atomic_voice=True, terms=1, sessions=2, persist_first=False), Left(crash=1), id="speaks-too-early"
+        ),
+        pytest.param(
+            Rules(forgets_the_tombstone, terms=1, sessions=2), Left(crash=0, write=0, migrate=2), id="no-tombstone"
+        ),
+        pytest.param(
+            Rules(takes_the_twin_back, atomic_voice=True, terms=1, sessions=2), Left(crash=0), id="takes-it-back"
+        ),
+        pytest.param(
+            Rules(atomic_voice=True, lease=2, rehost_after=1, sessions=2, terms=2),
+            Left(crash=0, write=0, tick=1),
+            id="re-hosts-too-early",
+        ),
+    ],
+)
+def test_the_checker_finds_what_is_wrong_with_a_broken_protocol(rules: Rules, left: Left) -> None:
+    model = Model(RSUS, rules)
+    with pytest.raises(BrokenPromiseError) as caught:
+        explore(model, model.hosted(left))
+    assert caught.value.trace
+
+
+@pytest.mark.parametrize("rules", [Rules(takes_the_twin_back, lease=3, rehost_after=4), Rules(lease=3, rehost_after=1)])
+def test_random_schedules_find_broken_protocols_too(rules: Rules) -> None:
     with pytest.raises(BrokenPromiseError):
-        explore(model, model.hosted(Left(crash=1, write=1)))
+        search(rules)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pytest
 pytest.importorskip("cryptography")
 
 from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.nodes import twin_host
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
-from uav_twin_migration.twin.application import Application, Changes, Piece, Reader
+from uav_twin_migration.twin.application import Application, Changes, Piece, Reader, Twin
 from uav_twin_migration.twin.epochs import make_epoch
 from uav_twin_migration.twin.estimate import Estimate, Telemetry
 from uav_twin_migration.twin.hosting import MigrationReport
@@ -126,16 +129,10 @@ class Pair:
         """Change the twin, wherever it is served; returns once that is on the disk."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            host, told, answers = self.host(), threading.Event(), []
-
-            def done(accepted: bool, answers: list[bool] = answers, told: threading.Event = told) -> None:
-                answers.append(accepted)
-                told.set()
-
+            host, answer = self.host(), queue.SimpleQueue[bool]()
             if host:
-                self.services[host].update("u1", change, done)
-                assert told.wait(PATIENCE)
-                if answers == [True]:
+                self.services[host].update("u1", change, answer.put)
+                if answer.get(timeout=PATIENCE):
                     return
             time.sleep(0.02)
         raise AssertionError("nobody serves the twin")
@@ -174,11 +171,19 @@ def telemetry(sequence: int) -> Telemetry:
     return Telemetry(sequence, sequence * 0.1, (1.0 * sequence, 0.0, 50.0), (10.0, 0.0, 0.0))
 
 
+def see(sequence: int, twin: UavTwin) -> None:
+    assert twin.observe(telemetry(sequence), 0.0) is None
+
+
+def note(line: str, twin: Notes) -> None:
+    twin.lines.append(line)
+
+
 def test_a_twin_goes_to_and_fro_and_loses_nothing(pair: Pair) -> None:
     pair.place("north")
     for turn, target in enumerate(["south", "north", "south"]):
         for sequence in range(10 * turn, 10 * turn + 10):
-            pair.update(lambda twin, sequence=sequence: twin.observe(telemetry(sequence), 0.0))
+            pair.update(partial(see, sequence))
         report = pair.migrate(target)
         assert (report.reason, report.target) == (None, target)
         assert report.sent >= report.size > 100_000
@@ -193,7 +198,7 @@ def test_a_twin_goes_to_and_fro_and_loses_nothing(pair: Pair) -> None:
 
 def test_a_restarted_rsu_has_its_twins(pair: Pair) -> None:
     pair.place("north")
-    pair.update(lambda twin: twin.observe(telemetry(1), 0.0))
+    pair.update(partial(see, 1))
     pair.restart("north")
     seen: list[list[Telemetry]] = []
     pair.update(lambda twin: seen.append(twin.history()))
@@ -216,10 +221,10 @@ def test_draining_empties_an_rsu(pair: Pair) -> None:
 def test_an_applications_own_twin_is_kept_and_moves(notes: Pair) -> None:
     notes.place("north")
     for line in ("one", "two", "three"):
-        notes.update(lambda twin, line=line: twin.lines.append(line))
+        notes.update(partial(note, line))
     notes.restart("north")
     assert notes.migrate("south").reason is None
-    notes.update(lambda twin: twin.lines.append("four"))
+    notes.update(partial(note, "four"))
     notes.restart("south")
     seen: list[list[str]] = []
     notes.update(lambda twin: seen.append(list(twin.lines)))
@@ -231,8 +236,29 @@ def test_twins_move_only_between_rsus_with_the_same_application(notes: Pair) -> 
     notes.application = UavTwins
     notes.restart("south")
     assert notes.migrate("south").reason is Reason.INCOMPATIBLE
-    notes.update(lambda twin: twin.lines.append("still here"))
+    notes.update(partial(note, "still here"))
     assert notes.host() == "north"
+
+
+def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(twin_host, "checkpoint_beside", slow)
+    service = TwinService("north", tmp_path / "s.db", UavTwins(), None, ("127.0.0.1", 0), lambda peer: None)
+    service.start()
+    service._log_is_long.set()
+    assert begun.wait(PATIENCE)
+    stopping = threading.Thread(target=service.stop, daemon=True)
+    stopping.start()
+    while not service._stopping:
+        time.sleep(0.01)
+    go_on.set()
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
 
 
 def test_a_failure_of_the_thread_is_told_and_ends_the_presences(
@@ -241,7 +267,7 @@ def test_a_failure_of_the_thread_is_told_and_ends_the_presences(
     pair.place("north")
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
 
-    def fail(twin: UavTwin) -> None:
+    def fail(twin: Twin) -> None:
         raise ZeroDivisionError
 
     pair.services["north"].update("u1", fail, lambda accepted: None)

@@ -30,14 +30,18 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "environment", "libraries")}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
 BENCHMARKS = {
     "game": (),
     "market": (),
+    "edge": ("keys",),
     "policy": (),
     "training": ("learning",),
     "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
+    "protocol": (),
+    "migration": ("keys",),
+    "crash": ("keys",),
 }
 
 TESTED = ("figures", "bench", "city", "keys", "learning", "environment", "test", "px4", "recording")
@@ -49,11 +53,13 @@ COMMANDS: dict[str, Command] = {
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
     "evaluate": Command("evaluate", "a policy beside the equilibrium"),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
-    "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
+    "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
+    "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
+    "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench", "keys"), ros=True, by_name=BENCHMARKS),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
 }

@@ -5,6 +5,7 @@ It takes commands and tells what happens as lines of JSON, on standard input and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
@@ -63,7 +64,7 @@ class _Process:
             self.addresses.get,
             settings,
             callbacks=Callbacks(
-                reply=lambda reply: self.tell("reply", uav=reply.uav, epoch=reply.epoch, reason=reply.reason),
+                reply=lambda reply: self.tell("reply", **vars(reply)),
                 report=lambda report: self.tell("report", **report._asdict()),
                 tenure=self.tenure,
                 trouble=lambda trouble: self.tell("trouble", why=str(trouble) if trouble else None),
@@ -204,6 +205,7 @@ class PlainRsu:
         """on_line: is called with the RSU's id and each line, in a thread of its own."""
         self.rsu, self.store, self.keys, self.on_line = rsu, store, keys, on_line
         self.port = 0
+        self._writing = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, lease: float = 3.0, **options: Any) -> None:
@@ -224,10 +226,8 @@ class PlainRsu:
         process = self.process
         if process is None or process.stdin is None:
             return
-        try:
+        with self._writing, contextlib.suppress(OSError, ValueError):
             process.stdin.write(json.dumps({"do": do, **more}) + "\n")
-        except (OSError, ValueError):
-            return
 
     def kill(self) -> None:
         """As -9 does."""

@@ -76,7 +76,7 @@ class ObserverNode(Node):
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
         self._listen(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, market)
         self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
-        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED)
+        self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED_BY_MANY)
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._listen(TwinState, topics.TWIN_STATES, self._on_states, market)
         self._listen(TwinReply, topics.TWIN_REPLIES, self._on_replies, market)
@@ -93,7 +93,9 @@ class ObserverNode(Node):
             self._messages += 1
             callback(message)
 
-        self.create_subscription(kind, topic, count, qos)
+        names = {topics.in_region(rsu.region, topic) for rsu in self._scenario.rsus}
+        for name in sorted(names):
+            self.create_subscription(kind, name, count, qos)
 
     def _follow_motion(self, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:

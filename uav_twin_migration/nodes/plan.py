@@ -196,6 +196,7 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
     """An RSU with its private values."""
     parameters = {
         "rsu_id": rsu.id,
+        "region": rsu.region,
         "position": [*rsu.position, rsu.antenna_height],
         "range": rsu.range,
         "capacity": rsu.capacity,

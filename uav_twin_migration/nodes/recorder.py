@@ -38,8 +38,12 @@ MARKET: dict[str, tuple[Any, QoSProfile]] = {
     topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, topics.MARKET),
     topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, topics.MARKET),
     topics.INTERACTIONS: (msg.Interaction, topics.MARKET),
-    topics.POLICY_UPDATES: (msg.PolicyUpdate, topics.LATCHED),
-    topics.HOSTING_DECISIONS: (msg.HostingDecision, topics.LATCHED),
+    topics.POLICY_UPDATES: (msg.PolicyUpdate, topics.LATCHED_BY_MANY),
+    topics.HOSTING_DECISIONS: (msg.HostingDecision, topics.LATCHED_BY_MANY),
+    topics.TWIN_HOSTS: (msg.TwinHost, topics.LATCHED_BY_MANY),
+    topics.TWIN_REPLIES: (msg.TwinReply, topics.MARKET),
+    topics.TWIN_STATES: (msg.TwinState, topics.MARKET),
+    topics.MIGRATIONS: (msg.MigrationReport, topics.MARKET),
     topics.LINK_QUALITY: (msg.LinkQuality, topics.MEASUREMENT),
 }
 

@@ -38,6 +38,13 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+# To hear the last word of every publisher: a reader's depth counts the messages of all of them together.
+LATCHED_BY_MANY = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1000,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 # Measurements are best effort: only the newest counts.
 MEASUREMENT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -47,6 +54,26 @@ MEASUREMENT = QoSProfile(
 )
 # Published reliably, so that both kinds of subscriber can have it.
 ODOMETRY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+# What is said in the region of an RSU alone; everything else is for all.
+REGIONAL = frozenset(
+    {
+        PRICE_OFFERS,
+        BANDWIDTH_DEMANDS,
+        BANDWIDTH_GRANTS,
+        HOSTING_DECISIONS,
+        TWIN_BEACONS,
+        TWIN_PRESENCES,
+        TWIN_REQUESTS,
+        TWIN_REPLIES,
+    }
+)
+
+
+def in_region(region: str, topic: str) -> str:
+    """A topic's name in a region: /north/market/price_offers; without a region, the topic itself."""
+    return f"/{region}{topic}" if region and topic in REGIONAL else topic
 
 
 def migrate_twin(rsu: str) -> str:

@@ -59,6 +59,8 @@ def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int
 def wander(model: Model, starts: Sequence[World], seed: int, length: int = 100) -> Found:
     """One random schedule of `length` moves, then rest. Raises BrokenPromiseError with its moves.
 
+    The seed alone makes the schedule if the model is new: what it remembers of others leads it elsewhere.
+
     starts: a world for each twin. They share RSUs and time: a crash hits all.
     """
     chance = random.Random(seed)
