@@ -237,8 +237,8 @@ class RsuNode(LifecycleNode):
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
-        refused = {**self._pricer.refusals, **self._policies.refusals}
-        values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
+        for refused in (self._pricer.refusals, self._policies.refusals):
+            values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
 
     def destroy_node(self) -> None:
