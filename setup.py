@@ -10,6 +10,7 @@ EXECUTABLES = {
     "fleet": f"{PACKAGE}.nodes.uav:fleet_main",
     "gazebo": f"{PACKAGE}.nodes.gazebo:main",
     "host": f"{PACKAGE}.nodes.host:main",
+    "learner": f"{PACKAGE}.nodes.learner:main",
     "link": f"{PACKAGE}.nodes.link:main",
     "observer": f"{PACKAGE}.nodes.observer:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
@@ -25,7 +26,7 @@ EXECUTABLES = {
 REQUIREMENTS = {
     "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "safetensors>=0.4", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
-    "keys": ["cryptography>=3.4"],
+    "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
     "recording": ["mcap>=1.5", "rosbags>=0.10"],

@@ -1,4 +1,4 @@
-"""One RSU on one machine: ``ros2 launch uav_twin_migration rsu.launch.py rsu_id:=... ``."""
+"""One RSU on one machine: ``ros2 launch uav_twin_migration rsu.launch.py directory:=...``, or ``rsu_id:=...``."""
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
@@ -6,7 +6,8 @@ from launch import LaunchDescription
 from uav_twin_migration.nodes.launching import rsu_actions
 
 ARGUMENTS = (
-    ("rsu_id", None, "id of the RSU"),
+    ("directory", "", "what `uavtwin rsu init` wrote for this host; the other arguments are then not needed"),
+    ("rsu_id", "", "id of the RSU"),
     ("scenario", "", "scenario to take the RSU's values from"),
     ("params_file", "", "ROS parameter file with the RSU's values, instead of a scenario or on top of it"),
     ("twin_store", "", "file in which it keeps twins; empty: it hosts none"),

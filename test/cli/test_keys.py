@@ -11,6 +11,7 @@ from uav_twin_migration.cli.keys import make_keys
 from uav_twin_migration.cli.main import main
 
 pytest.importorskip("cryptography")
+pytest.importorskip("nacl")
 
 from uav_twin_migration.nodes.identity import Identity, IdentityError
 
@@ -19,7 +20,8 @@ def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.Cap
     assert main(["keys", str(tmp_path / "keys"), "--rsus", "north", "south"]) == 0
     made = capsys.readouterr().out.split()
     assert {Path(file).name for file in made} == {
-        *("authority.pem", "authority.key", "north.pem", "north.key", "south.pem", "south.key")
+        *("authority.pem", "authority.key", "north.pem", "north.key", "south.pem", "south.key"),
+        *("market.pub", "market.key", "north.seal", "south.seal"),
     }
     assert Identity(tmp_path / "keys", "north").rsu == "north"
 

@@ -15,6 +15,7 @@ from uav_twin_migration.errors import InputError
 # name -> what it measures; `cli/bench_<name>.py` has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
     "baselines": "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn",

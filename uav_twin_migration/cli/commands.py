@@ -30,13 +30,14 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench"), "migration": ()}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
 BENCHMARKS = {
     "game": (),
     "market": (),
+    "edge": ("keys",),
     "policy": (),
     "training": ("learning",),
-    "baselines": ("learning", "libraries"),
+    "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),
     "crash": ("keys",),
@@ -54,6 +55,8 @@ COMMANDS: dict[str, Command] = {
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
+    "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
+    "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),

@@ -1,8 +1,12 @@
 """Make a local certificate authority, and a key and certificate for each RSU: what RSUs need to trust each other.
 
-DIR gets authority.pem and authority.key, and ID.pem and ID.key for each RSU. An RSU's host needs authority.pem, its own
-ID.pem and ID.key, and nothing else; authority.key should be kept away from all of them. Run again with more ids to add
-RSUs: the authority that is there is used.
+DIR gets authority.pem and authority.key, market.pub and market.key, and for each RSU ID.pem and ID.key, with which it
+moves twins, and ID.seal, with which it seals its offers and grants. An RSU's host needs authority.pem, market.pub, its
+own ID.pem, ID.key and ID.seal, and nothing else; a UAV needs market.pub. Keep authority.key and market.key away from
+all of them. Run again with more ids to add RSUs: the authorities that are there are used.
+
+A learner gets NAME.key, with which it signs the policies that it publishes, and NAME.pub, which goes into the directory
+`learners` of each RSU's host that shall believe it.
 """
 
 from __future__ import annotations
@@ -10,13 +14,17 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration import ed25519
 from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.market import seal
 from uav_twin_migration.nodes.identity import AUTHORITY_FILE, URI_PREFIX
 from uav_twin_migration.twin.wire import is_name
 
+MARKET_PRIVATE, MARKET_PUBLIC = "market.key", "market.pub"
 AUTHORITY = "authority"  # whose key is beside those of the RSUs, so that none of them may have the name
 AUTHORITY_DAYS = 3650
 EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was made: clocks differ
@@ -25,19 +33,30 @@ EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `uavtwin keys`."""
     parser.add_argument("directory", metavar="DIR", type=Path)
-    parser.add_argument("--rsus", metavar="ID", nargs="+", required=True)
+    parser.add_argument("--rsus", metavar="ID", nargs="+", default=[])
+    parser.add_argument("--learner", metavar="NAME", action="append", default=[], help="a learner's signing key")
     parser.add_argument("--days", type=int, default=825, help="validity of the RSUs' certificates (default 825)")
     parser.add_argument("--renew", action="store_true", help="replace the keys of RSUs that have some")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files. Returns the exit code."""
+    if not arguments.rsus and not arguments.learner:
+        raise InputError("command line", "--rsus", None, "ids of RSUs, or --learner and a name")
+    for learner in arguments.learner:
+        if not is_name(learner):
+            raise InputError("--learner", "NAME", learner, "a letter, then letters, digits and _, at most 64")
     for rsu in arguments.rsus:
         if not is_name(rsu) or rsu == AUTHORITY:
             raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64; not 'authority'")
     if arguments.days < 1:
         raise InputError("--days", "validity", arguments.days, "at least 1 day")
-    made = make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    made: list[Path] = []
+    if arguments.rsus:
+        made += make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+        made += make_seals(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    for learner in arguments.learner:
+        made += make_learner_key(arguments.directory, learner, arguments.renew)
     for file in made:
         print(file)
     return 0
@@ -51,6 +70,49 @@ def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = F
         if renew or not (directory / f"{rsu}.key").exists():
             made += authority.vouch_for(rsu, days)
     return made
+
+
+def make_seals(directory: Path, rsus: list[str], days: int = 825, renew: bool = False) -> list[Path]:
+    """Make what is missing of the market's authority, and of what RSUs seal offers and grants with: ID.seal.
+
+    Returns the files written. Raises UavTwinError.
+    """
+    authority, public = directory / MARKET_PRIVATE, directory / MARKET_PUBLIC
+    made = _make_signing_pair(authority, public, renew=False)
+    key = ed25519.read_key(authority, "PRIVATE KEY")
+    until = int(time.time()) + days * 86400
+    for rsu in rsus:
+        file = directory / f"{rsu}.seal"
+        if renew or not file.exists():
+            own = ed25519.make_key()
+            voucher = seal.vouch(key, rsu, ed25519.public_of(own), until)
+            text = ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(voucher, seal.VOUCHER_LABEL)
+            _replace(file, text.encode(), 0o600)
+            made.append(file)
+    return made
+
+
+def make_learner_key(directory: Path, name: str, renew: bool = False) -> list[Path]:
+    """Make a learner's signing key, where there is none. Returns the files written. Raises UavTwinError."""
+    private, public = directory / f"{name}.key", directory / f"{name}.pub"
+    if private.exists() and not public.exists():
+        raise UavTwinError(f"{private} is there and {public} is not: is {name} an RSU's name?")
+    return _make_signing_pair(private, public, renew)
+
+
+def _make_signing_pair(private: Path, public: Path, renew: bool) -> list[Path]:
+    if private.exists() and not renew:
+        return []
+    try:
+        key = ed25519.make_key()
+        private.parent.mkdir(parents=True, exist_ok=True)
+        _replace(private, ed25519.to_pem(key, "PRIVATE KEY").encode(), 0o600)
+        _replace(public, ed25519.to_pem(ed25519.public_of(key), "PUBLIC KEY").encode(), 0o644)
+    except ImportError as error:
+        raise UavTwinError("the Python library `nacl` is missing: install python3-nacl") from error
+    except OSError as error:
+        raise UavTwinError(f"{error.filename}: {error.strerror}") from error
+    return [private, public]
 
 
 class _Authority:

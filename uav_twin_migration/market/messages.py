@@ -36,6 +36,9 @@ class Refusal(str, Enum):
     DUPLICATE_ID = "duplicate_id"  # somebody else uses our id
     UNASKED = "unasked"  # a grant for what was not demanded
     OVERCHARGED = "overcharged"  # a grant at another price than offered
+    UNSEALED = "unsealed"  # no seal where one is required
+    FORGED = "forged"  # a seal that is not of this message, or not of the RSU that it names
+    EXPIRED = "expired"  # a seal whose voucher has run out
 
 
 class Refusals(Counter[Refusal]):

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from builtin_interfaces.msg import Duration, Time
 from nav_msgs.msg import Odometry
-from transforms3d.quaternions import rotate_vector
 
 from uav_twin_migration.market.follower import HostChange
 from uav_twin_migration.market.leader import Booked, LeaderSettings
@@ -160,6 +159,8 @@ def motion_from_message(message: Odometry) -> tuple[Vector, Vector]:
     at, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
     velocity = (v.x, v.y, v.z)
     if math.isclose(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z, 1.0, abs_tol=1e-3):
+        from transforms3d.quaternions import rotate_vector  # 4 MB that an RSU has no use for
+
         x, y, z = rotate_vector(velocity, (q.w, q.x, q.y, q.z))
         velocity = (float(x), float(y), float(z))
     return (at.x, at.y, at.z), velocity

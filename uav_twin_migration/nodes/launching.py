@@ -18,6 +18,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.discovery import discovery_server
+from uav_twin_migration.nodes.edge import PARAMETERS_FILE, load_host
 from uav_twin_migration.nodes.plan import (
     NodeSpec,
     Options,
@@ -78,9 +79,22 @@ def store_folder(context: LaunchContext) -> str:
 
 def rsu_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``rsu.launch.py``."""
-    twins = {key: context.launch_configurations[key] for key in ("twin_store", "twin_keys", "twin_address")}
+    value = context.launch_configurations
+    if value["directory"]:
+        return edge_actions(Path(value["directory"]))
+    if not value["rsu_id"]:
+        raise InputError("options", "rsu_id", "", "an RSU's id, or a directory")
+    twins = {key: value[key] for key in ("twin_store", "twin_keys", "twin_address")}
     given = {key: value for key, value in twins.items() if value}
     return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node, given)
+
+
+def edge_actions(directory: Path) -> list[Any]:
+    """The RSU of a host directory, in the host's environment."""
+    host = load_host(directory)
+    variables = [SetEnvironmentVariable(name, value) for name, value in host.variables(directory).items()]
+    node = NodeSpec("rsu", f"/rsu/{host.rsu}", {"rsu_id": host.rsu})
+    return [*variables, node_action(node, extra=[str(directory / PARAMETERS_FILE)])]
 
 
 def uav_actions(context: LaunchContext) -> list[Any]:

@@ -37,6 +37,7 @@ class LinkNode(Node):
         scenario = load(values["scenario"])
         self._surroundings = Surroundings(scenario)
         self._rsu_ids = [rsu.id for rsu in scenario.rsus]
+        self._regions = [rsu.region for rsu in scenario.rsus] if any(rsu.region for rsu in scenario.rsus) else []
         self._uav_ids = [uav.id for uav in scenario.uavs]
         self._position = np.full((len(self._uav_ids), 3), np.nan)
         self._timing = Timing(self)
@@ -66,6 +67,7 @@ class LinkNode(Node):
         message = LinkQuality(
             uav_ids=[uav for uav, seen in zip(self._uav_ids, known, strict=True) if seen], rsu_ids=self._rsu_ids
         )
+        message.regions = self._regions
         message.header.stamp = convert.to_time(self._timing.now())
         message.header.frame_id = topics.MAP
         message.distance = floats(links.distance)

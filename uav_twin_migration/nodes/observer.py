@@ -93,7 +93,9 @@ class ObserverNode(Node):
             self._messages += 1
             callback(message)
 
-        self.create_subscription(kind, topic, count, qos)
+        names = {topics.in_region(rsu.region, topic) for rsu in self._scenario.rsus}
+        for name in sorted(names):
+            self.create_subscription(kind, name, count, qos)
 
     def _follow_motion(self, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:

@@ -14,16 +14,18 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction,
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.policies import PolicyDesk
 from uav_twin_migration.nodes.rsu_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.rsu_twins import RsuTwins
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing
-from uav_twin_migration.policy.artifact import PolicyRefused
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.twin.store import StoreError
 
 PARAMETERS = (
     Parameter("rsu_id", str, "id of this RSU, a ROS name token"),
+    Parameter("region", "", "region whose market it is in, a ROS name token; empty for the one without a name"),
     Parameter("position", tuple, "x, y, z of its antenna in the map frame, m"),
     Parameter("range", float, "ground distance beyond which it serves nobody, m"),
     Parameter("capacity", float, "bandwidth it can sell at a time, MHz"),
@@ -45,6 +47,14 @@ PARAMETERS = (
         "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
     ),
     Parameter("seed", 0, "seed of the exploration"),
+    Parameter("learners", "", "folder of the public keys of learners that are believed; empty: unsigned policies, too"),
+    Parameter(
+        "policy_kept", "", "file in which it keeps the last policy that it took, for its next start; empty: none"
+    ),
+    Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
+    Parameter(
+        "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
+    ),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
     *TWIN_PARAMETERS,
 )
@@ -57,9 +67,13 @@ class RsuNode(LifecycleNode):
         super().__init__("rsu", **options)
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
+        self._voice, self._ear = Voice(self._values["seal"]), Ear(self._values["market_key"])
+        self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
         self._pricer = make_pricer(
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
-            *(self._values[name] for name in ("substitutability", "policy", "exploration", "seed")),
+            self._values["substitutability"],
+            self._policies.first(self._values["policy"]),
+            *(self._values[name] for name in ("exploration", "seed")),
         )
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
@@ -75,6 +89,8 @@ class RsuNode(LifecycleNode):
         where = f"parameters of {self.get_fully_qualified_name()}"
         if not is_id(values["rsu_id"]):
             raise InputError(where, "rsu_id", values["rsu_id"], "a ROS name token of at most 64 characters")
+        if values["region"] and not is_id(values["region"]):
+            raise InputError(where, "region", values["region"], "a ROS name token of at most 64 characters, or nothing")
         if len(values["position"]) != 3:
             raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
         for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
@@ -118,21 +134,24 @@ class RsuNode(LifecycleNode):
         self._leader = Leader(settings, self._pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
         self._waker = self._timing.waker(self._on_time)
-        self._offers = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
-        self._grants = self.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+        self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
+        self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), topics.MARKET)
         self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
-        self.create_subscription(BandwidthDemand, topics.BANDWIDTH_DEMANDS, self._on_demand, topics.MARKET)
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
+        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe)
         return TransitionCallbackReturn.SUCCESS
+
+    def _here(self, topic: str) -> str:
+        return topics.in_region(self._values["region"], topic)
 
     def _host_twins(self) -> RsuTwins | None:
         """An RSU whose store cannot be used says so and goes on selling; the file stays as it is."""
         if not self._values["twin_store"]:
             return None
         try:
-            return RsuTwins(self, self.settings.rsu, self._values, self._timing)
+            return RsuTwins(self, self.settings.rsu, self._values, self._timing, self._voice, self._ear)
         except StoreError as error:
             self._trouble = f"hosts no twins: {error}"
             self.get_logger().error(self._trouble)
@@ -175,12 +194,13 @@ class RsuNode(LifecycleNode):
         offer = convert.offer_from_message(message)
         if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
             return  # our own voice
-        self._leader.on_offer(self._timing.now(), offer)
+        if self._ear.believes(message):
+            self._leader.on_offer(self._timing.now(), offer)
 
     def _on_policy(self, message: PolicyUpdate) -> None:
         try:
-            self._pricer.update(bytes(message.artifact), message.sha256, message.version, message.observation_schema)
-        except PolicyRefused as refused:
+            self._policies.take(message, self._pricer)
+        except (UavTwinError, OSError) as refused:
             self.get_logger().warning(str(refused))
         else:
             self.get_logger().info(f"prices by policy {message.version} from the next round on")
@@ -191,9 +211,9 @@ class RsuNode(LifecycleNode):
         for output in outputs:
             if isinstance(output, Offer):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
-                self._offers.publish(convert.offer_to_message(output, now))
+                self._offers.publish(self._voice.sealed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
-                self._grants.publish(convert.grant_to_message(output, now))
+                self._grants.publish(self._voice.sealed(convert.grant_to_message(output, now)))
             elif isinstance(output, Booked):
                 self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
         self._waker.set(self._leader.wake_at)
@@ -211,12 +231,14 @@ class RsuNode(LifecycleNode):
             "policy_version": self._pricer.version,
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
-        values.update({f"refused/{reason.value}": count for reason, count in leader.refusals.items()})
+        refusals = leader.refusals + self._ear.refusals
+        values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
         if self._twins is not None:
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
-        values.update({f"policy_refused/{reason.value}": count for reason, count in self._pricer.refusals.items()})
+        for refused in (self._pricer.refusals, self._policies.refusals):
+            values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
 
     def destroy_node(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -27,6 +28,7 @@ from uav_twin_migration.nodes.convert import to_time
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.mailbox import Mailbox
 from uav_twin_migration.nodes.parameters import Parameter, require
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
 from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
@@ -57,13 +59,14 @@ MOST_UAVS = 10_000  # that it listens to
 class RsuTwins:
     """Translates between ROS and a `TwinService`."""
 
-    def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing) -> None:
+    def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, voice: Voice, ear: Ear) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
         for name in ("twin_lease", "twin_beat", "state_period", "drain_limit", "time_scale"):
             require(node, values, name, 1e-3, 1e6)
         require(node, values, "twin_port", 0, 65535)
         require(node, values, "drain_rate", 1e-3, 1e9)
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
+        self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, tuple[str, int, int]] = {}
         self._held: set[str] = set()
@@ -96,14 +99,15 @@ class RsuTwins:
         )
 
     def _connect(self, node: Node) -> None:
-        self._presences = node.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
-        self._replies = node.create_publisher(TwinReply, topics.TWIN_REPLIES, topics.MARKET)
+        here = partial(topics.in_region, self._values["region"])
+        self._presences = node.create_publisher(TwinPresence, here(topics.TWIN_PRESENCES), topics.MARKET)
+        self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), topics.MARKET)
         self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
         self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
         self._entities = [
-            node.create_subscription(TwinBeacon, topics.TWIN_BEACONS, self._on_beacon, topics.MARKET),
-            node.create_subscription(TwinRequest, topics.TWIN_REQUESTS, self._on_request, topics.MARKET),
+            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.MARKET),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.MARKET),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [
@@ -187,7 +191,7 @@ class RsuTwins:
             self._service.request(request)
 
     def _on_host(self, message: TwinHost) -> None:
-        if message.rsu_id != self.rsu:
+        if message.rsu_id != self.rsu and self._ear.believes(message):
             self._hosts[message.rsu_id] = message
 
     def _resolve(self, rsu: str) -> Address | None:
@@ -202,7 +206,7 @@ class RsuTwins:
         message.tls = bool(self._values["twin_keys"])
         message.draining = self._drain_until is not None
         message.header.stamp = to_time(self._timing.now())
-        self._announcements.publish(message)
+        self._announcements.publish(self._voice.sealed(message))
 
     def _on_beat(self) -> None:
         self._mail.empty()
@@ -221,7 +225,8 @@ class RsuTwins:
         presences = self._service.presences()
         self._held = {presence.uav for presence in presences}
         stamp = presences[0].stamp if presences else Stamp(0, 0.0)
-        self._presences.publish(twin_convert.presences_to_message(self.rsu, stamp, presences, self._timing.now()))
+        message = twin_convert.presences_to_message(self.rsu, stamp, presences, self._timing.now())
+        self._presences.publish(self._voice.sealed(message))
 
     def _send_states(self) -> None:
         now = self._timing.now()
@@ -230,7 +235,7 @@ class RsuTwins:
             self._states.publish(twin_convert.states_to_message(self.rsu, served, now))
 
     def _send_reply(self, reply: Any) -> None:
-        self._replies.publish(twin_convert.reply_to_message(reply, self._timing.now()))
+        self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, self._timing.now())))
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())

@@ -14,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.nodes import systemd
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_HOUR = 3600.0
@@ -80,7 +81,9 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             if hasattr(node, "stop"):
                 node.stop = stop.request
+        systemd.watch(nodes[0])
         stop.spin(nodes)
+        systemd.notify("STOPPING=1")
     except UavTwinError as error:
         print(error, file=sys.stderr, flush=True)
         return 2

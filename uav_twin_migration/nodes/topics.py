@@ -10,6 +10,7 @@ BANDWIDTH_DEMANDS = "/market/bandwidth_demands"
 BANDWIDTH_GRANTS = "/market/bandwidth_grants"
 HOSTING_DECISIONS = "/market/hosting_decisions"
 INTERACTIONS = "/market/interactions"
+POLICY_UPDATES = "/market/policy_updates"
 TWIN_BEACONS = "/twin/beacons"
 TWIN_PRESENCES = "/twin/presences"
 TWIN_REQUESTS = "/twin/requests"
@@ -17,7 +18,6 @@ TWIN_REPLIES = "/twin/replies"
 TWIN_STATES = "/twin/states"
 TWIN_HOSTS = "/twin/hosts"
 MIGRATIONS = "/twin/migrations"
-POLICY_UPDATES = "/market/policy_updates"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 
@@ -54,6 +54,26 @@ MEASUREMENT = QoSProfile(
 )
 # Published reliably, so that both kinds of subscriber can have it.
 ODOMETRY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+# What is said in the region of an RSU alone; everything else is for all.
+REGIONAL = frozenset(
+    {
+        PRICE_OFFERS,
+        BANDWIDTH_DEMANDS,
+        BANDWIDTH_GRANTS,
+        HOSTING_DECISIONS,
+        TWIN_BEACONS,
+        TWIN_PRESENCES,
+        TWIN_REQUESTS,
+        TWIN_REPLIES,
+    }
+)
+
+
+def in_region(region: str, topic: str) -> str:
+    """A topic's name in a region: /north/market/price_offers; without a region, the topic itself."""
+    return f"/{region}{topic}" if region and topic in REGIONAL else topic
 
 
 def migrate_twin(rsu: str) -> str:

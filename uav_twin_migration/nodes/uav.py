@@ -15,10 +15,13 @@ from rclpy.node import Node
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
 from uav_twin_migration.market.messages import Bid, Refusal, is_id
+from uav_twin_migration.market.regions import Membership
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.regions import Regions
+from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
@@ -34,6 +37,7 @@ MARKET_PARAMETERS = (
     Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
+    Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
     Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
     *TWIN_PARAMETERS,
 )
@@ -59,6 +63,7 @@ class AgentsNode(Node):
         values, settings = self._read()
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
+        self._ear = Ear(values["market_key"])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
@@ -67,12 +72,16 @@ class AgentsNode(Node):
         self._ragged = 0
         self._timing = Timing(self)
         self._waker = self._timing.waker(self._on_time)
-        self._demands = self.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
-        self._hosting = self.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
-        self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
+        self._membership = Membership()
+        self._regions = Regions(self, self._membership.regions(self._timing.now()))
+        self._demands = self._regions.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
+        self._hosting = self._regions.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
+        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
-        self._twins = UavTwins(self, self._followers, values, self._timing) if values["twin"] else None
+        self._twins: UavTwins | None = None
+        if values["twin"]:
+            self._twins = UavTwins(self, self._regions, self._followers, values, self._timing, self._ear)
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
@@ -111,7 +120,7 @@ class AgentsNode(Node):
     def _on_offer(self, message: PriceOffer) -> None:
         now = self._timing.now()
         offer = convert.offer_from_message(message)
-        if not self._board.on_offer(now, offer):
+        if not self._ear.believes(message) or not self._board.on_offer(now, offer):
             return
         self._heard_at[offer.rsu] = (offer.round, time.monotonic())
         if len(self._followers) == 1:
@@ -130,21 +139,35 @@ class AgentsNode(Node):
 
     def _on_links(self, message: LinkQuality) -> None:
         width = len(message.rsu_ids)
-        if len(message.spectral_efficiency) != width * len(message.uav_ids):
+        if len(message.spectral_efficiency) != width * len(message.uav_ids) or len(message.regions) not in (0, width):
             self._ragged += 1
             return
         now = self._timing.now()
         outputs: list[Output] = []
+        linked: set[str] = set()
         for row, uav in enumerate(message.uav_ids):
             follower = self._followers.get(uav)
             if follower is not None:
                 efficiency = message.spectral_efficiency[row * width : (row + 1) * width]
                 outputs += follower.on_links(now, dict(zip(message.rsu_ids, efficiency, strict=True)))
+                linked.update(follower.in_range)
+        self._membership.on_links(now, dict(zip(message.rsu_ids, message.regions, strict=False)), linked)
+        self._visit(now)
         self._send(outputs, now)
+
+    def _visit(self, now: float) -> None:
+        """Be in the regions whose RSUs can be reached, or have the UAVs' twins."""
+        hosts = [keeper.host for keeper in self._twins.keepers.values()] if self._twins else []
+        regions = self._membership.regions(now, hosts)
+        if regions != self._regions.joined:
+            self._regions.move(regions)
+            self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))
 
     def _on_grant(self, message: BandwidthGrant) -> None:
         if convert.is_ragged(message):
             self._ragged += 1
+            return
+        if not self._ear.believes(message):
             return
         now = self._timing.now()
         grant = convert.grant_from_message(message)
@@ -173,6 +196,7 @@ class AgentsNode(Node):
         """One status for the process's UAVs; latencies are those since the last time."""
         followers = self._followers.values()
         refusals = self._board.refusals.copy()
+        refusals.update(self._ear.refusals)
         for one in followers:
             refusals.update(one.refusals)
         if self._ragged:

@@ -16,6 +16,8 @@ from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply, TwinRequest
 from uav_twin_migration.nodes import topics, twin_convert
 from uav_twin_migration.nodes.parameters import Parameter, require
+from uav_twin_migration.nodes.regions import Regions
+from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
 from uav_twin_migration.twin.estimate import Telemetry, Vector
@@ -36,10 +38,18 @@ CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
 class UavTwins:
     """Translates between ROS and a `Keeper` for each UAV."""
 
-    def __init__(self, node: Node, followers: Mapping[str, Follower], values: dict[str, Any], timing: Timing) -> None:
+    def __init__(
+        self,
+        node: Node,
+        regions: Regions,
+        followers: Mapping[str, Follower],
+        values: dict[str, Any],
+        timing: Timing,
+        ear: Ear,
+    ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
-        self._node, self._followers, self._timing = node, followers, timing
+        self._node, self._followers, self._timing, self._ear = node, followers, timing, ear
         self._hosts: dict[str, TwinHost] = {}
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
@@ -52,10 +62,10 @@ class UavTwins:
         }
         self._clients: dict[str, ActionClient] = {}
         self._goals: dict[str, ClientGoalHandle] = {}
-        self._beacons = node.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
-        self._requests = node.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
-        node.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
-        node.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
+        self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+        self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         steady_timer(node, values["beacon_period"], self._on_beat)
 
@@ -70,6 +80,8 @@ class UavTwins:
     # -- what is heard -----------------------------------------------------------------------------------------------
 
     def _on_presence(self, message: TwinPresence) -> None:
+        if not self._ear.believes(message):
+            return
         now, moved = time.monotonic(), False
         for presence in twin_convert.presences_from_message(message):
             keeper = self.keepers.get(presence.uav)
@@ -81,6 +93,8 @@ class UavTwins:
             self._on_beat()  # the new host need not wait for its lease
 
     def _on_reply(self, message: TwinReply) -> None:
+        if not self._ear.believes(message):
+            return
         now = time.monotonic()
         for reply in twin_convert.replies_from_message(message):
             keeper = self.keepers.get(reply.uav)
@@ -88,7 +102,8 @@ class UavTwins:
                 keeper.answer(reply, now)
 
     def _on_host(self, message: TwinHost) -> None:
-        self._hosts[message.rsu_id] = message
+        if self._ear.believes(message):
+            self._hosts[message.rsu_id] = message
 
     def _may_host(self, rsu: str) -> bool:
         host = self._hosts.get(rsu)

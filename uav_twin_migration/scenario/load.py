@@ -335,6 +335,7 @@ _RSU = _record(
     capacity=_positive,
     unit_cost=_positive,
     price_cap=_positive,
+    region=_pattern(r"([a-zA-Z][a-zA-Z0-9_]{0,63})?", "a ROS name token of at most 64 characters, or nothing"),
 )
 _UAV = _record(
     Uav,

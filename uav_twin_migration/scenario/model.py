@@ -27,6 +27,7 @@ class Rsu:
     capacity: float  # MHz
     unit_cost: float  # credit/MHz
     price_cap: float  # credit/MHz
+    region: str = ""  # whose market it is in; RSUs of different regions do not hear each other
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""An RSU run as its host runs it: from its directory, watched by systemd, examined by the doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from test.ros.conftest import PATIENCE, Probe, Processes
+from uav_twin_migration.cli.main import main
+
+UAVTWIN = [sys.executable, "-m", "uav_twin_migration.cli"]
+
+
+@pytest.fixture
+def host(tmp_path: Path, domain: int) -> Path:
+    """An RSU's host directory, kept to this machine."""
+    directory = tmp_path / "host"
+    command = ["rsu", "init", str(directory), "--rsu", "rsu_1", "--scenario", "small", "--domain", str(domain)]
+    assert main([*command, "--keys", str(tmp_path / "keys"), "--address", "127.0.0.1:7548"]) == 0
+    loopback = Path(os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]).read_text()
+    (directory / "fastdds.xml").write_text(loopback)
+    return directory
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """What systemd is to a service: a socket that states are sent to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(PATIENCE)
+        yield receiver
+
+
+def test_systemd_hears_that_it_is_ready_lives_and_stops(
+    host: Path, manager: socket.socket, processes: Processes
+) -> None:
+    environment = os.environ | {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "400000"}
+    process = processes.run([*UAVTWIN, "rsu", "run", str(host)], env=environment)
+    assert manager.recv(100) == b"READY=1"
+    assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+    process.send_signal(signal.SIGTERM)
+    said = manager.recv(100)
+    while said == b"WATCHDOG=1":
+        said = manager.recv(100)
+    assert said == b"STOPPING=1"
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+
+
+def test_the_doctor_finds_a_running_rsu(host: Path, processes: Processes, probe: Probe) -> None:
+    processes.run([*UAVTWIN, "rsu", "run", str(host)])
+    probe.wait_for(lambda: "rsu/rsu_1" in probe.diagnostics, "a sign of life")
+    doctor = processes.run([*UAVTWIN, "doctor", str(host), "--json", "-"])
+    out, errors = doctor.communicate(timeout=2 * PATIENCE)
+    findings: list[dict[str, Any]] = json.loads(out)["findings"]
+    assert doctor.returncode == 0, out + errors
+    assert {"check": "running", "status": "ok"}.items() <= next(f for f in findings if f["check"] == "running").items()
+    assert all(finding["remedy"] for finding in findings if finding["status"] in ("warning", "error"))
+
+
+def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, processes: Processes) -> None:
+    file = host / "rsu.yaml"
+    file.write_text(file.read_text().replace("capacity: ", "capacity: -"))
+    process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "capacity: got -" in errors

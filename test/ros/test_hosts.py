@@ -1,0 +1,61 @@
+"""RSUs on hosts of their own, as `uavtwin rsu init` sets them up, in network namespaces: `bench hosts` in short."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from uav_twin_migration.cli.city_of_hosts import UAVS, City, running_city
+from uav_twin_migration.cli.hosts import Network, why_not
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_not()), reason=f"NO NETWORK NAMESPACES HERE, nothing is proven: {why_not()}"),
+]
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    pytest.importorskip("cryptography")
+    pytest.importorskip("nacl")
+    network = Network(delay=0.03, jitter=0.01, loss=0.02, rate=20e6 / 8)
+    with running_city(tmp_path_factory.mktemp("city"), 2, 4, network) as running:
+        running.wait_for_service()
+        yield running
+
+
+def test_losing_one_of_two_discovery_servers_is_harmless(city: City) -> None:
+    one, _ = city.discovery
+    city.hosts[one].kill()
+    rsu = city.rsus[0]
+    city.hosts[rsu].kill()
+    city.start_rsu(rsu)  # finds the others by the server that is left
+    city.wait_for_service()
+    city.start_discovery(one)
+
+
+def test_an_rsu_that_is_cut_off_disturbs_nobody_and_comes_back(city: City) -> None:
+    cut, other = city.rsus
+    began = time.monotonic()
+    city.hosts.network.isolate(cut, city.hosts.names)
+    city.wait_for(lambda: len(city.served(other, began)) >= 5, "service elsewhere")
+    assert len(city.events("grant", began + 1.0, cut)) == 0
+    city.hosts.network.heal()
+    city.wait_for_service(cut)
+
+
+def test_a_host_that_is_rebooted_comes_back(city: City) -> None:
+    rebooted, other = city.rsus
+    began = time.monotonic()
+    city.hosts[rebooted].kill()
+    city.wait_for(lambda: len(city.served(other, began)) >= 3, "service elsewhere")
+    city.start_rsu(rebooted)
+    city.wait_for_service(rebooted)
+    assert city.hosts[UAVS].processes["fleet"].poll() is None
+
+
+def test_nothing_was_oversold(city: City) -> None:
+    assert city.events("grant")
+    assert city.oversold() == []

@@ -1,0 +1,155 @@
+"""A city on several hosts: RSU hosts as `uavtwin rsu init` makes them, a host with the UAVs, hosts for discovery."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from uav_twin_migration.cli.hosts import Hosts, Network, made_hosts
+from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.nodes.edge import DISCOVERY_PORT, KEYS, STORE, TWIN_PORT, EdgeHost
+from uav_twin_migration.nodes.plan import NodeSpec, Options, ProcessSpec, fleet_node, link_node, world_node
+from uav_twin_migration.scenario.generate import generate
+from uav_twin_migration.scenario.load import save
+from uav_twin_migration.scenario.model import Scenario
+
+UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
+PYTHON = [sys.executable, "-m"]
+Event = dict[str, Any]
+
+
+class City:
+    """The running city, and what its watcher has heard."""
+
+    def __init__(self, hosts: Hosts, folder: Path, scenario: Scenario, discovery: tuple[str, ...]) -> None:
+        self.hosts, self.folder, self.scenario, self.discovery = hosts, folder, scenario, discovery
+        self.rsus = [rsu.id for rsu in scenario.rsus]
+        self.servers = tuple(f"{hosts[name].address}:{DISCOVERY_PORT}" for name in discovery)
+        self._heard = folder / "heard.jsonl"
+        self._file = str(folder / "scenario.yaml")
+
+    # -- hosts -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything."""
+        save(self.scenario, self._file)
+        for name in self.discovery:
+            self.start_discovery(name)
+        for rsu in self.rsus:
+            self.make_rsu_host(rsu)
+            self.start_rsu(rsu)
+        self._start_uavs()
+
+    def start_discovery(self, name: str) -> None:
+        """A discovery server."""
+        server = shutil.which("fast-discovery-server")
+        if server is None:
+            raise UavTwinError("fast-discovery-server is not installed: it comes with Fast DDS")
+        number = str(self.discovery.index(name))
+        command = [server, "-i", number, "-l", self.hosts[name].address, "-p", str(DISCOVERY_PORT)]
+        self.hosts[name].start("discovery", command)
+
+    def make_rsu_host(self, rsu: str) -> None:
+        """An RSU's host directory, with its keys."""
+        directory = self.folder / rsu
+        address = (self.hosts[rsu].address, TWIN_PORT)
+        parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
+        write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
+        bring_keys(self.folder / "keys", directory / KEYS, rsu)
+
+    def start_rsu(self, rsu: str) -> None:
+        """Start an RSU as its host's systemd unit does."""
+        command = [*PYTHON, "uav_twin_migration.cli", "rsu", "run", str(self.folder / rsu)]
+        self.hosts[rsu].start("rsu", command, log=self.folder / f"{rsu}.log")
+
+    def lose_disk(self, rsu: str) -> None:
+        """An RSU's twins are gone for ever."""
+        shutil.rmtree(self.folder / rsu / STORE)
+        (self.folder / rsu / STORE).mkdir()
+
+    def _start_uavs(self) -> None:
+        directory = self.folder / UAVS
+        write_files(directory, EdgeHost(UAVS, discovery_servers=self.servers), {})
+        environment = EdgeHost(UAVS, discovery_servers=self.servers).variables(directory)
+        link = link_node(self.scenario, self._file, Options())
+        fleet = fleet_node(0, self.scenario.uavs, self.scenario)
+        key = str(self.folder / "keys" / "market.pub")
+        fleet.parameters.update(market_key=key, twin=True, use_sim_time=False)
+        link.parameters["use_sim_time"] = False
+        host = self.hosts[UAVS]
+        for node in (world_node(self.scenario, self._file, Options()), link, fleet):
+            host.start(node.executable, host_command(node), environment, self.folder / f"{node.executable}.log")
+        host.start("watch", [*PYTHON, "uav_twin_migration.nodes.watch"], environment, self._heard)
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def events(self, kind: str, since: float = 0.0, rsu: str = "") -> list[Event]:
+        """Events since a time of the steady clock, of one RSU or of all."""
+        if not self._heard.exists():
+            return []
+        lines = self._heard.read_text().splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        wanted = (event for event in events if event["kind"] == kind and event["at"] >= since)
+        return [event for event in wanted if not rsu or event["rsu"] == rsu]
+
+    def served(self, rsu: str, since: float) -> list[Event]:
+        """Grants of an RSU with which somebody got something."""
+        return [event for event in self.events("grant", since, rsu) if event["served"]]
+
+    def wait_for(self, condition: Callable[[], Any], what: str, patience: float = 60.0) -> float:
+        """Wait until something is heard. Returns how long that took, s. Raises UavTwinError."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > patience:
+                raise UavTwinError(f"within {patience:.0f} s this never came: {what}")
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def wait_for_service(self, *rsus: str, rounds: int = 2) -> float:
+        """Wait until each RSU has served somebody in some rounds from now on. Returns how long that took, s."""
+        since = time.monotonic()
+        return self.wait_for(
+            lambda: all(len(self.served(rsu, since)) >= rounds for rsu in rsus or self.rsus), "service of all RSUs"
+        )
+
+    def longest_gap(self, rsu: str, since: float, until: float) -> float:
+        """The longest time without a grant of an RSU, s."""
+        heard = [float(event["at"]) for event in self.events("grant", since, rsu)]
+        times = [since, *(at for at in heard if at <= until), until]
+        return max(later - earlier for earlier, later in pairwise(times))
+
+    def oversold(self) -> list[Event]:
+        """Grants of more than an RSU has."""
+        capacity = {rsu.id: rsu.capacity for rsu in self.scenario.rsus}
+        return [event for event in self.events("grant") if event["sold"] > capacity[event["rsu"]] * (1.0 + 1e-9)]
+
+    def stop(self) -> None:
+        """Stop everything in good order."""
+        for host in self.hosts:
+            host.kill(with_signal=signal.SIGTERM)
+
+
+def host_command(node: NodeSpec) -> list[str]:
+    """The command that runs one node."""
+    return [*PYTHON, "uav_twin_migration.nodes.host", json.dumps(ProcessSpec(node.executable, (node,)).to_json())]
+
+
+@contextmanager
+def running_city(folder: Path, rsus: int, uavs: int, network: Network, servers: int = 2) -> Iterator[City]:
+    """A city that ends with the block. Raises UavTwinError where hosts cannot be made."""
+    scenario = generate(rsus, uavs, seed=1)
+    discovery = tuple(f"disc{number}" for number in range(servers))
+    names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS]
+    with made_hosts(names, network) as hosts:
+        city = City(hosts, folder, scenario, discovery)
+        city.start()
+        yield city

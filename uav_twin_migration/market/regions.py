@@ -1,0 +1,42 @@
+"""Which regions' markets a UAV takes part in.
+
+A market is local: RSUs belong to one region each, and speak on that region's topics alone. A UAV is in the region of
+every RSU that it has a link to, so that at a border it is in both markets, bids in both, and its twin moves across as
+between any two RSUs. It stays in the region of its twin's host for as long as that is its host, and in any region for a
+little longer than there is a link, so that a link that flickers costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+NOWHERE = ""  # the region of RSUs without one
+
+
+class Membership:
+    """The regions of one node's UAVs."""
+
+    def __init__(self, patience: float = 10.0) -> None:
+        """patience: s without a link after which a region is left."""
+        self.patience = patience
+        self._region_of: dict[str, str] = {}
+        self._seen = {NOWHERE: 0.0}
+        self._anywhere = False  # whether there has been a link yet
+
+    def on_links(self, now: float, regions: Mapping[str, str], linked: Iterable[str]) -> None:
+        """regions: each known RSU's. linked: RSUs that one of the UAVs has a link to."""
+        self._region_of.update(regions)
+        for rsu in linked:
+            if not self._anywhere:
+                self._anywhere, self._seen = True, {}
+            self._seen[self._region_of.get(rsu, NOWHERE)] = now
+
+    def regions(self, now: float, hosts: Iterable[str] = ()) -> frozenset[str]:
+        """The regions to be in. hosts: the RSUs that have the UAVs' twins."""
+        if not self._anywhere:
+            self._seen[NOWHERE] = now
+        for rsu in hosts:
+            if rsu in self._region_of:
+                self._seen[self._region_of[rsu]] = now
+        self._seen = {region: min(at, now) for region, at in self._seen.items() if at > now - self.patience}
+        return frozenset(self._seen)

@@ -1,0 +1,54 @@
+"""Prints what it hears of a market, a JSON line for each event: the eyes of `uavtwin bench hosts`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.node import Node
+
+from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinState
+from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.spin import run
+
+
+class WatchNode(Node):
+    """Hears offers, grants and twins' states; says nothing on the network."""
+
+    def __init__(self, regions: Sequence[str]) -> None:
+        super().__init__("watch")
+        for region in regions:
+            offers, grants = (topics.in_region(region, name) for name in (topics.PRICE_OFFERS, topics.BANDWIDTH_GRANTS))
+            self.create_subscription(PriceOffer, offers, self._on_offer, topics.MARKET)
+            self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
+        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.MARKET)
+        tell("started")
+
+    def _on_offer(self, message: PriceOffer) -> None:
+        tell("offer", rsu=message.rsu_id, round=message.round)
+
+    def _on_grant(self, message: BandwidthGrant) -> None:
+        sold = sum(message.bandwidth)
+        served = sum(share > 0.0 for share in message.bandwidth)
+        tell("grant", rsu=message.rsu_id, round=message.round, sold=sold, served=served)
+
+    def _on_states(self, message: TwinState) -> None:
+        twins = dict(zip(message.uav_ids, message.epochs, strict=False))
+        tell("state", rsu=message.rsu_id, twins=twins)
+
+
+def tell(kind: str, **values: Any) -> None:
+    """Print an event. `at`: s of this machine's steady clock, which its namespaces share."""
+    print(json.dumps({"kind": kind, "at": time.monotonic(), **values}), flush=True)
+
+
+def main() -> int:
+    """``python3 -m uav_twin_migration.nodes.watch [REGION...]``."""
+    return run(lambda: [WatchNode(sys.argv[1:] or [""])], arguments=[])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
