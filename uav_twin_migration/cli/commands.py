@@ -37,6 +37,7 @@ BENCHMARKS = {
     "edge": ("keys",),
     "policy": (),
     "training": ("learning",),
+    "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),
