@@ -10,6 +10,7 @@ EXECUTABLES = {
     "fleet": f"{PACKAGE}.nodes.uav:fleet_main",
     "gazebo": f"{PACKAGE}.nodes.gazebo:main",
     "host": f"{PACKAGE}.nodes.host:main",
+    "learner": f"{PACKAGE}.nodes.learner:main",
     "link": f"{PACKAGE}.nodes.link:main",
     "observer": f"{PACKAGE}.nodes.observer:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",

@@ -27,6 +27,7 @@ def section(text: str, title: str) -> str:
         ("world", "world", "PARAMETERS"),
         ("link", "link", "PARAMETERS"),
         ("observer", "observer", "PARAMETERS"),
+        ("learner", "learner", "PARAMETERS"),
         ("recorder", "recorder", "PARAMETERS"),
         ("px4", "px4", "PARAMETERS"),
         ("pilot", "pilot", "PARAMETERS"),

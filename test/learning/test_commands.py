@@ -110,7 +110,9 @@ class TestTrain:
         return json.loads(result.read_text()) if code == DONE else code
 
     def test_it_trains_prunes_and_writes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        told = self.train(tmp_path, "--seed", "2", "--budget-s", "200", "--prune", "0.9")
+        board = tmp_path / "board"
+        told = self.train(tmp_path, "--seed", "2", "--budget-s", "200", "--prune", "0.9", "--tensorboard", str(board))
+        assert list(board.glob("events.*"))
         assert told["neurons_removed"] > 0.9
         assert 0.0 < told["exploitability"] < 0.5
         assert [point["iteration"] for point in told["curve"]] == sorted({p["iteration"] for p in told["curve"]})
@@ -138,6 +140,31 @@ class TestTrain:
         assert (tmp_path / "policy").read_bytes() == first
         assert told["neurons_removed"] > 0.9
         assert self.train(tmp_path, "--resume", str(checkpoint), "--seed", "9") == BAD_INPUT
+
+    def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from uav_twin_migration.cli import train
+        from uav_twin_migration.learning.mappo import measure
+
+        checkpoint = tmp_path / "checkpoint"
+        options = ("--budget-s", "60", "--prune", "0.9", "--seed", "4")
+        self.train(tmp_path, *options)
+        whole = (tmp_path / "policy").read_bytes()
+        calls: list[int] = []
+
+        def interrupted(trainer: Any, games: Any) -> Any:
+            calls.append(trainer.iteration)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return measure(trainer, games)
+
+        monkeypatch.setattr(train, "measure", interrupted)
+        assert self.train(tmp_path, *options, "--checkpoint", str(checkpoint)) == 130
+        monkeypatch.setattr(train, "measure", measure)
+        (tmp_path / "policy").unlink()
+        self.train(tmp_path, "--resume", str(checkpoint))
+        assert (tmp_path / "policy").read_bytes() == whole
 
     def test_a_spent_budget_ends_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from uav_twin_migration.cli import train

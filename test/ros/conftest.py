@@ -143,9 +143,9 @@ class Probe(Node):
         for status in message.status:
             self.diagnostics[status.name] = {entry.key: entry.value for entry in status.values}
 
-    def wait_for(self, condition: Callable[[], Any], what: str) -> None:
+    def wait_for(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
         """Serve callbacks until a condition holds; fails the test when it never does."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, f"never came: {what}"
             self._executor_.spin_once(timeout_sec=0.05)

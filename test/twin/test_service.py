@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("cryptography")
 
 from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.nodes import twin_host
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
 from uav_twin_migration.twin.application import Application, Changes, Piece, Reader, Twin
@@ -237,6 +238,27 @@ def test_twins_move_only_between_rsus_with_the_same_application(notes: Pair) -> 
     assert notes.migrate("south").reason is Reason.INCOMPATIBLE
     notes.update(partial(note, "still here"))
     assert notes.host() == "north"
+
+
+def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(twin_host, "checkpoint_beside", slow)
+    service = TwinService("north", tmp_path / "s.db", UavTwins(), None, ("127.0.0.1", 0), lambda peer: None)
+    service.start()
+    service._log_is_long.set()
+    assert begun.wait(PATIENCE)
+    stopping = threading.Thread(target=service.stop, daemon=True)
+    stopping.start()
+    while not service._stopping:
+        time.sleep(0.01)
+    go_on.set()
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
 
 
 def test_a_failure_of_the_thread_is_told_and_ends_the_presences(

@@ -26,8 +26,8 @@ from uav_twin_migration.market.pricing import ElasticityPricer
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()
 LEVELS = (0.05, 0.02)
-LIMIT = 20.0  # CPU-s for each run
-ITERATIONS = 400  # of Tiny MADRL: what it does in that time
+LIMIT = 10.0  # CPU-s for each run
+ITERATIONS = 200  # of Tiny MADRL: what it does in that time
 EVERY = 2  # batches between two measurements
 
 # Tells how good the policy is after so many CPU-s; returns whether to go on.
@@ -75,12 +75,15 @@ def contestants() -> dict[str, Callable[[int, Report], None]]:
         from uav_twin_migration.learning.libraries import Trial, stable_baselines3, torchrl_mappo
     except ImportError as error:
         raise UavTwinError(f"{error}: install stable-baselines3, torchrl, gymnasium and pettingzoo") from None
-    ppo, mappo, ddpg = Trial(), Trial(), Trial(learning_rate=3e-4)
+    ppo, mappo, ddpg = Trial(), Trial(learning_rate=3e-4), Trial(epochs=1)
     return {
         "Tiny MADRL": tiny_madrl,
         "Stable-Baselines3 PPO": lambda seed, report: stable_baselines3("PPO", STANDARD, ppo, seed, report, EVERY),
         "Stable-Baselines3 PPO on the PettingZoo environment": lambda seed, report: stable_baselines3(
             "PPO", STANDARD, Trial(one_by_one=True), seed, report, EVERY
+        ),
+        "Stable-Baselines3 PPO, gamma 0.9": lambda seed, report: stable_baselines3(
+            "PPO", STANDARD, Trial(gamma=0.9), seed, report, EVERY
         ),
         "TorchRL MAPPO": lambda seed, report: torchrl_mappo(STANDARD, mappo, seed, report, EVERY),
         "Stable-Baselines3 DDPG": lambda seed, report: stable_baselines3("DDPG", STANDARD, ddpg, seed, report, EVERY),

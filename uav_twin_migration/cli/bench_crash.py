@@ -66,6 +66,7 @@ class Sky:
         self.lock = threading.RLock()
         self.fliers = {f"uav{number}": Flier(f"uav{number}", time.monotonic()) for number in range(UAVS)}
         self.reports: list[dict[str, Any]] = []
+        self.left = threading.Event()  # a source has decided that its twin leaves
         self.rsus = {rsu: PlainRsu(rsu, directory / f"{rsu}.db", directory, self._hear) for rsu in RSUS}
         for rsu in self.rsus.values():
             rsu.start(lease=LEASE, flush_period=0.2)
@@ -105,6 +106,8 @@ class Sky:
             elif what == "report":
                 self.reports.append(line)
         if what == "tenure":
+            if not line["hosting"]:
+                self.left.set()
             self.rsus[rsu].say("presences")
 
     def _speak(self) -> None:
@@ -220,7 +223,10 @@ def measure(kills: int, seed: int) -> list[Figure]:
 
 
 def _victim(here: Sky) -> str:
-    """Begin migrations, wait for a random instant of them, and choose the source or the target of one."""
+    """Begin migrations, wait for a random instant of them, and choose the source or the target of one.
+
+    Every other time the instant is the hand-over itself, which is short.
+    """
     pairs: list[tuple[str, str]] = []
     end = time.monotonic() + PATIENCE
     while not pairs:
@@ -230,7 +236,9 @@ def _victim(here: Sky) -> str:
         if time.monotonic() > end:
             raise UavTwinError(f"no UAV has had a host for {PATIENCE:.0f} s")
         time.sleep(0.05)
-    time.sleep(here.chance.uniform(0.0, 1.3 * SIZE / RATE))
+    here.left.clear()
+    if here.chance.random() < 0.5 or not here.left.wait(5.0 * SIZE / RATE):
+        time.sleep(here.chance.uniform(0.0, 1.3 * SIZE / RATE))
     return here.chance.choice(here.chance.choice(pairs))
 
 

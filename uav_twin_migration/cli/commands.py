@@ -30,7 +30,7 @@ class Command(NamedTuple):
 SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
 
 # name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "bench")}
+FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
 BENCHMARKS = {
     "game": (),
     "market": (),
@@ -38,7 +38,7 @@ BENCHMARKS = {
     "hosts": ("keys",),
     "policy": (),
     "training": ("learning",),
-    "baselines": ("learning", "libraries"),
+    "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),
     "crash": ("keys",),

@@ -12,6 +12,7 @@ from uav_twin_migration.errors import InputError
 STUDIES: dict[str, str] = {
     "game": "the game's equilibria: costs, caps, sizes, substitutability, welfare",
     "learning": "convergence, pruning, strategies over training, costs and caps beside the equilibrium",
+    "migration": "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users",
 }
 
 

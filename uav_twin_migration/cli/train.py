@@ -27,7 +27,7 @@ from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy
 
-ITERATIONS_PER_SECOND = 18  # of CPU: what dense networks train, with something to spare
+ITERATIONS_PER_SECOND = 14  # of CPU: what dense networks train on a busy machine
 CHEAPER = 0.4  # how many more the pruned ones train, all neurons removed
 LAST_STEP = 0.15  # of the budget, where there is a teacher
 DISTILLATIONS_PER_SECOND = 20

@@ -16,7 +16,7 @@ from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.policy import artifact
 
-DEFAULT_STEPS_S = 60.0  # CPU-seconds that the default numbers of steps take, with something to spare
+DEFAULT_STEPS_S = 60.0  # CPU-seconds that the default numbers of steps take at most, also on a slow machine
 REPORTS = 10  # progress lines in a run
 ONLINE_ONLY = ("games", "teacher", "tensorboard", "checkpoint", "resume")
 

@@ -13,6 +13,7 @@ from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.market.messages import LARGEST_BANDWIDTH, LARGEST_PRICE
 from uav_twin_migration.policy import observation
 
+NOBODY = "nobody_there"  # nothing wrong, but nothing to learn either
 MOST_UAVS = 100_000  # that can have answered one RSU
 
 
@@ -92,4 +93,4 @@ def flaw(message: Any) -> str | None:
     )
     if not sensible:
         return "absurd"
-    return None if message.uavs_in_range else "nobody_there"
+    return None if message.uavs_in_range else NOBODY

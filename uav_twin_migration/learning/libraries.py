@@ -1,7 +1,8 @@
 """Well-known libraries on the same market: Stable-Baselines3 (PPO, DDPG) and TorchRL (MAPPO), as baselines.
 
-All share one policy among all RSUs and are told gamma = 0, which this market needs. They get the batched environment,
-which costs a fraction of one game at a time, unless the latter is asked for. Their networks are as large as ours.
+All share one policy among all RSUs and are told gamma = 0, which this market needs, unless told otherwise. They get the
+batched environment, which costs a fraction of one game at a time, unless the latter is asked for. Their networks are as
+large as ours.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Trial:
     exploration: float = 0.3  # initial standard deviation of the action
     hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (64, 64)
+    gamma: float = 0.0  # how much the next round counts
     one_by_one: bool = False  # games as PettingZoo's ParallelEnv each, instead of all in one batch
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -175,7 +177,7 @@ def stable_baselines3(
             n_steps=trial.rounds,
             batch_size=trial.minibatch,
             n_epochs=trial.epochs,
-            gamma=0.0,
+            gamma=trial.gamma,
             clip_range=trial.clip,
             policy_kwargs=policy | {"log_std_init": float(np.log(trial.exploration))},
             seed=seed,
@@ -189,7 +191,7 @@ def stable_baselines3(
             env,
             learning_rate=trial.learning_rate,
             batch_size=trial.minibatch,
-            gamma=0.0,
+            gamma=trial.gamma,
             train_freq=(1, "step"),
             gradient_steps=trial.epochs,
             learning_starts=trial.games * distribution.rsus[0] * trial.rounds,
@@ -276,7 +278,7 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
             n_agent_outputs=outputs,
             n_agents=rsus,
             centralized=centralised,
-            share_params=True,
+            share_params=not centralised,  # a shared critic of all would say the same for every RSU
             num_cells=list(hidden),
             activation_class=torch.nn.ReLU,
         )

@@ -45,8 +45,8 @@ class OfflineSettings:
     """Everything that shapes a run; the same settings and interactions give the same policy on the same machine."""
 
     seed: int = 0  # of initial weights and minibatches
-    model_steps: int = 8000  # gradient steps that fit the model of sales
-    policy_steps: int = 6000  # gradient steps that improve the actor
+    model_steps: int = 4000  # gradient steps that fit the model of sales
+    policy_steps: int = 3000  # gradient steps that improve the actor
     kinds: int = 2  # of UAVs that the model tells apart
     model_hidden: tuple[int, ...] = (64, 64)
     hidden: tuple[int, ...] = (128, 128)  # neurons of the actor's layers before pruning

@@ -55,6 +55,7 @@ class Audit:
         self.immersions: list[float] = []
         self.gaps: list[float] = []
         self.exploitabilities: list[float] = []
+        self.sampled_at: list[float] = []  # s since the start, of each exploitability
         self.unsolved = 0
         self.full = False  # whether every UAV has been granted something at least once
         self._granted = np.zeros(uavs, dtype=bool)
@@ -164,12 +165,23 @@ class Audit:
         if not served.any():
             return
         self.exploitabilities.append(float(exploitability(market, self.price)))
+        self.sampled_at.append(now)
         equilibrium = solve(market)
         if not equilibrium.found:
             self.unsolved += 1
             return
         gap = np.abs(self.price - equilibrium.prices) / equilibrium.prices
         self.gaps.append(float(gap[served].mean()))
+
+    def curve(self, points: int = 20) -> list[dict[str, float]]:
+        """How exploitability went, in up to `points` means over equal numbers of moments."""
+        times, values = np.array(self.sampled_at), np.array(self.exploitabilities)
+        parts = np.array_split(np.arange(len(values)), min(points, len(values)) or 1)
+        return [
+            {"seconds": float(times[part].mean()), "exploitability": float(values[part].mean())}
+            for part in parts
+            if len(part)
+        ]
 
     def summary(self) -> dict[str, Any]:
         """The run in numbers: the keys of `uavtwin sim --json`."""
@@ -193,6 +205,7 @@ class Audit:
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),
             "price_gap_to_equilibrium": mean(self.gaps),
             "exploitability": mean(self.exploitabilities),
+            "exploitability_curve": self.curve(),
             "equilibria_compared": len(self.gaps),
             "moments_without_equilibrium": self.unsolved,
             "grant_latency_ms": {"p50": quantile(latencies, 0.5), "p99": quantile(latencies, 0.99)},

@@ -69,6 +69,8 @@ class Display:
             self._live.stop()
         table = Table("summary", "", show_edge=False)
         for key, value in summary.items():
+            if isinstance(value, list):
+                continue  # a curve, for programs
             if isinstance(value, dict):
                 value = ", ".join(f"{name} {number(inner)}" for name, inner in value.items()) or "none"
             table.add_row(f"{key.replace('_', ' ')}{UNITS.get(key, '')}", number(value))

@@ -17,6 +17,7 @@ from uav_twin_migration.nodes.spin import run
 CLASSES = {
     "fleet": ("uav", "FleetNode"),
     "gazebo": ("gazebo", "GazeboNode"),
+    "learner": ("learner", "LearnerNode"),
     "link": ("link", "LinkNode"),
     "observer": ("observer", "ObserverNode"),
     "pilot": ("pilot", "PilotNode"),

@@ -63,12 +63,12 @@ class Options:
     seed: int = 0
     gui: bool = True  # of Gazebo
     px4_dir: str = ""  # build folder of PX4 SITL, to start it from; empty: PX4 runs already
-    twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
-    twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
     policy: str = ""  # what RSUs price with at first; empty: the shipped policy, or an untrained one to be trained
     record: str = ""  # folder to record to; empty: no recording
     train: bool = False  # with a learner
     exploration: float | None = None  # of the RSUs; None: what the policy says in training, else none
+    twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
+    twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
 
     @property
     def pricing(self) -> dict[str, Any]:

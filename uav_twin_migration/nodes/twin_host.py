@@ -288,8 +288,8 @@ class TwinService:
     def _keep_log(self) -> None:
         while True:
             self._log_is_long.wait()
+            self._log_is_long.clear()  # before the look at `_stopping`: `stop` sets them the other way round
             if self._stopping:
                 return
             checkpoint_beside(self._store.path)
-            self._log_is_long.clear()
             time.sleep(0.2)

@@ -12,6 +12,7 @@ from uav_twin_migration.scenario.model import Point, Scenario
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PAPER, STREET, RSU = "#f1eee6", "#ffffff", "#c1121f"
 MARGIN = 60.0  # m around what is drawn
@@ -20,6 +21,11 @@ NAMED_UAVS = 10  # above, routes are drawn thin and without a legend
 
 def draw_map(scenario: Scenario, path: str | Path, streets: Sequence[Sequence[Point]] = (), dpi: int = 150) -> None:
     """Draw the scenario into a picture file (its suffix says the format); `streets` are polylines in metres."""
+    drawn(scenario, streets)[0].savefig(path, dpi=dpi, bbox_inches="tight")
+
+
+def drawn(scenario: Scenario, streets: Sequence[Sequence[Point]] = ()) -> tuple[Figure, Axes]:
+    """The map, for others to draw upon."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no window, and no global state as pyplot has
     from matplotlib.figure import Figure
 
@@ -36,7 +42,7 @@ def draw_map(scenario: Scenario, path: str | Path, streets: Sequence[Sequence[Po
     _draw_routes(axes, scenario)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="east (m)", ylabel="north (m)")
     axes.set_title(f"{scenario.name}: {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs", loc="left")
-    figure.savefig(path, dpi=dpi, bbox_inches="tight")
+    return figure, axes
 
 
 def bounds(scenario: Scenario) -> tuple[Any, Any]:

@@ -202,12 +202,16 @@ def _choose(finder: Finder, now: float, timing: FinderTiming) -> Finder:
 
 
 def _best_candidate(finder: Finder, now: float, timing: FinderTiming) -> str:
-    """Those lately heard to have a copy, the newest first, then the others as the UAV prefers them, each in turn."""
+    """Those lately heard to have a copy, the newest first, then the others as the UAV prefers them, each in turn.
+
+    A host that was given up comes last.
+    """
     holders = sorted(
         (one for one in finder.heard if now < one.at + timing.rehost_after),
         key=lambda one: (-one.epoch, -one.mark, one.rsu),
     )
-    order = list(dict.fromkeys([*(one.rsu for one in holders), *finder.candidates]))
+    candidates = sorted(finder.candidates, key=lambda rsu: rsu == finder.host)
+    order = list(dict.fromkeys([*(one.rsu for one in holders), *candidates]))
     return order[finder.turn % len(order)] if order else ""
 
 

@@ -30,6 +30,7 @@ class Flow:
     def __init__(self, entries: Iterable[Entry], mark: int) -> None:
         """entries: all chunks of the copy. mark: the target has what is not newer."""
         self.latest = {entry.number: entry for entry in entries}
+        self.size = sum(entry.size for entry in self.latest.values())  # bytes of the whole copy
         newer = sorted((entry.version, entry.number) for entry in self.latest.values() if entry.version > mark)
         self._waiting = deque(newer)
         self._unsent = sum(self.latest[number].size for _, number in newer)
@@ -50,21 +51,18 @@ class Flow:
         """Whether everything has been sent."""
         return not self._waiting
 
-    @property
-    def size(self) -> int:
-        """Bytes of the whole copy."""
-        return sum(entry.size for entry in self.latest.values())
-
     def changed(self, chunks: Sequence[Chunk]) -> None:
         """Chunks were written; their versions are newer than all before."""
         for chunk in chunks:
             old = self.latest.get(chunk.number)
-            if old is not None and old.version > self.sent:
-                self._unsent -= old.size
+            if old is not None:
+                self.size -= old.size
+                self._unsent -= old.size if old.version > self.sent else 0
             entry = Entry(chunk.number, chunk.version, chunk.digest, len(chunk.content))
             self.latest[chunk.number] = entry
             self._waiting.append((entry.version, entry.number))
             self._unsent += entry.size
+            self.size += entry.size
 
     def take(self, most: int) -> list[Entry]:
         """The next chunks to send: at least one, if there is any, and no more than `most` bytes else."""

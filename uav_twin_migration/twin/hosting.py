@@ -53,6 +53,7 @@ from uav_twin_migration.twin.epochs import is_epoch
 from uav_twin_migration.twin.estimate import Estimate, Telemetry
 from uav_twin_migration.twin.flow import Flow, frame_size
 from uav_twin_migration.twin.messages import (
+    Ack,
     Cancel,
     CancelRequest,
     Commit,
@@ -297,6 +298,7 @@ class TwinHost:
         self._links = 0
         self._outgoing_links: dict[int, str] = {}
         self._outputs: list[Output] = []
+        self._acks: dict[tuple[int, str], Ack] = {}
         self._undo: dict[str, Undo] = {}
         self._durable: list[tuple[Resident, list[Callable[[bool], None]]]] = []
         self._retry_store_at = -math.inf
@@ -459,7 +461,9 @@ class TwinHost:
             return self.roll_back(error)
         if wrote:
             self.trouble = next(iter(self.damaged.values()), None)
-        outputs, self._outputs = self._outputs + self._tenures(), []
+        acks = [Transmit(link, [wire.encode(ack)], paced=False) for (link, _), ack in self._acks.items()]
+        outputs, self._outputs = [*acks, *self._outputs, *self._tenures()], []
+        self._acks.clear()
         self._publish()
         self.taken_in, self._taking_in = self.taken_in + self._taking_in, 0
         self._pending.clear()
@@ -531,9 +535,8 @@ class TwinHost:
             resident.custody, resident.own, resident.incoming, resident.stored_mark, resident.leaving = before
             resident.arriving, resident.filling = None, None
             self._settle(resident)
-        self._undo.clear()
-        self._durable.clear()
-        self._outputs.clear()
+        for kept_for_the_commit in (self._undo, self._durable, self._outputs, self._acks):
+            kept_for_the_commit.clear()
         self._pending.clear()
         self._taking_in = 0
         return outputs
@@ -662,6 +665,9 @@ class TwinHost:
 
     def _send(self, resident: Resident, send: Send, link: int) -> None:
         message = send.message
+        if isinstance(message, Ack):
+            self._acks[link, message.uav] = message  # of several in one commit the last one says it all
+            return
         if not isinstance(message, SourceMessage):
             self._outputs.append(Transmit(link, [wire.encode(message)], paced=False))
             return
