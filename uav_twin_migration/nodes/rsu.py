@@ -47,10 +47,8 @@ PARAMETERS = (
         "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
     ),
     Parameter("seed", 0, "seed of the exploration"),
-    Parameter("learners", "", "folder of the public keys of learners that are believed; empty: unsigned policies, too"),
-    Parameter(
-        "policy_kept", "", "file in which it keeps the last policy that it took, for its next start; empty: none"
-    ),
+    Parameter("learners", "", "folder of the public keys of learners to believe; empty: unsigned policies, too"),
+    Parameter("policy_kept", "", "file that keeps the last policy it took, for its next start; empty: none"),
     Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
     Parameter(
         "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
