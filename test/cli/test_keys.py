@@ -13,7 +13,7 @@ from uav_twin_migration.cli.main import main
 pytest.importorskip("cryptography")
 pytest.importorskip("nacl")
 
-from uav_twin_migration.nodes.identity import Identity, IdentityError
+from uav_twin_migration.nodes.identity import Identity, IdentityError, _shake_hands, rsu_of
 
 
 def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,3 +78,36 @@ def test_an_identity_says_what_is_wrong_with_its_files(tmp_path: Path) -> None:
         (tmp_path / "here" / f"north.{suffix}").write_bytes((tmp_path / "here" / f"south.{suffix}").read_bytes())
     with pytest.raises(IdentityError, match="certificate of RSU 'south', not 'north'"):
         Identity(tmp_path / "here", "north")
+
+
+def test_keys_are_renewed_without_a_restart(tmp_path: Path) -> None:
+    keys, host = tmp_path / "keys", tmp_path / "host"
+    host.mkdir()
+
+    def copy(*names: str) -> None:
+        for name in names:
+            (host / name).write_bytes((keys / name).read_bytes())
+
+    make_keys(keys, ["north"])
+    copy("authority.pem", "north.pem", "north.key")
+    identity = Identity(host, "north")
+    server = identity.server
+    assert identity.server is server
+    make_keys(keys, ["north"], renew=True)
+    copy("north.key")  # the certificate still comes: both together are of no use
+    assert identity.server is server
+    copy("north.pem")
+    assert identity.server is not server
+    assert identity.server is identity.server
+
+
+def test_an_authority_is_replaced_by_way_of_both(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for keys in (old, new):
+        make_keys(keys, ["north", "south"])
+    both = (old / "authority.pem").read_bytes() + (new / "authority.pem").read_bytes()
+    for keys in (old, new):
+        (keys / "authority.pem").write_bytes(both)
+    north, south = Identity(old, "north"), Identity(new, "south")  # one has its new keys, the other not yet
+    for client, server, rsu in ((north, south, "south"), (south, north, "north")):
+        assert rsu_of(_shake_hands(client.client, server.server)) == rsu

@@ -24,6 +24,7 @@ from uav_twin_migration.scenario.model import Scenario
 
 UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
 PYTHON = [sys.executable, "-m"]
+ON_THE_WAY = 0.5  # s that a message may take
 Event = dict[str, Any]
 
 
@@ -131,6 +132,35 @@ class City:
         """Grants of more than an RSU has."""
         capacity = {rsu.id: rsu.capacity for rsu in self.scenario.rsus}
         return [event for event in self.events("grant") if event["sold"] > capacity[event["rsu"]] * (1.0 + 1e-9)]
+
+    # -- twins -------------------------------------------------------------------------------------------------------
+
+    def twins(self) -> set[str]:
+        """All UAVs whose twins were ever served."""
+        return {uav for event in self.events("state") for uav in event["twins"]}
+
+    def served_since(self, since: float) -> set[str]:
+        """The UAVs whose twins were served after a time."""
+        return {uav for event in self.events("state", since) for uav in event["twins"]}
+
+    def begun_anew(self) -> list[Event]:
+        """Twins that an RSU began without a copy, the first time of each left out."""
+        begun = self.events("begun")
+        first = {event["uav"]: event for event in reversed(begun)}
+        return [event for event in begun if event is not first[event["uav"]]]
+
+    def served_twice(self) -> list[Event]:
+        """States of a twin by an RSU after another had shown a higher epoch of it."""
+        newest: dict[str, tuple[int, float]] = {}  # epoch, first heard at
+        late = []
+        for event in self.events("state"):
+            for uav, epoch in event["twins"].items():
+                highest, heard = newest.get(uav, (0, 0.0))
+                if epoch > highest:
+                    newest[uav] = (epoch, event["at"])
+                elif epoch < highest and event["at"] > heard + ON_THE_WAY:
+                    late.append(event)
+        return late
 
     def stop(self) -> None:
         """Stop everything in good order."""

@@ -35,6 +35,7 @@ BENCHMARKS = {
     "game": (),
     "market": (),
     "edge": ("keys",),
+    "hosts": ("keys",),
     "policy": (),
     "training": ("learning",),
     "learning": ("learning", "recording"),

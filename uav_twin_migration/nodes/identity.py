@@ -18,24 +18,60 @@ class IdentityError(UavTwinError):
 
 
 class Identity:
-    """An RSU's key and certificate, and its authority's certificate, ready for TLS."""
+    """An RSU's key and certificate, and its authority's certificate, ready for TLS.
+
+    The files are read again when they have changed, so that keys are renewed without a restart: new connections use the
+    new ones, and those that are open stay. Files that do not fit each other, as while they are being copied, are left
+    alone until they do.
+    """
 
     def __init__(self, directory: Path | str, rsu: str) -> None:
         """Read `<rsu>.pem`, `<rsu>.key` and `authority.pem`, as `uavtwin keys` writes them. Raises IdentityError."""
         self.rsu, self.directory = rsu, Path(directory)
-        self.server = self._context(ssl.PROTOCOL_TLS_SERVER)
-        self.server.num_tickets = 0  # connections are few and long: nobody resumes a session
-        self.client = self._context(ssl.PROTOCOL_TLS_CLIENT)
-        self._check_self()
+        names = (AUTHORITY_FILE, f"{rsu}.pem", f"{rsu}.key")
+        self._files = tuple(self.directory / name for name in names)
+        self._state = self._look()
+        self._client, self._server = self._read()
+
+    @property
+    def server(self) -> ssl.SSLContext:
+        """For connections that others open."""
+        self._renew()
+        return self._server
+
+    @property
+    def client(self) -> ssl.SSLContext:
+        """For connections that this RSU opens."""
+        self._renew()
+        return self._client
+
+    def _renew(self) -> None:
+        state = self._look()
+        if state != self._state:
+            with contextlib.suppress(IdentityError):
+                self._client, self._server = self._read()
+                self._state = state
+
+    def _look(self) -> tuple[tuple[int, int], ...]:
+        """What changes when one of the files does."""
+        try:
+            return tuple((found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in self._files))
+        except OSError:
+            return ()
+
+    def _read(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        """Client and server. Raises IdentityError."""
+        client, server = self._context(ssl.PROTOCOL_TLS_CLIENT), self._context(ssl.PROTOCOL_TLS_SERVER)
+        server.num_tickets = 0  # connections are few and long: nobody resumes a session
+        self._check(client, server)
+        return client, server
 
     def _context(self, protocol: Any) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # RSUs are known by their id, which `peer_of` reads, wherever they are
         context.verify_mode = ssl.CERT_REQUIRED
-        authority, certificate, key = (
-            self.directory / name for name in (AUTHORITY_FILE, f"{self.rsu}.pem", f"{self.rsu}.key")
-        )
+        authority, certificate, key = self._files
         for file in (authority, certificate, key):
             _check_readable(file)
         try:
@@ -49,11 +85,11 @@ class Identity:
             raise IdentityError(f"{certificate}, {key}: {what}; {REMEDY}") from error
         return context
 
-    def _check_self(self) -> None:
+    def _check(self, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
         """Shake hands with ourselves: what another RSU would refuse is found out now, and said clearly."""
         file = self.directory / f"{self.rsu}.pem"
         try:
-            certificate = _shake_hands(self.client, self.server)
+            certificate = _shake_hands(client, server)
         except ssl.SSLCertVerificationError as error:
             what = f"other RSUs will refuse it ({error.verify_message})"
             raise IdentityError(f"{file}: {what}; {REMEDY}") from error

@@ -47,10 +47,8 @@ PARAMETERS = (
         "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
     ),
     Parameter("seed", 0, "seed of the exploration"),
-    Parameter("learners", "", "folder of the public keys of learners that are believed; empty: unsigned policies, too"),
-    Parameter(
-        "policy_kept", "", "file in which it keeps the last policy that it took, for its next start; empty: none"
-    ),
+    Parameter("learners", "", "folder of the public keys of learners to believe; empty: unsigned policies, too"),
+    Parameter("policy_kept", "", "file that keeps the last policy it took, for its next start; empty: none"),
     Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
     Parameter(
         "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
@@ -122,6 +120,7 @@ class RsuNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the leader and its connections; it does not sell yet."""
         self._failure = None
+        self._bare: set[object] = {*self.publishers, *self.subscriptions, *self.timers}
         self._timing = Timing(self)
         try:
             self._twins = self._host_twins()
@@ -173,6 +172,23 @@ class RsuNode(LifecycleNode):
         if self._twins is not None:
             self._twins.drain()
         return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo `on_configure`. Twins that have not moved away stay in the store."""
+        self._close_twins()
+        for timer in set(self.timers) - self._bare:
+            self.destroy_timer(timer)
+        for subscription in set(self.subscriptions) - self._bare:
+            self.destroy_subscription(subscription)
+        for publisher in set(self.publishers) - self._bare:
+            self.destroy_publisher(publisher)
+        self._leader = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def _close_twins(self) -> None:
+        if self._twins is not None:
+            self._twins.close()
+            self._twins = None
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -237,15 +253,13 @@ class RsuNode(LifecycleNode):
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
-        refused = {**self._pricer.refusals, **self._policies.refusals}
-        values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
+        for refused in (self._pricer.refusals, self._policies.refusals):
+            values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
 
     def destroy_node(self) -> None:
         """Close the store before the node goes."""
-        if self._twins is not None:
-            self._twins.close()
-            self._twins = None
+        self._close_twins()
         super().destroy_node()
 
 

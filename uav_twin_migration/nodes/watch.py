@@ -10,7 +10,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinState
+from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinReply, TwinState
 from uav_twin_migration.nodes import topics
 from uav_twin_migration.nodes.spin import run
 
@@ -24,6 +24,8 @@ class WatchNode(Node):
             offers, grants = (topics.in_region(region, name) for name in (topics.PRICE_OFFERS, topics.BANDWIDTH_GRANTS))
             self.create_subscription(PriceOffer, offers, self._on_offer, topics.MARKET)
             self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
+            replies = topics.in_region(region, topics.TWIN_REPLIES)
+            self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
         self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.MARKET)
         tell("started")
 
@@ -34,6 +36,11 @@ class WatchNode(Node):
         sold = sum(message.bandwidth)
         served = sum(share > 0.0 for share in message.bandwidth)
         tell("grant", rsu=message.rsu_id, round=message.round, sold=sold, served=served)
+
+    def _on_replies(self, message: TwinReply) -> None:
+        for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):
+            if not reason and not restored:
+                tell("begun", rsu=message.rsu_id, uav=uav)
 
     def _on_states(self, message: TwinState) -> None:
         twins = dict(zip(message.uav_ids, message.epochs, strict=False))

@@ -1,0 +1,116 @@
+"""A city on several hosts, and everything that happens to networks and hosts: what each costs, and how long it lasts.
+
+Four RSU hosts, a host with the UAVs and two discovery hosts, each a network namespace of this machine (cli/hosts.py),
+on a network of 30 ms delay with 10 ms of jitter, 5 % loss and 20 Mbit/s a host. One disturbance after the other; in
+between, everybody recovers. It needs root, and some six minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from uav_twin_migration.cli.bench import Figure
+from uav_twin_migration.cli.city_of_hosts import UAVS, City, running_city
+from uav_twin_migration.cli.hosts import Network
+from uav_twin_migration.errors import UavTwinError
+
+NETWORK = Network(delay=0.03, jitter=0.01, loss=0.05, rate=20e6 / 8)
+RSUS, PLANES = 4, 8
+SHORT, LONG = 5.0, 60.0  # s that an RSU is cut off
+HALVES = 20.0  # s that the city is cut in two
+
+
+class Disturbance(NamedTuple):
+    """Something that happens, to whom, and what ends it."""
+
+    name: str
+    struck: tuple[str, ...]  # RSUs that cannot serve meanwhile
+    begin: Callable[[], None]
+    end: Callable[[], None]
+    lasts: float  # s
+
+
+def run(directory: Path | None) -> list[Figure]:
+    """Everything, one after the other."""
+    figures: list[Figure] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="uavtwin-hosts-") as folder,
+        running_city(Path(folder), RSUS, PLANES, NETWORK) as city,
+    ):
+        figures.append(Figure("all RSUs serve after the start", city.wait_for_service(), "s"))
+        city.wait_for(lambda: len(city.twins()) == PLANES, "all twins", 120.0)
+        for one in disturbances(city):
+            print(f"  {one.name} ...", file=sys.stderr, flush=True)
+            figures += endure(city, one)
+        figures += [
+            Figure("grants of more than an RSU has", len(city.oversold()), ""),
+            Figure("states of twins by hosts whose time was over", len(city.served_twice()), ""),
+            Figure("packets carried", city.hosts.switch.carried, ""),
+            Figure("packets dropped", city.hosts.switch.dropped, ""),
+        ]
+    return figures
+
+
+def disturbances(city: City) -> list[Disturbance]:
+    """The list, in order."""
+    hosts, network = city.hosts, city.hosts.network
+    one, two, three, four = city.rsus
+    halves = [one, two, city.discovery[0], UAVS], [three, four, city.discovery[1]]
+
+    def cut(rsu: str, inbound: bool, outbound: bool) -> Callable[[], None]:
+        return lambda: network.isolate(rsu, hosts.names, inbound, outbound)
+
+    def forget_and_start() -> None:
+        city.lose_disk(four)
+        city.start_rsu(four)
+
+    return [
+        Disturbance("an RSU hears nothing for 5 s", (one,), cut(one, True, False), network.heal, SHORT),
+        Disturbance("an RSU is not heard for 5 s", (two,), cut(two, False, True), network.heal, SHORT),
+        Disturbance("an RSU is cut off for 5 s", (three,), cut(three, True, True), network.heal, SHORT),
+        Disturbance("an RSU hears nothing for 60 s", (four,), cut(four, True, False), network.heal, LONG),
+        Disturbance("an RSU is cut off for 60 s", (one,), cut(one, True, True), network.heal, LONG),
+        Disturbance(
+            "a discovery host is killed for 20 s",
+            (),
+            hosts[city.discovery[0]].kill,
+            lambda: city.start_discovery(city.discovery[0]),
+            HALVES,
+        ),
+        Disturbance("a host is rebooted", (two,), hosts[two].kill, lambda: city.start_rsu(two), SHORT),
+        Disturbance("a host is lost with its disk", (four,), hosts[four].kill, forget_and_start, SHORT),
+        Disturbance(
+            "the city is cut in two for 20 s", (three, four), lambda: network.split(*halves), network.heal, HALVES
+        ),
+    ]
+
+
+def endure(city: City, one: Disturbance) -> list[Figure]:
+    """Let it happen, wait until it is over and everybody serves again. Returns what was seen."""
+    others = [rsu for rsu in city.rsus if rsu not in one.struck]
+    period = city.scenario.market.round_period
+    anew = len(city.begun_anew())
+    began = time.monotonic()
+    one.begin()
+    time.sleep(one.lasts)
+    ended = time.monotonic()
+    missed = sum(round((ended - began) / period) - len(city.events("grant", began, rsu)) for rsu in others)
+    one.end()
+    try:
+        recovered = city.wait_for_service()
+        served = city.wait_for(lambda: city.served_since(ended + recovered) == set(city.twins()), "all twins again")
+    except UavTwinError as error:
+        raise UavTwinError(f"{one.name}: {error}") from error
+    return [
+        Figure(f"{one.name}: all RSUs serve again after", recovered, "s"),
+        Figure(f"{one.name}: all twins are served again after", recovered + served, "s"),
+        Figure(
+            f"{one.name}: rounds that others missed, of {round(one.lasts / period) * len(others)}", max(missed, 0), ""
+        ),
+        Figure(f"{one.name}: twins that began anew", len(city.begun_anew()) - anew, ""),
+    ]
