@@ -148,9 +148,9 @@ def test_two_learners_do_each_other_no_harm(processes: Processes, probe: Probe, 
     probe.answer_every_offer(uav_a=2.0)
     both = [processes.start("learner", "", **LEARNER, seed=seed) for seed in (1, 2)]
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
-    market.play_until(lambda: len(market.updates) > 4, "five policies")
+    market.play_until(lambda: len(market.updates) > 2, "three policies")
     last = max(update.version for update in market.updates)
-    probe.wait_for(lambda: in_use(probe)[-1:] >= [last], "the newest policy in use")
+    probe.wait_for(lambda: in_use(probe)[-1:] >= [last], "the newest policy in use", LEARNING)
     assert in_use(probe) == sorted(in_use(probe))
     assert [learner.poll() for learner in both] == [None, None]
 
@@ -161,7 +161,7 @@ def test_an_rsu_that_missed_three_policies_gets_the_last(processes: Processes, p
     market.play_until(lambda: len(market.updates) >= 3, "three policies")
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
     probe.wait_for(lambda: in_use(probe)[-1:] >= [3], "the last policy in use")
-    assert set(in_use(probe)) - {0} == {market.updates[-1].version}
+    assert min(version for version in in_use(probe) if version) >= 3
     assert learner.poll() is None
 
 

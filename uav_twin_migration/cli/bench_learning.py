@@ -144,6 +144,7 @@ def mean(points: list[dict[str, float]]) -> float:
 
 def figure(name: str, value: float, baseline: float) -> Figure:
     """An exploitability beside another."""
+    say(f"{name}: {value:.2f} %, beside {baseline:.2f} %")
     return Figure(f"{name}: exploitability", value, "%", baseline, baseline / value)
 
 
