@@ -34,7 +34,7 @@ REQUIREMENTS = {
     "learning": [
         "tensorboard>=2.10",
         "torch==2.13.0; python_version == '3.11'",
-        "torch>=2.2; python_version != '3.11'",
+        "torch>=2.4; python_version != '3.11'",
     ],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with

@@ -10,8 +10,8 @@ Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games
 3. `update` does a few epochs of minibatches of PPO's clipped objective (Schulman et al., arXiv:1707.06347).
 4. Now and then neurons go (`pruning`), from both networks.
 
-Rewards are not discounted into the future (gamma = 0). With a foresight of several rounds, RSUs learn to collude and to
-punish, and play no Stackelberg equilibrium; docs/learning.md has the figures.
+Rewards of later rounds do not count (gamma = 0): RSUs that look ahead play another game than the one whose equilibrium
+is wanted, and learn more slowly; docs/learning.md has the figures.
 
 What is evaluated and shipped is a running average of the actor's weights, which is good long before the last iterate.
 """

@@ -35,7 +35,7 @@ class ConstantMarkup:
 class Greedy:
     """The price that earned most so far; now and then (`explore`) one near it, to go on from if it is better."""
 
-    def __init__(self, explore: float = 0.3, spread: float = 0.2, seed: int = 0) -> None:
+    def __init__(self, explore: float = 0.5, spread: float = 0.3, seed: int = 0) -> None:
         self.explore, self.spread = explore, spread
         self.random = np.random.default_rng(seed)
         self._best: FloatArray | None = None
