@@ -34,6 +34,7 @@ from uav_twin_migration.nodes.edge import (
 )
 from uav_twin_migration.nodes.plan import rsu_node
 from uav_twin_migration.nodes.service import unit, unit_name
+from uav_twin_migration.nodes.sros2 import policy
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.shipped import shipped_file
 
@@ -90,6 +91,7 @@ def init(args: argparse.Namespace) -> int:
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
+        (args.directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu))
         for key in args.learner:
             shutil.copyfile(key, args.directory / LEARNERS / f"{key.stem}.pub")
         if args.keys:

@@ -22,6 +22,7 @@ from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused
+from uav_twin_migration.policy.signature import Signer
 
 if TYPE_CHECKING:
     from uav_twin_migration.learning.offline import OfflineTrainer
@@ -42,6 +43,7 @@ PARAMETERS = (
     Parameter("exploration", 0.15, "standard deviation of the action's noise that a policy asks RSUs for"),
     Parameter("recordings", [""], "recordings to learn from besides, folders; empty for none"),
     Parameter("output", "", "file for the newest policy; one that is there already is published at the start"),
+    Parameter("key", "", "file (NAME.key) with which to sign policies; empty: unsigned"),
     Parameter("seed", 0, "seed of the training"),
 )
 
@@ -64,6 +66,7 @@ class LearnerNode(Node):
         require(self, values, "effort", 1e-3, 1e3)
         require(self, values, "prune", 0.0, 0.999)
         require(self, values, "exploration", 0.0, 9.9)
+        self._signer = Signer(values["key"]) if values["key"] else None
         self._learner = Learner(LearnerSettings(values["first"], values["growth"], values["most"]))
         self._timing = Timing(self)
         self._thread = ThreadPoolExecutor(1, "training")
@@ -141,6 +144,8 @@ class LearnerNode(Node):
             sha256=artifact.sha256(data),
         )
         message.header.stamp = convert.to_time(self._timing.now())
+        if self._signer is not None:
+            message.key_id, message.signature = self._signer.key_id, self._signer.sign(data)
         self._publisher.publish(message)
         self._learner.on_policy(policy)
         if self._values["output"]:
