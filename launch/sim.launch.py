@@ -19,6 +19,7 @@ ARGUMENTS = (
     ("policy", "", "what RSUs price with at first: default (the shipped policy), none, untrained, or a policy's file"),
     ("record", "", "new folder to record all topics to"),
     ("train", "false", "start untrained, and learn while it runs"),
+    ("learned", "", "with train: file for the newest policy"),
     ("seed", "0", "seed of everything random"),
 )
 

@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="needs the learning requirements")
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 
 from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.cli.keys import make_learner_key
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.interactions import Interactions
@@ -95,8 +96,11 @@ def test_rsus_start_untrained_and_use_what_is_learned(
 ) -> None:
     probe.answer_every_offer(uav_a=2.0)
     file = tmp_path / "learned.safetensors"
-    processes.start("learner", "", **LEARNER, output=str(file))
-    processes.start("rsu", "/rsu/rsu_0", **RSU, policy="untrained", exploration=-1.0)
+    make_learner_key(tmp_path / "keys", "ada")
+    key = str(tmp_path / "keys" / "ada.key")
+    processes.start("learner", "", **LEARNER, output=str(file), signing_key=key)
+    trusting = {"learners": str(tmp_path / "keys")}
+    processes.start("rsu", "/rsu/rsu_0", **RSU | trusting, policy="untrained", exploration=-1.0)
     market.play_until(lambda: market.updates, "a policy")
     probe.wait_for(lambda: in_use(probe)[-1:] > [0], "a round that a learned policy priced")
     assert in_use(probe)[0] == 0

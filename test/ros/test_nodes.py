@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import Twist
@@ -86,8 +87,9 @@ def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) 
     assert list(message.line_of_sight) == expected.line_of_sight[0].tolist()
 
 
-def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe) -> None:
-    processes.start("rsu", "/rsu/rsu_0", **RSU, autostart=False)
+def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    store = {"twin_store": str(tmp_path / "rsu_0.db")}
+    processes.start("rsu", "/rsu/rsu_0", **RSU | store, autostart=False)
     client = probe.create_client(ChangeState, "/rsu/rsu_0/rsu/change_state")
 
     def change(transition: int) -> None:
@@ -103,3 +105,11 @@ def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe) -> 
     last = probe.offers[-1].round
     change(Transition.TRANSITION_ACTIVATE)
     probe.wait_for(lambda: probe.offers[-1].round > last, "offers with higher rounds")
+    last = probe.offers[-1].round
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        change(transition)
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        change(transition)
+    probe.wait_for(lambda: probe.offers[-1].round > last, "offers after a cleanup")
+    rounds = [offer.round for offer in probe.offers]
+    assert len(rounds) == len(set(rounds))  # nobody speaks twice

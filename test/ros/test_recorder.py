@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,18 @@ def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
     again.communicate(timeout=30)
     assert recorded_rounds(tmp_path / "bag_2")
     assert recorded_rounds(tmp_path / "bag") == rounds
+
+
+def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "small", "--plain", "--record", str(bag)]
+    simulation = processes.run([*command, "--duration", "8", "--real-time-factor", "2"])
+    simulation.communicate(timeout=120)
+    assert simulation.returncode == 0
+    held = contents(bag)
+    assert not held.damage
+    assert {topics.PRICE_OFFERS, topics.INTERACTIONS, topics.CLOCK} <= held.topics.keys()
+    again = processes.run([*command, "--duration", "8"])
+    _, said = again.communicate(timeout=60)
+    assert again.returncode == 2
+    assert str(bag) in said

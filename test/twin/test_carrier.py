@@ -74,7 +74,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def city(authority: Path) -> Iterator[City]:
-    opened = City(lambda name: Identity(authority, name))
+    opened = City(lambda name: Identity(authority, name), Limits(unread=4 << 20))
     yield opened
     opened.close()
 
@@ -276,7 +276,7 @@ def test_a_certificate_speaks_for_its_own_rsu_alone(city: City) -> None:
     assert identity is not None
     for hello in ("south", "west"):
         knock(city, context_of(identity.directory, "east"), wire.encode(wire.Hello(hello)))
-    assert city.carriers["north"].counts["wrong_name"] == 2
+    wait_until(lambda: city.carriers["north"].counts["wrong_name"] == 2)
     city.ports["south"], south = city.ports["north"], city.ports["south"]
     city.carriers["south"].open(3, "north", 1.0)
     city.ears["north"].happened.queue.clear()

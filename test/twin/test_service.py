@@ -141,9 +141,7 @@ class Pair:
         host, before = self.host(), len(self.reports)
         epoch = next(one.epoch for one in self.services[host].presences() if one.uav == "u1")
         self.services[host].migrate(MigrateRequest("u1", epoch, target), rate)
-        end = time.monotonic() + PATIENCE
-        while len(self.reports) == before and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(lambda: len(self.reports) > before)
         return self.reports[-1]
 
     def close(self) -> None:
@@ -169,6 +167,13 @@ def notes(tmp_path: Path) -> Iterator[Pair]:
 
 def telemetry(sequence: int) -> Telemetry:
     return Telemetry(sequence, sequence * 0.1, (1.0 * sequence, 0.0, 50.0), (10.0, 0.0, 0.0))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
 
 
 def see(sequence: int, twin: UavTwin) -> None:
@@ -205,16 +210,13 @@ def test_a_restarted_rsu_has_its_twins(pair: Pair) -> None:
     assert [one.sequence for one in seen[-1]] == [1]
     pair.restart("south")
     assert pair.migrate("south").reason is None
-    assert pair.host() == "south"
+    wait_until(lambda: pair.host() == "south")
 
 
 def test_draining_empties_an_rsu(pair: Pair) -> None:
     pair.place("north")
     pair.services["north"].drain(["south"], 1e8)
-    end = time.monotonic() + PATIENCE
-    while pair.services["north"].hosted and time.monotonic() < end:
-        time.sleep(0.01)
-    assert (pair.services["north"].hosted, pair.services["south"].hosted) == ([], ["u1"])
+    wait_until(lambda: (pair.services["north"].hosted, pair.services["south"].hosted) == ([], ["u1"]))
     assert pair.migrate("north").reason is Reason.DRAINING
 
 
@@ -237,7 +239,7 @@ def test_twins_move_only_between_rsus_with_the_same_application(notes: Pair) -> 
     notes.restart("south")
     assert notes.migrate("south").reason is Reason.INCOMPATIBLE
     notes.update(partial(note, "still here"))
-    assert notes.host() == "north"
+    wait_until(lambda: notes.host() == "north")
 
 
 def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,10 +273,6 @@ def test_a_failure_of_the_thread_is_told_and_ends_the_presences(
         raise ZeroDivisionError
 
     pair.services["north"].update("u1", fail, lambda accepted: None)
-    end = time.monotonic() + PATIENCE
-    while not pair.troubles and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_until(lambda: bool(pair.troubles))
     assert "ZeroDivisionError" in str(pair.troubles[-1])
-    while pair.services["north"].presences() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert pair.services["north"].presences() == []
+    wait_until(lambda: pair.services["north"].presences() == [])

@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, str] = {
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
+    "learning": "from recordings alone, and in the running system while it runs",
     "baselines": "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn",
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
     "protocol": "the migration protocol's states and 200,000 random schedules, searched for a broken promise (long)",

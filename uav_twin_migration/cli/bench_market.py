@@ -29,12 +29,15 @@ class Case(NamedTuple):
     uavs: int
     rsus: int
     composition: str
+    twins: bool = False  # whether twins are hosted and moved as well
 
 
 CASES = (
     Case(8, 2, "processes"),
+    Case(8, 2, "processes", twins=True),
     Case(64, 8, "processes"),
     Case(64, 8, "fleet"),
+    Case(64, 8, "fleet", twins=True),
     Case(200, 16, "fleet"),
 )
 
@@ -76,7 +79,7 @@ def run(directory: Path | None) -> list[Figure]:
     figures: list[Figure] = []
     rows = ["case,process,cpu_share_of_a_core,memory_mb"]
     for case in CASES:
-        name = f"{case.uavs} UAVs x {case.rsus} RSUs, {case.composition}"
+        name = f"{case.uavs} UAVs x {case.rsus} RSUs, {case.composition}{', with twins' if case.twins else ''}"
         print(f"  {name}: {ROUNDS} rounds of a second ...", file=sys.stderr, flush=True)
         summary = measure(case)
         figures += figures_of(name, summary)
@@ -112,6 +115,7 @@ def measure(case: Case, rounds: int = ROUNDS, seed: int = 1) -> dict[str, Any]:
         save(generate(case.rsus, case.uavs, seed), scenario)
         command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", str(scenario), "--json", "-", "--plain"]
         command += ["--compose", case.composition, "--duration", str(rounds + WARM_UP)]
+        command += [] if case.twins else ["--no-twins"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             usage, out = watch(process)
     if process.returncode != 0:

@@ -70,6 +70,7 @@ def _exhaust(bounds: Bounds) -> list[Figure]:
     found = explore(
         model, model.hosted(bounds.left), tell=lambda states: _progress(f"{bounds.name}: {states:,} states")
     )
+    print(f"  {bounds.name}: {found.states:,} states, {found.moves:,} moves", file=sys.stderr, flush=True)
     return [Figure(f"all states: {bounds.name}", found.states, "states")]
 
 
@@ -80,6 +81,7 @@ def _wander(schedules: Schedules) -> list[Figure]:
         for found in pool.imap_unordered(_batch, _batches(schedules)):
             done, moves = done + BATCH, moves + found.states
             _progress(f"{name}: {done:,} schedules, {done / (time.monotonic() - began):.0f}/s")
+    print(f"  {name}: {done:,} schedules", file=sys.stderr, flush=True)
     return [
         Figure(f"random schedules: {name}", done, "schedules"),
         Figure(f"random schedules: {name}: moves that changed something", moves, "moves"),

@@ -38,6 +38,7 @@ BENCHMARKS = {
     "hosts": ("keys",),
     "policy": (),
     "training": ("learning",),
+    "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--record", default="", metavar="DIR", help="record all topics to a new folder")
     parser.add_argument("--train", action="store_true", help="start untrained, and learn while it runs")
+    parser.add_argument("--learned", default="", metavar="FILE", help="with --train: keep the newest policy there")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--twins", metavar="DIR", help="keep the RSUs' stores of twins there, for the next run, too")
     parser.add_argument("--no-twins", action="store_true", help="only the market: no twins are hosted or moved")
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
     if args.record and Path(args.record).exists():
         raise InputError("command line", "--record", args.record, "a folder that does not exist yet")
+    if args.learned and not args.train:
+        raise InputError("command line", "--learned", args.learned, "nothing without --train")
     with store_folder(args) as twins:
         options = Options(
             world=args.world,
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             policy=args.policy,
             record=args.record,
             train=args.train,
+            learned=args.learned,
             exploration=args.exploration,
             twins=twins,
             twin_keys=args.keys,

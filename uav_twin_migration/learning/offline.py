@@ -9,8 +9,8 @@ together, are the equilibrium. Rivals' prices of the round are not known when pr
 they were recorded. So a policy learned from one generation of prices is a best answer to that generation; recording
 again with what was learned brings it to the equilibrium.
 
-Importance-weighted PPO on the same data is several times worse (docs/learner.md): it can only say more or less of
-what was tried, where the model's structure says what would have happened.
+Importance-weighted PPO (`weighted`) on the same data does worse: it can only say more or less of what was tried, where
+the model's structure says what would have happened. docs/learner.md has the figures.
 """
 
 from __future__ import annotations

@@ -32,9 +32,10 @@ from uav_twin_migration.twin.pacing import UNLIMITED, TokenBucket
 
 Address = tuple[str, int]  # host, port
 LOOPBACK = ("127.", "::1", "localhost")
-SLICE_TIME = 0.004  # s of the rate that are sent in one go
-LEAST_SLICE, MOST_SLICE = 1400, 128 * 1024  # bytes
+SLICE_TIME = 0.006  # s of the rate that are sent in one go
+LEAST_SLICE, MOST_SLICE = 1400, 256 * 1024  # bytes
 TURN = 512 * 1024  # bytes that one link may send or bring before the others have their turn
+LEAST_UNREAD = 1024 * 1024  # bytes
 FAREWELL = 2.0  # s for the other side to close as well
 
 
@@ -53,7 +54,8 @@ class Limits:
     frame: float = 30.0  # s for one frame
     silence: float = 10.0  # s without anything
     keep_alive: float = 3.0  # s after which a silent side says that it is there
-    unread: int = 4 * 1024 * 1024  # bytes of a link that arrived and were not consumed
+    unread: int = 32 * 1024 * 1024  # bytes of a link that arrived and were not consumed
+    unread_of_all: int = 64 * 1024 * 1024  # bytes of all links; beyond, each may have `LEAST_UNREAD`
 
 
 class Arrived(NamedTuple):
@@ -97,6 +99,7 @@ class Carrier:
         self.rsu, self.identity, self.limits = rsu, identity, limits or Limits()
         self.counts: Counter[str] = Counter()  # connections that were refused or broke, by why
         self.sent = 0  # bytes of paced frames that went out
+        self.unread = 0  # bytes that arrived and were not consumed, at the last look
         self.deliver, self._resolve = deliver, resolve
         if identity is None and not address[0].startswith(LOOPBACK):
             raise CarrierError(f"{address[0]}: plain TCP is for the loopback interface only; give the RSU its keys")
@@ -177,6 +180,7 @@ class Carrier:
             while self._commands:
                 self._commands.popleft()()
             now = time.monotonic()
+            self.unread = sum(link.unread for link in self._links.values())
             wake_at = min((link.attend(now) for link in list(self._links.values())), default=now + 60.0)
             self._asleep = True
             if self._commands:
@@ -297,6 +301,7 @@ class _Link:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection: Any = connection
+        self._receive: Callable[[memoryview], int] = connection.recv_into
         self._watch(selectors.EVENT_WRITE if wanted is not None else selectors.EVENT_READ)
         carrier.strangers[address] += 1
 
@@ -396,6 +401,7 @@ class _Link:
             self._connection = context.wrap_socket(
                 self._connection, server_side=self.wanted is None, do_handshake_on_connect=False
             )
+            self._receive = self._connection.recv_into
             self._stage = self._shake
         self._stage(now)
 
@@ -450,24 +456,21 @@ class _Link:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _read(self, now: float) -> None:
-        turn = TURN
+        reader, turn = self._reader, TURN
         with contextlib.suppress(ssl.SSLWantReadError, BlockingIOError):
-            while turn > 0:
-                began = not self._reader.inside
-                size = self._connection.recv_into(self._reader.room())
+            while turn > 0 and not self.stalled:
+                if not reader.inside:
+                    self._frame_began = now
+                size = self._receive(reader.room())
                 if size == 0:
                     raise _RefusedError("closed")
                 turn -= size
-                self._heard = now
-                if began:
-                    self._frame_began = now
                 self.arrived += size
-                frame = self._reader.filled(size)
+                self._heard = now
+                frame = reader.filled(size)
                 if frame is not None:
                     self._got(frame)
-                if self._is_too_much():
-                    self.stalled = True
-                    return
+                    self.stalled = self._is_too_much()
         self.ready = self.ready or turn <= 0
 
     def _got(self, frame: wire.Frame) -> None:
@@ -480,8 +483,15 @@ class _Link:
         else:
             self.carrier.deliver(Arrived(self.number, self._peer, frame, size))
 
+    @property
+    def unread(self) -> int:
+        """Bytes of whole frames that arrived and were not consumed."""
+        return self._counted - self._skipped - self.consumed
+
     def _is_too_much(self) -> bool:
-        return self._counted - self._skipped - self.consumed >= self.carrier.limits.unread
+        limits, own = self.carrier.limits, self.unread
+        crowded = self.carrier.unread >= limits.unread_of_all and own >= LEAST_UNREAD
+        return own >= limits.unread or crowded
 
     def _greet(self, hello: object) -> None:
         """The first frame must be a greeting by whom the certificate names, and whom we wanted."""

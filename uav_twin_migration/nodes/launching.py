@@ -53,6 +53,7 @@ def sim_actions(context: LaunchContext) -> list[Any]:
         policy=value["policy"],
         record=value["record"],
         train=value["train"].lower() in ("true", "1"),
+        learned=value["learned"],
     )
     processes = plan(scenario, file, options)
     observer = observer_process(file, float(value["duration"]), "", True, len(processes), options)

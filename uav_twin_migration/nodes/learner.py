@@ -43,7 +43,7 @@ PARAMETERS = (
     Parameter("exploration", 0.15, "standard deviation of the action's noise that a policy asks RSUs for"),
     Parameter("recordings", [""], "recordings to learn from besides, folders; empty for none"),
     Parameter("output", "", "file for the newest policy; one that is there already is published at the start"),
-    Parameter("key", "", "file (NAME.key) with which to sign policies; empty: unsigned"),
+    Parameter("signing_key", "", "file of its private key, made by uavtwin keys; empty: policies are not signed"),
     Parameter("seed", 0, "seed of the training"),
 )
 
@@ -54,8 +54,10 @@ class LearnerNode(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__("learner", **options)
         # torch is imported here, not above: a simulation without a learner must not wait for it, or need it
-        import torch
-
+        try:
+            import torch
+        except ImportError:
+            raise UavTwinError("the learner needs PyTorch: pip install torch") from None
         from uav_twin_migration.learning.online import Learner, LearnerSettings
 
         torch.set_num_threads(1)
@@ -66,8 +68,8 @@ class LearnerNode(Node):
         require(self, values, "effort", 1e-3, 1e3)
         require(self, values, "prune", 0.0, 0.999)
         require(self, values, "exploration", 0.0, 9.9)
-        self._signer = Signer(values["key"]) if values["key"] else None
         self._learner = Learner(LearnerSettings(values["first"], values["growth"], values["most"]))
+        self._signer = Signer(values["signing_key"]) if values["signing_key"] else None
         self._timing = Timing(self)
         self._thread = ThreadPoolExecutor(1, "training")
         self._stopping = threading.Event()
@@ -143,9 +145,9 @@ class LearnerNode(Node):
             artifact=list(data),
             sha256=artifact.sha256(data),
         )
-        message.header.stamp = convert.to_time(self._timing.now())
         if self._signer is not None:
-            message.key_id, message.signature = self._signer.key_id, self._signer.sign(data)
+            message.key_id, message.signature = self._signer.key_id, list(self._signer.sign(data))
+        message.header.stamp = convert.to_time(self._timing.now())
         self._publisher.publish(message)
         self._learner.on_policy(policy)
         if self._values["output"]:

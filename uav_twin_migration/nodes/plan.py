@@ -66,6 +66,7 @@ class Options:
     policy: str = ""  # what RSUs price with at first; empty: the shipped policy, or an untrained one to be trained
     record: str = ""  # folder to record to; empty: no recording
     train: bool = False  # with a learner
+    learned: str = ""  # file for the newest policy that is learned; empty: none
     exploration: float | None = None  # of the RSUs; None: what the policy says in training, else none
     twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
     twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
@@ -222,7 +223,8 @@ def learning_nodes(options: Options) -> list[NodeSpec]:
     if options.record:
         nodes.append(NodeSpec("recorder", "", {"directory": options.record}))
     if options.train:
-        nodes.append(NodeSpec("learner", "", {"seed": options.seed, "use_sim_time": options.simulated_time}))
+        learner = {"seed": options.seed, "output": options.learned, "use_sim_time": options.simulated_time}
+        nodes.append(NodeSpec("learner", "", learner))
     return nodes
 
 

@@ -120,6 +120,7 @@ class RsuNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the leader and its connections; it does not sell yet."""
         self._failure = None
+        self._bare: set[object] = {*self.publishers, *self.subscriptions, *self.timers}
         self._timing = Timing(self)
         try:
             self._twins = self._host_twins()
@@ -171,6 +172,23 @@ class RsuNode(LifecycleNode):
         if self._twins is not None:
             self._twins.drain()
         return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo `on_configure`. Twins that have not moved away stay in the store."""
+        self._close_twins()
+        for timer in set(self.timers) - self._bare:
+            self.destroy_timer(timer)
+        for subscription in set(self.subscriptions) - self._bare:
+            self.destroy_subscription(subscription)
+        for publisher in set(self.publishers) - self._bare:
+            self.destroy_publisher(publisher)
+        self._leader = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def _close_twins(self) -> None:
+        if self._twins is not None:
+            self._twins.close()
+            self._twins = None
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -241,9 +259,7 @@ class RsuNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Close the store before the node goes."""
-        if self._twins is not None:
-            self._twins.close()
-            self._twins = None
+        self._close_twins()
         super().destroy_node()
 
 

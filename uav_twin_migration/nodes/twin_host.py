@@ -38,6 +38,7 @@ from uav_twin_migration.twin.wire import Chunks
 
 BATCH = 8 * 1024 * 1024  # bytes of chunks at most in one commit
 GATHER = 0.02  # s between two commits while nothing but chunks comes in
+MUCH, LONG_GATHER = 512 * 1024, 0.04  # bytes that came in so soon, and s: fewer commits cost less
 LONG_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log from which it is brought into the file
 TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
 
@@ -250,7 +251,8 @@ class TwinService:
                 return items
             items.append(item)
             size += max(item.size, 0)
-            patience = last + GATHER - time.monotonic() if item.size > 0 and patience > 0 else 0.0
+            gather = GATHER if size < MUCH else LONG_GATHER
+            patience = last + gather - time.monotonic() if item.size > 0 and patience > 0 else 0.0
         return items
 
     def _carry_out(self, outputs: Sequence[hosting.Output]) -> None:

@@ -99,7 +99,7 @@ class Tracker:
         self.axes: tuple[Axis, ...] = ()
         self.stamp = -math.inf
         self.sequence = -1
-        self._ahead = 0.0  # s
+        self._ahead: float | None = None  # s; a twin that came from elsewhere does not know yet
 
     def observe(self, telemetry: Telemetry, now: float) -> str | None:
         """Take telemetry into account, or say why it is refused: then nothing has changed."""
@@ -111,12 +111,14 @@ class Tracker:
             dt = telemetry.stamp - self.stamp
             early = [axis.predicted(dt, self.noise.acceleration) for axis in self.axes]
             self.axes = tuple(axis.updated(p, v, self.noise) for axis, (p, v) in zip(early, measured, strict=True))
-            self._ahead = max(self._ahead, telemetry.stamp - now)
         else:  # the first, or the UAV's clock was set back
             spread = (self.noise.position**2, 0.0, self.noise.velocity**2)
             self.axes = tuple(Axis(p, v, *spread) for p, v in measured)
-            ahead = telemetry.stamp - now
+            self._ahead = None
+        ahead = telemetry.stamp - now
+        if self._ahead is None:
             self._ahead = ahead if abs(ahead) > SAME_CLOCK else max(0.0, ahead)
+        self._ahead = max(self._ahead, ahead)
         self.stamp, self.sequence = telemetry.stamp, telemetry.sequence
         return None
 
@@ -124,7 +126,7 @@ class Tracker:
         """The prediction for `now`."""
         if not self.axes:
             return None
-        age = max(0.0, now + self._ahead - self.stamp)
+        age = max(0.0, now + (self._ahead or 0.0) - self.stamp)
         east, north, up = (axis.predicted(age, self.noise.acceleration) for axis in self.axes)
         return Estimate(
             self.stamp,

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from uav_twin_migration.twin.chunks import Chunk, Entry, digest_of_twin
 from uav_twin_migration.twin.pacing import UNLIMITED
 
-FRAME_TIME = 0.005  # s of the rate that go into one frame, if that is more than a chunk
-LARGEST_FRAME = 256 * 1024  # bytes
+FRAME_TIME = 0.01  # s of the rate that go into one frame, if that is more than a chunk
+LARGEST_FRAME = 512 * 1024  # bytes
 QUEUE_TIME = 0.03  # s of the rate that wait in the carrier
 LEAST_QUEUE = 64 * 1024  # bytes
 MOST_QUEUE = 8 * 1024 * 1024
 WINDOW_TIME = 0.5  # s of the rate that may be on their way to the target's disk
 LEAST_WINDOW = 1024 * 1024  # bytes
-MOST_WINDOW = 16 * 1024 * 1024
+MOST_WINDOW = 32 * 1024 * 1024
 FIRST_PAUSE = 0.01  # s that the rest may take once frozen; doubles while it is not reached
 PAUSE_DOUBLES = 0.5  # s
 LONGEST_PAUSE = 1.0  # s

@@ -17,13 +17,21 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from uav_twin_migration.twin import wire
+from uav_twin_migration.twin.admission import (
+    MEGABYTE,
+    HostSettings,
+    Occupancy,
+    limit_of,
+    objection_to_chunks,
+    objection_to_hosting,
+    objection_to_offer,
+)
 from uav_twin_migration.twin.application import Application, Piece, Twin
-from uav_twin_migration.twin.chunks import LARGEST_CHUNK, Chunk, Entry, digest, digest_of_twin
+from uav_twin_migration.twin.chunks import Chunk, Entry, digest, digest_of_twin
 from uav_twin_migration.twin.custody import (
     NEVER,
     Action,
@@ -45,12 +53,11 @@ from uav_twin_migration.twin.custody import (
     Sent,
     Status,
     Timeout,
-    Timing,
     Wrote,
     presence,
 )
 from uav_twin_migration.twin.epochs import is_epoch
-from uav_twin_migration.twin.estimate import Estimate, Telemetry
+from uav_twin_migration.twin.estimate import Telemetry
 from uav_twin_migration.twin.flow import Flow, frame_size
 from uav_twin_migration.twin.messages import (
     Ack,
@@ -58,7 +65,6 @@ from uav_twin_migration.twin.messages import (
     CancelRequest,
     Commit,
     Data,
-    HostReply,
     HostRequest,
     MigrateRequest,
     Offer,
@@ -70,199 +76,28 @@ from uav_twin_migration.twin.messages import (
     SourceMessage,
 )
 from uav_twin_migration.twin.migration import Event, step
-from uav_twin_migration.twin.pacing import UNLIMITED
+from uav_twin_migration.twin.outputs import (
+    Close,
+    Durable,
+    MigrationReport,
+    Open,
+    Output,
+    Pace,
+    Progress,
+    Reply,
+    Served,
+    Tenure,
+    Transmit,
+)
+from uav_twin_migration.twin.residents import Arriving, Leaving, Resident, Undo, Visible
 from uav_twin_migration.twin.source import revive
 from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError
 
-MEGABYTE = 1024 * 1024
 FILL = 4 * MEGABYTE  # bytes of a new twin's first snapshot that are written in one go
 PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
 NOT_RESTORABLE = (ValueError, KeyError, TypeError, IndexError, struct.error)  # what bad chunks make of a `restore`
 MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
-
-
-@dataclass(frozen=True)
-class HostSettings:
-    """What an RSU takes, and how often it writes."""
-
-    timing: Timing = field(default_factory=Timing)
-    flush_period: float = 0.5  # s between two writings of what changed in a twin
-    largest_twin: int = 16 * 1024 * MEGABYTE  # bytes
-    most_twins: int = 1000  # held at once
-    most_arriving: int = 64  # copies at once
-    reserve: int = 64 * MEGABYTE  # bytes of the disk that stay free
-    growth: float = 1.25  # how much larger than announced a twin may become on the way
-    lease_patience: float = 3.0  # s that a migration may be without bandwidth
-    retry_store: float = 1.0  # s after the disk refused
-    drain_at_once: int = 4  # migrations
-
-
-# -- what comes out ----------------------------------------------------------------------------------------------------
-
-
-class Open(NamedTuple):
-    """Connect to another RSU."""
-
-    link: int
-    peer: str
-    rate: float  # bytes/s
-
-
-class Transmit(NamedTuple):
-    """Send bytes over a link, its own or one that came in."""
-
-    link: int
-    pieces: Sequence[bytes | memoryview]
-    paced: bool  # chunks are; the rest goes as soon as it is its turn
-
-
-class Pace(NamedTuple):
-    """A link's rate is another from now on."""
-
-    link: int
-    rate: float  # bytes/s
-
-
-class Close(NamedTuple):
-    """Close a link once what was sent over it is gone."""
-
-    link: int
-
-
-class Tenure(NamedTuple):
-    """This RSU began or ceased to host a twin: presences should go out at once."""
-
-    uav: str
-    epoch: int
-    hosting: bool
-
-
-class Reply(NamedTuple):
-    """Answer a UAV."""
-
-    reply: HostReply
-
-
-class MigrationReport(NamedTuple):
-    """How a migration went, as its source saw it."""
-
-    uav: str
-    source: str
-    target: str
-    epoch: int  # under which it was to be hosted there
-    reason: Reason | None  # why it failed; None where the twin moved
-    size: int  # bytes of the twin
-    sent: int  # bytes of chunks that were sent for it
-    duration: float  # s from the request to the target's word: the age of twin migration
-    downtime: float  # s from the last moment it could be served here to the target's word; 0 where it failed
-    granted: float  # bytes/s, mean over the copying; infinite where unlimited
-    achieved: float  # bytes/s, mean over the copying
-
-
-class Durable(NamedTuple):
-    """Call back: what was asked for is on the disk, or it was refused."""
-
-    done: Callable[[bool], None]
-    accepted: bool
-
-
-Output = Open | Transmit | Pace | Close | Tenure | Reply | MigrationReport | Durable
-
-
-class Progress(NamedTuple):
-    """How far an outgoing migration is."""
-
-    uav: str
-    target: str
-    phase: Phase
-    size: int  # bytes of the twin
-    remaining: int  # bytes that are not on the target's disk
-    rate: float  # bytes/s granted
-
-
-class Served(NamedTuple):
-    """A twin as users see it."""
-
-    uav: str
-    epoch: int
-    estimate: Estimate
-
-
-# -- what is kept of each twin -----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Leaving:
-    """An outgoing migration's bytes and figures."""
-
-    started: float
-    link: int = 0
-    alive: bool = False  # whether the link still stands
-    flow: Flow | None = None
-    copying_since: float = math.nan
-    frozen_at: float = math.nan
-    granted: float = 0.0  # bytes that the grants allowed since copying began
-    granted_at: float = math.nan
-    unfunded_since: float = math.inf
-    size: int = 0
-    sent: int = 0  # bytes, in earlier sessions
-
-    def grant(self, rate: float, now: float) -> None:
-        """Count what was granted at `rate` until now."""
-        if now > self.granted_at:
-            self.granted += rate * (now - self.granted_at)
-        self.granted_at = now
-
-
-@dataclass
-class Arriving:
-    """An incoming copy's chunks."""
-
-    link: int
-    latest: dict[int, Entry]
-    limit: int  # bytes
-    total: int = 0  # bytes
-    twin: Twin | None = None  # made when the copy was whole
-
-
-@dataclass
-class Resident:
-    """One twin at this RSU."""
-
-    uav: str
-    custody: Custody = field(default_factory=Custody)
-    own: Copy | None = None
-    incoming: Copy | None = None
-    twin: Twin | None = None
-    filling: Iterator[Piece] | None = None
-    stored_mark: int = 0  # the twin's own mark up to which the store has it
-    next_flush: float = 0.0
-    waiting: list[Callable[[bool], None]] = field(default_factory=list)
-    rate: float = 0.0  # bytes/s granted to move it
-    leaving: Leaving | None = None
-    arriving: Arriving | None = None
-
-    @property
-    def stored(self) -> Stored:
-        return Stored(self.custody.record, self.own, self.incoming)
-
-
-class Visible(NamedTuple):
-    """What others may know of a twin: what is on the disk. Read by any thread."""
-
-    custody: Custody
-    twin: Twin | None
-
-
-class Undo(NamedTuple):
-    """A resident as the disk has it."""
-
-    custody: Custody
-    own: Copy | None
-    incoming: Copy | None
-    stored_mark: int
-    leaving: Leaving | None
 
 
 class TwinHost:
@@ -318,8 +153,11 @@ class TwinHost:
             self._receive_prepare(link, peer, frame)
         else:
             resident = self._resident(frame.uav)  # type: ignore[attr-defined]
-            refusal = self._objection_to_offer(resident, frame) if isinstance(frame, Offer) else None
             offer = frame if isinstance(frame, Offer) else None
+            refusal = None
+            if offer is not None:
+                here = self._occupancy(resident, promised=True)
+                refusal = objection_to_offer(offer, self.application.name, self.settings, here)
             self._step(resident, frame, peer, link, refusal=refusal, offer=offer)  # type: ignore[arg-type]
 
     def link_down(self, link: int, now: float) -> None:
@@ -349,7 +187,9 @@ class TwinHost:
             self.counts["bad_request"] += 1
             return
         resident = self._resident(request.uav)
-        self._step(resident, request, refusal=self._objection_to_hosting(resident, request), size=request.size)
+        status, here = resident.custody.record.status, self._occupancy(resident, promised=False)
+        refusal = objection_to_hosting(request, status, self.settings, here)
+        self._step(resident, request, refusal=refusal, size=request.size)
 
     def migrate(self, request: MigrateRequest, rate: float, now: float) -> None:
         """A UAV asks to move its twin; `rate`, in bytes/s, has been granted. A report follows in any case."""
@@ -763,26 +603,15 @@ class TwinHost:
 
     # -- taking over, at the target ----------------------------------------------------------------------------------
 
-    def _objection_to_offer(self, resident: Resident, offer: Offer) -> Reason | None:
-        """Why this RSU does not want an offered copy."""
-        if self.draining:
-            return Reason.DRAINING
-        if self.trouble is not None:
-            return self.trouble.reason
-        if offer.application != self.application.name:
-            return Reason.INCOMPATIBLE
-        if not 0 < offer.chunk_size <= LARGEST_CHUNK or offer.size < 0:
-            return Reason.INVALID
-        if offer.size > self.settings.largest_twin:
-            return Reason.TOO_LARGE
-        arriving = [one for one in self._residents.values() if one.arriving is not None and one is not resident]
-        if len(arriving) >= self.settings.most_arriving:
-            return Reason.BUSY
-        spoken_for = sum(one.arriving.limit - one.arriving.total for one in arriving if one.arriving is not None)
+    def _occupancy(self, resident: Resident, promised: bool) -> Occupancy:
+        """How full this RSU is without a twin. promised: whether room promised to arriving copies is taken."""
+        arriving = [
+            one.arriving for one in self._residents.values() if one.arriving is not None and one is not resident
+        ]
+        spoken_for = sum(one.limit - one.total for one in arriving) if promised else 0
         room = self.store.free() - self.settings.reserve - spoken_for
-        if offer.size > room or len(self.hosted) + len(arriving) >= self.settings.most_twins:
-            return Reason.FULL
-        return None
+        trouble = self.trouble.reason if self.trouble is not None else None
+        return Occupancy(self.draining, trouble, len(self.hosted), len(arriving), room)
 
     def _expect(self, resident: Resident, offer: Offer, link: int) -> None:
         """Make room for the copy that was accepted, or go on with what there is of it."""
@@ -792,8 +621,9 @@ class TwinHost:
         if resident.incoming is None:
             resident.incoming = self.store.add_copy(resident.uav, offer.application, offer.chunk_size, offer.size)
         latest = {entry.number: entry for entry in self.store.entries(resident.incoming)}
-        limit = min(int(offer.size * self.settings.growth) + 16 * MEGABYTE, self.settings.largest_twin)
-        resident.arriving = Arriving(link, latest, limit, sum(entry.size for entry in latest.values()))
+        resident.arriving = Arriving(
+            link, latest, limit_of(offer, self.settings), sum(entry.size for entry in latest.values())
+        )
 
     def _receive_chunks(self, link: int, peer: str, frame: wire.Chunks) -> None:
         data = frame.data
@@ -806,7 +636,8 @@ class TwinHost:
             refusal = Refuse(data.uav, data.session, Reason.NO_SESSION)
             self._outputs.append(Transmit(link, [wire.encode(refusal)], paced=False))
             return
-        reason = self._objection_to_chunks(resident.incoming, arriving, frame)
+        chunk_size = resident.incoming.chunk_size
+        reason = objection_to_chunks(frame.chunks, frame.intact, chunk_size, arriving.total, arriving.limit)
         if reason is not None:
             self.counts[f"chunks_{reason.value}"] += 1
             refusal = Refuse(data.uav, data.session, reason)
@@ -824,15 +655,6 @@ class TwinHost:
             arriving.latest[chunk.number] = entry
             self._taking_in += entry.size
             arriving.total += entry.size - (old.size if old is not None else 0)
-
-    def _objection_to_chunks(self, copy: Copy, arriving: Arriving, frame: wire.Chunks) -> Reason | None:
-        if not frame.intact:
-            return Reason.CORRUPT
-        if max(len(chunk.content) for chunk in frame.chunks) > copy.chunk_size:
-            return Reason.INVALID
-        if arriving.total + sum(len(chunk.content) for chunk in frame.chunks) > arriving.limit:
-            return Reason.TOO_LARGE
-        return None
 
     def _receive_prepare(self, link: int, peer: str, message: Prepare) -> None:
         """Is the copy whole, and a twin that the application can make?"""
@@ -855,24 +677,6 @@ class TwinHost:
             return None
 
     # -- hosting -----------------------------------------------------------------------------------------------------
-
-    def _objection_to_hosting(self, resident: Resident, request: HostRequest) -> Reason | None:
-        """Why this RSU does not want to host a twin under a new epoch."""
-        status = resident.custody.record.status
-        if self.trouble is not None:
-            return self.trouble.reason
-        if status is Status.HOSTING:
-            return None
-        if self.draining:
-            return Reason.DRAINING
-        if status is not Status.ABSENT:
-            return None  # it has a copy
-        if request.size > self.settings.largest_twin:
-            return Reason.TOO_LARGE
-        room = self.store.free() - self.settings.reserve
-        if request.size > room or len(self.hosted) >= self.settings.most_twins:
-            return Reason.FULL
-        return None
 
     def _look_after(self, resident: Resident) -> float:
         """What it is time for with one twin. Returns when to look again."""
@@ -1031,4 +835,19 @@ class TwinHost:
         return Progress(resident.uav, outgoing.target, outgoing.phase, size, remaining, resident.rate)
 
 
-__all__ = ["UNLIMITED", "TwinHost"]
+__all__ = [
+    "Close",
+    "Durable",
+    "HostSettings",
+    "MigrationReport",
+    "Open",
+    "Output",
+    "Pace",
+    "Progress",
+    "Reply",
+    "Resident",
+    "Served",
+    "Tenure",
+    "Transmit",
+    "TwinHost",
+]

@@ -37,10 +37,12 @@ class TokenBucket:
 
     def wait(self, size: float, now: float) -> float:
         """Seconds until `size` bytes may be sent, or the bucket is full; infinite at rate 0."""
+        if self.rate <= 0.0:
+            return math.inf
         lacking = min(size, self._most()) - self.allowed(now)
         if lacking <= 0:
             return 0.0
-        return lacking / self.rate if self.rate > 0 else math.inf
+        return lacking / self.rate
 
     def _most(self) -> float:
         return self.rate * self.depth

@@ -1,0 +1,87 @@
+"""What a host (hosting.py) keeps in memory of each twin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from uav_twin_migration.twin.application import Piece, Twin
+from uav_twin_migration.twin.chunks import Entry
+from uav_twin_migration.twin.custody import Custody
+from uav_twin_migration.twin.flow import Flow
+from uav_twin_migration.twin.store import Copy, Stored
+
+
+@dataclass
+class Leaving:
+    """An outgoing migration's bytes and figures."""
+
+    started: float
+    link: int = 0
+    alive: bool = False  # whether the link still stands
+    flow: Flow | None = None
+    copying_since: float = math.nan
+    frozen_at: float = math.nan
+    granted: float = 0.0  # bytes that the grants allowed since copying began
+    granted_at: float = math.nan
+    unfunded_since: float = math.inf
+    size: int = 0
+    sent: int = 0  # bytes, in earlier sessions
+
+    def grant(self, rate: float, now: float) -> None:
+        """Count what was granted at `rate` until now."""
+        if now > self.granted_at:
+            self.granted += rate * (now - self.granted_at)
+        self.granted_at = now
+
+
+@dataclass
+class Arriving:
+    """An incoming copy's chunks."""
+
+    link: int
+    latest: dict[int, Entry]
+    limit: int  # bytes
+    total: int = 0  # bytes
+    twin: Twin | None = None  # made when the copy was whole
+
+
+@dataclass
+class Resident:
+    """One twin at this RSU."""
+
+    uav: str
+    custody: Custody = field(default_factory=Custody)
+    own: Copy | None = None
+    incoming: Copy | None = None
+    twin: Twin | None = None
+    filling: Iterator[Piece] | None = None
+    stored_mark: int = 0  # the twin's own mark up to which the store has it
+    next_flush: float = 0.0
+    waiting: list[Callable[[bool], None]] = field(default_factory=list)
+    rate: float = 0.0  # bytes/s granted to move it
+    leaving: Leaving | None = None
+    arriving: Arriving | None = None
+
+    @property
+    def stored(self) -> Stored:
+        return Stored(self.custody.record, self.own, self.incoming)
+
+
+class Visible(NamedTuple):
+    """What others may know of a twin: what is on the disk. Read by any thread."""
+
+    custody: Custody
+    twin: Twin | None
+
+
+class Undo(NamedTuple):
+    """A resident as the disk has it."""
+
+    custody: Custody
+    own: Copy | None
+    incoming: Copy | None
+    stored_mark: int
+    leaving: Leaving | None
