@@ -12,6 +12,7 @@ EXECUTABLES = {
     "host": f"{PACKAGE}.nodes.host:main",
     "learner": f"{PACKAGE}.nodes.learner:main",
     "link": f"{PACKAGE}.nodes.link:main",
+    "metrics": f"{PACKAGE}.nodes.metrics:main",
     "observer": f"{PACKAGE}.nodes.observer:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
     "px4": f"{PACKAGE}.nodes.px4:main",
@@ -26,6 +27,7 @@ EXECUTABLES = {
 REQUIREMENTS = {
     "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "safetensors>=0.4", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
+    "metrics": ["prometheus_client>=0.9"],
     "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],

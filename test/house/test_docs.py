@@ -32,6 +32,7 @@ def section(text: str, title: str) -> str:
         ("px4", "px4", "PARAMETERS"),
         ("pilot", "pilot", "PARAMETERS"),
         ("gazebo", "gazebo", "PARAMETERS"),
+        ("metrics", "metrics", "PARAMETERS"),
     ],
 )
 def test_every_parameter_is_documented_as_it_is_declared(node: str, module: str, table: str) -> None:

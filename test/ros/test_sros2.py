@@ -33,7 +33,7 @@ def granted(role: str, id_: str, others: tuple[str, ...] = ()) -> dict[str, set[
             if block.attrib.get(right) == "ALLOW":
                 for entry in block:
                     text = str(entry.text)
-                    names[kind] |= {text.replace("*", other) for other in others} if "*" in text else {text}
+                    names[kind] |= {text.replace("*", other) for other in others} if others else {text}
     return names
 
 
@@ -76,6 +76,23 @@ def test_an_rsu_and_a_uav_open_what_their_policies_grant_and_no_more(
             raise
 
 
+@pytest.mark.parametrize("role", ["learner", "recorder"])
+def test_a_learner_and_a_recorder_open_no_more(role: str, processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    pytest.importorskip({"learner": "torch", "recorder": "mcap"}[role])
+    processes.start(role, "", **({"directory": str(tmp_path / "bag")} if role == "recorder" else {}))
+    wanted = granted(role, "one")
+
+    def complete() -> bool:
+        if role not in probe.get_node_names():
+            return False
+        found = opened(probe, role, "/")
+        if role == "recorder":
+            found["subscribe"] = {"*"} if found["subscribe"] else set()  # it follows whatever there is
+        return found == wanted
+
+    probe.wait_for(complete, "exactly what the policy grants")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_no_role_may_speak_for_another(role: str) -> None:
     names = granted(role, "one")
@@ -83,4 +100,4 @@ def test_no_role_may_speak_for_another(role: str) -> None:
     assert bool(names["publish"] & market) == (role == "rsu")
     assert ("/market/bandwidth_demands" in names["publish"]) == (role == "uav")
     assert ("/market/policy_updates" in names["publish"]) == (role == "learner")
-    assert ("/market/interactions" in names["subscribe"]) == (role in ("learner", "recorder"))
+    assert bool({"/market/interactions", "*"} & names["subscribe"]) == (role in ("learner", "recorder"))

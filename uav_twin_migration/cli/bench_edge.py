@@ -43,7 +43,7 @@ from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
 
 UAVS = 50
-WARM_UP = 20.0  # s
+WARM_UP = 60.0  # s: 50 twins are made at first, some hundred MB
 WINDOW = 30.0  # s
 MEMORY_BUDGET, CPU_BUDGET = 90.0, 5.0  # MB resident, % of a core
 

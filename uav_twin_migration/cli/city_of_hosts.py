@@ -24,7 +24,6 @@ from uav_twin_migration.scenario.model import Scenario
 
 UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
 PYTHON = [sys.executable, "-m"]
-ON_THE_WAY = 0.5  # s that a message may take
 Event = dict[str, Any]
 
 
@@ -150,15 +149,19 @@ class City:
         return [event for event in begun if event is not first[event["uav"]]]
 
     def served_twice(self) -> list[Event]:
-        """States of a twin by an RSU after another had shown a higher epoch of it."""
-        newest: dict[str, tuple[int, float]] = {}  # epoch, first heard at
+        """States of a twin that an RSU gave after another had given one of a higher epoch.
+
+        By the time at which they were given: all namespaces share a clock, and a state may be heard long after it was
+        said, since what was cut off is sent again.
+        """
+        newest: dict[str, tuple[int, str]] = {}  # epoch, host
         late = []
-        for event in self.events("state"):
+        for event in sorted(self.events("state"), key=lambda event: float(event["said"])):
             for uav, epoch in event["twins"].items():
-                highest, heard = newest.get(uav, (0, 0.0))
-                if epoch > highest:
-                    newest[uav] = (epoch, event["at"])
-                elif epoch < highest and event["at"] > heard + ON_THE_WAY:
+                highest, host = newest.get(uav, (0, ""))
+                if epoch >= highest:
+                    newest[uav] = (epoch, event["rsu"])
+                elif event["rsu"] != host:
                     late.append(event)
         return late
 

@@ -45,7 +45,7 @@ BENCHMARKS = {
     "crash": ("keys",),
 }
 
-TESTED = ("figures", "bench", "city", "keys", "learning", "environment", "test", "px4", "recording")
+TESTED = ("figures", "bench", "city", "keys", "metrics", "learning", "environment", "test", "px4", "recording")
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True, by_option=SIM_OPTIONS),

@@ -7,6 +7,8 @@ such a directory in the foreground, as the systemd unit in it does.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import getpass
 import os
 import re
@@ -32,10 +34,11 @@ from uav_twin_migration.nodes.edge import (
     read_parameters,
     split_address,
 )
-from uav_twin_migration.nodes.plan import rsu_node
 from uav_twin_migration.nodes.service import unit, unit_name
-from uav_twin_migration.scenario.load import load
+from uav_twin_migration.nodes.sros2 import policy
 from uav_twin_migration.shipped import shipped_file
+
+M_ARENA_MAX = -8  # of glibc's mallopt(3)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +93,7 @@ def init(args: argparse.Namespace) -> int:
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
+        (args.directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu))
         for key in args.learner:
             shutil.copyfile(key, args.directory / LEARNERS / f"{key.stem}.pub")
         if args.keys:
@@ -115,6 +119,9 @@ def write_files(directory: Path, host: EdgeHost, parameters: dict[str, Any]) -> 
 
 def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
     """This RSU's parameters, and nobody else's. Raises InputError."""
+    from uav_twin_migration.nodes.plan import rsu_node  # a running RSU has no use for these
+    from uav_twin_migration.scenario.load import load
+
     scenario = load(scenario_file)
     found = [one for one in scenario.rsus if one.id == rsu]
     if not found:
@@ -180,6 +187,12 @@ def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespa
     return "\n".join(steps)
 
 
+def spare_memory() -> None:
+    """Have all threads share two heaps: one each would keep what a thread needed once, for the months that it runs."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+
+
 # -- run -------------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +200,7 @@ def serve(directory: Path) -> int:
     """Run the RSU in this process. Returns its exit code."""
     host = load_host(directory)
     read_parameters(directory)
+    spare_memory()
     os.environ.update(host.variables(directory))
     try:
         from uav_twin_migration.nodes.rsu import RsuNode

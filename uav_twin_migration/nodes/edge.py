@@ -7,6 +7,7 @@
     learners/       public keys of the learners whose policies are accepted
     store/          the twins
     *.service       the systemd unit
+    sros2-policy.xml  what it may do on the network, for SROS2
 
 No rclpy, so that a host can be examined where ROS is missing or broken.
 """

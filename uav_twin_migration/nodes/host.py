@@ -19,6 +19,7 @@ CLASSES = {
     "gazebo": ("gazebo", "GazeboNode"),
     "learner": ("learner", "LearnerNode"),
     "link": ("link", "LinkNode"),
+    "metrics": ("metrics", "MetricsNode"),
     "observer": ("observer", "ObserverNode"),
     "pilot": ("pilot", "PilotNode"),
     "px4": ("px4", "Px4Node"),

@@ -39,6 +39,7 @@ class Role:
     reply: tuple[str, ...] = ()  # services that it serves
     execute: tuple[str, ...] = ()  # actions that it serves
     call: tuple[str, ...] = ()  # actions that it calls
+    namespaced: bool = True  # whether its node lives in /<role>/<id>
 
 
 ROLES: dict[str, Role] = {
@@ -69,16 +70,9 @@ ROLES: dict[str, Role] = {
     "learner": Role(
         publish=("/market/policy_updates", "/diagnostics"),
         subscribe=("/market/interactions", "/market/policy_updates"),
+        namespaced=False,
     ),
-    "recorder": Role(
-        publish=("/diagnostics",),
-        subscribe=(
-            *("/market/price_offers", "/market/bandwidth_demands", "/market/bandwidth_grants"),
-            *("/market/hosting_decisions", "/market/interactions", "/market/policy_updates"),
-            *("/twin/hosts", "/twin/replies", "/twin/states", "/twin/migrations"),
-            *("/radio/link_quality", "/uav/*/odometry", "/diagnostics"),
-        ),
-    ),
+    "recorder": Role(subscribe=("*",), namespaced=False),
 }
 
 
@@ -88,7 +82,9 @@ def policy(role: str, id_: str) -> str:
         raise InputError("sros2", "role", role, f"one of {', '.join(ROLES)}")
     if not is_id(id_):
         raise InputError("sros2", "id", id_, "a ROS name token of at most 64 characters")
-    rights, node = ROLES[role], f"/{role}/{id_}/{role}"
+    rights = ROLES[role]
+    namespace = f"/{role}/{id_}" if rights.namespaced else ""
+    node = f"{namespace}/{role}"
     blocks = (
         ("topics", "topic", "publish", (*OWN_PUBLISH, *rights.publish)),
         ("topics", "topic", "subscribe", rights.subscribe),
@@ -102,7 +98,7 @@ def policy(role: str, id_: str) -> str:
         "  <enclaves>",
         f'    <enclave path="/{role}/{id_}">',
         "      <profiles>",
-        f'        <profile ns="/{role}/{id_}" node="{role}">',
+        f'        <profile ns="{namespace or "/"}" node="{role}">',
     ]
     for tag, entry, right, names in blocks:
         if names:

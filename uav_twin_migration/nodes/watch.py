@@ -11,7 +11,7 @@ from typing import Any
 from rclpy.node import Node
 
 from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinReply, TwinState
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.spin import run
 
 
@@ -44,7 +44,7 @@ class WatchNode(Node):
 
     def _on_states(self, message: TwinState) -> None:
         twins = dict(zip(message.uav_ids, message.epochs, strict=False))
-        tell("state", rsu=message.rsu_id, twins=twins)
+        tell("state", rsu=message.rsu_id, twins=twins, said=convert.seconds(message.header.stamp))
 
 
 def tell(kind: str, **values: Any) -> None:
