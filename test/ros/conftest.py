@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +34,9 @@ PATIENCE = 30.0  # s until a test gives up waiting for something that must come
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(pytest.mark.ros)
+    for item in items:  # of the whole session
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.ros)
 
 
 @pytest.fixture
