@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from test.market.virtual import FixedPrice, make_leader
@@ -272,6 +272,7 @@ events = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=60))
+@example([("demand", ("uav_0", 0, 0, 0.0)), ("time", 0.0), ("demand", ("uav_0", 0, 0, 1.6e-235))])
 def test_whatever_happens_the_ledger_stays_within_capacity_and_rounds_only_rise(
     history: list[tuple[str, Any]],
 ) -> None:

@@ -316,5 +316,5 @@ class Leader:
         price = self._decision.price
         profit = (price - self.settings.unit_cost) * sold
         demanded = math.fsum(wanted)
-        concentration = math.fsum(b * b for b in wanted) / demanded**2 if demanded > 0.0 else 0.0
+        concentration = math.fsum((b / demanded) ** 2 for b in wanted) if demanded > 0.0 else 0.0
         return RoundResult(self.round, price, demanded, sold, profit, len(wanted), self._rivals_at_offer, concentration)
