@@ -25,7 +25,7 @@ EXECUTABLES = {
 
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
 REQUIREMENTS = {
-    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "safetensors>=0.4", "transforms3d>=0.4.1"],
+    "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
     "metrics": ["prometheus_client>=0.9"],
     "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],

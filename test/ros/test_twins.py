@@ -193,6 +193,7 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
         beacons.publish(beacon("x" * 10_000, "rsu_0", 5))
         beacons.publish(beacon("uav_7", "rsu_0", 2**64 - 1))  # no epoch
         nowhere = beacon("uav_0", "rsu_0", epoch)
+        nowhere.rates = [math.inf]  # would lift the limit of a migration
         nowhere.sequences, nowhere.positions = [2**62], [math.nan, math.inf, 1e300]
         beacons.publish(nowhere)
         claim = TwinPresence(rsu_id="rsu_9", life=1, time=1.0, uav_ids=["uav_0"], holdings=["hosting"], marks=[1])
@@ -203,7 +204,7 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
         requests.publish(TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[math.nan]))
 
     probe.create_timer(0.2, attack)
-    expected = {"twin_ragged", "twin_stranger", "twin_bad_epoch"}
+    expected = {"twin_ragged", "twin_stranger", "twin_bad_epoch", "twin_rate"}
     probe.wait_for(lambda: expected <= probe.refused().keys(), f"{expected}")
     heard = len(town.states)
     probe.wait_for(lambda: len(town.states) > heard + 10, "the twin, served on")

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.cli.bench import Figure
-from uav_twin_migration.cli.keys import make_keys
-from uav_twin_migration.cli.plain_rsu import PlainRsu, payload_of, presence_of
+from uav_twin_migration.cli.plain_rsu import introduce, payload_of, presence_of, start_together
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.twin.epochs import term_of
 from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
@@ -61,16 +60,12 @@ class Sky:
     """RSU processes, UAVs, and what they say to each other."""
 
     def __init__(self, directory: Path, seed: int) -> None:
-        make_keys(directory, list(RSUS))
         self.directory, self.chance = directory, random.Random(seed)
         self.lock = threading.RLock()
         self.fliers = {f"uav{number}": Flier(f"uav{number}", time.monotonic()) for number in range(UAVS)}
         self.reports: list[dict[str, Any]] = []
         self.left = threading.Event()  # a source has decided that its twin leaves
-        self.rsus = {rsu: PlainRsu(rsu, directory / f"{rsu}.db", directory, self._hear) for rsu in RSUS}
-        for rsu in self.rsus.values():
-            rsu.start(lease=LEASE, flush_period=0.2)
-        self._tell_addresses()
+        self.rsus = start_together(RSUS, directory, self._hear, lease=LEASE, flush_period=0.2)
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
         self._voice.start()
@@ -81,11 +76,6 @@ class Sky:
         self._voice.join()
         for rsu in self.rsus.values():
             rsu.stop()
-
-    def _tell_addresses(self) -> None:
-        ports = {name: rsu.port for name, rsu in self.rsus.items()}
-        for rsu in self.rsus.values():
-            rsu.say("addresses", **ports)
 
     # -- what is said ------------------------------------------------------------------------------------------------
 
@@ -161,7 +151,7 @@ class Sky:
         store.close()
         time.sleep(self.chance.uniform(0.0, LONGEST_DEATH))
         self.rsus[rsu].start(lease=LEASE, flush_period=0.2)
-        self._tell_addresses()
+        introduce(self.rsus)
 
     def rest(self) -> None:
         """Wait until every twin is served, and has stored an update that is newer than now."""

@@ -24,7 +24,7 @@ import numpy as np
 
 from uav_twin_migration.cli.bench import Figure
 from uav_twin_migration.cli.keys import make_keys
-from uav_twin_migration.cli.plain_rsu import PlainRsu, presence_of
+from uav_twin_migration.cli.plain_rsu import presence_of, start_together
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.twin_host import LONG_LOG
 from uav_twin_migration.twin.chunks import Chunk
@@ -43,16 +43,10 @@ class Street:
 
     def __init__(self, directory: Path, rsus: Sequence[str], **options: Any) -> None:
         self.directory, self.options = directory, options
-        make_keys(directory, list(rsus))
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.news = threading.Condition()
         self.hosts: dict[str, Presence] = {}
-        self.rsus = {rsu: PlainRsu(rsu, directory / f"{rsu}.db", directory, self._hear) for rsu in rsus}
-        for rsu in self.rsus.values():
-            rsu.start(**options)
-        ports = {name: rsu.port for name, rsu in self.rsus.items()}
-        for rsu in self.rsus.values():
-            rsu.say("addresses", **ports)
+        self.rsus = start_together(rsus, directory, self._hear, **options)
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
         self._voice.start()

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.cli.keys import make_keys
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
 from uav_twin_migration.twin.application import Twin
@@ -247,6 +248,25 @@ class PlainRsu:
             if line.endswith("\n"):
                 said = json.loads(line)
                 self.on_line(self.rsu, said)
+
+
+def start_together(
+    rsus: Sequence[str], directory: Path, on_line: Callable[[str, dict[str, Any]], None], **options: Any
+) -> dict[str, PlainRsu]:
+    """Start several, with keys of one authority and stores in `directory`, that know where the others listen."""
+    make_keys(directory, list(rsus))
+    started = {rsu: PlainRsu(rsu, directory / f"{rsu}.db", directory, on_line) for rsu in rsus}
+    for rsu in started.values():
+        rsu.start(**options)
+    introduce(started)
+    return started
+
+
+def introduce(rsus: Mapping[str, PlainRsu]) -> None:
+    """Tell each where all of them listen; again after one was restarted."""
+    ports = {name: rsu.port for name, rsu in rsus.items()}
+    for rsu in rsus.values():
+        rsu.say("addresses", **ports)
 
 
 def presence_of(values: list[Any]) -> Presence:

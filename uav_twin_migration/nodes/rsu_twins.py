@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,7 @@ PARAMETERS = (
 )
 HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
 MOST_UAVS = 10_000  # that it listens to
+MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
 
 class RsuTwins:
@@ -71,7 +73,7 @@ class RsuTwins:
         self._recognised: dict[str, tuple[str, int, int]] = {}
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
-        self._ragged = self._strangers = 0
+        self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
         self._mail = Mailbox(node)
@@ -164,7 +166,7 @@ class RsuTwins:
     def _on_beacon(self, message: TwinBeacon) -> None:
         beacons = twin_convert.beacons_from_message(message)
         if beacons is None:
-            self._ragged += 1
+            self._refused["ragged"] += 1
             return
         for beacon in beacons:
             self._hear(beacon)
@@ -173,7 +175,7 @@ class RsuTwins:
         """Pass on what is news, or concerns a twin that is here."""
         said, uav = beacon.recognition, beacon.recognition.uav
         if not is_id(uav) or (len(self._recognised) >= MOST_UAVS and uav not in self._recognised):
-            self._strangers += 1
+            self._refused["stranger"] += 1
             return
         news = (said.host, said.epoch, said.fence)
         if uav in self._held or self._recognised.get(uav) != news:
@@ -183,7 +185,9 @@ class RsuTwins:
             return
         if beacon.telemetry is not None:
             self._service.observe(uav, beacon.telemetry, self._timing.now())
-        if beacon.rate >= 0.0 and self._drain_until is None:  # an RSU that goes down pays for the moves itself
+        if not 0.0 <= beacon.rate <= MOST_RATE:
+            self._refused["rate"] += 1
+        elif self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
 
     def _on_request(self, message: TwinRequest) -> None:
@@ -257,12 +261,16 @@ class RsuTwins:
     # -- the action --------------------------------------------------------------------------------------------------
 
     def _on_goal(self, goal: Any) -> GoalResponse:
-        sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate < 1e9
+        sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
         return GoalResponse.ACCEPT if sensible else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
         """Move the twin; ends with the service's report, which comes in any case."""
         goal = handle.request
+        if goal.uav_id in self._goals:  # two were accepted before the first began
+            handle.abort()
+            reason = Reason.BUSY.value
+            return MigrateTwin.Result(report=MigrationReport(uav_id=goal.uav_id, target=goal.target, reason=reason))
         ended = Future(executor=self._node.executor)
         self._goals[goal.uav_id] = (handle, ended)
         request = MigrateRequest(goal.uav_id, goal.epoch, goal.target)
@@ -297,7 +305,7 @@ class RsuTwins:
 
     def describe(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        counts = self._service.counts
+        counts = self._service.counts + self._refused
         values: dict[str, object] = {
             "twins": len(self._service.hosted),
             "twins_moving": len(self._service.progress()),
@@ -306,8 +314,4 @@ class RsuTwins:
         if self.trouble:
             values["trouble"] = self.trouble
         values.update({f"refused/twin_{why}": count for why, count in counts.items() if why not in HARMLESS})
-        if self._ragged:
-            values["refused/twin_ragged"] = self._ragged
-        if self._strangers:
-            values["refused/twin_stranger"] = self._strangers
         return values
