@@ -107,7 +107,10 @@ class Town:
         timing: FinderTiming | None = None,
         size: int = 200_000,
         application: Application | None = None,
+        standby: str = "",
+        rate: float = 0.0,
     ) -> None:
+        """standby: the RSU that shall have a warm copy. rate: bytes/s that the UAV has bought."""
         self.directory, self.now, self.loss = directory, 0.0, loss
         self.settings = settings or HostSettings(flush_period=0.2)
         self.application = application or UavTwins()
@@ -121,7 +124,8 @@ class Town:
         self.reports: list[MigrationReport] = []
         self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
         self.size = size
-        self.finder = Finder("u1", self.now, fence=0, size=size, candidates=tuple(names))
+        self.finder = Finder("u1", self.now, fence=0, size=size, candidates=tuple(names), standby=standby)
+        self.rate = rate
         self.sequence = 0
         self.acked: list[int] = []  # sequence numbers of telemetry that is on a disk
         self.rsus = {name: Rsu(self, name) for name in names}
@@ -315,6 +319,8 @@ class Town:
         said = recognition(self.finder)
         for name in self.rsus:
             self.tell(name, lambda host: host.recognise(said, self.now))
+        if self.rate and self.finder.host:
+            self.tell(self.finder.host, lambda host: host.grant("u1", self.rate, self.now))
         self.at(VOICE, self.voices)
 
     def _request(self, request: HostRequest, host: TwinHost) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from uav_twin_migration.twin.chunks import LARGEST_CHUNK, Chunk
 from uav_twin_migration.twin.custody import Status, Timing
-from uav_twin_migration.twin.messages import HostRequest, Offer, Reason
+from uav_twin_migration.twin.messages import HostRequest, Offer, Reason, ReplicaOffer
 
 MEGABYTE = 1024 * 1024
 
@@ -27,6 +27,8 @@ class HostSettings:
     lease_patience: float = 3.0  # s that a migration may be without bandwidth
     retry_store: float = 1.0  # s after the disk refused
     drain_at_once: int = 4  # migrations
+    replica_period: float = 1.0  # s between two checkpoints of a warm copy
+    replica_share: float = 0.1  # of the bandwidth, for the warm copy while the twin moves
 
 
 class Occupancy(NamedTuple):
@@ -39,7 +41,9 @@ class Occupancy(NamedTuple):
     room: int  # bytes that may still be promised
 
 
-def objection_to_offer(offer: Offer, application: str, settings: HostSettings, here: Occupancy) -> Reason | None:
+def objection_to_offer(
+    offer: Offer | ReplicaOffer, application: str, settings: HostSettings, here: Occupancy
+) -> Reason | None:
     """Why this RSU does not want an offered copy. application: whose twins it hosts."""
     if here.draining:
         return Reason.DRAINING
@@ -90,6 +94,6 @@ def objection_to_hosting(
     return None
 
 
-def limit_of(offer: Offer, settings: HostSettings) -> int:
+def limit_of(offer: Offer | ReplicaOffer, settings: HostSettings) -> int:
     """Bytes that an accepted copy may have in the end: it changes on the way."""
     return min(int(offer.size * settings.growth) + 16 * MEGABYTE, settings.largest_twin)

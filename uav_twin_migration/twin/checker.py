@@ -85,7 +85,7 @@ def wander(model: Model, starts: Sequence[World], seed: int, length: int = 100) 
 def _make(model: Model, worlds: list[World], twin: int, move: Move) -> bool:
     """Make a move in the twin's world, or in all where it is not the twin's alone. Whether it changed anything."""
     changed = False
-    for number in range(len(worlds)) if move.kind in ("crash", "tick") else (twin,):
+    for number in range(len(worlds)) if move.kind in ("crash", "tick", "lose") else (twin,):
         after = model.after(worlds[number], move)
         if after is not None:
             worlds[number] = model.check(after)
@@ -106,7 +106,11 @@ LIKELIHOOD = {
     "forget": 0.3,
     "break_": 0.5,
     "uav_crash": 0.1,
+    "replica_timeout": 0.5,
+    "lose": 0.1,
+    "unwanted": 0.1,
 }
+_COPYING = {"pump", "freeze", "replica_pump", "check"}
 _KINDS = list(LIKELIHOOD)
 _LIKELIHOODS = list(accumulate(LIKELIHOOD.values()))
 _AT_UAV = {"say", "act", "tick", "uav_crash"}
@@ -121,8 +125,9 @@ def _draw(model: Model, world: World, chance: random.Random) -> Move:
             "deliver", what=_newest(worth, chance) if chance.random() < 0.7 else chance.choice(list(bits(worth)))
         )
     possible = model.kinds_at(world.sites[where])
-    if possible[-1] in ("pump", "freeze") and chance.random() < 0.6:
-        return Move(possible[-1], where)
+    copying = [kind for kind in possible if kind in _COPYING]
+    if copying and chance.random() < 0.6:
+        return Move(chance.choice(copying), where)
     kind = chance.choices(_KINDS, cum_weights=_LIKELIHOODS)[0]
     if kind == "migrate":
         return Move(kind, what=where)
@@ -142,7 +147,7 @@ def _newest(mask: int, chance: random.Random) -> int:
 def _fingerprint(world: World) -> int:
     """64 bits that tell worlds apart. (An integer's own hash would take distant bits of a mask for each other.)"""
     network = world.network.to_bytes(world.network.bit_length() // 8 + 1, "little")
-    return hash((world.sites, world.finder, network, world.now, world.left, world.activated, world.acked))
+    return hash((world.sites, world.finder, network, *world[3:]))
 
 
 def _path(came: dict[int, tuple[int, Move | None]], here: int, last: Move) -> list[Move]:

@@ -24,6 +24,7 @@ class Status(str, Enum):
     HOSTING = "hosting"
     LEAVING = "leaving"  # handed over for good, kept until the target confirms
     FENCED = "fenced"  # overtaken by a newer hosting elsewhere
+    STANDBY = "standby"  # a warm copy of what another RSU hosts, whole at `mark`
 
 
 class Phase(str, Enum):
@@ -53,6 +54,7 @@ class Incoming:
     prepared: bool = False  # whole and verified
     chunk_size: int = 65536  # bytes
     application: str = ""
+    base: bool = False  # it has only what changed since the own copy, which is a warm one
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,30 @@ class Outgoing:
 
 
 @dataclass(frozen=True)
+class Replication:
+    """How the host keeps the warm copy on another RSU up to date. Not on disk."""
+
+    target: str
+    session: int = 0  # 0: none, the next offer is due at the deadline
+    copying: bool = False  # the offer was accepted
+    sent: int = 0  # newest version sent
+    acked: int = 0  # newest version on the target's disk
+    checked: int = 0  # the mark of a checkpoint that is not confirmed; 0: none
+    attempts: int = 0  # offers since the last confirmation
+    deadline: float = NEVER  # s: then ReplicaTimeout
+
+
+@dataclass(frozen=True)
 class Custody:
     """One twin at one RSU."""
 
     record: Record = Record()
     outgoing: Outgoing | None = None
+    replication: Replication | None = None
+    replica: str = ""  # while it hosts: the RSU that confirmed a warm copy last, and up to which version
+    replica_mark: int = 0
+    standby: str = ""  # the RSU that the UAV wants to keep a warm copy
+    unwanted_at: float = NEVER  # s: then a warm copy here may go, because the UAV wants it elsewhere
     source: str = ""  # whose offer was accepted last
     session: int = 0  # and in which session; its data alone are taken
     heard_host: str = ""  # whom the UAV recognised last, and under which epoch
@@ -116,6 +137,12 @@ class Custody:
         """The newest epoch known of, on disk or heard."""
         return max(self.record.fence, self.heard_epoch)
 
+    @property
+    def is_replicated(self) -> bool:
+        """Whether the RSU that keeps the warm copy has confirmed all there is."""
+        target = self.replication.target if self.replication is not None else ""
+        return bool(target) and (self.replica, self.replica_mark) == (target, self.record.mark)
+
     def serves(self, now: float) -> bool:
         """Whether this RSU may serve the twin, take its telemetry and change it."""
         return self.record.status is Status.HOSTING and self.place is not Phase.FROZEN and now < self.lease_until
@@ -134,6 +161,7 @@ class Timing:
     give_up: float = 60.0  # without any progress
     keep_partial: float = 60.0  # an incoming copy that nobody continues
     keep_prepared: float = 600.0  # a whole one: it may be the best there is
+    keep_unwanted: float = 60.0  # a warm copy while the UAV wants another RSU to have it
 
 
 @dataclass(frozen=True)
@@ -192,6 +220,30 @@ class IntakeTimeout:
     """The incoming copy's deadline passed."""
 
 
+@dataclass(frozen=True)
+class ReplicaSent:
+    """All versions up to `mark` are on their way to the warm copy."""
+
+    mark: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """Everything up to the record's mark was sent to the warm copy: what it must look like now."""
+
+    digest: bytes = b""
+
+
+@dataclass(frozen=True)
+class ReplicaTimeout:
+    """The replication's deadline passed."""
+
+
+@dataclass(frozen=True)
+class StandbyTimeout:
+    """The deadline of a warm copy that nobody wants here passed."""
+
+
 # -- actions -----------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +273,11 @@ class Adopt:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """The incoming copy becomes the own one, or what changed in it; an incoming one that has no changes begins."""
+
+
+@dataclass(frozen=True)
 class DropOwn:
     """Delete the own copy's chunks."""
 
@@ -246,13 +303,29 @@ class Ignored:
     why: str
 
 
-Action = Send | Answer | Create | Adopt | DropOwn | DropIncoming | Ended | Ignored
+Action = Send | Answer | Create | Adopt | Keep | DropOwn | DropIncoming | Ended | Ignored
 Step = tuple[Custody, tuple[Action, ...]]
 
 
 def ignored(custody: Custody, why: str) -> Step:
     """Nothing happens."""
     return custody, (Ignored(why),)
+
+
+def hosting(custody: Custody, record: Record, lease_until: float = LONG_AGO) -> Custody:
+    """`custody` at the beginning of a hosting; what was under way before is over."""
+    return replace(
+        custody,
+        record=record,
+        outgoing=None,
+        replication=None,
+        replica="",
+        replica_mark=0,
+        unwanted_at=NEVER,
+        intake_deadline=NEVER,
+        lease_until=lease_until,
+        gone_to="",
+    )
 
 
 def with_record(custody: Custody, **changes: object) -> Custody:
@@ -263,18 +336,22 @@ def with_record(custody: Custody, **changes: object) -> Custody:
 def presence(custody: Custody, context: Context) -> Presence | None:
     """What to tell of this twin, or None where there is nothing to tell."""
     record, stamp = custody.record, Stamp(context.life, context.now)
-    if record.status is Status.ABSENT and custody.gone_to:
+    idle = record.status not in (Status.HOSTING, Status.LEAVING)
+    if idle and custody.gone_to:
         return Presence(context.uav, context.me, Holding.LEAVING, custody.gone_epoch, 0, stamp, custody.gone_to)
-    if record.status is Status.ABSENT or (record.status is Status.FENCED and custody.intake is Intake.PREPARED):
-        if record.incoming is None or not record.incoming.prepared:
-            return None
+    if idle and record.incoming is not None and record.incoming.prepared:
         return Presence(context.uav, context.me, Holding.PREPARED, record.incoming.epoch, record.incoming.mark, stamp)
+    if record.status is Status.ABSENT:
+        return None
     successor = custody.outgoing.target if custody.outgoing is not None else record.target
-    return Presence(context.uav, context.me, _HOLDING[record.status], record.epoch, record.mark, stamp, successor)
+    said = Presence(context.uav, context.me, _HOLDING[record.status], record.epoch, record.mark, stamp, successor)
+    hosting = record.status is Status.HOSTING
+    return replace(said, replica=custody.replica, replica_mark=custody.replica_mark) if hosting else said
 
 
 _HOLDING: Mapping[Status, Holding] = {
     Status.HOSTING: Holding.HOSTING,
     Status.LEAVING: Holding.LEAVING,
     Status.FENCED: Holding.FENCED,
+    Status.STANDBY: Holding.STANDBY,
 }

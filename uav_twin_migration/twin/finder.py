@@ -20,6 +20,10 @@ A UAV that starts listens for one quarantine, because its earlier life may have 
 those of its earlier lives: `epochs.first_epoch` of a clock sees to that.
 
 An RSU that merely claims a high epoch fits none of the three and is not recognised.
+
+A UAV that wants a warm copy (replica.py) asks for no less than what it has heard to be confirmed: first RSUs heard to
+have a copy, then the one that confirmed it, then the old host, whoever of them may be back. Only when none of them has
+hosted for `begin_anew_after` is the twin given to an RSU that has nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from uav_twin_migration.twin.epochs import LAST_TERM, is_epoch, next_term, term_of
+from uav_twin_migration.twin.epochs import LAST_TERM, is_epoch, make_epoch, next_term, term_of
 from uav_twin_migration.twin.messages import (
     Holding,
     HostReply,
@@ -59,6 +63,7 @@ class FinderTiming:
     rehost_after: float = 10.0  # of silence: the host is given up for good
     ask_again: float = 0.5  # without an answer to a request
     tries: int = 4  # of one RSU before the next
+    begin_anew_after: float = 60.0  # of silence: a warm copy, known of but out of reach, is given up as well
 
     def __post_init__(self) -> None:
         if self.rehost_after < self.quarantine:
@@ -90,6 +95,11 @@ class Finder:
     epoch: int = 0
     stamp: Stamp | None = None
     heard_at: float = LONG_AGO  # s, when a recognised host was last heard
+    standby: str = ""  # the RSU that shall have a warm copy
+    replica: str = ""  # the RSU that has one, as a host told last; of which hosting and change
+    replica_epoch: int = 0
+    replica_mark: int = 0
+    last_host: str = ""
     successors: tuple[str, ...] = ()  # to whom the recognised host may hand over
     heard: tuple[Heard, ...] = ()  # by RSU
     asked: str = ""
@@ -133,9 +143,9 @@ def moving(finder: Finder, target: str) -> Finder:
     return replace(finder, successors=tuple(sorted({*finder.successors, target})))
 
 
-def wish(finder: Finder, candidates: Sequence[str]) -> Finder:
-    """The RSUs that the UAV would have as a host, best first."""
-    return replace(finder, candidates=tuple(candidates))
+def wish(finder: Finder, candidates: Sequence[str], standby: str = "") -> Finder:
+    """The RSUs that the UAV would have as a host, best first, and the one that shall have a warm copy."""
+    return replace(finder, candidates=tuple(candidates), standby=standby)
 
 
 def act(finder: Finder, now: float, timing: FinderTiming) -> tuple[Finder, tuple[HostRequest, ...]]:
@@ -150,15 +160,16 @@ def act(finder: Finder, now: float, timing: FinderTiming) -> tuple[Finder, tuple
         finder = _turn_to(finder, _best_candidate(finder, now, timing), now)
     if finder.stage is Stage.ASKING and now >= finder.ask_at:
         finder = replace(finder, ask_at=now + timing.ask_again, tries=finder.tries + 1)
-        return finder, (HostRequest(finder.uav, finder.asked, finder.fence, finder.size),)
+        least = _least(finder) if _insists(finder, now, timing) else (0, 0)
+        return finder, (HostRequest(finder.uav, finder.asked, finder.fence, finder.size, *least),)
     return finder, ()
 
 
 def recognition(finder: Finder) -> Recognition:
     """What to tell all RSUs, several times in a lease."""
     if finder.stage is not Stage.HOSTED:
-        return Recognition(finder.uav, "", 0, finder.fence)
-    return Recognition(finder.uav, finder.host, finder.epoch, finder.fence, finder.stamp)
+        return Recognition(finder.uav, "", 0, finder.fence, standby=finder.standby)
+    return Recognition(finder.uav, finder.host, finder.epoch, finder.fence, finder.stamp, finder.standby)
 
 
 def _hear_host(finder: Finder, presence: Presence, now: float) -> Finder:
@@ -166,7 +177,11 @@ def _hear_host(finder: Finder, presence: Presence, now: float) -> Finder:
         finder = moving(finder, presence.successor)
     if presence.holding is not Holding.HOSTING:
         return finder
-    return replace(finder, stage=Stage.HOSTED, stamp=presence.stamp, heard_at=now)
+    finder = replace(finder, stage=Stage.HOSTED, stamp=presence.stamp, heard_at=now)
+    if not presence.replica:
+        return finder
+    mark = presence.replica_mark
+    return replace(finder, replica=presence.replica, replica_epoch=presence.epoch, replica_mark=mark)
 
 
 def _succeeds(finder: Finder, presence: Presence) -> bool:
@@ -177,8 +192,15 @@ def _succeeds(finder: Finder, presence: Presence) -> bool:
 
 
 def _recognise(finder: Finder, said: Heard, now: float) -> Finder:
+    if said.rsu == finder.replica:  # by a hand-over the two change places; else nobody else has a copy
+        finder = replace(finder, replica=finder.host)
+    if said.rsu == finder.standby and finder.host:
+        finder = replace(finder, standby=finder.host)
+    if finder.stage is Stage.ASKING:  # a new term: what is known of the old one's changes is over
+        finder = replace(finder, replica="", replica_epoch=0, replica_mark=0)
     return replace(
         finder,
+        last_host=said.rsu,
         stage=Stage.HOSTED,
         host=said.rsu,
         epoch=said.epoch,
@@ -201,16 +223,28 @@ def _choose(finder: Finder, now: float, timing: FinderTiming) -> Finder:
     return _recognise(finder, newest, now)
 
 
+def _insists(finder: Finder, now: float, timing: FinderTiming) -> bool:
+    """Whether the UAV still waits for somebody with what may be on a disk."""
+    return bool(finder.standby or finder.replica) and now < finder.heard_at + timing.begin_anew_after
+
+
+def _least(finder: Finder) -> tuple[int, int]:
+    """Epoch and mark of the copy that the UAV knows of; else any of the last term."""
+    return max((finder.replica_epoch, finder.replica_mark), (make_epoch(term_of(finder.epoch)), 1))
+
+
 def _best_candidate(finder: Finder, now: float, timing: FinderTiming) -> str:
     """Those lately heard to have a copy, the newest first, then the others as the UAV prefers them, each in turn.
 
-    A host that was given up comes last.
+    A host that was given up comes last. Where the UAV insists on a warm copy, only who may have it is asked.
     """
     holders = sorted(
         (one for one in finder.heard if now < one.at + timing.rehost_after),
-        key=lambda one: (-one.epoch, -one.mark, one.rsu),
+        key=lambda one: (-term_of(one.epoch), -one.mark, one.rsu),
     )
-    candidates = sorted(finder.candidates, key=lambda rsu: rsu == finder.host)
+    candidates: Sequence[str] = sorted(finder.candidates, key=lambda rsu: rsu == finder.host)
+    if _insists(finder, now, timing):
+        candidates = [rsu for rsu in (finder.replica, finder.standby, finder.last_host) if rsu]
     order = list(dict.fromkeys([*(one.rsu for one in holders), *candidates]))
     return order[finder.turn % len(order)] if order else ""
 

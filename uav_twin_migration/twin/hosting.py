@@ -37,6 +37,7 @@ from uav_twin_migration.twin.custody import (
     Action,
     Adopt,
     Answer,
+    Check,
     Context,
     Create,
     Custody,
@@ -46,11 +47,15 @@ from uav_twin_migration.twin.custody import (
     Freeze,
     Ignored,
     IntakeTimeout,
+    Keep,
     LinkDown,
     Outgoing,
     Phase,
+    ReplicaSent,
+    ReplicaTimeout,
     Send,
     Sent,
+    StandbyTimeout,
     Status,
     Timeout,
     Wrote,
@@ -63,6 +68,7 @@ from uav_twin_migration.twin.messages import (
     Ack,
     Cancel,
     CancelRequest,
+    Checkpoint,
     Commit,
     Data,
     HostRequest,
@@ -73,6 +79,7 @@ from uav_twin_migration.twin.messages import (
     Reason,
     Recognition,
     Refuse,
+    ReplicaOffer,
     SourceMessage,
 )
 from uav_twin_migration.twin.migration import Event, step
@@ -89,7 +96,7 @@ from uav_twin_migration.twin.outputs import (
     Tenure,
     Transmit,
 )
-from uav_twin_migration.twin.residents import Arriving, Leaving, Resident, Undo, Visible
+from uav_twin_migration.twin.residents import Arriving, Lane, Leaving, Mirror, Resident, Undo, Visible
 from uav_twin_migration.twin.source import revive
 from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError
 
@@ -149,11 +156,11 @@ class TwinHost:
         self._now = now
         if isinstance(frame, wire.Chunks):
             self._receive_chunks(link, peer, frame)
-        elif isinstance(frame, Prepare):
-            self._receive_prepare(link, peer, frame)
+        elif isinstance(frame, (Prepare, Checkpoint)):
+            self._receive_whole(link, peer, frame)
         else:
             resident = self._resident(frame.uav)  # type: ignore[attr-defined]
-            offer = frame if isinstance(frame, Offer) else None
+            offer = frame if isinstance(frame, (Offer, ReplicaOffer)) else None
             refusal = None
             if offer is not None:
                 here = self._occupancy(resident, promised=True)
@@ -165,12 +172,17 @@ class TwinHost:
         self._now = now
         uav = self._outgoing_links.pop(link, None)
         resident = self._residents.get(uav) if uav is not None else None
-        if resident is None or resident.leaving is None or resident.leaving.link != link:
+        if resident is None:
             return
-        resident.leaving.alive = False
-        outgoing = resident.custody.outgoing
-        if outgoing is not None and outgoing.phase is not Phase.LEAVING:
-            self._step(resident, LinkDown(outgoing.session))
+        leaving, mirror, custody = resident.leaving, resident.mirror, resident.custody
+        if leaving is not None and leaving.link == link:
+            leaving.alive = False
+            if custody.outgoing is not None and custody.outgoing.phase is not Phase.LEAVING:
+                self._step(resident, LinkDown(custody.outgoing.session))
+        elif mirror is not None and mirror.link == link:
+            mirror.alive = False
+            if custody.replication is not None and custody.replication.session:
+                self._step(resident, LinkDown(custody.replication.session))
 
     def recognise(self, recognition: Recognition, now: float) -> None:
         """A UAV told whom it takes for its twin's host."""
@@ -211,11 +223,10 @@ class TwinHost:
             return
         leaving = resident.leaving
         if leaving is not None:
-            leaving.grant(resident.rate, now)
+            leaving.grant(leaving.rate, now)
             leaving.unfunded_since = min(leaving.unfunded_since, now) if rate == 0 else math.inf
-            if leaving.alive and rate != resident.rate:
-                self._outputs.append(Pace(leaving.link, rate))
         resident.rate = rate
+        self._share_out(resident)
 
     def cancel(self, request: CancelRequest, now: float) -> None:
         """Stop moving a twin, if that is still possible."""
@@ -277,6 +288,14 @@ class TwinHost:
                     served.append(Served(uav, visible.custody.record.epoch, estimate))
         return served
 
+    def replica_ages(self, now: float) -> dict[str, float]:
+        """By how much the warm copies of hosted twins are behind, s by UAV; infinite before one is confirmed."""
+        return {
+            uav: _age(visible, now)
+            for uav, visible in self.visible.items()
+            if visible.custody.record.status is Status.HOSTING and (visible.custody.replica or visible.custody.standby)
+        }
+
     def progress(self) -> list[Progress]:
         """The migrations under way."""
         return [self._progress(one, one.custody.outgoing) for one in self._residents.values() if one.custody.outgoing]
@@ -334,7 +353,7 @@ class TwinHost:
         visible = dict(self.visible)
         for uav in self._undo:
             resident = self._residents[uav]
-            visible[uav] = Visible(resident.custody, resident.twin)
+            visible[uav] = Visible(resident.custody, resident.twin, resident.replicated_at)
         self.visible = visible
 
     def _tenures(self) -> list[Output]:
@@ -368,11 +387,12 @@ class TwinHost:
         outputs += [Durable(done, False) for _, callbacks in self._durable for done in callbacks]
         for uav, before in self._undo.items():
             resident = self._residents[uav]
-            for leaving in (resident.leaving, before.leaving):
-                if leaving is not None:
-                    leaving.alive, leaving.flow = False, None
-                    outputs.append(Close(leaving.link))
-            resident.custody, resident.own, resident.incoming, resident.stored_mark, resident.leaving = before
+            for lane in (resident.leaving, before.leaving, resident.mirror, before.mirror):
+                if lane is not None:
+                    lane.alive, lane.flow = False, None
+                    outputs.append(Close(lane.link))
+            resident.custody, resident.own, resident.incoming, resident.stored_mark = before[:4]
+            resident.leaving, resident.mirror = before.leaving, before.mirror
             resident.arriving, resident.filling = None, None
             self._settle(resident)
         for kept_for_the_commit in (self._undo, self._durable, self._outputs, self._acks):
@@ -391,7 +411,7 @@ class TwinHost:
         link: int = 0,
         refusal: Reason | None = None,
         verified: bool = True,
-        offer: Offer | None = None,
+        offer: Offer | ReplicaOffer | None = None,
         size: int = 0,
     ) -> None:
         """Let the protocol have an event, and do what it says.
@@ -399,20 +419,25 @@ class TwinHost:
         offer: whose copy to make room for. size: bytes of payload, of a twin that begins empty.
         """
         self._touch(resident)
-        before = resident.custody.outgoing
+        before = resident.custody
         context = self._context(resident, peer, refusal, verified)
         resident.custody, actions = step(resident.custody, event, context)
-        outgoing = resident.custody.outgoing
+        outgoing, replication = resident.custody.outgoing, resident.custody.replication
         if outgoing is not None:
             self._session = max(self._session, outgoing.session)
-            if before is None:
-                resident.leaving = Leaving(self._now)
+            if before.outgoing is None:
+                resident.leaving = Leaving(started=self._now)
                 resident.leaving.unfunded_since = self._now if resident.rate == 0 else math.inf
+        if replication is not None:
+            self._session = max(self._session, replication.session)
+            resident.mirror = resident.mirror or Mirror()
+        self._share_out(resident)
         for action in actions:
             self._do(resident, action, link, size)
         if offer is not None:
             self._expect(resident, offer, link)
-        self._follow(resident, before)
+        self._follow(resident, before.outgoing)
+        self._follow_replica(resident, before)
         self._settle(resident)
 
     def _context(
@@ -438,6 +463,8 @@ class TwinHost:
             resident.twin = None
         elif isinstance(action, Adopt):
             self._adopt(resident)
+        elif isinstance(action, Keep):
+            self._keep(resident)
         elif isinstance(action, DropOwn):
             self._doom(resident.own)
             resident.own = None
@@ -450,10 +477,28 @@ class TwinHost:
             self.counts[action.why] += 1
 
     def _adopt(self, resident: Resident) -> None:
-        self._doom(resident.own)
-        resident.own, resident.incoming = resident.incoming, None
+        incoming = resident.incoming
+        if incoming is not None and incoming.base is not None:
+            self.store.merge(incoming)
+            self._doom(incoming)
+        else:
+            self._doom(resident.own)
+            resident.own = incoming
+        resident.incoming = None
         resident.twin = resident.arriving.twin if resident.arriving is not None else None
         resident.arriving, resident.stored_mark = None, 0
+
+    def _keep(self, resident: Resident) -> None:
+        """What arrived is the warm copy, or part of it; what changes from now on lies beside it."""
+        incoming = resident.incoming
+        assert incoming is not None
+        if incoming.base is not None:
+            self.store.merge(incoming)
+            return
+        self._doom(resident.own)
+        resident.own = incoming
+        kind = (incoming.application, incoming.chunk_size, incoming.size)
+        resident.incoming = self.store.add_copy(resident.uav, *kind, base=incoming)
 
     def _doom(self, copy: Copy | None) -> None:
         if copy is not None:
@@ -473,6 +518,10 @@ class TwinHost:
         if resident.custody.outgoing is None and resident.leaving is not None:
             self._let_go(resident.leaving)
             resident.leaving = None
+        if resident.custody.replication is None and resident.mirror is not None:
+            self._let_go(resident.mirror)
+            resident.mirror = None
+        self._share_out(resident)
 
     def _bring_up(self, resident: Resident, own: Copy) -> None:
         """Make a hosted twin of its chunks. One whose first snapshot was cut off begins anew.
@@ -498,8 +547,8 @@ class TwinHost:
 
     def _touch(self, resident: Resident) -> None:
         if resident.uav not in self._undo:
-            kept = (resident.custody, resident.own, resident.incoming, resident.stored_mark, resident.leaving)
-            self._undo[resident.uav] = Undo(*kept)
+            copies = (resident.own, resident.incoming, resident.stored_mark)
+            self._undo[resident.uav] = Undo(resident.custody, *copies, resident.leaving, resident.mirror)
 
     # -- links -------------------------------------------------------------------------------------------------------
 
@@ -511,31 +560,55 @@ class TwinHost:
         if not isinstance(message, SourceMessage):
             self._outputs.append(Transmit(link, [wire.encode(message)], paced=False))
             return
-        leaving = resident.leaving
-        assert leaving is not None
-        if isinstance(message, Offer):
+        lane = self._lane_of(resident, message)
+        if isinstance(message, (Offer, ReplicaOffer)):
             message = self._announced(resident, message)
-        if isinstance(message, Offer) or (isinstance(message, Commit) and not leaving.alive):
-            self._connect(resident, leaving, send.peer)
-        if leaving.alive:
-            self._outputs.append(Transmit(leaving.link, [wire.encode(message)], paced=False))
+        if isinstance(message, (Offer, ReplicaOffer)) or (isinstance(message, Commit) and not lane.alive):
+            self._connect(resident, lane, send.peer)
+        if lane.alive:
+            self._outputs.append(Transmit(lane.link, [wire.encode(message)], paced=False))
 
-    def _connect(self, resident: Resident, leaving: Leaving, peer: str) -> None:
-        self._let_go(leaving)
+    def _lane_of(self, resident: Resident, message: SourceMessage) -> Lane:
+        """The link that a message goes over: the migration's, or the warm copy's."""
+        mirror, lane = resident.mirror, resident.leaving
+        if isinstance(message, ReplicaOffer) and mirror is not None:
+            mirror.session = message.session
+        if mirror is not None and not isinstance(message, Commit) and message.session == mirror.session:
+            return mirror
+        assert lane is not None
+        return lane
+
+    def _connect(self, resident: Resident, lane: Lane, peer: str) -> None:
+        self._let_go(lane)
         self._links += 1
-        leaving.link, leaving.alive = self._links, True
-        self._outgoing_links[leaving.link] = resident.uav
-        self._outputs.append(Open(leaving.link, peer, resident.rate))
+        lane.link, lane.alive = self._links, True
+        self._outgoing_links[lane.link] = resident.uav
+        self._outputs.append(Open(lane.link, peer, lane.rate))
 
-    def _let_go(self, leaving: Leaving) -> None:
-        if leaving.flow is not None:
-            leaving.sent += leaving.flow.bytes_sent
-            leaving.flow = None
-        if self._outgoing_links.pop(leaving.link, None) is not None:
-            self._outputs.append(Close(leaving.link))
-        leaving.alive = False
+    def _let_go(self, lane: Lane) -> None:
+        if lane.flow is not None:
+            lane.sent += lane.flow.bytes_sent
+            lane.flow = None
+        if self._outgoing_links.pop(lane.link, None) is not None:
+            self._outputs.append(Close(lane.link))
+        lane.alive = False
 
-    def _announced(self, resident: Resident, offer: Offer) -> Offer:
+    def _share_out(self, resident: Resident) -> None:
+        """Give each of a twin's links its part of what was bought."""
+        replication, leaving, mirror = resident.custody.replication, resident.leaving, resident.mirror
+        copying = replication is not None and replication.copying
+        share = self.settings.replica_share if leaving is not None and copying else 0.0 if leaving is not None else 1.0
+        self._pace(leaving, resident.rate if share == 0.0 else resident.rate * (1.0 - share))
+        self._pace(mirror, 0.0 if share == 0.0 else resident.rate * share)
+
+    def _pace(self, lane: Lane | None, rate: float) -> None:
+        if lane is None or lane.rate == rate:
+            return
+        lane.rate = rate
+        if lane.alive:
+            self._outputs.append(Pace(lane.link, rate))
+
+    def _announced(self, resident: Resident, offer: Offer | ReplicaOffer) -> Offer | ReplicaOffer:
         own = resident.own
         assert own is not None
         return replace(offer, size=self.store.size_of(own), chunk_size=own.chunk_size, application=own.application)
@@ -566,22 +639,24 @@ class TwinHost:
             return
         if outgoing.phase is not Phase.COPYING:
             return
-        flow, rate = leaving.flow, resident.rate
-        while flow.may_send(self._queued(leaving.link) + self._pending[leaving.link], rate):
-            self._send_chunks(resident, leaving, flow)
+        flow = leaving.flow
+        self._send_on(resident, leaving, flow, outgoing.session)
         self._mark_sent(resident, flow)
-        if flow.may_freeze(self._now, rate):
+        if flow.may_freeze(self._now, leaving.rate):
             self._freeze(resident, leaving, flow)
 
-    def _send_chunks(self, resident: Resident, leaving: Leaving, flow: Flow) -> None:
+    def _send_on(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
+        """Send what the rate and the window let through."""
+        while flow.may_send(self._queued(lane.link) + self._pending[lane.link], lane.rate):
+            self._send_chunks(resident, lane, flow, session)
+
+    def _send_chunks(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
         assert resident.own is not None
-        after, entries = flow.sent, flow.take(frame_size(resident.rate))
+        after, entries = flow.sent, flow.take(frame_size(lane.rate))
         chunks = [self._chunk(resident.own, entry) for entry in entries]
-        outgoing = resident.custody.outgoing
-        assert outgoing is not None
-        pieces = wire.encode_chunks(Data(resident.uav, outgoing.session, after, flow.sent), chunks)
-        self._pending[leaving.link] += sum(map(len, pieces))
-        self._outputs.append(Transmit(leaving.link, pieces, paced=True))
+        pieces = wire.encode_chunks(Data(resident.uav, session, after, flow.sent), chunks)
+        self._pending[lane.link] += sum(map(len, pieces))
+        self._outputs.append(Transmit(lane.link, pieces, paced=True))
 
     def _chunk(self, copy: Copy, entry: Entry) -> Chunk:
         content = self.store.read(copy, entry.number)
@@ -595,31 +670,83 @@ class TwinHost:
     def _freeze(self, resident: Resident, leaving: Leaving, flow: Flow) -> None:
         """The last changes are written and sent, and from here on there are no more."""
         self._flush(resident)
+        outgoing = resident.custody.outgoing
+        assert outgoing is not None
         while not flow.is_empty:
-            self._send_chunks(resident, leaving, flow)
+            self._send_chunks(resident, leaving, flow, outgoing.session)
         self._mark_sent(resident, flow)
         leaving.frozen_at = self._now
         self._step(resident, Freeze(flow.digest(resident.uav)))
+
+    # -- keeping a warm copy up to date, at the host -----------------------------------------------------------------
+
+    def _follow_replica(self, resident: Resident, before: Custody) -> None:
+        """Let the bytes follow what the protocol decided about the warm copy."""
+        replication, mirror = resident.custody.replication, resident.mirror
+        if resident.custody.replica_mark == 0:
+            resident.replicated_at = math.nan
+        if replication is None or mirror is None or resident.own is None or not replication.copying:
+            return
+        if mirror.flow is None and mirror.alive:
+            mirror.flow = Flow(self.store.entries(resident.own), replication.acked)
+            self._share_out(resident)
+        if mirror.flow is not None:
+            mirror.flow.acknowledged(replication.acked)
+        if resident.custody.replica_mark != before.replica_mark:
+            resident.replicated_at = mirror.checked_at
+
+    def _pump_replica(self, resident: Resident) -> float:
+        """Send changes to the warm copy, and have it verified when it has all. Returns when to look again."""
+        replication, mirror = resident.custody.replication, resident.mirror
+        if replication is None or mirror is None:
+            return NEVER
+        if self._now >= replication.deadline:
+            self._step(resident, ReplicaTimeout())
+            return self._now + PUMP_PERIOD
+        if replication.copying and not mirror.alive:  # the disk refused meanwhile
+            self._step(resident, LinkDown(replication.session))
+            return self._now + PUMP_PERIOD
+        flow = mirror.flow
+        if flow is None or not replication.copying or mirror.rate == 0.0:
+            return replication.deadline
+        self._send_on(resident, mirror, flow, replication.session)
+        if flow.sent > replication.sent:
+            self._step(resident, ReplicaSent(flow.sent))
+        if not flow.is_empty:
+            return self._now + PUMP_PERIOD
+        if resident.filling is not None or replication.checked or resident.custody.is_replicated:
+            return replication.deadline
+        return self._check(resident, mirror, flow)
+
+    def _check(self, resident: Resident, mirror: Mirror, flow: Flow) -> float:
+        if self._now < mirror.check_at:
+            return mirror.check_at
+        mirror.checked_at, mirror.check_at = self._now, self._now + self.settings.replica_period
+        self._step(resident, Check(flow.digest(resident.uav)))
+        return mirror.check_at
 
     # -- taking over, at the target ----------------------------------------------------------------------------------
 
     def _occupancy(self, resident: Resident, promised: bool) -> Occupancy:
         """How full this RSU is without a twin. promised: whether room promised to arriving copies is taken."""
         arriving = [
-            one.arriving for one in self._residents.values() if one.arriving is not None and one is not resident
+            one.arriving
+            for one in self._residents.values()
+            if one.arriving is not None and one is not resident and not _is_kept_up(one)
         ]
         spoken_for = sum(one.limit - one.total for one in arriving) if promised else 0
         room = self.store.free() - self.settings.reserve - spoken_for
         trouble = self.trouble.reason if self.trouble is not None else None
         return Occupancy(self.draining, trouble, len(self.hosted), len(arriving), room)
 
-    def _expect(self, resident: Resident, offer: Offer, link: int) -> None:
+    def _expect(self, resident: Resident, offer: Offer | ReplicaOffer, link: int) -> None:
         """Make room for the copy that was accepted, or go on with what there is of it."""
         incoming = resident.custody.record.incoming
         if incoming is None or resident.custody.session != offer.session or incoming.epoch != offer.epoch:
             return
         if resident.incoming is None:
-            resident.incoming = self.store.add_copy(resident.uav, offer.application, offer.chunk_size, offer.size)
+            kind, base = (offer.application, offer.chunk_size, offer.size), resident.own if incoming.base else None
+            resident.incoming = self.store.add_copy(resident.uav, *kind, base=base)
         latest = {entry.number: entry for entry in self.store.entries(resident.incoming)}
         resident.arriving = Arriving(
             link, latest, limit_of(offer, self.settings), sum(entry.size for entry in latest.values())
@@ -656,15 +783,15 @@ class TwinHost:
             self._taking_in += entry.size
             arriving.total += entry.size - (old.size if old is not None else 0)
 
-    def _receive_prepare(self, link: int, peer: str, message: Prepare) -> None:
-        """Is the copy whole, and a twin that the application can make?"""
+    def _receive_whole(self, link: int, peer: str, message: Prepare | Checkpoint) -> None:
+        """Is the copy whole, and, where it is to be hosted, a twin that the application can make?"""
         resident = self._resident(message.uav)
         arriving, copy = resident.arriving, resident.incoming
         mine = (resident.custody.source, resident.custody.session) == (peer, message.session)
         verified = False
         if mine and arriving is not None and copy is not None:
             verified = digest_of_twin(message.uav, arriving.latest.values()) == message.digest
-            if verified:
+            if verified and isinstance(message, Prepare):
                 arriving.twin = self._try_restore(message.uav, copy)
                 verified = arriving.twin is not None
         self._step(resident, message, peer, link, verified=verified)
@@ -683,6 +810,8 @@ class TwinHost:
         now, custody = self._now, resident.custody
         if now >= custody.intake_deadline:
             self._step(resident, IntakeTimeout())
+        if now >= custody.unwanted_at:
+            self._step(resident, StandbyTimeout())
         outgoing, leaving = resident.custody.outgoing, resident.leaving
         if outgoing is not None and now >= outgoing.deadline:
             self._step(resident, Timeout())
@@ -694,10 +823,11 @@ class TwinHost:
         if resident.twin is not None and now >= resident.next_flush:
             self._flush(resident)
         self._pump(resident)
+        replica_at = self._pump_replica(resident)
         outgoing = resident.custody.outgoing
         deadline = outgoing.deadline if outgoing is not None else NEVER
         copying = now + PUMP_PERIOD if outgoing is not None and outgoing.phase is Phase.COPYING else NEVER
-        return min(deadline, copying, resident.custody.intake_deadline)
+        return min(deadline, copying, replica_at, resident.custody.intake_deadline, resident.custody.unwanted_at)
 
     def _look_after_migration(self, resident: Resident, leaving: Leaving) -> None:
         if self._now >= leaving.unfunded_since + self.settings.lease_patience:
@@ -749,8 +879,9 @@ class TwinHost:
         ]
         self.store.write(resident.own, chunks)
         self._step(resident, Wrote(chunks[-1].version))
-        if resident.leaving is not None and resident.leaving.flow is not None:
-            resident.leaving.flow.changed(chunks)
+        for lane in (resident.leaving, resident.mirror):
+            if lane is not None and lane.flow is not None:
+                lane.flow.changed(chunks)
 
     # -- draining ----------------------------------------------------------------------------------------------------
 
@@ -782,7 +913,7 @@ class TwinHost:
             patience = timing.keep_prepared if incoming.prepared else timing.keep_partial
             resident.custody = replace(resident.custody, intake_deadline=self._now + patience)
         if resident.custody.outgoing is not None:
-            resident.leaving = Leaving(self._now)
+            resident.leaving = Leaving(started=self._now)
         self._settle(resident)
         self.visible[uav] = Visible(resident.custody, resident.twin)
 
@@ -807,8 +938,8 @@ class TwinHost:
         return self.store.sweep()
 
     def _report(self, resident: Resident, ended: Ended) -> None:
-        leaving = resident.leaving or Leaving(self._now)
-        leaving.grant(resident.rate, self._now)
+        leaving = resident.leaving or Leaving(started=self._now)
+        leaving.grant(leaving.rate, self._now)
         flow = leaving.flow
         sent = leaving.sent + (flow.bytes_sent if flow is not None else 0)
         copying = self._now - leaving.copying_since
@@ -833,6 +964,19 @@ class TwinHost:
         size = flow.size if flow is not None else (self.store.size_of(resident.own) if resident.own is not None else 0)
         remaining = flow.remaining if flow is not None else size
         return Progress(resident.uav, outgoing.target, outgoing.phase, size, remaining, resident.rate)
+
+
+def _age(visible: Visible, now: float) -> float:
+    """By how much the warm copy is behind, s."""
+    custody = visible.custody
+    if not custody.replica or math.isnan(visible.replicated_at):
+        return math.inf
+    return 0.0 if custody.replica_mark == custody.record.mark else now - visible.replicated_at
+
+
+def _is_kept_up(resident: Resident) -> bool:
+    """Whether what arrives are the changes to a warm copy: there is room for those."""
+    return resident.incoming is not None and resident.incoming.base is not None
 
 
 __all__ = [

@@ -7,6 +7,9 @@ recognised as the host is `finder.py`'s; here is when to ask for a migration:
 - a migration that failed is asked for again after a pause, longer each time, while the UAV still wants it;
 - one that is not wanted any more is cancelled;
 - one whose source restarted or lost the hosting is over: the source has forgotten it.
+
+And here is which RSU shall have a warm copy, if the UAV wants one: the best in reach that is not the host. It stays the
+same for as long as it takes twins and keeps up.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from uav_twin_migration.twin.messages import HostReply, HostRequest, Presence, R
 
 FIRST_PAUSE = 1.0  # s after a migration that failed; doubles with each
 LONGEST_PAUSE = 16.0  # s
+STANDBY_PATIENCE = 60.0  # s for which a warm copy may stand still, although there is bandwidth, before another is begun
 
 
 class Move(NamedTuple):
@@ -63,11 +67,18 @@ class Keeper:
         wall_clock: float,
         timing: FinderTiming | None = None,
         may_host: Callable[[str], bool] = lambda rsu: True,
+        replica: bool = False,
     ) -> None:
-        """size: bytes of the twin's payload. wall_clock: s since 1970. may_host: whether an RSU takes twins now."""
+        """size: bytes of the twin's payload. wall_clock: s since 1970. may_host: whether an RSU takes twins now.
+
+        replica: whether there shall be a warm copy on a second RSU.
+        """
         self.timing = timing or FinderTiming()
         self._finder = Finder(uav, now, first_epoch(wall_clock), size)
         self._may_host = may_host
+        self._replica = replica
+        self._replicated: tuple[str, int] = ("", 0)  # what the host said last of the warm copy
+        self._kept_up_at = now
         self._wanted: str | None = None
         self._others: tuple[str, ...] = ()
         self._asked: _Asked | None = None
@@ -80,6 +91,11 @@ class Keeper:
         return self._finder.host if self._finder.stage is Stage.HOSTED else ""
 
     @property
+    def standby(self) -> str:
+        """The RSU that shall have a warm copy; empty for none."""
+        return self._finder.standby
+
+    @property
     def target(self) -> str:
         """Where the twin is being moved to; empty for nowhere."""
         return self._asked.target if self._asked else ""
@@ -89,6 +105,9 @@ class Keeper:
     def hear(self, presence: Presence, now: float) -> None:
         """An RSU told what it holds."""
         self._finder = finding.hear(self._finder, presence, now)
+        replicated = (presence.replica, presence.replica_mark)
+        if presence.rsu == self.host and (replicated != self._replicated or presence.replica_mark == presence.mark):
+            self._replicated, self._kept_up_at = replicated, now
 
     def answer(self, reply: HostReply, now: float) -> None:
         """An RSU answered a request to host."""
@@ -110,13 +129,27 @@ class Keeper:
         """What to ask of RSUs now. rate: Mbit/s that the UAV has bought."""
         order = [self._wanted, *self._others] if self._wanted else [*self._others]
         candidates = [rsu for rsu in dict.fromkeys(order) if self._may_host(rsu)]
-        self._finder = finding.wish(self._finder, candidates)
+        self._finder = finding.wish(self._finder, candidates, self._standby(candidates, now, rate))
         self._finder, requests = finding.act(self._finder, now, self.timing)
         return [*requests, *self._follow_up(now), *self._begin(now, rate)]
 
     def recognition(self) -> Recognition:
         """What to tell all RSUs."""
         return finding.recognition(self._finder)
+
+    def _standby(self, candidates: Sequence[str], now: float, rate: float) -> str:
+        """The RSU that shall have a warm copy; empty for none."""
+        current = self._finder.standby
+        if rate <= 0.0 or not self.host:
+            self._kept_up_at = now  # nothing can be sent
+        keeps_up = now < self._kept_up_at + STANDBY_PATIENCE
+        if not self._replica or (current and current != self.host and keeps_up and self._may_host(current)):
+            return current
+        others = [rsu for rsu in candidates if rsu not in (self.host, current)]
+        if not self.host or not others:
+            return current if current != self.host else ""
+        self._kept_up_at = now
+        return others[0]
 
     # -- migrations --------------------------------------------------------------------------------------------------
 

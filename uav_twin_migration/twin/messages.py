@@ -108,6 +108,29 @@ class Cancel:
     reason: Reason = Reason.CANCELLED
 
 
+@dataclass(frozen=True)
+class ReplicaOffer:
+    """Keep a warm copy of this twin, which the sender hosts under `epoch`."""
+
+    uav: str
+    session: int
+    epoch: int
+    size: int = 0  # bytes
+    chunks: int = 0
+    chunk_size: int = 65536  # bytes, of the largest chunk
+    application: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was sent up to `mark` makes a whole twin; its digest is `digest`."""
+
+    uav: str
+    session: int
+    mark: int
+    digest: bytes = b""
+
+
 # -- target to source --------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +173,15 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Replicated:
+    """The warm copy is whole at `mark`, verified and on the disk."""
+
+    uav: str
+    session: int
+    mark: int
+
+
+@dataclass(frozen=True)
 class Activated:
     """The target hosts, or has hosted, under `epoch`; the source need keep nothing."""
 
@@ -173,8 +205,8 @@ class Fenced:
     fence: int
 
 
-SourceMessage = Offer | Data | Prepare | Commit | Cancel
-TargetMessage = Accept | Refuse | Ack | Prepared | Activated | Unprepared | Fenced
+SourceMessage = Offer | Data | Prepare | Commit | Cancel | ReplicaOffer | Checkpoint
+TargetMessage = Accept | Refuse | Ack | Prepared | Activated | Unprepared | Fenced | Replicated
 PeerMessage = SourceMessage | TargetMessage
 
 # -- between a UAV and RSUs --------------------------------------------------------------------------------------------
@@ -187,6 +219,7 @@ class Holding(str, Enum):
     LEAVING = "leaving"  # handed over, the target has not confirmed
     PREPARED = "prepared"  # a whole copy, waiting for the source's decision
     FENCED = "fenced"  # a copy that a newer hosting has overtaken
+    STANDBY = "standby"  # a warm copy, which the host keeps up to date
 
 
 @dataclass(frozen=True)
@@ -200,6 +233,8 @@ class Presence:
     mark: int
     stamp: Stamp
     successor: str = ""  # to whom it hands over, or is about to
+    replica: str = ""  # the RSU that has confirmed a warm copy, and up to which change
+    replica_mark: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,16 +249,22 @@ class Recognition:
     epoch: int
     fence: int
     stamp: Stamp | None = None
+    standby: str = ""  # the RSU that shall keep a warm copy; empty: none
 
 
 @dataclass(frozen=True)
 class HostRequest:
-    """A UAV asks one RSU to host its twin under a new epoch, from the best copy it has or else from nothing."""
+    """A UAV asks one RSU to host its twin under a new epoch, from the best copy it has or else from nothing.
+
+    Where the UAV knows that there is a copy of (`least_epoch`, `least_mark`), an older one, or none, will not do.
+    """
 
     uav: str
     rsu: str
     epoch: int
     size: int = 0  # bytes, of the twin's payload
+    least_epoch: int = 0  # 0: the twin may begin anew
+    least_mark: int = 0
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from uav_twin_migration.twin import rehosting, source, target
+from uav_twin_migration.twin import rehosting, replica, source, target
 from uav_twin_migration.twin.custody import (
+    Check,
     Context,
     Custody,
     Freeze,
@@ -73,7 +74,10 @@ from uav_twin_migration.twin.custody import (
     IntakeTimeout,
     LinkDown,
     Phase,
+    ReplicaSent,
+    ReplicaTimeout,
     Sent,
+    StandbyTimeout,
     Status,
     Step,
     Timeout,
@@ -86,6 +90,7 @@ from uav_twin_migration.twin.messages import (
     Activated,
     Cancel,
     CancelRequest,
+    Checkpoint,
     Commit,
     Data,
     Fenced,
@@ -96,8 +101,11 @@ from uav_twin_migration.twin.messages import (
     Prepared,
     Recognition,
     Refuse,
+    ReplicaOffer,
+    Replicated,
     Unprepared,
 )
+from uav_twin_migration.twin.replica import Answered
 
 Place = Status | Phase | Intake
 Event = (
@@ -106,6 +114,8 @@ Event = (
     | Activated
     | Cancel
     | CancelRequest
+    | Check
+    | Checkpoint
     | Commit
     | Data
     | Fenced
@@ -119,7 +129,12 @@ Event = (
     | Prepared
     | Recognition
     | Refuse
+    | ReplicaOffer
+    | ReplicaSent
+    | ReplicaTimeout
+    | Replicated
     | Sent
+    | StandbyTimeout
     | Timeout
     | Unprepared
     | Wrote
@@ -146,6 +161,7 @@ TRANSITIONS: Mapping[Place, Mapping[type, Transition]] = {
     # the own copy
     Status.ABSENT: {MigrateRequest: source.cannot_migrate},
     Status.FENCED: {MigrateRequest: source.cannot_migrate},
+    Status.STANDBY: {MigrateRequest: source.cannot_migrate},
     Status.HOSTING: {MigrateRequest: source.migrate, Wrote: source.wrote},
     Phase.OFFERING: {**UNDER_WAY, Wrote: source.wrote, Accept: source.accepted},
     Phase.COPYING: {
@@ -173,12 +189,32 @@ TRANSITIONS: Mapping[Place, Mapping[type, Transition]] = {
     Intake.RECEIVING: ARRIVING,
     Intake.PREPARED: ARRIVING,
 }
-ANYWHERE: Mapping[type, Transition] = {HostRequest: rehosting.host, Recognition: rehosting.recognised}
+ANYWHERE: Mapping[type, Transition] = {
+    HostRequest: rehosting.host,
+    Recognition: rehosting.recognised,
+    # a warm copy, at the standby
+    ReplicaOffer: replica.offered,
+    Checkpoint: replica.checkpoint,
+    StandbyTimeout: replica.unwanted,
+    # and at the host
+    ReplicaSent: replica.sent,
+    Check: replica.check,
+    ReplicaTimeout: replica.timeout,
+}
+REPLICATION: Mapping[type, Transition] = {  # in the host's session with its standby
+    Accept: replica.accepted,
+    Ack: replica.acknowledged,
+    Refuse: replica.refused,
+    Replicated: replica.replicated,
+    LinkDown: replica.link_down,
+}
 
 
 def step(custody: Custody, event: Event, context: Context) -> Step:
     """The next custody of a twin, and what is to be done once that is on disk."""
     kind = type(event)
+    if isinstance(event, Answered) and replica.concerns(custody, event, context):
+        return REPLICATION[kind](custody, event, context)
     transition = ANYWHERE.get(kind) or TRANSITIONS[custody.place].get(kind) or TRANSITIONS[custody.intake].get(kind)
     if transition is None:
         return ignored(custody, "unexpected")

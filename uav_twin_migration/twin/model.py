@@ -6,6 +6,8 @@ The model runs the very transitions of `migration.py` and `finder.py`. Around th
   loss, repetition, delay and overtaking need no bounds of their own;
 - RSUs that crash after any step, keeping their `Record` and nothing else; a UAV that crashes and keeps nothing;
 - timers that fire whenever they like, and a clock that the leases hang on;
+- disks that are lost, with all that was on its way to their RSUs;
+- warm copies, at the RSU that the UAV names: what it heard to be confirmed must survive the host;
 - contents: a twin's content is the list of its terms with the newest version written in each. Equal contents are equal
   twins, and what was acknowledged can be looked for.
 
@@ -27,6 +29,7 @@ from uav_twin_migration.twin.custody import (
     NEVER,
     Adopt,
     Answer,
+    Check,
     Context,
     Create,
     Custody,
@@ -35,11 +38,17 @@ from uav_twin_migration.twin.custody import (
     Freeze,
     Intake,
     IntakeTimeout,
+    Keep,
     LinkDown,
+    Outgoing,
     Phase,
     Record,
+    ReplicaSent,
+    ReplicaTimeout,
+    Replication,
     Send,
     Sent,
+    StandbyTimeout,
     Status,
     Step,
     Timeout,
@@ -55,6 +64,7 @@ from uav_twin_migration.twin.messages import (
     Activated,
     Cancel,
     CancelRequest,
+    Checkpoint,
     Data,
     HostReply,
     HostRequest,
@@ -64,6 +74,8 @@ from uav_twin_migration.twin.messages import (
     Prepared,
     Presence,
     Refuse,
+    ReplicaOffer,
+    Replicated,
     Stamp,
     Unprepared,
 )
@@ -73,6 +85,7 @@ from uav_twin_migration.twin.source import revive
 UAV = "uav"
 FIRST = make_epoch(1)
 UNBOUNDED = 1 << 30
+PATIENCE = 20  # ticks for which a UAV waits for a warm copy: more than a search has, fewer than it takes to settle
 Content = tuple[tuple[int, int], ...]  # (epoch of a term's first hosting, newest version), oldest first
 MIXED: Content = ((-1, -1),)  # parts of different twins; no digest is right for it
 
@@ -109,6 +122,7 @@ class Left(NamedTuple):
     forget: int = 0  # incoming copies that nobody continues
     break_: int = 0  # connections
     tick: int = 0
+    lose: int = 0  # disks
 
 
 class World(NamedTuple):
@@ -121,6 +135,8 @@ class World(NamedTuple):
     left: Left
     activated: int  # bit mask of the (epoch, RSU) that began
     acked: int  # content that was acknowledged, in the newest term
+    promised: int = 0  # content that a warm copy has, as the UAV heard, in the newest term
+    whole: bool = True  # whether no disk was lost: then all that was acknowledged is on one
 
 
 class Move(NamedTuple):
@@ -180,6 +196,7 @@ class Rules:
     atomic_voice: bool = False  # True: a presence and the recognition that follows take no time, or are lost together
     sessions: int = UNBOUNDED  # of each RSU: offers and commits
     terms: int = UNBOUNDED  # that the UAV begins, its first included
+    standby: str = ""  # the RSU that shall have a warm copy
 
 
 class Model:
@@ -187,8 +204,10 @@ class Model:
 
     def __init__(self, rsus: Sequence[str], rules: Rules | None = None) -> None:
         self.rsus, self.rules = tuple(rsus), rules or Rules()
-        self.timing = Timing(self.rules.lease, *(NEVER,) * 8)
-        self.finder_timing = FinderTiming(self.rules.rehost_after, self.rules.rehost_after, ask_again=0, tries=1)
+        self.timing = Timing(self.rules.lease, *(NEVER,) * 8, keep_unwanted=0.0)
+        self.finder_timing = FinderTiming(
+            self.rules.rehost_after, self.rules.rehost_after, ask_again=0, tries=1, begin_anew_after=PATIENCE
+        )
         self.sites: Interned[Site] = Interned()
         self.finders: Interned[Finder] = Interned()
         self.packets: Interned[Packet] = Interned()
@@ -227,7 +246,7 @@ class Model:
         return World(sites, self.finders.number(self._started(make_epoch(0), 0)), 0, 0, left, 0, 0)
 
     def _started(self, fence: int, now: int) -> Finder:
-        return Finder(UAV, now, fence, candidates=self.rsus)
+        return Finder(UAV, now, fence, candidates=self.rsus, standby=self.rules.standby)
 
     # -- what may happen ---------------------------------------------------------------------------------------------
 
@@ -270,6 +289,8 @@ class Model:
             yield "write"
         if custody.intake is not Intake.NONE:
             yield "forget"
+        yield "lose"
+        yield from self._work_out_replica_kinds(custody)
         if outgoing is None:
             return
         yield from ("timeout", "cancel")
@@ -277,6 +298,18 @@ class Model:
             yield "break_"
         if outgoing.phase is Phase.COPYING:
             yield "pump" if outgoing.sent < custody.record.mark else "freeze"
+
+    def _work_out_replica_kinds(self, custody: Custody) -> Iterator[str]:
+        replication, mark = custody.replication, custody.record.mark
+        if custody.unwanted_at < NEVER:
+            yield "unwanted"
+        if replication is None:
+            return
+        yield "replica_timeout"
+        if replication.copying and replication.sent < mark:
+            yield "replica_pump"
+        elif replication.copying and custody.replica_mark < mark and replication.checked < mark:
+            yield "check"
 
     def after(self, world: World, move: Move) -> World | None:
         """The world after a move; None where that changes nothing, or cannot be."""
@@ -287,13 +320,15 @@ class Model:
                 return None
             world = world._replace(left=world.left._replace(**{bound: remaining - 1}))
         if move.kind == "deliver":
-            return self._deliver(world, move.what)
+            return self._promised(world, self._deliver(world, move.what))
         if move.kind == "undone":
             return self._undone(world, move.what)
         if move.kind == "write":
             return self._write(world, move.where)
         if move.kind == "converse":
-            return self._converse(world, move.where)
+            return self._promised(world, self._converse(world, move.where))
+        if move.kind == "lose":
+            return self._lose(world, move.where)
         if move.where >= 0:
             return self._apply(world, move.where, (move.kind,))
         if move.kind == "tick":
@@ -324,6 +359,34 @@ class Model:
         if after is None:
             return None
         return after._replace(acked=self.contents.number(self.sites[after.sites[where]].own))
+
+    def _promised(self, before: World, after: World | None) -> World | None:
+        """The world after the UAV may have heard of a warm copy."""
+        if after is None or not self.rules.standby or after.finder == before.finder:
+            return after
+        finder = self.finders[after.finder]
+        newest = max((self.hostings[number][0] for number in bits(before.activated)), default=0)
+        for number in before.sites if term_of(finder.replica_epoch) == term_of(newest) else ():
+            own = self.sites[number].own
+            if own and term_of(own[-1][0]) == term_of(newest) and own[-1][1] >= finder.replica_mark:
+                content = (*own[:-1], (own[-1][0], finder.replica_mark))
+                if _is_within(self.contents[after.promised], content):
+                    return after._replace(promised=self.contents.number(content))
+        return after
+
+    def _lose(self, world: World, where: int) -> World:
+        """An RSU begins anew with an empty disk. What was under way to it, or in its name, has nobody any more."""
+        site = Site(self.rsus[where], life=self.sites[world.sites[where]].life + 1)
+        site = replace(site, session=self.sites[world.sites[where]].session)  # as by a clock
+        gone = 0
+        for number in bits(world.network):
+            packet = self.packets[number]
+            gone |= (site.me in (packet.source, packet.destination)) << number
+        sites = (*world.sites[:where], self.sites.number(site), *world.sites[where + 1 :])
+        world = world._replace(sites=sites, network=world.network & ~gone, whole=False)
+        if not world.promised or self._covered(world, world.acked):
+            return world
+        return world._replace(acked=world.promised)
 
     def _converse(self, world: World, where: int) -> World | None:
         """An RSU tells what it holds, the UAV hears, and all RSUs hear whom it recognises, in no time."""
@@ -417,7 +480,10 @@ class Model:
         if epoch in begun:
             raise BrokenPromiseError(f"epoch {format_epoch(epoch)} began a second time, at {self.rsus[where]}")
         if effect.new_term and epoch > max(begun, default=-1):
-            world = world._replace(acked=self.contents.number(self.sites[effect.site].own))
+            own = self.sites[effect.site].own
+            if not _is_within(self.contents[world.promised], own[:-1]):
+                raise BrokenPromiseError(f"{self.rsus[where]} goes on without what a warm copy was said to have")
+            world = world._replace(acked=self.contents.number(own), promised=0)
         return world._replace(activated=world.activated | 1 << effect.activated)
 
     def _work_out(self, site: Site, event: tuple[Any, ...], now: int) -> Effect | None:
@@ -447,11 +513,15 @@ class Model:
             "cancel": CancelRequest(UAV),
             "pump": Sent(mark),
             "freeze": Freeze(_digest(site.own)),
+            "unwanted": StandbyTimeout(),
+            "replica_timeout": ReplicaTimeout(),
+            "replica_pump": ReplicaSent(mark),
+            "check": Check(_digest(site.own)),
         }
         return events[kind]
 
     def _context(self, site: Site, now: int, peer: str = "", event: Any = None) -> Context:
-        verified = not isinstance(event, Prepare) or event.digest == _digest(site.arriving)
+        verified = not isinstance(event, (Prepare, Checkpoint)) or event.digest == _digest(site.arriving)
         return Context(site.me, UAV, now, peer, site.life, site.session + 1, self.timing, verified=verified)
 
     def _crashed(self, site: Site, now: int) -> Site:
@@ -467,20 +537,33 @@ class Model:
                 return None
             outgoing = replace(custody.outgoing, attempts=0)  # which only lengthens the next wait
             after = replace(after, custody=replace(custody, outgoing=outgoing), session=session)
+        replication = custody.replication
+        if replication is not None:
+            session = max(after.session, replication.session)
+            if session > self.rules.sessions and not self._calm:
+                return None
+            custody = replace(after.custody, replication=replace(replication, attempts=0))
+            after = replace(after, custody=custody, session=session)
         if isinstance(event, Data) and custody.record.incoming != site.custody.record.incoming:
             after = replace(after, arriving=_received(site.arriving, event, content))
         packets = [Packet(site.me, action.peer, action.message) for action in actions if isinstance(action, Send)]
         packets += [Packet(site.me, UAV, action.reply) for action in actions if isinstance(action, Answer)]
         if isinstance(event, Sent):
-            packets.append(self._chunks(site, event))
+            assert site.custody.outgoing is not None
+            packets.append(self._chunks(site, event.mark, site.custody.outgoing))
+        if isinstance(event, ReplicaSent):
+            assert site.custody.replication is not None
+            packets.append(self._chunks(site, event.mark, site.custody.replication))
         for action in actions:
             after = _stored(after, action)
+        fresh = site.custody.record.incoming is None or DropIncoming() in actions
+        if isinstance(event, (Offer, ReplicaOffer)) and fresh:
+            incoming = custody.record.incoming
+            after = replace(after, arriving=site.own if incoming is not None and incoming.base else ())
         return self._effect(site, after, event, packets)
 
-    def _chunks(self, site: Site, event: Sent) -> Packet:
-        outgoing = site.custody.outgoing
-        assert outgoing is not None
-        return Packet(site.me, outgoing.target, Data(UAV, outgoing.session, outgoing.sent, event.mark), site.own)
+    def _chunks(self, site: Site, mark: int, to: Outgoing | Replication) -> Packet:
+        return Packet(site.me, to.target, Data(UAV, to.session, to.sent, mark), site.own)
 
     def _effect(self, before: Site, after: Site, event: Any, packets: Sequence[Packet]) -> Effect:
         record = after.custody.record
@@ -544,9 +627,13 @@ class Model:
                 return f"{self.rsus[where]} serves under {format_epoch(epoch)}, {format_epoch(newest)} has begun"
             if not self._covers(world.sites[where], world.acked):
                 return f"{self.rsus[where]} serves without something that was acknowledged"
-        if world.acked and not any(self._covers(number, world.acked) for number in world.sites):
+        if (world.whole or world.promised) and not self._covered(world, world.acked):
             return "no disk has all that was acknowledged"
         return None
+
+    def _covered(self, world: World, content: int) -> bool:
+        """Whether some RSU's disk has all of a content, in a whole copy."""
+        return not content or any(self._covers(number, content) for number in world.sites)
 
     def _serves(self, number: int, now: int) -> bool:
         key = ("serves", number, now)
@@ -598,7 +685,7 @@ class Model:
         world = self._run(self._run(world, Move("act")), Move("say"))
         for where in range(len(world.sites)):
             for kind in self.kinds_at(world.sites[where]):
-                if kind in ("timeout", "pump", "freeze"):
+                if kind in ("timeout", "pump", "freeze", "replica_timeout", "replica_pump", "check"):
                     world = self._run(world, Move(kind, where))
                     break
         return world
@@ -623,7 +710,7 @@ class Model:
     def _copying(self, world: World) -> Move | None:
         for where, number in enumerate(world.sites):
             for kind in self.kinds_at(number):
-                if kind in ("pump", "freeze"):
+                if kind in ("pump", "freeze", "replica_pump", "check"):
                     return Move(kind, where)
         return None
 
@@ -661,13 +748,16 @@ def bits(mask: int) -> Iterator[int]:
 
 def _is_dead(packet: Packet, site: Site, crashless: bool) -> bool:
     """Whether a packet can change nothing at a site any more, because sessions and epochs are used once."""
-    message, record, outgoing = packet.message, site.custody.record, site.custody.outgoing
-    if isinstance(message, (Accept, Refuse, Ack, Prepared)):
-        return message.session <= site.session and (outgoing is None or outgoing.session != message.session)
+    message, record = packet.message, site.custody.record
+    if isinstance(message, (Accept, Refuse, Ack, Prepared, Replicated)):
+        under_way = [one.session for one in (site.custody.outgoing, site.custody.replication) if one is not None]
+        return message.session <= site.session and message.session not in under_way
     if isinstance(message, (Activated, Unprepared)):
         waiting = record.status is Status.LEAVING and record.epoch + 1 == message.epoch
         return message.epoch <= record.fence and not waiting
-    if crashless and isinstance(message, (Offer, Data, Prepare, Cancel)):  # a crash forgets the session
+    if crashless and isinstance(
+        message, (Offer, ReplicaOffer, Data, Prepare, Checkpoint, Cancel)
+    ):  # a crash forgets the session
         return message.session < site.custody.session and site.custody.source == packet.source
     return False
 
@@ -691,6 +781,8 @@ def _received(before: Content, event: Data, content: Content) -> Content:
 def _stored(site: Site, action: Any) -> Site:
     if isinstance(action, Adopt):
         return replace(site, own=site.arriving, arriving=())
+    if isinstance(action, Keep):
+        return replace(site, own=site.arriving)
     if isinstance(action, DropIncoming):
         return replace(site, arriving=())
     if isinstance(action, (DropOwn, Create)):

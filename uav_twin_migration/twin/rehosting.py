@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from uav_twin_migration.twin import replica
 from uav_twin_migration.twin.custody import (
     LONG_AGO,
-    NEVER,
     Action,
     Adopt,
     Answer,
@@ -17,6 +17,7 @@ from uav_twin_migration.twin.custody import (
     Record,
     Status,
     Step,
+    hosting,
     with_record,
 )
 from uav_twin_migration.twin.epochs import term_of
@@ -35,10 +36,12 @@ def host(custody: Custody, event: HostRequest, context: Context) -> Step:
         return _answer(custody, event, context, Reason.STALE)
     if context.refusal is not None:
         return _answer(custody, event, context, context.refusal)
-    custody, actions = abandon(custody, Reason.SUPERSEDED, context)
-    mark, kept = _best_copy(record)
+    epoch, mark, kept = _best_copy(record)
+    if not _is_enough(epoch, mark, event):
+        return _answer(custody, event, context, Reason.UNKNOWN)
+    custody, actions = _abandon_all(custody, Reason.SUPERSEDED, context)
     record = Record(Status.HOSTING, event.epoch, mark, fence=event.epoch, taken=record.taken)
-    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=LONG_AGO, gone_to="")
+    custody = hosting(custody, record)
     custody, answer = _answer(custody, event, context, restored=not any(isinstance(one, Create) for one in kept))
     return custody, (*actions, *kept, *answer)
 
@@ -47,15 +50,30 @@ def recognised(custody: Custody, event: Recognition, context: Context) -> Step:
     """Hear whom the UAV takes for its host: it renews a lease, or ends a hosting that was overtaken."""
     epoch = max(event.epoch, event.fence)
     if epoch >= custody.heard_epoch:
-        custody = replace(custody, heard_host=event.host, heard_epoch=epoch)
+        custody = replace(custody, heard_host=event.host, heard_epoch=epoch, standby=event.standby)
+        custody = replica.named(custody, event, context)
     if epoch > custody.gone_epoch:
         custody = replace(custody, gone_to="", gone_epoch=0)
     record = custody.record
     if _is_overtaken(record, epoch):
-        custody, actions = abandon(custody, Reason.STALE, context)
+        custody, actions = _abandon_all(custody, Reason.STALE, context)
         custody = with_record(custody, status=Status.FENCED, target="", fence=max(record.fence, epoch))
         return replace(custody, outgoing=None, lease_until=LONG_AGO), actions
-    return _renewed(custody, event, context), ()
+    return replica.follow(_renewed(custody, event, context), context)
+
+
+def _abandon_all(custody: Custody, reason: Reason, context: Context) -> Step:
+    """End what the RSU was doing as this twin's host."""
+    custody, stopped = replica.stop(custody, context)
+    custody, abandoned = abandon(custody, reason, context)
+    return custody, (*stopped, *abandoned)
+
+
+def _is_enough(epoch: int, mark: int, event: HostRequest) -> bool:
+    """Whether a copy has what the UAV knows of. Within a term versions count on; a later one began with a copy."""
+    if term_of(epoch) == term_of(event.least_epoch):
+        return mark >= event.least_mark
+    return epoch >= event.least_epoch
 
 
 def _is_overtaken(record: Record, epoch: int) -> bool:
@@ -73,15 +91,15 @@ def _renewed(custody: Custody, event: Recognition, context: Context) -> Custody:
     return replace(custody, lease_until=max(custody.lease_until, stamp.time + context.timing.lease))
 
 
-def _best_copy(record: Record) -> tuple[int, tuple[Action, ...]]:
-    """The mark of the newest whole copy, and what to do to keep it alone."""
+def _best_copy(record: Record) -> tuple[int, int, tuple[Action, ...]]:
+    """Epoch and mark of the newest whole copy, and what to do to keep it alone."""
     incoming = record.incoming
     if incoming is not None and incoming.prepared and (incoming.epoch, incoming.mark) > (record.epoch, record.mark):
-        return incoming.mark, (Adopt(),)
+        return incoming.epoch, incoming.mark, (Adopt(),)
     drop: tuple[Action, ...] = (DropIncoming(),) if incoming is not None else ()
     if record.status is not Status.ABSENT:
-        return record.mark, drop
-    return 0, (*drop, Create())
+        return record.epoch, record.mark, drop
+    return 0, 0, (*drop, Create())
 
 
 def _answer(

@@ -15,20 +15,37 @@ from uav_twin_migration.twin.store import Copy, Stored
 
 
 @dataclass
-class Leaving:
-    """An outgoing migration's bytes and figures."""
+class Lane:
+    """The way of a copy's bytes to another RSU."""
 
-    started: float
     link: int = 0
     alive: bool = False  # whether the link still stands
+    rate: float = 0.0  # bytes/s, its part of what was granted
     flow: Flow | None = None
+    sent: int = 0  # bytes, in earlier sessions
+
+
+@dataclass
+class Mirror(Lane):
+    """The bytes that keep a warm copy on another RSU up to date."""
+
+    session: int = 0
+
+    check_at: float = -math.inf  # s, of the next checkpoint
+    checked_at: float = math.nan  # s, of the last one
+
+
+@dataclass
+class Leaving(Lane):
+    """An outgoing migration's bytes and figures."""
+
+    started: float = 0.0
     copying_since: float = math.nan
     frozen_at: float = math.nan
     granted: float = 0.0  # bytes that the grants allowed since copying began
     granted_at: float = math.nan
     unfunded_since: float = math.inf
     size: int = 0
-    sent: int = 0  # bytes, in earlier sessions
 
     def grant(self, rate: float, now: float) -> None:
         """Count what was granted at `rate` until now."""
@@ -63,6 +80,8 @@ class Resident:
     waiting: list[Callable[[bool], None]] = field(default_factory=list)
     rate: float = 0.0  # bytes/s granted to move it
     leaving: Leaving | None = None
+    mirror: Mirror | None = None
+    replicated_at: float = math.nan  # s, when what the warm copy has was the newest here
     arriving: Arriving | None = None
 
     @property
@@ -75,6 +94,7 @@ class Visible(NamedTuple):
 
     custody: Custody
     twin: Twin | None
+    replicated_at: float = math.nan  # s
 
 
 class Undo(NamedTuple):
@@ -85,3 +105,4 @@ class Undo(NamedTuple):
     incoming: Copy | None
     stored_mark: int
     leaving: Leaving | None
+    mirror: Mirror | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from uav_twin_migration.twin import replica
 from uav_twin_migration.twin.custody import (
     LONG_AGO,
     Context,
@@ -50,7 +51,9 @@ def migrate(custody: Custody, event: MigrateRequest, context: Context) -> Step:
     if event.target == context.me or not may_hand_over(custody.record.epoch):
         return custody, (Ended(event.target, custody.record.epoch, Reason.INVALID),)
     outgoing = Outgoing(event.target, 0, give_up_at=context.now + context.timing.give_up)
-    return _offer(replace(custody, outgoing=outgoing), context)
+    custody, paused = replica.follow(replace(custody, outgoing=outgoing), context)
+    custody, offered = _offer(custody, context)
+    return custody, (*paused, *offered)
 
 
 def migrate_again(custody: Custody, event: MigrateRequest, context: Context) -> Step:
@@ -132,12 +135,14 @@ def prepared(custody: Custody, event: Prepared, context: Context) -> Step:
     record = custody.record
     if not _is_current(custody, event.session, context) or event.mark != record.mark:
         return ignored(custody, "old_session")
+    custody, stopped = replica.stop(custody, context)
     outgoing = replace(_outgoing(custody), phase=Phase.LEAVING, acked=event.mark, stamp=event.stamp, attempts=0)
     custody = replace(custody, outgoing=outgoing)
     custody = with_record(
         custody, status=Status.LEAVING, target=context.peer, fence=max(record.fence, record.epoch + 1)
     )
-    return _commit(custody, context)
+    custody, committed = _commit(custody, context)
+    return custody, (*stopped, *committed)
 
 
 def revive(custody: Custody, context: Context) -> Custody:
@@ -154,13 +159,19 @@ def commit_again(custody: Custody, event: Timeout, context: Context) -> Step:
 
 
 def activated(custody: Custody, event: Activated, context: Context) -> Step:
-    """The target hosts, or has: the copy here may go, what remains is the fence."""
+    """The target hosts, or has: the copy here may go, what remains is the fence.
+
+    Where the twin moved to its standby, the two change places: the copy here is the warm one now.
+    """
     record = custody.record
     if context.peer != record.target or event.epoch != record.epoch + 1:
         return ignored(custody, "old_epoch")
-    custody = with_record(_settled(custody), status=Status.ABSENT, epoch=0, mark=0, target="")
+    custody = _settled(custody)
     if custody.heard_epoch < event.epoch:
         custody = replace(custody, gone_to=record.target, gone_epoch=record.epoch)
+    if custody.standby in (context.me, record.target):
+        return with_record(custody, status=Status.STANDBY, target=""), (Ended(record.target, event.epoch),)
+    custody = with_record(custody, status=Status.ABSENT, epoch=0, mark=0, target="")
     return custody, (DropOwn(), Ended(record.target, event.epoch))
 
 

@@ -4,8 +4,12 @@ Write-ahead log, `synchronous=FULL`: once `commit` returns, what was written is 
 it is. Chunks are read and written one by one; a twin is never whole in memory.
 
 Tables: `twins` has one row a UAV, what `custody.Record` says; `copies` names the copies (an RSU may have two of one
-twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy that is no longer
-wanted is marked `doomed` in the transaction that makes it so, and swept away later, a little at a time.
+twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy with a `base` has
+only what changed since that one. A copy that is no longer wanted is marked `doomed` in the transaction that makes it
+so, and swept away later, a little at a time.
+
+Formats: 1, without bases; 2. A file of an earlier format is brought to the present one when its RSU opens it; one of a
+later format is refused and left as it is.
 
 Errors: StoreError, which says what to do. Nothing here repairs or deletes a file by itself.
 """
@@ -16,6 +20,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +28,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.twin.chunks import Chunk, Entry, is_intact
+from uav_twin_migration.twin.chunks import LARGEST_NUMBER, Chunk, Entry, is_intact
 from uav_twin_migration.twin.custody import Incoming, Record, Status
 from uav_twin_migration.twin.messages import Reason
 
 APPLICATION_ID = 0x55545753  # "UTWS": what `file` and we know the format by
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small ones less per small change
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
 SWEEP = 128  # chunks of doomed copies that go in one step
@@ -38,7 +43,7 @@ SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE copies (
     id INTEGER PRIMARY KEY, uav TEXT NOT NULL, application TEXT NOT NULL, chunk_size INTEGER NOT NULL,
-    size INTEGER NOT NULL, whole INTEGER NOT NULL, doomed INTEGER NOT NULL);
+    size INTEGER NOT NULL, whole INTEGER NOT NULL, doomed INTEGER NOT NULL, base INTEGER REFERENCES copies);
 CREATE TABLE twins (
     uav TEXT PRIMARY KEY, status TEXT NOT NULL, epoch INTEGER NOT NULL, mark INTEGER NOT NULL, fence INTEGER NOT NULL,
     taken INTEGER NOT NULL, target TEXT NOT NULL, own INTEGER REFERENCES copies, incoming INTEGER REFERENCES copies,
@@ -49,6 +54,9 @@ CREATE TABLE chunks (
     digest BLOB NOT NULL, PRIMARY KEY (copy, number)) WITHOUT ROWID;
 CREATE TABLE contents (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
+
+FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
+CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: a new store counts its lives from there
 
 
 class StoreError(UavTwinError):
@@ -68,6 +76,7 @@ class Copy:
     chunk_size: int  # bytes, of the largest chunk
     size: int = 0  # bytes, announced when it began
     whole: bool = True  # False: its first snapshot is not all written
+    base: int | None = None  # the copy that it has the changes of
 
 
 class Stored(NamedTuple):
@@ -108,17 +117,25 @@ class StoreReader:
 
     def load(self) -> dict[str, Stored]:
         """Everything there is, by UAV. Raises StoreError."""
-        copies = {row[0]: Copy(row[0], row[1], row[2], row[3], bool(row[4])) for row in self._all(_COPIES)}
+        columns = _COPY_COLUMNS if self._format > 1 else _COPY_COLUMNS.replace("base", "NULL")
+        rows = self._all(f"SELECT {columns} FROM copies WHERE NOT doomed")
+        copies = {row[0]: Copy(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows}
         return {row[0]: _stored(row, copies, self.path) for row in self._all("SELECT * FROM twins")}
 
     def entries(self, copy: Copy) -> list[Entry]:
         """All chunks of a copy, without their contents."""
-        return [Entry(*row) for row in self._all(_ENTRIES, (copy.id,))]
+        latest = {}
+        for one in (copy.base, copy.id) if copy.base is not None else (copy.id,):
+            latest.update({row[0]: Entry(*row) for row in self._all(_ENTRIES, (one,))})
+        return list(latest.values())
 
     def read(self, copy: Copy, number: int) -> bytes | None:
         """One chunk's content; None where there is none."""
-        row = self._one("SELECT bytes FROM contents WHERE id = ?", (_content_id(copy.id, number),))
-        return None if row is None else bytes(row[0])
+        for one in (copy.id, copy.base) if copy.base is not None else (copy.id,):
+            row = self._one("SELECT bytes FROM contents WHERE id = ?", (_content_id(one, number),))
+            if row is not None:
+                return bytes(row[0])
+        return None
 
     def damaged(self, copy: Copy) -> Iterator[int]:
         """The numbers of chunks whose content is not what their digest says."""
@@ -132,6 +149,8 @@ class StoreReader:
 
     def size_of(self, copy: Copy) -> int:
         """Bytes of a copy's chunks."""
+        if copy.base is not None:
+            return sum(entry.size for entry in self.entries(copy))
         return int(self._value("SELECT coalesce(sum(size), 0) FROM chunks WHERE copy = ?", (copy.id,)))
 
     def _connect(self) -> sqlite3.Connection:
@@ -146,9 +165,9 @@ class StoreReader:
         """Whether this is a store that this version can read."""
         if self._value("PRAGMA application_id") != APPLICATION_ID:
             raise StoreError(self.path, "not a twin store", "move it away, or name another file")
-        version = self._value("PRAGMA user_version")
-        if version > SCHEMA_VERSION:
-            what = f"written by a newer version (format {version}, this one knows {SCHEMA_VERSION})"
+        self._format = int(self._value("PRAGMA user_version"))
+        if self._format > SCHEMA_VERSION:
+            what = f"written by a newer version (format {self._format}, this one knows {SCHEMA_VERSION})"
             raise StoreError(self.path, what, "upgrade this software; the file is untouched")
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -248,13 +267,27 @@ class Store(StoreReader):
 
     # -- copies ------------------------------------------------------------------------------------------------------
 
-    def add_copy(self, uav: str, application: str, chunk_size: int, size: int = 0, whole: bool = True) -> Copy:
-        """Begin a copy without chunks."""
-        copy = Copy(self._next_copy, application, chunk_size, size, whole)
+    def add_copy(
+        self, uav: str, application: str, chunk_size: int, size: int = 0, whole: bool = True, base: Copy | None = None
+    ) -> Copy:
+        """Begin a copy without chunks, or with those of its base."""
+        copy = Copy(self._next_copy, application, chunk_size, size, whole, base.id if base is not None else None)
         self._next_copy += 1
-        row = (copy.id, uav, application, chunk_size, size, int(whole))
-        self._write("INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, 0)", row)
+        row = (copy.id, uav, application, chunk_size, size, int(whole), copy.base)
+        self._write("INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, 0, ?)", row)
         return copy
+
+    def merge(self, copy: Copy) -> None:
+        """Make what changed in a copy part of its base; the copy then has no chunks of its own."""
+        assert copy.base is not None
+        first, last = _content_id(copy.id, 0), _content_id(copy.id, LARGEST_NUMBER)
+        moved = _content_id(copy.base, 0) - first
+        contents = "INSERT OR REPLACE INTO contents SELECT id + ?, bytes FROM contents WHERE id BETWEEN ? AND ?"
+        self._write(contents, (moved, first, last))
+        chunks = "SELECT ?, number, version, size, digest FROM chunks WHERE copy = ?"
+        self._write(f"INSERT OR REPLACE INTO chunks {chunks}", (copy.base, copy.id))
+        self._write("DELETE FROM contents WHERE id BETWEEN ? AND ?", (first, last))
+        self._write("DELETE FROM chunks WHERE copy = ?", (copy.id,))
 
     def set_whole(self, copy: Copy) -> Copy:
         """The copy's first snapshot is all written."""
@@ -333,6 +366,11 @@ class Store(StoreReader):
             what = f"the store of RSU {self.rsu!r}, not {self._owner!r}"
             raise StoreError(self.path, what, "name this RSU's own file")
         self._configure()
+        if self._format == 1:
+            self._write(FROM_1)
+            self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.commit()
+            self._format = SCHEMA_VERSION
 
     def _configure(self) -> None:
         self._run(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -345,13 +383,15 @@ class Store(StoreReader):
         self._begin()
         for statement in SCHEMA.split(";"):
             self._run(statement)
-        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', 0)", (self._owner,))
+        # An RSU whose disk was replaced must not count as an earlier life of its own: others remember those.
+        lives = max(0, int(time.time()) - CLOCK_ZERO)
+        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, lives))
         self._run(f"PRAGMA application_id = {APPLICATION_ID}")
         self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.commit()
 
     def _begin_life(self) -> int:
-        """The number of times the store was opened, this time included."""
+        """A number that rises with each opening of the store."""
         self._write("UPDATE meta SET value = value + 1 WHERE key = 'lives'")
         self.commit()
         return int(self._value("SELECT value FROM meta WHERE key = 'lives'"))
@@ -372,7 +412,7 @@ class Store(StoreReader):
             raise _explained(self.path, error) from error
 
 
-_COPIES = "SELECT id, application, chunk_size, size, whole FROM copies WHERE NOT doomed"
+_COPY_COLUMNS = "id, application, chunk_size, size, whole, base"
 _ENTRIES = "SELECT number, version, digest, size FROM chunks WHERE copy = ? ORDER BY number"
 
 
@@ -430,7 +470,8 @@ def _stored(row: Sequence[Any], copies: dict[int, Copy], path: Path) -> Stored:
         own, incoming = (None if number is None else copies[number] for number in (row[7], row[8]))
         arriving = None
         if incoming is not None:
-            arriving = Incoming(row[9], row[10], row[11], bool(row[12]), incoming.chunk_size, incoming.application)
+            kind = (incoming.chunk_size, incoming.application, incoming.base is not None)
+            arriving = Incoming(row[9], row[10], row[11], bool(row[12]), *kind)
         record = Record(Status(row[1]), row[2], row[3], row[4], row[5], row[6], arriving)
     except (KeyError, ValueError) as error:
         raise _explained(path, sqlite3.DatabaseError(f"malformed row of {row[0]!r}: {error}")) from error

@@ -7,7 +7,6 @@ from dataclasses import replace
 from uav_twin_migration.twin.custody import (
     LONG_AGO,
     NEVER,
-    Action,
     Adopt,
     Context,
     Custody,
@@ -18,6 +17,7 @@ from uav_twin_migration.twin.custody import (
     Send,
     Status,
     Step,
+    hosting,
     ignored,
     with_record,
 )
@@ -39,6 +39,7 @@ from uav_twin_migration.twin.messages import (
     Stamp,
     Unprepared,
 )
+from uav_twin_migration.twin.replica import discard, resume
 
 
 def offered(custody: Custody, event: Offer, context: Context) -> Step:
@@ -49,7 +50,7 @@ def offered(custody: Custody, event: Offer, context: Context) -> Step:
     if reason is not None:
         refusal = Refuse(context.uav, event.session, reason, custody.fence if reason is Reason.STALE else 0)
         return custody, (Send(context.peer, refusal),)
-    incoming, dropped = _resume(custody.record.incoming, event, context)
+    incoming, dropped = resume(custody.record, event, context)
     custody = with_record(custody, incoming=incoming)
     deadline = _patience(incoming, context)
     custody = replace(custody, source=context.peer, session=event.session, intake_deadline=deadline)
@@ -76,7 +77,8 @@ def prepare(custody: Custody, event: Prepare, context: Context) -> Step:
     if event.mark != incoming.mark:
         return ignored(custody, "out_of_order")
     if not context.verified:
-        return _discard(custody, Send(context.peer, Refuse(context.uav, event.session, Reason.CORRUPT)))
+        custody, dropped = discard(custody)
+        return custody, (*dropped, Send(context.peer, Refuse(context.uav, event.session, Reason.CORRUPT)))
     incoming = replace(incoming, prepared=True)
     custody = replace(with_record(custody, incoming=incoming), intake_deadline=_patience(incoming, context))
     done = Prepared(context.uav, event.session, event.mark, Stamp(context.life, context.now))
@@ -98,20 +100,19 @@ def committed(custody: Custody, event: Commit, context: Context) -> Step:
         return _tell(custody, Unprepared(context.uav, event.epoch), context)
     record = Record(Status.HOSTING, event.epoch, incoming.mark, fence=event.epoch, taken=event.epoch)
     lease_until = _inherited_lease(event, context)
-    custody = replace(custody, record=record, outgoing=None, intake_deadline=NEVER, lease_until=lease_until, gone_to="")
-    return custody, (Adopt(), Send(context.peer, Activated(context.uav, event.epoch)))
+    return hosting(custody, record, lease_until), (Adopt(), Send(context.peer, Activated(context.uav, event.epoch)))
 
 
 def cancelled(custody: Custody, event: Cancel, context: Context) -> Step:
     """The source thought better of it."""
     if not _is_session(custody, event.session, context):
         return ignored(custody, "old_session")
-    return _discard(custody)
+    return _forget(custody)
 
 
 def forgotten(custody: Custody, event: IntakeTimeout, context: Context) -> Step:
     """Nobody continued. The source keeps its copy until this RSU hosts, so nothing is lost with this one."""
-    return _discard(custody)
+    return _forget(custody)
 
 
 def no_session(custody: Custody, event: Data | Prepare, context: Context) -> Step:
@@ -141,15 +142,6 @@ def _objection(custody: Custody, offer: Offer, context: Context) -> Reason | Non
 def _is_hosts_word(custody: Custody, epoch: int, context: Context) -> bool:
     """Whether the UAV takes the sender for the host that may hand over under `epoch`."""
     return (custody.heard_host, custody.heard_epoch) == (context.peer, epoch - 1)
-
-
-def _resume(incoming: Incoming | None, offer: Offer, context: Context) -> tuple[Incoming, tuple[Action, ...]]:
-    fresh = Incoming(context.peer, offer.epoch, chunk_size=offer.chunk_size, application=offer.application)
-    if incoming is None:
-        return fresh, ()
-    if replace(incoming, mark=0, prepared=False) == fresh:
-        return incoming, ()
-    return fresh, (DropIncoming(),)
 
 
 def _is_meant(incoming: Incoming, event: Commit, context: Context) -> bool:
@@ -182,6 +174,7 @@ def _tell(custody: Custody, message: PeerMessage, context: Context) -> Step:
     return custody, (Send(context.peer, message),)
 
 
-def _discard(custody: Custody, *actions: Action) -> Step:
+def _forget(custody: Custody) -> Step:
+    """Drop what arrived; a warm copy that it was built upon stays."""
     custody = replace(with_record(custody, incoming=None), intake_deadline=NEVER)
-    return custody, (DropIncoming(), *actions)
+    return custody, (DropIncoming(),)

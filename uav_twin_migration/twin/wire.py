@@ -23,6 +23,7 @@ from uav_twin_migration.twin.messages import (
     Ack,
     Activated,
     Cancel,
+    Checkpoint,
     Commit,
     Data,
     Fenced,
@@ -32,6 +33,8 @@ from uav_twin_migration.twin.messages import (
     Prepared,
     Reason,
     Refuse,
+    ReplicaOffer,
+    Replicated,
     Stamp,
     Unprepared,
 )
@@ -84,6 +87,8 @@ _KINDS: Mapping[int, type] = {
     11: Prepare,
     12: Commit,
     13: Cancel,
+    14: ReplicaOffer,
+    15: Checkpoint,
     20: Accept,
     21: Refuse,
     22: Ack,
@@ -91,6 +96,7 @@ _KINDS: Mapping[int, type] = {
     24: Activated,
     25: Unprepared,
     26: Fenced,
+    27: Replicated,
 }
 _KIND_OF = {kind: number for number, kind in _KINDS.items()}
 

@@ -1,0 +1,217 @@
+"""Warm copies: RSUs with real stores in virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from test.twin.town import Town
+from uav_twin_migration.twin.custody import Status
+from uav_twin_migration.twin.epochs import term_of
+
+RATE = 1e6  # bytes/s
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    """A town whose UAV is hosted by A and has a warm copy at B."""
+    town = Town(tmp_path, standby="B", rate=RATE)
+    town.run_until(town.is_served)
+    assert town.finder.host == "A"
+    live(town, 4.0)
+    assert kept_up(town)
+    return town
+
+
+def live(town: Town, seconds: float) -> None:
+    """Telemetry and changes all the time."""
+    for _ in range(int(seconds / 0.1)):
+        town.observe()
+        town.run(0.1)
+
+
+def kept_up(town: Town, name: str = "B") -> bool:
+    return town.resident(name).custody.record.status is Status.STANDBY
+
+
+def age(town: Town) -> float:
+    host = town.rsus[town.finder.host].host
+    assert host is not None
+    return host.replica_ages(town.now)["u1"]
+
+
+def lose(town: Town, name: str) -> None:
+    """The RSU is gone, and its disk."""
+    town.rsus[name].crash()
+    for file in town.directory.glob(f"{name}.db*"):
+        file.unlink()
+
+
+def sent(town: Town) -> int:
+    mirror = town.resident("A").mirror
+    assert mirror is not None
+    assert mirror.flow is not None
+    return mirror.flow.bytes_sent
+
+
+def test_a_warm_copy_follows_by_changes_alone(town: Town) -> None:
+    before = sent(town)
+    assert before > town.size
+    for _ in range(100):
+        live(town, 0.1)
+        assert age(town) < 2.0
+    written = sent(town) - before
+    assert 0 < written < 5 * town.size  # ten seconds of changes to a third of its payload and to its history
+    town.check_acknowledged()
+
+
+def test_a_warm_copy_costs_bandwidth_that_was_bought(town: Town) -> None:
+    town.rate = 0.0
+    town.tell("A", lambda host: host.grant("u1", 0.0, town.now))
+    live(town, 1.0)
+    before = sent(town)
+    live(town, 5.0)
+    assert sent(town) == before
+    assert age(town) > 4.0
+    town.rate = RATE
+    live(town, 3.0)
+    assert age(town) < 2.0
+
+
+def test_the_warm_copy_takes_over_when_the_host_is_lost(town: Town) -> None:
+    live(town, 3.0)
+    behind, acknowledged = age(town), list(town.acked)
+    lost_at = town.now
+    lose(town, "A")
+    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    sequences = {one.sequence for one in town.twin("B").history()}
+    missing = [sequence for sequence in acknowledged if sequence not in sequences]
+    assert missing == acknowledged[len(acknowledged) - len(missing) :]  # the newest
+    assert len(missing) * 0.1 <= behind + 0.1
+    assert town.now - lost_at < 15.0
+    host = town.rsus["B"].host
+    assert host is not None
+    own = town.resident("B").own
+    assert own is not None
+    assert list(host.store.damaged(own)) == []
+
+
+def test_a_host_that_returns_after_a_takeover_is_fenced(town: Town) -> None:
+    epoch = town.finder.epoch
+    town.rsus["A"].crash()
+    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    town.rsus["A"].start()
+    live(town, 5.0)
+    assert town.hosts() == ["B"]
+    assert term_of(town.finder.epoch) > term_of(epoch)
+    assert town.resident("A").custody.record.status in (Status.FENCED, Status.STANDBY)
+
+
+def test_a_twin_moves_to_its_standby_by_changes_and_the_two_change_places(town: Town) -> None:
+    town.migrate("B", RATE)
+    live(town, 3.0)
+    assert town.hosts() == ["B"]
+    (report,) = town.reports
+    assert report.reason is None
+    assert report.sent < report.size / 2
+    assert town.finder.standby == "A"
+    assert kept_up(town, "A")
+    live(town, 3.0)
+    assert age(town) < 2.0
+    town.check_acknowledged()
+
+
+def test_a_twin_that_moves_elsewhere_keeps_its_standby(town: Town) -> None:
+    before = town.resident("B").own
+    town.migrate("C", RATE)
+    live(town, 5.0)
+    assert town.hosts() == ["C"]
+    assert town.resident("A").custody.record.status is Status.ABSENT
+    assert kept_up(town)
+    assert town.resident("B").own == before  # no second copy was made
+    assert age(town) < 2.0
+    lose(town, "C")
+    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    assert len(town.twin("B").history()) > 50
+
+
+def test_a_migration_and_a_warm_copy_share_what_was_bought(tmp_path: Path) -> None:
+    town = Town(tmp_path, standby="B", rate=RATE, size=3_000_000)
+    town.run_until(town.is_served)
+    live(town, 6.0)
+    town.migrate("C", RATE)
+    for _ in range(30):
+        live(town, 0.1)
+        assert age(town) < 2.5
+    resident = town.resident("A")
+    assert resident.leaving is not None
+    assert resident.mirror is not None
+    assert resident.leaving.rate + resident.mirror.rate == RATE
+    live(town, 4.0)
+    assert town.hosts() == ["C"]
+
+
+def test_nobody_begins_anew_while_a_warm_copy_may_come_back(town: Town) -> None:
+    town.rsus["A"].crash()
+    town.rsus["B"].crash()
+    town.run(30.0)
+    assert town.finder.host == ""
+    town.rsus["B"].start()
+    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    assert len(town.twin("B").history()) > 10
+
+
+def test_a_twin_begins_anew_when_nobody_who_has_it_comes_back(town: Town) -> None:
+    lose(town, "A")
+    lose(town, "B")
+    town.run_until(lambda: town.finder.host == "C" and town.is_served(), limit=100.0)
+    assert town.twin("C").history() == []
+
+
+def test_a_standby_that_restarts_goes_on_from_what_it_has(town: Town) -> None:
+    own = town.resident("B").own
+    town.rsus["B"].crash()
+    live(town, 3.0)
+    town.rsus["B"].start()
+    live(town, 8.0)
+    assert town.resident("B").own == own
+    assert age(town) < 2.0
+
+
+def test_a_standby_that_lost_its_disk_gets_a_whole_copy_again(town: Town) -> None:
+    lose(town, "B")
+    live(town, 1.0)
+    town.rsus["B"].start()
+    live(town, 10.0)
+    assert kept_up(town)
+    assert age(town) < 2.0
+
+
+def test_a_copy_that_nobody_wants_any_more_goes(town: Town) -> None:
+    town.finder = town.finder.__class__(**{**town.finder.__dict__, "standby": "C"})
+    live(town, 10.0)
+    assert kept_up(town, "C")
+    assert kept_up(town)
+    live(town, 60.0)
+    assert not kept_up(town)
+    assert town.resident("B").own is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_warm_copy_survives_losses_breaks_and_crashes(tmp_path: Path, seed: int) -> None:
+    town = Town(tmp_path, standby="B", rate=RATE, seed=seed, loss=0.02)
+    town.run_until(town.is_served)
+    for _ in range(12):
+        live(town, 2.0)
+        rsu = town.rsus[town.chance.choice("ABC")]
+        if rsu.host is not None and town.chance.random() < 0.5:
+            rsu.crash()
+            live(town, town.chance.uniform(0.1, 2.0))
+            rsu.start()
+        if town.chance.random() < 0.3:
+            town.migrate(town.chance.choice("ABC"), RATE)
+    town.loss = 0.0
+    live(town, 30.0)
+    town.check_acknowledged()
+    assert age(town) < 2.0
