@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.scenario.load import loads
-from uav_twin_migration.scenario.model import Building, MarketParameters, Origin, RadioParameters, Rsu, Uav
+from uav_twin_migration.scenario.model import (
+    Building,
+    MarketParameters,
+    Origin,
+    RadioParameters,
+    Rsu,
+    TwinParameters,
+    Uav,
+)
 
 TEXT = (Path(__file__).parents[2] / "docs" / "scenario.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -18,6 +26,7 @@ SECTIONS = {
     "buildings[].": Building,
     "radio.": RadioParameters,
     "market.": MarketParameters,
+    "twins.": TwinParameters,
 }
 KEYS = [(section, field) for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)]
 

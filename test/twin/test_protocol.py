@@ -14,12 +14,13 @@ import pytest
 from uav_twin_migration.twin.checker import explore, wander
 from uav_twin_migration.twin.custody import Context, Custody, Phase, Record, Status, Step, Timeout, with_record
 from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.twin.messages import Ack
 from uav_twin_migration.twin.migration import step
 from uav_twin_migration.twin.model import BrokenPromiseError, Left, Model, Rules
 
 RSUS = ("source", "target")
 PLENTY = 1_000_000
-FREE = Left(*[PLENTY] * len(Left._fields))
+FREE = Left(*[PLENTY] * len(Left._fields))._replace(lose=0)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,35 @@ def test_every_promise_holds_in_every_state(rules: Rules, left: Left, least: int
     begun = {epoch for epoch, _ in model.hostings.values}
     assert make_epoch(1, left.migrate) in begun  # the bounds leave room for what is to be checked
     assert (make_epoch(2) in begun) == (rules.terms > 1)
+
+
+WARM = Rules(atomic_voice=True, standby="target")  # the target shall have a warm copy
+LOSING = replace(WARM, lease=1, rehost_after=1, terms=2, sessions=1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "left", "least"),
+    [
+        pytest.param(replace(WARM, terms=1, sessions=1), Left(crash=1, migrate=0), 16_000, id="crash-and-write"),
+        pytest.param(replace(WARM, terms=1, sessions=2), Left(crash=0), 10_000, id="migration-to-the-standby"),
+        pytest.param(LOSING, Left(crash=0, write=0, migrate=0, tick=1, lose=1), 5_000, id="lost-disk"),
+    ],
+)
+def test_every_promise_holds_where_there_is_a_warm_copy(rules: Rules, left: Left, least: int) -> None:
+    model = Model(RSUS, rules)
+    found = explore(model, model.hosted(left))
+    assert found.states > least
+    copies = {site.custody.record.status for site in model.sites.values if site.me == "target"}
+    assert Status.STANDBY in copies
+    assert (Status.HOSTING in copies) == bool(left.migrate or left.lose)
+
+
+@pytest.mark.parametrize("seed", range(0, 400, 100))
+def test_what_a_warm_copy_has_survives_a_lost_disk_in_random_schedules(seed: int) -> None:
+    for number in range(seed, seed + 100):
+        model = Model("ABC", Rules(lease=3, rehost_after=4, standby="B"))
+        left = FREE._replace(lose=1, uav_crash=0)  # a UAV that forgets where the copy is may begin its twin anew
+        wander(model, [model.hosted(left), model.empty(left)], number, length=60)
 
 
 @pytest.mark.parametrize("seed", range(0, 600, 100))
@@ -96,9 +126,22 @@ def takes_the_twin_back(custody: Custody, event: Any, context: Context) -> Step:
     return step(custody, event, context)
 
 
+def believes_in_half_a_copy(custody: Custody, event: Any, context: Context) -> Step:
+    """A host that takes every acknowledgement for a whole warm copy."""
+    custody, actions = step(custody, event, context)
+    if isinstance(event, Ack) and custody.replication is not None:
+        custody = replace(custody, replica=context.peer, replica_mark=event.mark)
+    return custody, actions
+
+
 @pytest.mark.parametrize(
     ("rules", "left"),
     [
+        pytest.param(
+            replace(LOSING, step=believes_in_half_a_copy),
+            Left(crash=0, write=0, migrate=0, tick=1, lose=1),
+            id="half-a-copy",
+        ),
         # what it says is heard although a crash undid it: it activated, and spoke, before that was on the disk
         pytest.param(
             Rules(atomic_voice=True, terms=1, sessions=2, persist_first=False), Left(crash=1), id="speaks-too-early"

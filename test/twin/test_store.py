@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,13 +42,14 @@ def test_what_was_committed_is_there_after_a_reopening(tmp_path: Path) -> None:
         store.write(arriving, [chunk(1, b"y", 2)])
         store.save("u1", Stored(record, own, arriving))
         store.commit()
+        life = store.life
     with Store(tmp_path / "s.db", "rsu1") as store:
         assert store.load() == {"u1": Stored(record, own, arriving)}
         assert store.read(own, 9) == b"x" * 1024
         assert store.read(own, 1) is None
         assert [(entry.number, entry.version, entry.size) for entry in store.entries(own)] == [(0, 3, 4), (9, 12, 1024)]
         assert store.size_of(own) == 1028
-        assert store.life == 2
+        assert store.life == life + 1
         assert store.add_copy("u2", "app", 1).id > arriving.id
 
 
@@ -61,6 +63,39 @@ def test_what_was_not_committed_is_not_there(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db", "rsu1") as store:
         assert store.load()["u1"].record == Record(Status.HOSTING, 1)
         assert store.read(copy, 0) is None
+
+
+def test_a_copy_with_a_base_has_what_changed_and_is_merged_into_it(store: Store) -> None:
+    own = store.add_copy("u1", "app", 1024)
+    store.write(own, [chunk(0, b"head", 1), chunk(1, b"old", 2), chunk(2, b"same", 3)])
+    changes = store.add_copy("u1", "app", 1024, base=own)
+    store.write(changes, [chunk(1, b"new one", 4), chunk(3, b"more", 5)])
+    store.save("u1", Stored(Record(Status.STANDBY, 7, 3, incoming=Incoming("b", 7, 5, base=True)), own, changes))
+    store.commit()
+    assert [store.read(changes, number) for number in range(5)] == [b"head", b"new one", b"same", b"more", None]
+    assert store.read(own, 1) == b"old"
+    assert sorted(entry.version for entry in store.entries(changes)) == [1, 3, 4, 5]
+    assert store.size_of(changes) == 4 + 7 + 4 + 4
+    assert list(store.damaged(changes)) == []
+    whole = sorted(store.entries(changes))
+    store.merge(changes)
+    assert sorted(store.entries(own)) == whole == sorted(store.entries(changes))
+    assert [store.read(own, number) for number in range(5)] == [b"head", b"new one", b"same", b"more", None]
+    assert store._value("SELECT count(*) FROM chunks WHERE copy = ?", (changes.id,)) == 0
+    assert store._value("SELECT count(*) FROM contents") == 4
+
+
+def test_an_rsu_whose_disk_was_replaced_does_not_count_as_an_earlier_life_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        life = store.life
+    for file in tmp_path.glob("s.db*"):
+        file.unlink()
+    later = time.time() + 5.0
+    monkeypatch.setattr(time, "time", lambda: later)
+    with Store(tmp_path / "s.db", "rsu1") as store:
+        assert store.life > life
 
 
 KILLED = """

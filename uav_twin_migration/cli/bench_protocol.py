@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from uav_twin_migration.twin.model import BrokenPromiseError, Left, Model, Rules
 
 BATCH = 500  # schedules that a process takes at once
 PLENTY = 1_000_000
-FREE = Left(*[PLENTY] * len(Left._fields))
+FREE = Left(*[PLENTY] * len(Left._fields))._replace(lose=0)
 
 
 class Bounds(NamedTuple):
@@ -35,10 +36,13 @@ class Schedules(NamedTuple):
     twins: int
     moves: int
     total: int
+    lost_disks: int = 0  # where there is a warm copy
 
 
 ONE_TERM = Rules(atomic_voice=True, terms=1, sessions=3)
 RE_HOSTING = Rules(atomic_voice=True, lease=1, rehost_after=1, sessions=2, terms=2)
+WARM = Rules(atomic_voice=True, terms=1, standby="target")
+LOSING = replace(RE_HOSTING, standby="target")
 EXHAUSTIVE = (
     Bounds("a crash, a change, a lost copy, 3 sessions", ONE_TERM, Left(crash=1, write=1, forget=1)),
     Bounds("2 crashes, 3 sessions", ONE_TERM, Left(crash=2, write=0)),
@@ -47,8 +51,11 @@ EXHAUSTIVE = (
     Bounds("re-hosting, a crash", RE_HOSTING, Left(crash=1, write=0, tick=1)),
     Bounds("re-hosting, a change, 2 ticks", RE_HOSTING, Left(0, write=1, tick=2)),
     Bounds("re-hosting, late recognitions", Rules(lease=1, rehost_after=1, sessions=1, terms=2), Left(0, 0, 0, tick=1)),
+    Bounds("a warm copy, a crash, a change, 2 sessions", replace(WARM, sessions=2), Left(migrate=0)),
+    Bounds("a warm copy, a hand-over to it, 3 sessions", replace(WARM, sessions=3), Left(crash=0)),
+    Bounds("a warm copy, a change, a lost disk", replace(LOSING, sessions=1), Left(0, migrate=0, tick=1, lose=1)),
 )
-RANDOM = (Schedules("ABC", 2, 60, 150_000), Schedules("ABCD", 3, 100, 50_000))
+RANDOM = (Schedules("ABC", 2, 60, 150_000), Schedules("ABCD", 3, 100, 50_000), Schedules("ABC", 2, 60, 50_000, 1))
 
 
 def run(directory: Path | None) -> list[Figure]:
@@ -76,6 +83,7 @@ def _exhaust(bounds: Bounds) -> list[Figure]:
 
 def _wander(schedules: Schedules) -> list[Figure]:
     name = f"{len(schedules.rsus)} RSUs, {schedules.twins} twins, up to {schedules.moves} moves"
+    name += ", warm copies, a lost disk" if schedules.lost_disks else ""
     done, moves, began = 0, 0, time.monotonic()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for found in pool.imap_unordered(_batch, _batches(schedules)):
@@ -97,8 +105,10 @@ def _batch(work: tuple[Schedules, int]) -> Found:
     schedules, first = work
     states = moves = 0
     for seed in range(first, first + BATCH):
-        model = Model(schedules.rsus, Rules(lease=3, rehost_after=4))
-        starts = [model.empty(FREE) if twin % 2 else model.hosted(FREE) for twin in range(schedules.twins)]
+        losing = schedules.lost_disks > 0
+        model = Model(schedules.rsus, Rules(lease=3, rehost_after=4, standby=schedules.rsus[1] if losing else ""))
+        left = FREE._replace(lose=1, uav_crash=0) if losing else FREE
+        starts = [model.empty(left) if twin % 2 else model.hosted(left) for twin in range(schedules.twins)]
         found = wander(model, starts, seed, schedules.moves)
         states, moves = states + found.states, moves + found.moves
     return Found(states, moves)

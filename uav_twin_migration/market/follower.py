@@ -43,6 +43,7 @@ from uav_twin_migration.market.messages import (
     check_number,
     check_offer,
 )
+from uav_twin_migration.scenario.model import transfer_size
 from uav_twin_migration.scenario.stay import predicted_stay
 
 NEVER = math.inf
@@ -125,6 +126,12 @@ class FollowerSettings:
     max_stay: float = 100.0  # s
     link_timeout: float = 3.0  # s after which link quality is no longer believed
     hosting: HostingSettings = field(default_factory=HostingSettings)
+    replicas: str = "none"  # or "one": its twin has a warm copy
+
+    @property
+    def transfer_size(self) -> float:
+        """What it buys bandwidth for, Mbit."""
+        return transfer_size(self.twin_size, self.replicas)
 
 
 class Demand(NamedTuple):
@@ -341,7 +348,7 @@ class Follower:
             [offer.price for offer in offers],
             [self._efficiency[offer.rsu] for offer in offers],
             settings.immersion_weight,
-            settings.twin_size / self._stays(offers[:1])[0],
+            settings.transfer_size / self._stays(offers[:1])[0],
             settings.rho,
         )
         bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, response.bandwidth)

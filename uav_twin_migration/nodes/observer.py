@@ -23,6 +23,7 @@ from uav_twin_migration.msg import (
     LinkQuality,
     MigrationReport,
     PriceOffer,
+    TwinPresence,
     TwinReply,
     TwinState,
 )
@@ -80,6 +81,7 @@ class ObserverNode(Node):
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._listen(TwinState, topics.TWIN_STATES, self._on_states, market)
         self._listen(TwinReply, topics.TWIN_REPLIES, self._on_replies, market)
+        self._listen(TwinPresence, topics.TWIN_PRESENCES, self._on_presences, market)
         self._listen(MigrationReport, topics.MIGRATIONS, self._on_report, market)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:
@@ -137,6 +139,12 @@ class ObserverNode(Node):
         for reply in twin_convert.replies_from_message(message):
             if reply.reason is None and not reply.restored:
                 self._twins.on_begun_anew(reply.uav)
+        for uav, as_of in twin_convert.takeovers_from_message(message):
+            self._twins.on_takeover(uav, as_of)
+
+    def _on_presences(self, message: TwinPresence) -> None:
+        for _, age in twin_convert.replica_ages_from_message(message):
+            self._twins.on_replica(age)
 
     def _on_report(self, message: MigrationReport) -> None:
         self._twins.on_report(twin_convert.report_from_message(message))

@@ -236,6 +236,7 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
         "twin_size": uav.twin_size,
         **market_parameters(scenario.market),
         **beacon_parameters(len(scenario.uavs), options),
+        "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
@@ -249,6 +250,7 @@ def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Op
         "twin_sizes": [uav.twin_size for uav in uavs],
         **market_parameters(scenario.market),
         **beacon_parameters(-(-len(scenario.uavs) // UAVS_PER_FLEET), options),
+        "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("fleet", f"/fleet_{number}", parameters)

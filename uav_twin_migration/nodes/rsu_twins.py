@@ -33,10 +33,11 @@ from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
 from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
+from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.twin import hosting
 from uav_twin_migration.twin.custody import Timing as ProtocolTiming
 from uav_twin_migration.twin.hosting import HostSettings
-from uav_twin_migration.twin.messages import CancelRequest, MigrateRequest, Reason, Stamp
+from uav_twin_migration.twin.messages import CancelRequest, HostReply, MigrateRequest, Reason, Stamp
 from uav_twin_migration.twin.state import UavTwins
 from uav_twin_migration.twin.store import StoreError
 
@@ -51,6 +52,8 @@ PARAMETERS = (
     Parameter("state_period", 0.1, "time between two states of the twins for users, s of wall time"),
     Parameter("drain_rate", 100.0, "rate of all its migrations when it goes down on purpose, Mbit/s"),
     Parameter("drain_limit", 30.0, "time after which it stops waiting for its twins to have moved then, s"),
+    Parameter("replica_period", 1.0, "time between two checkpoints of a twin's warm copy, s of wall time"),
+    Parameter("replica_bound", 3.0, "age from which a warm copy counts as late, s of wall time"),
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
@@ -63,7 +66,8 @@ class RsuTwins:
 
     def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, voice: Voice, ear: Ear) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
-        for name in ("twin_lease", "twin_beat", "state_period", "drain_limit", "time_scale"):
+        durations = ("twin_lease", "twin_beat", "state_period", "drain_limit", "replica_period", "replica_bound")
+        for name in (*durations, "time_scale"):
             require(node, values, name, 1e-3, 1e6)
         require(node, values, "twin_port", 0, 65535)
         require(node, values, "drain_rate", 1e-3, 1e9)
@@ -91,7 +95,11 @@ class RsuTwins:
             Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
             (values["twin_address"], values["twin_port"]),
             self._resolve,
-            HostSettings(timing=ProtocolTiming(lease=values["twin_lease"])),
+            HostSettings(
+                timing=ProtocolTiming(lease=values["twin_lease"]),
+                replica_period=values["replica_period"],
+                replica_share=REPLICA_SHARE,
+            ),
             callbacks=Callbacks(
                 reply=lambda reply: post(lambda: self._send_reply(reply)),
                 report=lambda report: post(lambda: self._send_report(report)),
@@ -229,7 +237,8 @@ class RsuTwins:
         presences = self._service.presences()
         self._held = {presence.uav for presence in presences}
         stamp = presences[0].stamp if presences else Stamp(0, 0.0)
-        message = twin_convert.presences_to_message(self.rsu, stamp, presences, self._timing.now())
+        ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
+        message = twin_convert.presences_to_message(self.rsu, stamp, presences, ages, self._timing.now())
         self._presences.publish(self._voice.sealed(message))
 
     def _send_states(self) -> None:
@@ -238,8 +247,9 @@ class RsuTwins:
         if served:
             self._states.publish(twin_convert.states_to_message(self.rsu, served, now))
 
-    def _send_reply(self, reply: Any) -> None:
-        self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, self._timing.now())))
+    def _send_reply(self, reply: HostReply) -> None:
+        as_of = self._service.as_of(reply.uav) if reply.restored else None
+        self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, as_of, self._timing.now())))
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
@@ -310,8 +320,17 @@ class RsuTwins:
             "twins": len(self._service.hosted),
             "twins_moving": len(self._service.progress()),
             "draining": self._drain_until is not None,
+            **self._describe_replicas(),
         }
         if self.trouble:
             values["trouble"] = self.trouble
         values.update({f"refused/twin_{why}": count for why, count in counts.items() if why not in HARMLESS})
         return values
+
+    def _describe_replicas(self) -> dict[str, object]:
+        """Warm copies of the twins that are hosted here; nothing where nobody wants any."""
+        ages = self._service.replica_ages().values()
+        if not ages:
+            return {}
+        late = sum(age > self._values["replica_bound"] for age in ages)
+        return {"twins_replicated": len(ages) - late, "twins_replica_late": late}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from uav_twin_migration.msg import (
@@ -43,6 +44,7 @@ def beacons_to_message(beacons: Sequence[Beacon], now: float) -> TwinBeacon:
     telemetry = [beacon.telemetry or NO_TELEMETRY for beacon in beacons]
     message.uav_ids = [one.uav for one in recognitions]
     message.hosts = [one.host for one in recognitions]
+    message.standbys = [one.standby for one in recognitions]
     message.epochs = [one.epoch for one in recognitions]
     message.fences = [one.fence for one in recognitions]
     message.stamp_lives = [stamp.life for stamp in stamps]
@@ -70,6 +72,7 @@ def beacons_from_message(message: TwinBeacon) -> list[Beacon] | None:
         message.sequences,
         message.telemetry_stamps,
         message.rates,
+        message.standbys,
     )
     if any(len(column) != count for column in columns):
         return None
@@ -77,18 +80,20 @@ def beacons_from_message(message: TwinBeacon) -> list[Beacon] | None:
         return None
     positions, velocities = message.positions.tolist(), message.velocities.tolist()
     beacons = []
-    for row, (uav, host, epoch, fence, life, time, sequence, at, rate) in enumerate(
+    for row, (uav, host, epoch, fence, life, time, sequence, at, rate, standby) in enumerate(
         zip(message.uav_ids, *columns, strict=True)
     ):
         three = slice(3 * row, 3 * row + 3)
         telemetry = Telemetry(sequence, at, tuple(positions[three]), tuple(velocities[three])) if sequence else None
         stamp = Stamp(life, time) if life else None
-        beacons.append(Beacon(Recognition(uav, host, epoch, fence, stamp), telemetry, rate))
+        beacons.append(Beacon(Recognition(uav, host, epoch, fence, stamp, standby), telemetry, rate))
     return beacons
 
 
-def presences_to_message(rsu: str, stamp: Stamp, presences: Sequence[Presence], now: float) -> TwinPresence:
-    """All that an RSU holds, stamped."""
+def presences_to_message(
+    rsu: str, stamp: Stamp, presences: Sequence[Presence], ages: Mapping[str, float], now: float
+) -> TwinPresence:
+    """All that an RSU holds, stamped. ages: by how much warm copies of what it hosts are behind, s by UAV."""
     message = TwinPresence(
         rsu_id=rsu,
         life=stamp.life,
@@ -98,6 +103,9 @@ def presences_to_message(rsu: str, stamp: Stamp, presences: Sequence[Presence], 
         epochs=[one.epoch for one in presences],
         marks=[one.mark for one in presences],
         successors=[one.successor for one in presences],
+        replicas=[one.replica for one in presences],
+        replica_marks=[one.replica_mark for one in presences],
+        replica_ages=[ages.get(one.uav, math.inf) for one in presences],
     )
     message.header.stamp = to_time(now)
     return message
@@ -105,13 +113,21 @@ def presences_to_message(rsu: str, stamp: Stamp, presences: Sequence[Presence], 
 
 def presences_from_message(message: TwinPresence) -> Iterator[Presence]:
     """What an RSU holds; nothing where the message makes no sense."""
-    columns = (message.uav_ids, message.holdings, message.epochs, message.marks, message.successors)
+    replicas = (message.replicas, message.replica_marks)
+    columns = (message.uav_ids, message.holdings, message.epochs, message.marks, message.successors, *replicas)
     if len({len(column) for column in columns}) > 1:
         return
     stamp = Stamp(message.life, message.time)
-    for uav, holding, epoch, mark, successor in zip(*columns, strict=True):
+    for uav, holding, epoch, mark, successor, *replica in zip(*columns, strict=True):
         if holding in HOLDINGS:
-            yield Presence(uav, message.rsu_id, HOLDINGS[holding], epoch, mark, stamp, successor)
+            yield Presence(uav, message.rsu_id, HOLDINGS[holding], epoch, mark, stamp, successor, *replica)
+
+
+def replica_ages_from_message(message: TwinPresence) -> Iterator[tuple[str, float]]:
+    """By how much warm copies are behind, s, of twins that have one."""
+    columns = (message.uav_ids, message.replicas, message.replica_ages)
+    if len({len(column) for column in columns}) == 1:
+        yield from ((uav, age) for uav, replica, age in zip(*columns, strict=True) if replica)
 
 
 def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequest:
@@ -121,6 +137,8 @@ def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequ
         rsu_ids=[one.rsu for one in requests],
         epochs=[one.epoch for one in requests],
         sizes=[one.size / BYTES_PER_MBIT for one in requests],
+        least_epochs=[one.least_epoch for one in requests],
+        least_marks=[one.least_mark for one in requests],
     )
     message.header.stamp = to_time(now)
     return message
@@ -128,16 +146,17 @@ def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequ
 
 def requests_for(message: TwinRequest, rsu: str) -> Iterator[HostRequest]:
     """The requests to one RSU; nothing where the message makes no sense."""
-    columns = (message.uav_ids, message.rsu_ids, message.epochs, message.sizes)
+    least = (message.least_epochs, message.least_marks)
+    columns = (message.uav_ids, message.rsu_ids, message.epochs, message.sizes, *least)
     if len({len(column) for column in columns}) > 1:
         return
-    for uav, addressed, epoch, size in zip(*columns, strict=True):
+    for uav, addressed, epoch, size, *copy in zip(*columns, strict=True):
         if addressed == rsu and 0.0 <= size < 1e9:
-            yield HostRequest(uav, rsu, epoch, round(size * BYTES_PER_MBIT))
+            yield HostRequest(uav, rsu, epoch, round(size * BYTES_PER_MBIT), *copy)
 
 
-def reply_to_message(reply: HostReply, now: float) -> TwinReply:
-    """An RSU's answer to one UAV."""
+def reply_to_message(reply: HostReply, as_of: float | None, now: float) -> TwinReply:
+    """An RSU's answer to one UAV. as_of: of the newest telemetry in the twin, s by the UAV's clock."""
     message = TwinReply(
         rsu_id=reply.rsu,
         uav_ids=[reply.uav],
@@ -145,6 +164,7 @@ def reply_to_message(reply: HostReply, now: float) -> TwinReply:
         reasons=[reply.reason.value if reply.reason else ""],
         fences=[reply.fence],
         restored=[reply.restored],
+        as_of=[math.nan if as_of is None else as_of],
     )
     message.header.stamp = to_time(now)
     return message
@@ -158,6 +178,13 @@ def replies_from_message(message: TwinReply) -> Iterator[HostReply]:
     for uav, epoch, why, fence, restored in zip(*columns, strict=True):
         reason = REASONS.get(why, Reason.INVALID) if why else None
         yield HostReply(uav, message.rsu_id, epoch, reason, fence, restored)
+
+
+def takeovers_from_message(message: TwinReply) -> Iterator[tuple[str, float]]:
+    """Twins that go on from a copy, and when its newest telemetry was measured, s by the UAV's clock."""
+    columns = (message.uav_ids, message.reasons, message.restored, message.as_of)
+    if len({len(column) for column in columns}) == 1:
+        yield from ((uav, as_of) for uav, why, restored, as_of in zip(*columns, strict=True) if restored and not why)
 
 
 def states_to_message(rsu: str, served: Sequence[hosting.Served], now: float) -> TwinState:

@@ -169,6 +169,14 @@ class TwinService:
         """The twins that users may see now. world_time: s, the clock of the telemetry's time stamps."""
         return self._host.served(time.monotonic(), world_time)
 
+    def replica_ages(self) -> dict[str, float]:
+        """By how much the warm copies of hosted twins are behind, s by UAV; infinite before one is confirmed."""
+        return self._host.replica_ages(time.monotonic())
+
+    def as_of(self, uav: str) -> float | None:
+        """When the newest telemetry in a hosted twin was measured, s by the UAV's clock; None before any."""
+        return self._host.as_of(uav)
+
     def progress(self) -> list[Progress]:
         """The migrations under way."""
         return self._progress

@@ -38,6 +38,7 @@ MARKET_PARAMETERS = (
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
     Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
+    Parameter("replicas", "none", "warm copies of the twin on a second RSU: none or one"),
     Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
     *TWIN_PARAMETERS,
 )
@@ -98,6 +99,8 @@ class AgentsNode(Node):
         require(self, values, "round_period", 1e-3, 3600.0)
         require(self, values, "max_bids", 1, 256)
         require(self, values, "min_stay", 1e-3, values["max_stay"])
+        if values["replicas"] not in ("none", "one"):
+            raise InputError(where, "replicas", values["replicas"], "none or one")
         for one in settings:
             if not is_id(one.uav):
                 raise InputError(where, "uav_id", one.uav, "a ROS name token of at most 64 characters")
@@ -252,6 +255,7 @@ def make_settings(uav: str, immersion_weight: float, twin_size: float, values: d
         values["max_bids"],
         values["min_stay"],
         values["max_stay"],
+        replicas=values["replicas"],
     )
 
 

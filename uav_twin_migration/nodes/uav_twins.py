@@ -30,6 +30,11 @@ PARAMETERS = (
         "twin_lease", 3.0, "time for which an RSU serves the twin of a silent UAV, s of wall time; all must agree"
     ),
     Parameter("rehost_after", 10.0, "silence of its twin's host after which the UAV asks another RSU, s of wall time"),
+    Parameter(
+        "begin_anew_after",
+        60.0,
+        "silence of its twin's host after which the UAV gives up a warm copy that is out of reach, s of wall time",
+    ),
     Parameter("beacon_period", 0.25, "time between two beacons to RSUs, s of wall time; a small part of twin_lease"),
 )
 CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
@@ -49,15 +54,20 @@ class UavTwins:
     ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
+        require(node, values, "begin_anew_after", values["rehost_after"], 1e6)
         self._node, self._followers, self._timing, self._ear = node, followers, timing, ear
         self._hosts: dict[str, TwinHost] = {}
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
-        protocol = FinderTiming(CLOCKS_DIFFER * values["twin_lease"], values["rehost_after"])
-        now = time.monotonic()
+        protocol = FinderTiming(
+            CLOCKS_DIFFER * values["twin_lease"],
+            values["rehost_after"],
+            begin_anew_after=values["begin_anew_after"],
+        )
+        now, one = time.monotonic(), values["replicas"] == "one"
         self.keepers = {
-            uav: Keeper(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host)
+            uav: Keeper(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host, one)
             for uav, follower in followers.items()
         }
         self._clients: dict[str, ActionClient] = {}

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.radio.line_of_sight import View
 from uav_twin_migration.radio.link import Links, links
-from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.model import Scenario, transfer_size
 from uav_twin_migration.scenario.motion import states_at
 from uav_twin_migration.scenario.stay import predicted_stay
 
@@ -67,7 +67,7 @@ class Surroundings:
         best = self._by_id[efficiency[:, self._by_id].argmax(axis=1)]
         efficiency[:, self._by_id] = best_links(efficiency[:, self._by_id], rules.max_bids)
         stay = self.stay(positions, velocities)[np.arange(len(uavs)), best]
-        sizes = [uav.twin_size for uav in uavs]
+        sizes = [transfer_size(uav.twin_size, self.scenario.twins.replicas) for uav in uavs]
         return Market.of(
             alpha=[uav.immersion_weight for uav in uavs],
             required_rate=required_rate(sizes, stay, rules.min_stay, rules.max_stay),

@@ -30,6 +30,7 @@ from uav_twin_migration.scenario.model import (
     RadioParameters,
     Rsu,
     Scenario,
+    TwinParameters,
     Uav,
 )
 from uav_twin_migration.shipped import shipped_file
@@ -92,7 +93,7 @@ def dump(scenario: Scenario) -> str:
     The parameters are all written out; an RSU, UAV or building leaves out what has its default value.
     """
     lines = [HEADER, f"name: {_quoted(scenario.name)}"]
-    for section in ("origin", "radio", "market"):
+    for section in ("origin", "radio", "market", "twins"):
         parameters = dataclasses.asdict(getattr(scenario, section))
         lines += ["", f"{section}:", *(f"  {key}: {_quoted(value)}" for key, value in parameters.items())]
     for section in ("rsus", "uavs", "buildings"):
@@ -375,6 +376,7 @@ _MARKET = _record(
     min_stay=_number(high=1e5, above=0),
     max_stay=_number(high=1e5, above=0),
 )
+_TWINS = _record(TwinParameters, replicas=_one_of("none", "one"))
 SCENARIO: Reader[Scenario] = _record(
     Scenario,
     name=_title,
@@ -383,6 +385,7 @@ SCENARIO: Reader[Scenario] = _record(
     uavs=_list(_UAV, 1, "a list of at least one UAV"),
     radio=_RADIO,
     market=_MARKET,
+    twins=_TWINS,
     buildings=_list(_BUILDING, 0, "a list of buildings"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Point = tuple[float, float]
+REPLICA_SHARE = 0.1  # of what a UAV buys, for the warm copy while its twin moves
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,18 @@ class MarketParameters:
 
 
 @dataclass(frozen=True)
+class TwinParameters:
+    """How twins are kept."""
+
+    replicas: str = "none"  # or "one": a warm copy on a second RSU
+
+
+def transfer_size(twin_size: float, replicas: str) -> float:
+    """D_n, what a UAV buys bandwidth for, Mbit: its twin, and beside it what keeps a warm copy up to date."""
+    return twin_size / (1.0 - REPLICA_SHARE) if replicas == "one" else twin_size
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One world with its market: what the scenario file says."""
 
@@ -90,4 +103,5 @@ class Scenario:
     uavs: tuple[Uav, ...]
     radio: RadioParameters = RadioParameters()
     market: MarketParameters = MarketParameters()
+    twins: TwinParameters = TwinParameters()
     buildings: tuple[Building, ...] = ()

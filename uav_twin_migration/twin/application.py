@@ -40,6 +40,9 @@ class Twin(Protocol):
     def estimate(self, now: float) -> Estimate | None:
         """What users are told; None before anything is known. Must be cheap."""
 
+    def as_of(self) -> float | None:
+        """When the newest telemetry in it was measured, s, by the UAV's clock; None before any."""
+
     def snapshot(self) -> Iterator[Piece]:
         """All pieces of the twin as it is. Read a few at a time while the twin changes on; what changes after a mark
         that was taken before is reported by `changes_since` as well."""

@@ -55,6 +55,8 @@ class TwinAudit:
         self.duplicated: set[str] = set()
         self.lost: set[str] = set()
         self.handovers: list[tuple[float, str, str, str]] = []  # when, UAV, from, to
+        self.losses: list[float] = []  # s of telemetry that users had seen and that is gone, by takeover
+        self.replica_ages: list[float] = []  # s by which warm copies were behind
         self._newest: dict[str, _Newest] = {}
         self._gaps: list[float] = []  # s without any state at hand-overs
 
@@ -80,6 +82,19 @@ class TwinAudit:
         """An RSU hosts a twin from nothing. The first time that is how it begins; later the old one is lost."""
         if uav in self._newest:
             self.lost.add(uav)
+
+    def on_takeover(self, uav: str, as_of: float) -> None:
+        """An RSU hosts a twin from a copy. as_of: s, of the newest telemetry in that copy, NaN for none."""
+        newest = self._newest.get(uav)
+        if math.isnan(as_of):
+            self.on_begun_anew(uav)
+        elif newest is not None:
+            self.losses.append(max(newest.state.stamp - as_of, 0.0))
+
+    def on_replica(self, age: float) -> None:
+        """A host told by how much a warm copy is behind, s."""
+        if math.isfinite(age):
+            self.replica_ages.append(age)
 
     def on_report(self, report: Report) -> None:
         """A migration ended."""
@@ -115,6 +130,9 @@ class TwinAudit:
             "migrations_failed": sum(failed.values()),
             "failed_because": failed,
             "twins_lost": len(self.lost),
+            "takeovers": len(self.losses),
+            "lost_at_takeover_s": statistics(self.losses),
+            "replica_age_s": statistics(self.replica_ages),
             "twins_duplicated": len(self.duplicated),
             "age_of_migration_s": statistics([one.age_of_migration for one in completed]),
             "downtime_ms": statistics([1e3 * one.downtime for one in completed]),

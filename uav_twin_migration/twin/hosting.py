@@ -296,6 +296,11 @@ class TwinHost:
             if visible.custody.record.status is Status.HOSTING and (visible.custody.replica or visible.custody.standby)
         }
 
+    def as_of(self, uav: str) -> float | None:
+        """When the newest telemetry in a hosted twin was measured, s by the UAV's clock. For any thread."""
+        visible = self.visible.get(uav)
+        return visible.twin.as_of() if visible is not None and visible.twin is not None else None
+
     def progress(self) -> list[Progress]:
         """The migrations under way."""
         return [self._progress(one, one.custody.outgoing) for one in self._residents.values() if one.custody.outgoing]

@@ -684,10 +684,9 @@ class Model:
             world = self._run(world, Move("announce", where))
         world = self._run(self._run(world, Move("act")), Move("say"))
         for where in range(len(world.sites)):
-            for kind in self.kinds_at(world.sites[where]):
-                if kind in ("timeout", "pump", "freeze", "replica_timeout", "replica_pump", "check"):
-                    world = self._run(world, Move(kind, where))
-                    break
+            for kinds in (("timeout", "pump", "freeze"), ("replica_timeout", "replica_pump", "check")):
+                possible = [kind for kind in self.kinds_at(world.sites[where]) if kind in kinds]
+                world = self._run(world, Move(possible[0], where)) if possible else world
         return world
 
     def _run(self, world: World, move: Move) -> World:

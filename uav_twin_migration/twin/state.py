@@ -52,6 +52,10 @@ class UavTwin:
         """The prediction for `now`."""
         return self.tracker.estimate(now)
 
+    def as_of(self) -> float | None:
+        """When the newest telemetry in it was measured, s, by the UAV's clock; None before any."""
+        return self.tracker.stamp if self.tracker.axes else None
+
     def history(self) -> list[Telemetry]:
         """What was observed, oldest first, as far back as it is kept."""
         first = self.recorded - sum(_records_in_blocks(self.recorded))

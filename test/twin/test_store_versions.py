@@ -1,0 +1,106 @@
+"""Stores of every format there has been: read, brought to the present one, and of a later one refused.
+
+`stores/v1.db.gz` was written by the first release's code: the store of RSU `north` with four twins. When the format
+changes, a store of the one before joins it here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from uav_twin_migration.twin.custody import Incoming, Record, Status
+from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.twin.inspection import inspect
+from uav_twin_migration.twin.state import UavTwins
+from uav_twin_migration.twin.store import SCHEMA_VERSION, Copy, Store, StoreError, StoreReader
+
+STORES = Path(__file__).parent / "stores"
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    """A file of format 1."""
+    file = tmp_path / "north.db"
+    file.write_bytes(gzip.decompress((STORES / "v1.db.gz").read_bytes()))
+    return file
+
+
+def format_of(file: Path) -> int:
+    database = sqlite3.connect(file)
+    try:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        database.close()
+
+
+def test_there_is_a_store_of_each_earlier_format() -> None:
+    assert {int(file.name[1]) for file in STORES.glob("v*.db.gz")} == set(range(1, SCHEMA_VERSION))
+
+
+def test_a_store_of_the_first_format_is_brought_to_the_present_one_with_all_its_twins(first: Path) -> None:
+    with Store(first, "north") as store:
+        twins = store.load()
+        records = {uav: stored.record for uav, stored in twins.items()}
+        arriving = Incoming("south", make_epoch(9, 1), 3, True, UavTwins().chunk_size(2000), "uav_twin/1")
+        assert records == {
+            "uav_1": Record(Status.HOSTING, make_epoch(7, 2), 3, make_epoch(7, 2), make_epoch(7, 2)),
+            "uav_2": Record(Status.FENCED, make_epoch(8), 3, make_epoch(9), incoming=arriving),
+            "uav_3": Record(Status.LEAVING, make_epoch(5), 3, make_epoch(5, 1), target="south"),
+            "uav_4": Record(fence=make_epoch(6, 1), taken=make_epoch(6)),
+        }
+        assert {uav: history(store, uav, stored.own) for uav, stored in twins.items()} == {
+            "uav_1": 20,
+            "uav_2": 5,
+            "uav_3": 3,
+            "uav_4": 0,
+        }
+        assert history(store, "uav_2", twins["uav_2"].incoming) == 8
+    assert format_of(first) == SCHEMA_VERSION
+    with Store(first, "north") as store:
+        assert store.load() == twins
+        own = twins["uav_1"].own
+        assert own is not None
+        changes = store.add_copy("uav_1", own.application, own.chunk_size, base=own)
+        store.commit()
+        assert store.entries(changes) == store.entries(own)
+
+
+def history(store: Store, uav: str, copy: Copy | None) -> int:
+    """Records of telemetry in a copy, none of which is damaged."""
+    if copy is None:
+        return 0
+    assert list(store.damaged(copy)) == []
+    return len(UavTwins().restore(uav, lambda number: store.read(copy, number)).history())
+
+
+def test_a_store_of_the_first_format_can_be_looked_into_without_being_changed(first: Path) -> None:
+    before = first.read_bytes()
+    store = StoreReader(first)
+    found = {twin.uav: twin for twin in inspect(store)}
+    store.close()
+    assert {uav: twin.state for uav, twin in found.items()} == {
+        "uav_1": "hosting",
+        "uav_2": "fenced",
+        "uav_3": "leaving",
+        "uav_4": "absent",
+    }
+    assert not any(twin.problems for twin in found.values())
+    assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize("reader", [StoreReader, lambda file: Store(file, "north")])
+def test_a_store_of_a_later_format_is_refused_and_left_as_it_is(
+    first: Path, reader: Callable[[Path], StoreReader]
+) -> None:
+    database = sqlite3.connect(first)
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    database.close()
+    before = first.read_bytes()
+    with pytest.raises(StoreError, match=r"newer version .* upgrade this software; the file is untouched"):
+        reader(first)
+    assert first.read_bytes() == before
