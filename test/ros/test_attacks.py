@@ -155,6 +155,7 @@ def test_a_twin_is_not_stolen_by_a_forged_presence(tmp_path: Path, processes: Pr
         for host, voice in (("rsu_0", insider), ("rsu_1", Voice(""))):  # in its host's name, and in another RSU's
             claim = TwinPresence(rsu_id=host, life=2**62, uav_ids=["uav_0"], holdings=["hosting"], successors=[""])
             claim.epochs, claim.marks = [2**60], [1]
+            claim.replicas, claim.replica_marks, claim.replica_ages = [""], [0], [0.0]
             thief.publish(voice.sealed(claim))
 
     probe.create_timer(0.1, steal)

@@ -18,6 +18,7 @@ from uav_twin_migration.msg import (
     TwinBeacon,
     TwinHost,
     TwinPresence,
+    TwinReply,
     TwinRequest,
     TwinState,
 )
@@ -34,13 +35,17 @@ SMALL = 8.0  # Mbit
 class Town:
     """Two RSUs and a UAV between them; the test says which RSU the UAV can reach."""
 
-    def __init__(self, processes: Processes, probe: Probe, folder: Path, size: float = SMALL) -> None:
+    def __init__(
+        self, processes: Processes, probe: Probe, folder: Path, size: float = SMALL, replicas: str = "none"
+    ) -> None:
         self.processes, self.probe, self.folder = processes, probe, folder
         self.reachable: tuple[str, ...] = ("rsu_0", "rsu_1")
         self.states: list[TwinState] = []
         self.reports: list[MigrationReport] = []
         self.presences: dict[str, TwinPresence] = {}
         self.addresses: dict[str, TwinHost] = {}
+        self.replies: list[TwinReply] = []
+        probe.create_subscription(TwinReply, topics.TWIN_REPLIES, self.replies.append, topics.MARKET)
         probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
         probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
         probe.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
@@ -48,7 +53,7 @@ class Town:
         self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
         probe.create_timer(0.1, self._fly)
         self.rsus = {rsu: self.start_rsu(rsu) for rsu in ("rsu_0", "rsu_1")}
-        self.uav = processes.start("uav", "/uav/uav_0", **UAV | QUICK | {"twin_size": size})
+        self.uav = processes.start("uav", "/uav/uav_0", **UAV | QUICK | {"twin_size": size, "replicas": replicas})
 
     def start_rsu(self, rsu: str, **more: Any) -> Any:
         """An RSU with its store."""
@@ -68,6 +73,21 @@ class Town:
     def epoch(self) -> int:
         """Of the last state heard."""
         return int(self.states[-1].epochs[0])
+
+    def warm_copy(self) -> str:
+        """Which RSU has a warm copy that is not behind, as the host says."""
+        said = self.presences.get(self.host())
+        if said is None or "hosting" not in said.holdings:
+            return ""
+        return str(said.replicas[0]) if said.replica_ages[0] < 3.0 else ""
+
+    def wait_for_warm_copy(self) -> tuple[str, str]:
+        """Until there is one of what users have seen; who hosts the twin and who has the copy."""
+        self.probe.wait_for(self.warm_copy, "a warm copy")
+        host = self.host()
+        mark = self.presences[host].marks[0]
+        self.probe.wait_for(lambda: self.presences[host].replica_marks[0] > mark, "a warm copy that follows")
+        return host, str(self.presences[host].replicas[0])
 
     def check_states(self) -> None:
         """Users never saw an older hosting after a newer one, nor two hosts of one epoch."""
@@ -161,6 +181,42 @@ def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
     town.check_states()
 
 
+def test_a_warm_copy_takes_over_when_its_host_is_lost_with_its_disk(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path, replicas="one")
+    host, standby = town.wait_for_warm_copy()
+    epoch = town.epoch()
+    assert {host, standby} == {"rsu_0", "rsu_1"}
+    town.rsus[host].send_signal(signal.SIGKILL)
+    town.rsus[host].wait()
+    for file in tmp_path.glob(f"{host}.db*"):
+        file.unlink()
+    seen = town.states[-1].stamps[0]
+    town.wait_for_host(standby, newer_than=epoch)
+    (reply,) = [reply for reply in town.replies if reply.epochs[0] > epoch and not reply.reasons[0]][:1]
+    assert (reply.rsu_id, list(reply.restored)) == (standby, [True])
+    assert seen - reply.as_of[0] < 3.0  # s of what users had seen
+    town.start_rsu(host)
+    probe.wait_for(lambda: town.warm_copy() == host, "a warm copy on the new disk")
+    town.check_states()
+
+
+def test_a_host_that_returns_after_a_takeover_gets_the_warm_copy(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path, replicas="one")
+    host, standby = town.wait_for_warm_copy()
+    epoch = town.epoch()
+    town.rsus[host].send_signal(signal.SIGKILL)
+    town.rsus[host].wait()
+    town.wait_for_host(standby, newer_than=epoch)
+    town.start_rsu(host)
+    probe.wait_for(lambda: "standby" in town.presences[host].holdings, "that it keeps a warm copy")
+    assert town.host() == standby
+    town.check_states()
+
+
 def test_an_rsu_that_is_deactivated_has_its_twins_moved_away(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
@@ -192,16 +248,22 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
         beacons.publish(TwinBeacon(uav_ids=["uav_0"], hosts=["rsu_1"]))  # ragged
         beacons.publish(beacon("x" * 10_000, "rsu_0", 5))
         beacons.publish(beacon("uav_7", "rsu_0", 2**64 - 1))  # no epoch
+        elsewhere = beacon("uav_0", "rsu_0", epoch)
+        elsewhere.standbys = ["y" * 10_000]
+        beacons.publish(elsewhere)
         nowhere = beacon("uav_0", "rsu_0", epoch)
         nowhere.rates = [math.inf]  # would lift the limit of a migration
         nowhere.sequences, nowhere.positions = [2**62], [math.nan, math.inf, 1e300]
         beacons.publish(nowhere)
         claim = TwinPresence(rsu_id="rsu_9", life=1, time=1.0, uav_ids=["uav_0"], holdings=["hosting"], marks=[1])
         claim.epochs, claim.successors = [epoch + 10], [""]
+        claim.replicas, claim.replica_marks, claim.replica_ages = ["rsu_9"], [2**60], [0.0]
         presences.publish(claim)  # it never held the twin
         presences.publish(TwinPresence(rsu_id="rsu_9", uav_ids=["uav_0"], holdings=["nonsense"]))
-        requests.publish(TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[1e8]))
-        requests.publish(TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[math.nan]))
+        for size in (1e8, math.nan):
+            request = TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[size])
+            request.least_epochs, request.least_marks = [0], [0]
+            requests.publish(request)
 
     probe.create_timer(0.2, attack)
     expected = {"twin_ragged", "twin_stranger", "twin_bad_epoch", "twin_rate"}
@@ -218,6 +280,7 @@ def beacon(uav: str, host: str, epoch: int) -> TwinBeacon:
     return TwinBeacon(
         uav_ids=[uav],
         hosts=[host],
+        standbys=[""],
         epochs=[epoch],
         fences=[epoch],
         stamp_lives=[0],

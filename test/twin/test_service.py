@@ -47,6 +47,9 @@ class Notes:
         still = (0.0, 0.0, 0.0)
         return Estimate(self.seen.stamp, now - self.seen.stamp, self.seen.position, still, still, still)
 
+    def as_of(self) -> float | None:
+        return self.seen.stamp if self.seen is not None else None
+
     def snapshot(self) -> Iterator[Piece]:
         yield from self.changes_since(0).pieces
 

@@ -139,8 +139,8 @@ class ObserverNode(Node):
         for reply in twin_convert.replies_from_message(message):
             if reply.reason is None and not reply.restored:
                 self._twins.on_begun_anew(reply.uav)
-        for uav, as_of in twin_convert.takeovers_from_message(message):
-            self._twins.on_takeover(uav, as_of)
+        for takeover in twin_convert.takeovers_from_message(message):
+            self._twins.on_takeover(*takeover)
 
     def _on_presences(self, message: TwinPresence) -> None:
         for _, age in twin_convert.replica_ages_from_message(message):

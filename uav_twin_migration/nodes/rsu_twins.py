@@ -74,7 +74,7 @@ class RsuTwins:
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
-        self._recognised: dict[str, tuple[str, int, int]] = {}
+        self._recognised: dict[str, tuple[str, int, int, str]] = {}
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
@@ -182,10 +182,11 @@ class RsuTwins:
     def _hear(self, beacon: Beacon) -> None:
         """Pass on what is news, or concerns a twin that is here."""
         said, uav = beacon.recognition, beacon.recognition.uav
-        if not is_id(uav) or (len(self._recognised) >= MOST_UAVS and uav not in self._recognised):
+        crowded = len(self._recognised) >= MOST_UAVS and uav not in self._recognised
+        if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
             self._refused["stranger"] += 1
             return
-        news = (said.host, said.epoch, said.fence)
+        news = (said.host, said.epoch, said.fence, said.standby)
         if uav in self._held or self._recognised.get(uav) != news:
             self._recognised[uav] = news
             self._service.recognise(said)

@@ -180,11 +180,13 @@ def replies_from_message(message: TwinReply) -> Iterator[HostReply]:
         yield HostReply(uav, message.rsu_id, epoch, reason, fence, restored)
 
 
-def takeovers_from_message(message: TwinReply) -> Iterator[tuple[str, float]]:
-    """Twins that go on from a copy, and when its newest telemetry was measured, s by the UAV's clock."""
-    columns = (message.uav_ids, message.reasons, message.restored, message.as_of)
+def takeovers_from_message(message: TwinReply) -> Iterator[tuple[str, int, float]]:
+    """Twins that go on from a copy: under which epoch, and the stamp of its newest telemetry, s by the UAV's clock."""
+    columns = (message.reasons, message.restored, message.uav_ids, message.epochs, message.as_of)
     if len({len(column) for column in columns}) == 1:
-        yield from ((uav, as_of) for uav, why, restored, as_of in zip(*columns, strict=True) if restored and not why)
+        for why, restored, *takeover in zip(*columns, strict=True):
+            if restored and not why:
+                yield tuple(takeover)
 
 
 def states_to_message(rsu: str, served: Sequence[hosting.Served], now: float) -> TwinState:

@@ -83,9 +83,11 @@ class TwinAudit:
         if uav in self._newest:
             self.lost.add(uav)
 
-    def on_takeover(self, uav: str, as_of: float) -> None:
+    def on_takeover(self, uav: str, epoch: int, as_of: float) -> None:
         """An RSU hosts a twin from a copy. as_of: s, of the newest telemetry in that copy, NaN for none."""
         newest = self._newest.get(uav)
+        if newest is not None and epoch <= newest.state.epoch:
+            return  # the same said again
         if math.isnan(as_of):
             self.on_begun_anew(uav)
         elif newest is not None:
@@ -123,7 +125,8 @@ class TwinAudit:
         for report in self.reports:
             if report.reason:
                 failed[report.reason] = failed.get(report.reason, 0) + 1
-        ratios = [one.achieved_rate / one.granted_rate for one in completed if 0.0 < one.granted_rate < math.inf]
+        long = [one for one in completed if one.age_of_migration > 1.0 and 0.0 < one.granted_rate < math.inf]
+        ratios = [one.achieved_rate / one.granted_rate for one in long]
         return {
             "twins": len(self._newest),
             "migrations_completed": len(completed),
