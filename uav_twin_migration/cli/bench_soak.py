@@ -1,6 +1,6 @@
 """The whole system for an hour at ten times real time, RSUs restarted every few minutes: does anything grow?
 
-Four RSUs as their hosts run them, eight UAVs, a world, a link node and a recorder. Resident memory, descriptors and
+Three RSUs as their hosts run them, a fleet of four UAVs, a world, a link node and a recorder. Resident memory, descriptors and
 threads of every process, the size of the RSUs' stores, and what is heard of the market are sampled; a slope of each is
 fitted with its confidence interval. A process begins anew with each start, so only the samples between two starts are
 compared with each other; a store lives on, and is fitted in one piece. UAVTWIN_SOAK_MINUTES makes it shorter or longer.
@@ -31,7 +31,7 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.discovery import keep_to_this_machine
 from uav_twin_migration.scenario.generate import generate
 
-RSUS, UAVS = 4, 8
+RSUS, UAVS = 3, 4
 SPEED = 10.0  # simulated seconds in a second
 MINUTES = "UAVTWIN_SOAK_MINUTES"
 DOWN = 2.0  # s between the end of an RSU and its next start, as in its systemd unit
@@ -102,6 +102,7 @@ class Soaked(NamedTuple):
     oversold: int
     moved: int
     rounds: int
+    served: int  # rounds in which somebody got something
     log_lines: int
     recording: float  # MB
 
@@ -151,7 +152,7 @@ def course_of(minutes: str) -> Course:
 
 
 def soak(city: LongRunningCity, course: Course) -> Soaked:
-    """Run the city. The first RSU is never restarted. Raises UavTwinError where a process ends, or does not come back."""
+    """Run the city; the first RSU is never restarted. Raises UavTwinError where a process ends or does not return."""
     rows: list[Row] = []
     restarts: list[Restart] = []
     try:
@@ -199,16 +200,17 @@ class Sampler:
                 usage.num_fds(),
                 usage.num_threads(),
             )
-            rows.append(row._replace(**self._market(name, elapsed)) if name in city.rsus else row)
+            rows.append(self._with_market(row, elapsed) if name in city.rsus else row)
         return rows
 
-    def _market(self, rsu: str, elapsed: float) -> dict[str, float]:
+    def _with_market(self, row: Row, elapsed: float) -> Row:
+        rsu = row.process
         with self._city.lock:
             latencies = self._city.hearing.latencies(rsu)
             rounds = self._city.hearing.rounds[rsu]
         before, self._rounds[rsu] = self._rounds[rsu], rounds
         latency = float(np.median(latencies)) if latencies else math.nan
-        return {"store": self._city.stored(rsu), "latency": latency, "rounds": (rounds - before) / elapsed}
+        return row._replace(store=self._city.stored(rsu), latency=latency, rounds=(rounds - before) / elapsed)
 
 
 def restart(city: LongRunningCity, rsu: str, way: signal.Signals, began: float) -> Restart:
@@ -241,6 +243,7 @@ def conclude(city: LongRunningCity, rows: list[Row], restarts: list[Restart]) ->
             oversold=hearing.oversold,
             moved=len(hearing.twins.handovers),
             rounds=sum(hearing.rounds.values()),
+            served=sum(map(len, hearing.grants.values())),
             log_lines=sum(len(city.log(rsu)) for rsu in city.rsus),
             recording=folder_size(city.recording),
         )
@@ -307,6 +310,7 @@ def figures_of(soaked: Soaked, trends: Sequence[Trend], rsus: Sequence[str]) -> 
         Figure("an RSU serves again after, median", float(np.median(recovered)), "s"),
         Figure("an RSU serves again after, at most", max(recovered), "s"),
         Figure("rounds heard", soaked.rounds, ""),
+        Figure("rounds in which somebody got something", 100.0 * soaked.served / max(soaked.rounds, 1), "%"),
         Figure("twins moved", soaked.moved, ""),
         Figure("twins that began anew", soaked.lost, ""),
         Figure("twins that nobody served at the end", soaked.missing, ""),

@@ -32,7 +32,7 @@ from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.twin.audit import State, TwinAudit
 
 PYTHON = [sys.executable, "-m"]
-REHOST_AFTER = 60.0  # s; whoever is restarted is not dead
+REHOST_AFTER = 300.0  # s; whoever is restarted is not dead
 PATIENCE = 120.0  # s until something that must come has not come
 GOODBYE = 20.0  # s that a process has to end when it is told to
 SOMEWHERE = (0.0, 0.0, 0.0)
@@ -101,7 +101,7 @@ class LongRunningCity:
         self.recording = folder / "recording"
         options = Options(
             real_time_factor=speed,
-            composition="compose",
+            composition="fleet",
             twins=str(folder),
             record=str(self.recording) if record else "",
         )
@@ -117,7 +117,7 @@ class LongRunningCity:
         key = str(self.folder / "keys" / "market.pub")
         nodes = []
         for node in spec.nodes:
-            trust = {"market_key": key, "rehost_after": REHOST_AFTER} if node.executable == "uav" else {}
+            trust = {"market_key": key, "rehost_after": REHOST_AFTER} if node.executable == "fleet" else {}
             nodes.append(replace(node, parameters=node.parameters | trust))
         document = replace(spec, nodes=tuple(nodes)).to_json()
         return [*PYTHON, "uav_twin_migration.nodes.host", json.dumps(document)]
