@@ -1,9 +1,10 @@
 """The whole system for an hour at ten times real time, RSUs restarted every few minutes: does anything grow?
 
-Three RSUs as their hosts run them, a fleet of four UAVs, a world, a link node and a recorder. Resident memory, descriptors and
-threads of every process, the size of the RSUs' stores, and what is heard of the market are sampled; a slope of each is
-fitted with its confidence interval. A process begins anew with each start, so only the samples between two starts are
-compared with each other; a store lives on, and is fitted in one piece. UAVTWIN_SOAK_MINUTES makes it shorter or longer.
+Three RSUs as their hosts run them, a fleet of four UAVs, a world, a link node and a recorder. Resident memory,
+descriptors and threads of every process, the size of the RSUs' stores, and what is heard of the market are sampled; a
+slope of each is fitted with its confidence interval. A process begins anew with each start, so only the samples between
+two starts are compared with each other; a store lives on, and is fitted in one piece. UAVTWIN_SOAK_MINUTES makes it
+shorter or longer.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Course(NamedTuple):
     restart_every: float = 180.0  # s
     sample_every: float = 5.0  # s
     warm_up: float = 60.0  # s of each start of a process that do not count
+    restarts: int = 0  # at least, however long that takes
 
 
 class Row(NamedTuple):
@@ -61,6 +63,9 @@ class Row(NamedTuple):
     store: float = math.nan  # MB on disk
     latency: float = math.nan  # ms from offer to grant, median since the last sample
     rounds: float = math.nan  # 1/s
+
+
+UNITS = ("s", "", "", "s", "mb", "", "", "mb", "ms", "per_s")  # of a row's columns
 
 
 class Quantity(NamedTuple):
@@ -129,7 +134,8 @@ def run(directory: Path | None) -> list[Figure]:
         soaked = soak(city, course)
     trends = trends_of(soaked.rows, course, city.rsus)
     if directory:
-        write_table(soaked.rows, directory / "soak.csv")
+        write_rows(soaked.rows, directory / "soak.csv")
+        write_trends(trends, directory / "soak_trends.csv")
         draw(soaked, city.rsus, directory / "soak.png")
     return figures_of(soaked, trends, city.rsus)
 
@@ -162,7 +168,7 @@ def soak(city: LongRunningCity, course: Course) -> Soaked:
         ways = itertools.cycle(WAYS)
         restart_at = began + course.restart_every
         sampler = Sampler(city, began)
-        while (now := time.monotonic()) < began + course.duration:
+        while (now := time.monotonic()) < began + course.duration or len(restarts) < course.restarts:
             if now >= restart_at:
                 restarts.append(restart(city, next(to_restart), next(ways), began))
                 restart_at = now + course.restart_every
@@ -209,8 +215,7 @@ class Sampler:
             latencies = self._city.hearing.latencies(rsu)
             rounds = self._city.hearing.rounds[rsu]
         before, self._rounds[rsu] = self._rounds[rsu], rounds
-        latency = float(np.median(latencies)) if latencies else math.nan
-        return row._replace(store=self._city.stored(rsu), latency=latency, rounds=(rounds - before) / elapsed)
+        return row._replace(store=self._city.stored(rsu), latency=median(latencies), rounds=(rounds - before) / elapsed)
 
 
 def restart(city: LongRunningCity, rsu: str, way: signal.Signals, began: float) -> Restart:
@@ -283,8 +288,15 @@ def trend(rows: Sequence[Row], quantity: Quantity) -> Trend:
     values = [float(getattr(row, quantity.column)) for row in rows]
     lives = [0 if quantity.lives_on else row.life for row in rows]
     tenth = max(len(values) // 10, 1)
-    first, last = float(np.nanmedian(values[:tenth])), float(np.nanmedian(values[-tenth:]))
-    return Trend(rows[0].process, quantity, first, last, slope(hours, values, lives))
+    return Trend(
+        rows[0].process, quantity, median(values[:tenth]), median(values[-tenth:]), slope(hours, values, lives)
+    )
+
+
+def median(values: Sequence[float]) -> float:
+    """The median of what is known; NaN of nothing."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.median(known)) if known else math.nan
 
 
 def worst(trends: Sequence[Trend], quantity: Quantity) -> Trend:
@@ -299,10 +311,7 @@ def figures_of(soaked: Soaked, trends: Sequence[Trend], rsus: Sequence[str]) -> 
     of_rsus = [one for one in trends if one.process in rsus]
     others = [one for one in trends if one.process not in rsus]
     figures = [figure for quantity in OF_RSUS for figure in in_figures("RSU", worst(of_rsus, quantity))]
-    for name in dict.fromkeys(one.process for one in others):
-        for one in others:
-            if one.process == name:
-                figures += in_figures("", one)
+    figures += [figure for quantity in OF_ALL for figure in in_figures("other", worst(others, quantity))]
     recovered = [one.recovered for one in soaked.restarts] or [math.nan]
     return [
         *figures,
@@ -322,29 +331,34 @@ def figures_of(soaked: Soaked, trends: Sequence[Trend], rsus: Sequence[str]) -> 
 
 
 def in_figures(kind: str, one: Trend) -> list[Figure]:
-    """A trend as figures."""
-    name = f"{kind + ' ' if kind else ''}{one.process}: {one.quantity.name}"
-    unit = one.quantity.unit
+    """A trend of the worst process of a kind as figures."""
+    name, unit = f"{one.quantity.name}, worst {kind} ({one.process})", one.quantity.unit
     each_hour = f"{unit}/h" if unit else "1/h"
     return [
-        Figure(f"{name}, at first", one.first, unit),
-        Figure(f"{name}, at last", one.last, unit),
-        Figure(f"{name}, slope", one.slope.value, each_hour),
-        Figure(f"{name}, slope, 95 % from", one.slope.low, each_hour),
-        Figure(f"{name}, slope, 95 % to", one.slope.high, each_hour),
+        Figure(f"{name}: at first", one.first, unit),
+        Figure(f"{name}: at last", one.last, unit),
+        Figure(f"{name}: slope", one.slope.value, each_hour),
+        Figure(f"{name}: slope, 95 % +-", one.slope.high - one.slope.value, each_hour),
     ]
 
 
-def write_table(rows: Sequence[Row], file: Path) -> None:
-    """All samples; MB, s, ms and 1/s."""
+def write_trends(trends: Sequence[Trend], file: Path) -> None:
+    """All trends, with their 95 % intervals; units are those of the quantity, slopes of it an hour."""
+    with file.open("w", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(["process", "quantity", "unit", "first", "last", "slope_per_h", "low_per_h", "high_per_h"])
+        for one in trends:
+            numbers = [f"{value:.5g}" for value in (one.first, one.last, *one.slope)]
+            writer.writerow([one.process, one.quantity.name, one.quantity.unit, *numbers])
+
+
+def write_rows(rows: Sequence[Row], file: Path) -> None:
+    """All samples."""
     names = [f"{name}_{unit}" if unit else name for name, unit in zip(Row._fields, UNITS, strict=True)]
     with file.open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(names)
         writer.writerows([f"{value:.4g}" if isinstance(value, float) else value for value in row] for row in rows)
-
-
-UNITS = ("s", "", "", "s", "mb", "", "", "mb", "ms", "per_s")
 
 
 def draw(soaked: Soaked, rsus: Sequence[str], file: Path) -> None:

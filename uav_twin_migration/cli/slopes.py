@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as students_t
 
 Array = NDArray[np.float64]
@@ -31,14 +31,14 @@ class Slope(NamedTuple):
 UNKNOWN = Slope(math.nan, -math.inf, math.inf)
 
 
-def slope(times: Sequence[float], values: Sequence[float], segments: Sequence[int]) -> Slope:
+def slope(times: ArrayLike, values: ArrayLike, segments: ArrayLike) -> Slope:
     """The slope that all segments share, each with an offset of its own: least squares. NaN values are left out.
 
     Samples that follow each other are alike, so they count as fewer than they are: with r, the autocorrelation of
     neighbouring residuals, n samples count as n (1 - r) / (1 + r) (Santer et al., J. Geophys. Res. 105, 2000, eq. 6).
     `UNKNOWN` where there are too few of them.
     """
-    time, value, segment = np.asarray(times, float), np.asarray(values, float), np.asarray(segments)
+    time, value, segment = (np.asarray(column, dtype=np.float64) for column in (times, values, segments))
     known = np.isfinite(value)
     time, value, segment = time[known], value[known], segment[known]
     pieces = [segment == number for number in np.unique(segment)]

@@ -59,6 +59,7 @@ class MetricsNode(Node):
             started = start_http_server(values["port"], values["address"], registry)
         except OSError as error:
             raise UavTwinError(f"{values['address']}:{values['port']}: {error.strerror}") from error
+        self.get_logger().info(f"metrics at http://{values['address']}:{values['port']}/metrics")
         self._server = started[0] if started else None  # before version 0.19 there is nothing to stop it by
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.MARKET)
 

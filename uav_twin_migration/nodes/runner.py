@@ -22,6 +22,7 @@ from uav_twin_migration.nodes.children import die_with_parent
 from uav_twin_migration.nodes.discovery import discovery_server
 from uav_twin_migration.nodes.host import CLASSES, host, node_class
 from uav_twin_migration.nodes.plan import ProcessSpec, needs_discovery_server
+from uav_twin_migration.nodes.repeats import Repeats
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.2  # s that processes get to stop before they are killed
@@ -95,6 +96,7 @@ class Runner:
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
+        self._repeats = Repeats(lambda line: print(f"uavtwin: {line}", file=sys.stderr, flush=True))
 
     def run(self) -> int:
         """Returns an exit code: 0 done, 1 the awaited process failed, 2 a process refused its parameters."""
@@ -130,6 +132,7 @@ class Runner:
                 if code == BAD_INPUT:
                     return BAD_INPUT
                 self._schedule_restart(child, code)
+            self._repeats.tick()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= time.monotonic():
                     self._start(child)
@@ -157,10 +160,8 @@ class Runner:
         child.backoff = min(max(child.backoff * 2.0, 0.5), LONGEST_BACKOFF) if young else 0.0
         child.restarts += 1
         child.restart_at = time.monotonic() + child.backoff
-        print(
-            f"uavtwin: {child.process.name} ended with exit code {code}; restarting it in {child.backoff:.1f} s",
-            file=sys.stderr,
-            flush=True,
+        self._repeats.note(
+            f"{child.process.name} has ended", f"exit code {code}; it is restarted in {child.backoff:.1f} s"
         )
 
     def _stop(self) -> None:
