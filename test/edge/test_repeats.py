@@ -43,6 +43,16 @@ def test_the_first_is_said_at_once_and_the_rest_with_counts_and_the_end() -> Non
     assert log.lines[3:] == ["refused, 7 times"]  # long ago counts as never
 
 
+def test_good_news_have_no_end() -> None:
+    log = Log()
+    log.repeats = Repeats(log.lines.append, lambda: log.now, ends=False)
+    for _ in range(3):
+        log.repeats.note("found", "a host")
+        log.pass_time(FIRST_PAUSE)
+    log.pass_time(2.0 * FORGOTTEN)
+    assert not any("no more" in line for line in log.lines)
+
+
 def test_what_happens_once_is_said_once() -> None:
     log = Log()
     log.repeats.note("ended", "exit code 1")

@@ -58,7 +58,7 @@ def test_a_quiet_market_logs_its_changes_of_state_and_no_line_a_round(processes:
     probe.wait_for(lambda: sum(bool(grant.uav_ids) for grant in probe.grants) >= 40, "forty rounds")
     said = log_of(rsu), log_of(uav)
     assert any("RSU rsu_0 sells up to 10 MHz" in line for line in said[0])
-    assert any("ends; no twins here" in line for line in said[0])
+    assert any("ends; it hosts no twins" in line for line in said[0])
     assert all(len(lines) <= 6 for lines in said), said
 
 

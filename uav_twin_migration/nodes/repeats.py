@@ -31,9 +31,11 @@ class _Thing:
 class Repeats:
     """Decides which of them are said, and says them."""
 
-    def __init__(self, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
-        """say: a logger's method. clock: s."""
-        self._say, self._clock = say, clock
+    def __init__(
+        self, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic, ends: bool = True
+    ) -> None:
+        """say: a logger's method. clock: s. ends: whether it is worth a line that something happens no more."""
+        self._say, self._clock, self._ends = say, clock, ends
         self._things: dict[str, _Thing] = {}
 
     def note(self, what: str, detail: str = "", count: int = 1) -> None:
@@ -58,7 +60,7 @@ class Repeats:
         for what, thing in list(self._things.items()):
             if now - thing.happened_at >= FORGOTTEN:
                 del self._things[what]
-            elif now - thing.said_at >= thing.pause and (thing.count or thing.lines > 1):
+            elif now - thing.said_at >= thing.pause and (thing.count or (self._ends and thing.lines > 1)):
                 self._say_again(thing, now)
 
     def _say_again(self, thing: _Thing, now: float) -> None:

@@ -166,7 +166,7 @@ class RsuNode(LifecycleNode):
         policy = f"policy {self._pricer.version}" if self._pricer.version else "its rule"
         self.get_logger().info(
             f"RSU {self.settings.rsu} sells up to {self.settings.capacity:g} MHz, priced by {policy}; "
-            f"{self._twins_here()} here"
+            f"{self._twins_here()}"
         )
         return super().on_activate(state)
 
@@ -192,7 +192,7 @@ class RsuNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _twins_here(self) -> str:
-        return f"{self._twins.hosted} twins" if self._twins is not None else "no twins"
+        return f"twins here: {self._twins.hosted}" if self._twins is not None else "it hosts no twins"
 
     def _close_twins(self) -> None:
         if self._twins is not None:
@@ -273,7 +273,7 @@ class RsuNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Close the store before the node goes."""
         if self._leader is not None:
-            self.get_logger().info(f"ends; {self._twins_here()} here")
+            self.get_logger().info(f"ends; {self._twins_here()}")
         self._close_twins()
         super().destroy_node()
 

@@ -78,6 +78,7 @@ class RsuTwins:
         self._drain_until: float | None = None
         self.trouble = ""
         self._repeats = Repeats(node.get_logger().warning)
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
         self._mail = Mailbox(node)
         self._service = self._open(values)
         self._connect(node)
@@ -220,6 +221,7 @@ class RsuTwins:
         self._send_presences()
         self._watch_drain()
         self._repeats.tick()
+        self._news.tick()
         for progress in self._service.progress():
             goal = self._goals.get(progress.uav)
             if goal is not None:
@@ -259,7 +261,7 @@ class RsuTwins:
     def _on_trouble(self, trouble: StoreError | None) -> None:
         self.trouble = str(trouble) if trouble else ""
         if trouble is None:
-            self._repeats.note("the store of twins works again")
+            self._news.note("the store of twins works again")
         else:
             self._repeats.note("the store of twins refuses, no new twin is taken", str(trouble))
 

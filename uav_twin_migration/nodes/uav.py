@@ -89,7 +89,7 @@ class AgentsNode(Node):
         self._gathering = steady_timer(self, GATHERING, self._answer)
         self._gathering.cancel()
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
-        self._news = Repeats(lambda line: self.get_logger().info(line))
+        self._news = Repeats(lambda line: self.get_logger().info(line), ends=False)
         self._heard_last, self._silent = time.monotonic(), False
         self._silence = max(SILENCE, SILENT_ROUNDS * values["round_period"])
         steady_timer(self, 1.0, self._watch_offers)
@@ -208,6 +208,7 @@ class AgentsNode(Node):
         elif self._silent and not silent:
             self._news.note("hears offers again")
         self._silent = silent
+        self._news.tick()
 
     def _senders(self) -> dict[str, str]:
         senders = self._board.refusals.senders | self._ear.refusals.senders

@@ -55,7 +55,7 @@ class UavTwins:
         self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
         self._begun: set[str] = set()  # UAVs whose twins were ever hosted
         self._trouble = Repeats(node.get_logger().warning)
-        self._news = Repeats(lambda line: node.get_logger().info(line))
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
@@ -142,6 +142,7 @@ class UavTwins:
         if requests:
             self._requests.publish(twin_convert.requests_to_message(requests, sim_now))
         self._trouble.tick()
+        self._news.tick()
 
     def _watch_host(self, uav: str, host: str) -> None:
         """Say when a twin has found a host and when it has lost it; a hand-over is nothing special."""
