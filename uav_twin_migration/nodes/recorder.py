@@ -30,6 +30,9 @@ PARAMETERS = (
     Parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
     Parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
     Parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s"),
+    Parameter(
+        "file_period", 3600.0, "wall time after which it goes on in a new file, s: a file's index grows in memory"
+    ),
     Parameter("discovery_period", 0.5, "wall time between two looks for new topics, s"),
 )
 
@@ -56,6 +59,7 @@ class RecorderNode(Node):
         super().__init__("recorder", **options)
         self._values = declare(self, PARAMETERS)
         require(self, self._values, "flush_period", 0.01, 60.0)
+        require(self, self._values, "file_period", 1.0, 1e6)
         require(self, self._values, "discovery_period", 0.01, 60.0)
         self._recording = Recording(free_folder(Path(self._values["directory"])))
         self._kinds: dict[str, str] = {}  # topic -> message type, also of topics that cannot be recorded
@@ -66,6 +70,7 @@ class RecorderNode(Node):
         self._discover()
         steady_timer(self, self._values["discovery_period"], self._discover)
         steady_timer(self, self._values["flush_period"], self._recording.flush)
+        steady_timer(self, self._values["file_period"], self._recording.split)
 
     def _discover(self) -> None:
         """Subscribe to topics that are new."""

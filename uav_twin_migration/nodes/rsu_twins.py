@@ -178,7 +178,9 @@ class RsuTwins:
     def _hear(self, beacon: Beacon) -> None:
         """Pass on what is news, or concerns a twin that is here."""
         said, uav = beacon.recognition, beacon.recognition.uav
-        if not is_id(uav) or (len(self._recognised) >= MOST_UAVS and uav not in self._recognised):
+        if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
+            self._forget_some()
+        if not is_id(uav) or (uav not in self._recognised and len(self._recognised) >= MOST_UAVS):
             self._refused["stranger"] += 1
             return
         news = (said.host, said.epoch, said.fence)
@@ -193,6 +195,12 @@ class RsuTwins:
             self._refused["rate"] += 1
         elif self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
+
+    def _forget_some(self) -> None:
+        """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
+        passed = [uav for uav in self._recognised if uav not in self._held]
+        for uav in passed[: MOST_UAVS // 2]:
+            del self._recognised[uav]
 
     def _on_request(self, message: TwinRequest) -> None:
         for request in twin_convert.requests_for(message, self.rsu):
