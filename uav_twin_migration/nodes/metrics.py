@@ -75,9 +75,11 @@ class MetricsNode(Node):
         fresh = time.monotonic() - STALE
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for status, (heard, values) in list(self._heard.items()):
-            if heard >= fresh:
-                for name, labels, value in samples(status, values):
-                    found.setdefault(name, []).append((labels, value))
+            if heard < fresh:
+                self._heard.pop(status, None)  # in months, many UAVs pass by
+                continue
+            for name, labels, value in samples(status, values):
+                found.setdefault(name, []).append((labels, value))
         for name, measured in sorted(found.items()):
             keys = list(measured[0][0])
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
