@@ -6,12 +6,35 @@ import math
 from pathlib import Path
 
 import pytest
+from rclpy.parameter import Parameter
 
+from test.ros.conftest import RSU, Probe
+from uav_twin_migration.nodes import rsu_twins
+from uav_twin_migration.nodes.rsu import RsuNode
+from uav_twin_migration.nodes.twin_convert import Beacon, beacons_to_message
 from uav_twin_migration.scenario.generate import generate
+from uav_twin_migration.twin.messages import Recognition
 
-pytestmark = pytest.mark.slow
+
+def test_more_uavs_pass_by_an_rsu_than_it_remembers(
+    probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rsu_twins, "MOST_UAVS", 10)
+    values = {**RSU, "twin_store": str(tmp_path / "twins.db")}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = RsuNode(namespace="/rsu/rsu_0", context=probe.context, parameter_overrides=overrides)
+    twins = node._twins
+    assert twins is not None
+    for number in range(100):
+        passing = Beacon(Recognition(f"uav_{number}", "rsu_1", 1 << 24, 1 << 24), None, 1.0)
+        twins._on_beacon(beacons_to_message([passing], 0.0))
+    described = twins.describe()
+    node.destroy_node()
+    assert "refused/twin_stranger" not in described
+    assert len(twins._recognised) <= 10
 
 
+@pytest.mark.slow
 def test_restarts_lose_no_twin_and_everything_that_should_not_grow_is_measured(domain: int, tmp_path: Path) -> None:
     for module in ("cryptography", "nacl", "psutil", "scipy", "matplotlib", "mcap"):
         pytest.importorskip(module)
