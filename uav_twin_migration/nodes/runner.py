@@ -62,8 +62,8 @@ def rename(name: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
 
 
-def spawn(process: ProcessSpec) -> int:
-    """Fork a process of the plan. Returns its pid."""
+def spawn(process: ProcessSpec, quiet: bool = False) -> int:
+    """Fork a process of the plan. Returns its pid. quiet: errors alone are logged."""
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -78,7 +78,7 @@ def spawn(process: ProcessSpec) -> int:
         rename(process.name)
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
-        code = host(process)
+        code = host(process, quiet)
     except BaseException:  # whatever it is, this copy of the runner must not go on as one
         import traceback
 
@@ -92,7 +92,9 @@ def spawn(process: ProcessSpec) -> int:
 class Runner:
     """Runs processes until the one named `until` ends (the observer, at the end of its time) or a signal comes."""
 
-    def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None) -> None:
+    def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None, quiet: bool = False) -> None:
+        """quiet: the processes log errors alone, since a live table has the terminal."""
+        self._quiet = quiet
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
@@ -116,7 +118,7 @@ class Runner:
 
     def _start(self, child: _Child) -> None:
         child.started, child.restart_at = time.monotonic(), None
-        child.pid = spawn(child.process)
+        child.pid = spawn(child.process, self._quiet)
 
     def _watch(self, watched: list[signal.Signals]) -> int:
         """Wait for signals, deaths and restarts that are due."""
