@@ -358,7 +358,7 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
     with file.open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(names)
-        writer.writerows([f"{value:.4g}" if isinstance(value, float) else value for value in row] for row in rows)
+        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
 
 
 def draw(soaked: Soaked, rsus: Sequence[str], file: Path) -> None:

@@ -34,6 +34,7 @@ from uav_twin_migration.twin.audit import State, TwinAudit
 PYTHON = [sys.executable, "-m"]
 REHOST_AFTER = 300.0  # s; whoever is restarted is not dead
 PATIENCE = 120.0  # s until something that must come has not come
+RECORDER_FILE = 3600.0  # s, simulated, of one file of the recording
 GOODBYE = 20.0  # s that a process has to end when it is told to
 SOMEWHERE = (0.0, 0.0, 0.0)
 
@@ -91,7 +92,7 @@ class LongRunningCity:
 
     def __init__(self, folder: Path, scenario: Scenario, speed: float, domain: int, record: bool = True) -> None:
         """speed: simulated seconds in a second. folder: for stores, keys, logs and the recording."""
-        self.folder, self.scenario = folder, scenario
+        self.folder, self.scenario, self._speed = folder, scenario, speed
         self.rsus = [rsu.id for rsu in scenario.rsus]
         self.hearing, self.lock = Hearing(scenario), threading.Lock()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -111,14 +112,16 @@ class LongRunningCity:
         self._commands |= {
             rsu: [*PYTHON, "uav_twin_migration.cli", "rsu", "run", str(folder / rsu)] for rsu in self.rsus
         }
-        self._speed = speed
 
     def _command_of(self, spec: ProcessSpec) -> list[str]:
         key = str(self.folder / "keys" / "market.pub")
         nodes = []
         for node in spec.nodes:
-            trust = {"market_key": key, "rehost_after": REHOST_AFTER} if node.executable == "fleet" else {}
-            nodes.append(replace(node, parameters=node.parameters | trust))
+            further: dict[str, dict[str, Any]] = {
+                "fleet": {"market_key": key, "rehost_after": REHOST_AFTER},
+                "recorder": {"file_period": RECORDER_FILE / self._speed},
+            }
+            nodes.append(replace(node, parameters=node.parameters | further.get(node.executable, {})))
         document = replace(spec, nodes=tuple(nodes)).to_json()
         return [*PYTHON, "uav_twin_migration.nodes.host", json.dumps(document)]
 
