@@ -115,7 +115,9 @@ def test_a_node_that_dies_is_started_again(processes: Processes) -> None:  # noq
     next(line for line in errors if "first grant" in line)
     victim = next(pid for pid in members(process.pid) if "rsu_" in environment_name(pid))
     os.kill(victim, signal.SIGKILL)
-    assert "restarting" in next(line for line in errors if "rsu_" in line)
+    ended = next(line for line in errors if "has ended" in line)
+    assert "rsu_" in ended
+    assert "it is restarted in" in ended
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 0
 

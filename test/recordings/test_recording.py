@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,44 @@ def test_another_reader_opens_it_by_its_metadata(tmp_path: Path) -> None:
         strings: list[Any] = [reader.deserialize(data, topic.msgtype) for topic, _, data in reader.messages()]
         assert reader.message_count == 30
     assert sorted(int(string.data) for string in strings) == list(range(30))
+
+
+def test_a_recording_goes_on_in_new_files(tmp_path: Path) -> None:
+    recording = record(tmp_path / "bag", 3, close=False)
+    recording.split()
+    recording.write("/b", cdr_string("30"), 2_000_000_000)
+    recording.split()
+    recording.add_topic(Topic("/c", "std_msgs/msg/String", STRING))
+    recording.write("/c", cdr_string("31"), 3_000_000_000)
+    recording.close()
+    assert sorted(file.name for file in (tmp_path / "bag").glob("*.mcap")) == [f"bag_{n}.mcap" for n in range(3)]
+    assert numbers(tmp_path / "bag") == list(range(32))
+    found = contents(tmp_path / "bag")
+    assert not found.damage
+    assert {name: topic.messages for name, topic in found.topics.items()} == {"/a": 15, "/b": 16, "/c": 1}
+    with AnyReader([tmp_path / "bag"]) as reader:
+        assert reader.message_count == 32
+        assert len(list(reader.messages())) == 32
+
+
+def test_the_memory_for_the_index_is_given_back_with_each_new_file(tmp_path: Path) -> None:
+    def grown(recording: Recording, split: bool) -> int:
+        """Bytes more than before, of two hundred flushes."""
+        tracemalloc.start()
+        for number in range(200):
+            recording.write("/a", b"x" * 100, number)
+            recording.flush()
+        if split:
+            recording.split()
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return size
+
+    whole = record(tmp_path / "whole", 1, close=False)
+    split = record(tmp_path / "split", 1, close=False)
+    assert grown(split, split=True) < grown(whole, split=False) / 2
+    whole.close()
+    split.close()
 
 
 @settings(deadline=None)

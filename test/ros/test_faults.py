@@ -7,12 +7,15 @@ import signal
 from typing import Any
 
 import pytest
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from uav_twin_migration.market.messages import Bid, Offer
 from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.nodes.timing import Timing
 
 
 def test_a_round_of_a_real_rsu(processes: Processes, probe: Probe) -> None:
@@ -149,6 +152,20 @@ def test_two_rsus_of_one_id_are_noticed_and_neither_crashes(processes: Processes
     probe.wait_for(lambda: probe.refused().get("duplicate_id"), "a node that notices its double")
     assert [process.poll() for process in both] == [None, None]
     assert all(sum(shares.values()) <= 10.0 for shares in probe.shares())
+
+
+def test_a_wake_up_that_is_overdue_from_the_start_comes_at_once(probe: Probe) -> None:
+    """A leader's first is at -inf, and is asked for again where a demand is heard before it could post an offer."""
+    node = Node("waiting", context=probe.context)
+    woken: list[float] = []
+    waker = Timing(node).waker(woken.append)
+    for at in (math.inf, 0.0, -math.inf):
+        waker.set(at)
+    executor = SingleThreadedExecutor(context=probe.context)
+    executor.add_node(node)
+    executor.spin_once(timeout_sec=30.0)
+    node.destroy_node()
+    assert len(woken) == 1
 
 
 def test_a_uav_believes_no_bad_offers_grants_or_links(processes: Processes, probe: Probe) -> None:

@@ -10,7 +10,11 @@ import pytest
 
 pytest.importorskip("prometheus_client")
 
-from test.ros.conftest import PATIENCE, RSU, Processes
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.parameter import Parameter
+
+from test.ros.conftest import PATIENCE, RSU, Probe, Processes
+from uav_twin_migration.nodes import metrics, topics
 from uav_twin_migration.nodes.metrics import samples
 
 
@@ -23,10 +27,31 @@ def test_a_status_as_metrics() -> None:
     ]
 
 
-def test_prometheus_is_answered(processes: Processes) -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+        return int(free.getsockname()[1])
+
+
+def test_who_has_been_silent_is_forgotten(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = metrics.MetricsNode(context=probe.context, parameter_overrides=[Parameter("port", value=free_port())])
+    assert probe.executor is not None
+    probe.executor.add_node(node)
+    status = DiagnosticStatus(name="uav/passing", values=[KeyValue(key="uavs", value="1")])
+    said = probe.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
+    probe.create_timer(0.1, lambda: said.publish(DiagnosticArray(status=[status])))
+    monkeypatch.setattr(metrics, "STALE", 1e9)
+    probe.wait_for(lambda: list(node.collect()), "metrics")
+    probe.executor.remove_node(node)
+    monkeypatch.setattr(metrics, "STALE", -1.0)
+    assert list(node.collect()) == []
+    monkeypatch.setattr(metrics, "STALE", 1e9)
+    assert list(node.collect()) == []
+    node.destroy_node()
+
+
+def test_prometheus_is_answered(processes: Processes) -> None:
+    port = free_port()
     processes.start("metrics", "", port=port)
     processes.start("rsu", "/rsu/rsu_0", **RSU)
     end, page = time.monotonic() + PATIENCE, ""

@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
+    "soak": "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
     "learning": "from recordings alone, and in the running system while it runs",

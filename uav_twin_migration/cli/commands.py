@@ -36,6 +36,7 @@ BENCHMARKS = {
     "market": (),
     "edge": ("keys",),
     "hosts": ("keys",),
+    "soak": ("keys", "recording"),
     "policy": (),
     "training": ("learning",),
     "learning": ("learning", "recording"),

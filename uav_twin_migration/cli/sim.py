@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         from uav_twin_migration.nodes.runner import Runner
 
         observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
-        return Runner([*processes, observer], until=observer.name).run()
+        live = not args.plain and (sys.stderr if args.json == "-" else sys.stdout).isatty()
+        return Runner([*processes, observer], until=observer.name, quiet=live).run()
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class OfferBoard:
         self.advance(now)
         refusal = check_offer(offer) or self._check_round(now, offer)
         if refusal:
-            self.refusals.note(refusal)
+            self.refusals.note(refusal, offer.rsu)
             return False
         self._heard[offer.rsu] = Heard(offer, now)
         return True
@@ -200,7 +200,7 @@ class Follower:
         for rsu, value in efficiency.items():
             refusal = check_number(value, LARGEST_EFFICIENCY)
             if refusal:
-                self.refusals.note(refusal)
+                self.refusals.note(refusal, rsu)
             elif value > 0.0:
                 good[rsu] = value
         self._efficiency = dict(sorted(good.items(), key=lambda link: (-link[1], link[0])))
@@ -212,7 +212,7 @@ class Follower:
         for value in (*position, *velocity):
             refusal = check_number(abs(value), LARGEST_COORDINATE)
             if refusal:
-                self.refusals.note(refusal)
+                self.refusals.note(refusal, self.settings.uav)
                 return
         self._advance(now)
         self._position, self._velocity = position, velocity
@@ -237,7 +237,7 @@ class Follower:
             return  # the echo of a last answer of zero
         refusal = self._check_grant(grant, share, answer)
         if refusal or answer is None:
-            self.refusals.note(refusal or Refusal.UNASKED)
+            self.refusals.note(refusal or Refusal.UNASKED, grant.rsu)
             return
         self._answers[grant.rsu] = answer._replace(granted=True)
         self.granted += 1

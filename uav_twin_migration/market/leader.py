@@ -186,7 +186,7 @@ class Leader:
         self._advance(now)
         refusal = self._check(sequence, bid)
         if refusal:
-            self.refusals.note(refusal)
+            self.refusals.note(refusal, bid.uav)
             return []
         # Nobody can buy more than there is: a boast counts as the capacity, and starves the others no further.
         self._answers[bid.uav] = (sequence, min(bid.bandwidth, self.settings.capacity))
@@ -202,7 +202,7 @@ class Leader:
         if refusal is None and offer.rsu not in self._rivals and len(self._rivals) >= self.settings.most_uavs:
             refusal = Refusal.CROWDED
         if refusal:
-            self.refusals.note(refusal)
+            self.refusals.note(refusal, offer.rsu)
             return
         self._advance(now)
         self._rivals[offer.rsu] = _Rival(offer.price, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ LARGEST_PRICE = 1e6  # credit/MHz
 LARGEST_BANDWIDTH = 1e5  # MHz
 LARGEST_COORDINATE = 1e6  # m from the scenario's origin
 LONGEST_DURATION = 3600.0  # s
+LONGEST_ID = 64  # characters
 LARGEST_EFFICIENCY = 32.0  # bit/s/Hz, far above any modulation
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
@@ -42,11 +44,16 @@ class Refusal(str, Enum):
 
 
 class Refusals(Counter[Refusal]):
-    """How often each reason occurred."""
+    """How often each reason occurred, and who was the last to give it."""
 
-    def note(self, reason: Refusal) -> None:
+    def __init__(self, *counts: Mapping[Refusal, int]) -> None:
+        super().__init__(*counts)
+        self.senders: dict[str, str] = {}  # by the reason's name; as they call themselves
+
+    def note(self, reason: Refusal, sender: str = "") -> None:
         """Count one refusal."""
         self[reason] += 1
+        self.senders[reason.value] = sender[:LONGEST_ID]
 
 
 class Offer(NamedTuple):

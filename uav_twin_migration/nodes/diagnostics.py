@@ -1,4 +1,7 @@
-"""What a node says about itself on /diagnostics, once a second: its state, and refusals counted by reason."""
+"""What a node says about itself: on /diagnostics, once a second, its state, and refusals counted by reason.
+
+What is refused is in its log, too, one line for each reason, with counts where it repeats (nodes/repeats.py).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Callable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from uav_twin_migration.nodes.remedies import remedy
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.timing import steady_timer
 from uav_twin_migration.nodes.topics import DIAGNOSTICS
 
@@ -17,9 +22,17 @@ class Diagnostics:
     A refusal since the last time makes the status a warning, a value named `trouble` an error.
     """
 
-    def __init__(self, node: Node, describe: Callable[[], Mapping[str, Mapping[str, object]]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        describe: Callable[[], Mapping[str, Mapping[str, object]]],
+        senders: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """senders: who was refused last, by reason, where that is known."""
         self._node = node
-        self._describe = describe
+        self._describe, self._senders = describe, senders
+        self._counts: dict[tuple[str, str], int] = {}
+        self.repeats = Repeats(node.get_logger().warning)
         self._refused: dict[str, int] = {}
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         steady_timer(node, 1.0, self.publish)
@@ -39,5 +52,17 @@ class Diagnostics:
             else:
                 status.level, status.message = DiagnosticStatus.OK, "ok"
             self._refused[name] = refused
+            self._log_refusals(name, values)
             message.status.append(status)
         self._publisher.publish(message)
+        self.repeats.tick()
+
+    def _log_refusals(self, name: str, values: Mapping[str, object]) -> None:
+        senders = self._senders()
+        for key, value in values.items():
+            kind, _, reason = key.partition("/")
+            news = int(str(value)) - self._counts.get((name, key), 0) if kind == "refused" else 0
+            if news > 0:
+                sender = f"last from {senders[reason]!r}; " if senders.get(reason) else ""
+                self.repeats.note(f"refused, {reason}", sender + remedy(reason), news)
+                self._counts[name, key] = int(str(value))

@@ -42,9 +42,10 @@ def make_node(spec: NodeSpec) -> Node:
     return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=overrides)
 
 
-def host(process: ProcessSpec) -> int:
-    """Run the nodes of one process until told to stop. Returns the exit code."""
-    return run(lambda: [make_node(spec) for spec in process.nodes], arguments=[])
+def host(process: ProcessSpec, quiet: bool = False) -> int:
+    """Run the nodes of one process until told to stop. Returns the exit code. quiet: errors alone are logged."""
+    arguments = ["--ros-args", "--log-level", "error"] if quiet else []
+    return run(lambda: [make_node(spec) for spec in process.nodes], arguments)
 
 
 def main() -> int:

@@ -15,10 +15,11 @@ from uav_twin_migration.msg import LinkQuality
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.scenario.instant import Surroundings
 from uav_twin_migration.scenario.load import load
 
+PATIENCE = 10.0  # s of wall time until a UAV without odometry is missed
 PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds there, and everybody is busy then
 
 PARAMETERS = (
@@ -47,6 +48,8 @@ class LinkNode(Node):
         self._period: float = values["period"]
         self._waker = self._timing.waker(self._on_time)
         self._waker.set(self._timing.now())
+        self._incomplete = False
+        steady_timer(self, PATIENCE, self._look)
 
     def _follow_motion(self, index: int, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:
@@ -58,6 +61,19 @@ class LinkNode(Node):
     def _on_time(self, now: float) -> None:
         self._waker.set((math.floor(now / self._period) + 1 + PHASE) * self._period)
         self._measure()
+
+    def _look(self) -> None:
+        """Say, once, that UAVs are missing, and that they are there."""
+        known = np.isfinite(self._position).all(axis=1)
+        missing = [uav for uav, seen in zip(self._uav_ids, known, strict=True) if not seen]
+        if missing and not self._incomplete:
+            some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            self.get_logger().warning(
+                f"no odometry of {len(missing)} of {len(known)} UAVs, so no links of theirs: {some}"
+            )
+        elif self._incomplete and not missing:
+            self.get_logger().info("odometry of all UAVs is there")
+        self._incomplete = bool(missing)
 
     def _measure(self) -> None:
         known = np.isfinite(self._position).all(axis=1)

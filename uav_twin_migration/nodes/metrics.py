@@ -59,6 +59,7 @@ class MetricsNode(Node):
             started = start_http_server(values["port"], values["address"], registry)
         except OSError as error:
             raise UavTwinError(f"{values['address']}:{values['port']}: {error.strerror}") from error
+        self.get_logger().info(f"metrics at http://{values['address']}:{values['port']}/metrics")
         self._server = started[0] if started else None  # before version 0.19 there is nothing to stop it by
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.MARKET)
 
@@ -74,9 +75,11 @@ class MetricsNode(Node):
         fresh = time.monotonic() - STALE
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for status, (heard, values) in list(self._heard.items()):
-            if heard >= fresh:
-                for name, labels, value in samples(status, values):
-                    found.setdefault(name, []).append((labels, value))
+            if heard < fresh:
+                self._heard.pop(status, None)  # in months, many UAVs pass by
+                continue
+            for name, labels, value in samples(status, values):
+                found.setdefault(name, []).append((labels, value))
         for name, measured in sorted(found.items()):
             keys = list(measured[0][0])
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily

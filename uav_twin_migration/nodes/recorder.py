@@ -16,6 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from uav_twin_migration import msg
 from uav_twin_migration.nodes import topics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import steady_timer
 from uav_twin_migration.recording.definitions import definition, type_hash
@@ -29,6 +30,9 @@ PARAMETERS = (
     Parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
     Parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
     Parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s"),
+    Parameter(
+        "file_period", 3600.0, "wall time after which it goes on in a new file, s: a file's index grows in memory"
+    ),
     Parameter("discovery_period", 0.5, "wall time between two looks for new topics, s"),
 )
 
@@ -55,25 +59,29 @@ class RecorderNode(Node):
         super().__init__("recorder", **options)
         self._values = declare(self, PARAMETERS)
         require(self, self._values, "flush_period", 0.01, 60.0)
+        require(self, self._values, "file_period", 1.0, 1e6)
         require(self, self._values, "discovery_period", 0.01, 60.0)
         self._recording = Recording(free_folder(Path(self._values["directory"])))
         self._kinds: dict[str, str] = {}  # topic -> message type, also of topics that cannot be recorded
+        self._repeats = Repeats(self.get_logger().warning, ends=False)
         self.get_logger().info(f"recording to {self._recording.directory}")
         for topic, (message, qos) in MARKET.items():
             self._follow(topic, f"{msg.__name__.partition('.')[0]}/msg/{message.__name__}", message, qos)
         self._discover()
         steady_timer(self, self._values["discovery_period"], self._discover)
         steady_timer(self, self._values["flush_period"], self._recording.flush)
+        steady_timer(self, self._values["file_period"], self._recording.split)
 
     def _discover(self) -> None:
         """Subscribe to topics that are new."""
+        self._repeats.tick()
         for topic, kinds in self.get_topic_names_and_types():
             if topic in self._kinds or not self.get_publishers_info_by_topic(topic):
                 continue
             message = message_class(kinds[0])
             if message is None:
                 self._kinds[topic] = kinds[0]
-                self.get_logger().warning(f"{topic} is not recorded: its type {kinds[0]} is not installed here")
+                self._repeats.note(f"not recorded, for its type is not installed here: {kinds[0]}", topic)
             else:
                 self._follow(topic, kinds[0], message, self._matching(topic))
 

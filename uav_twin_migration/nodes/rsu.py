@@ -139,7 +139,7 @@ class RsuNode(LifecycleNode):
         self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
         self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
-        self._diagnostics = Diagnostics(self, self._describe)
+        self._diagnostics = Diagnostics(self, self._describe, self._senders)
         return TransitionCallbackReturn.SUCCESS
 
     def _here(self, topic: str) -> str:
@@ -163,12 +163,18 @@ class RsuNode(LifecycleNode):
             self._twins.stop_draining()
         self._leader.start()
         self._waker.set(self._timing.now())
+        policy = f"policy {self._pricer.version}" if self._pricer.version else "its rule"
+        self.get_logger().info(
+            f"RSU {self.settings.rsu} sells up to {self.settings.capacity:g} MHz, priced by {policy}; "
+            f"{self._twins_here()}"
+        )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop selling, and have the twins move away; what was granted stays until its lease is over."""
         assert self._leader is not None  # configured before
         self._leader.stop()
+        self.get_logger().info("sells nothing any more")
         if self._twins is not None:
             self._twins.drain()
         return super().on_deactivate(state)
@@ -185,6 +191,9 @@ class RsuNode(LifecycleNode):
         self._leader = None
         return TransitionCallbackReturn.SUCCESS
 
+    def _twins_here(self) -> str:
+        return f"twins here: {self._twins.hosted}" if self._twins is not None else "it hosts no twins"
+
     def _close_twins(self) -> None:
         if self._twins is not None:
             self._twins.close()
@@ -199,7 +208,7 @@ class RsuNode(LifecycleNode):
     def _on_demand(self, message: BandwidthDemand) -> None:
         assert self._leader is not None  # the subscription came with it
         if convert.is_ragged(message):
-            self._leader.refusals.note(Refusal.RAGGED)
+            self._leader.refusals.note(Refusal.RAGGED, next(iter(message.uav_ids), ""))
             return
         now = self._timing.now()
         for bid in convert.bids_for(message, self.settings.rsu):
@@ -217,7 +226,7 @@ class RsuNode(LifecycleNode):
         try:
             self._policies.take(message, self._pricer)
         except (UavTwinError, OSError) as refused:
-            self.get_logger().warning(str(refused))
+            self._diagnostics.repeats.note("a policy is refused", str(refused))
         else:
             self.get_logger().info(f"prices by policy {message.version} from the next round on")
 
@@ -257,8 +266,14 @@ class RsuNode(LifecycleNode):
             values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
 
+    def _senders(self) -> dict[str, str]:
+        assert self._leader is not None  # diagnostics come with it
+        return self._leader.refusals.senders | self._ear.refusals.senders
+
     def destroy_node(self) -> None:
         """Close the store before the node goes."""
+        if self._leader is not None:
+            self.get_logger().info(f"ends; {self._twins_here()}")
         self._close_twins()
         super().destroy_node()
 

@@ -29,6 +29,7 @@ from uav_twin_migration.nodes.convert import to_time
 from uav_twin_migration.nodes.identity import Identity
 from uav_twin_migration.nodes.mailbox import Mailbox
 from uav_twin_migration.nodes.parameters import Parameter, require
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
@@ -80,6 +81,8 @@ class RsuTwins:
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
+        self._repeats = Repeats(node.get_logger().warning)
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
         self._mail = Mailbox(node)
         self._service = self._open(values)
         self._connect(node)
@@ -160,6 +163,7 @@ class RsuTwins:
             self._drain_until = None
             self._service.stop_draining()
             self._announce()
+            self._say("takes twins again")
 
     def _watch_drain(self) -> None:
         if self._drain_until is None:
@@ -182,7 +186,9 @@ class RsuTwins:
     def _hear(self, beacon: Beacon) -> None:
         """Pass on what is news, or concerns a twin that is here."""
         said, uav = beacon.recognition, beacon.recognition.uav
-        crowded = len(self._recognised) >= MOST_UAVS and uav not in self._recognised
+        if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
+            self._forget_some()
+        crowded = uav not in self._recognised and len(self._recognised) >= MOST_UAVS
         if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
             self._refused["stranger"] += 1
             return
@@ -198,6 +204,12 @@ class RsuTwins:
             self._refused["rate"] += 1
         elif self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
+
+    def _forget_some(self) -> None:
+        """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
+        passed = [uav for uav in self._recognised if uav not in self._held]
+        for uav in passed[: MOST_UAVS // 2]:
+            del self._recognised[uav]
 
     def _on_request(self, message: TwinRequest) -> None:
         for request in twin_convert.requests_for(message, self.rsu):
@@ -225,6 +237,8 @@ class RsuTwins:
         self._mail.empty()
         self._send_presences()
         self._watch_drain()
+        self._repeats.tick()
+        self._news.tick()
         for progress in self._service.progress():
             goal = self._goals.get(progress.uav)
             if goal is not None:
@@ -255,6 +269,10 @@ class RsuTwins:
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
         self._reports.publish(message)
+        if report.reason is not None and report.reason is not Reason.CANCELLED:
+            target = report.target if report.target in self._hosts else "an RSU that is not known here"
+            detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
+            self._repeats.note(f"a twin could not be moved to {target}", detail)
         goal = self._goals.get(report.uav)
         if goal is not None and goal[0].request.target == report.target:
             goal[1].set_result(message)
@@ -262,9 +280,9 @@ class RsuTwins:
     def _on_trouble(self, trouble: StoreError | None) -> None:
         self.trouble = str(trouble) if trouble else ""
         if trouble is None:
-            self._say("the store of twins works again")
+            self._news.note("the store of twins works again")
         else:
-            self._node.get_logger().error(f"the store of twins refuses, no new twin is taken: {trouble}")
+            self._repeats.note("the store of twins refuses, no new twin is taken", str(trouble))
 
     def _say(self, what: str) -> None:
         self._node.get_logger().info(what)
@@ -311,6 +329,11 @@ class RsuTwins:
     def _rate(self, megabits: float) -> float:
         """A granted rate, Mbit/s, as bytes of this machine's second."""
         return megabits * BYTES_PER_MBIT * float(self._values["time_scale"])
+
+    @property
+    def hosted(self) -> int:
+        """How many twins are here."""
+        return len(self._service.hosted)
 
     # -- diagnostics -------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from uav_twin_migration.nodes.children import die_with_parent
 from uav_twin_migration.nodes.discovery import discovery_server
 from uav_twin_migration.nodes.host import CLASSES, host, node_class
 from uav_twin_migration.nodes.plan import ProcessSpec, needs_discovery_server
+from uav_twin_migration.nodes.repeats import Repeats
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.2  # s that processes get to stop before they are killed
@@ -61,8 +62,8 @@ def rename(name: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
 
 
-def spawn(process: ProcessSpec) -> int:
-    """Fork a process of the plan. Returns its pid."""
+def spawn(process: ProcessSpec, quiet: bool = False) -> int:
+    """Fork a process of the plan. Returns its pid. quiet: errors alone are logged."""
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -77,7 +78,7 @@ def spawn(process: ProcessSpec) -> int:
         rename(process.name)
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
-        code = host(process)
+        code = host(process, quiet)
     except BaseException:  # whatever it is, this copy of the runner must not go on as one
         import traceback
 
@@ -91,10 +92,13 @@ def spawn(process: ProcessSpec) -> int:
 class Runner:
     """Runs processes until the one named `until` ends (the observer, at the end of its time) or a signal comes."""
 
-    def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None) -> None:
+    def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None, quiet: bool = False) -> None:
+        """quiet: the processes log errors alone, since a live table has the terminal."""
+        self._quiet = quiet
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
+        self._repeats = Repeats(lambda line: print(f"uavtwin: {line}", file=sys.stderr, flush=True))
 
     def run(self) -> int:
         """Returns an exit code: 0 done, 1 the awaited process failed, 2 a process refused its parameters."""
@@ -114,7 +118,7 @@ class Runner:
 
     def _start(self, child: _Child) -> None:
         child.started, child.restart_at = time.monotonic(), None
-        child.pid = spawn(child.process)
+        child.pid = spawn(child.process, self._quiet)
 
     def _watch(self, watched: list[signal.Signals]) -> int:
         """Wait for signals, deaths and restarts that are due."""
@@ -130,6 +134,7 @@ class Runner:
                 if code == BAD_INPUT:
                     return BAD_INPUT
                 self._schedule_restart(child, code)
+            self._repeats.tick()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= time.monotonic():
                     self._start(child)
@@ -157,10 +162,8 @@ class Runner:
         child.backoff = min(max(child.backoff * 2.0, 0.5), LONGEST_BACKOFF) if young else 0.0
         child.restarts += 1
         child.restart_at = time.monotonic() + child.backoff
-        print(
-            f"uavtwin: {child.process.name} ended with exit code {code}; restarting it in {child.backoff:.1f} s",
-            file=sys.stderr,
-            flush=True,
+        self._repeats.note(
+            f"{child.process.name} has ended", f"exit code {code}; it is restarted in {child.backoff:.1f} s"
         )
 
     def _stop(self) -> None:

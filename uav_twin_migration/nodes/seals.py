@@ -51,7 +51,7 @@ class Ear:
             return True
         refusal = self._reader.refusal(message.rsu_id, content(message), bytes(message.seal), time.time())
         if refusal is not None:
-            self.refusals.note(refusal)
+            self.refusals.note(refusal, message.rsu_id)
         return refusal is None
 
 

@@ -54,13 +54,13 @@ class Waker:
         self._timer.cancel()
 
     def set(self, at: float) -> None:
-        """Wake at `at` seconds; inf for never. The last call counts."""
+        """Wake at `at` seconds; inf for never, -inf for now. The last call counts."""
         if at == self._at:
             return
         self._at = at
         self._timer.cancel()
         if at < math.inf:
-            self._timer.timer_period_ns = max(int((at - self._timing.now()) * NANOSECONDS), 0)
+            self._timer.timer_period_ns = int(max(at - self._timing.now(), 0.0) * NANOSECONDS)
             self._timer.reset()
 
     def _fire(self) -> None:

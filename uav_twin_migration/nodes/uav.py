@@ -21,6 +21,7 @@ from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.regions import Regions
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
@@ -30,6 +31,7 @@ from uav_twin_migration.nodes.uav_twins import UavTwins
 # RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
 # one message instead of one for each offer: every RSU has to read every message.
 GATHERING = 0.005  # s of wall time
+SILENCE, SILENT_ROUNDS = 10.0, 10.0  # s of wall time, and rounds, without an offer that are worth a line in the log
 
 MARKET_PARAMETERS = (
     Parameter("substitutability", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
@@ -87,7 +89,11 @@ class AgentsNode(Node):
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
         self._gathering.cancel()
-        self._diagnostics = Diagnostics(self, self._describe)
+        self._diagnostics = Diagnostics(self, self._describe, self._senders)
+        self._news = Repeats(lambda line: self.get_logger().info(line), ends=False)
+        self._heard_last, self._silent = time.monotonic(), False
+        self._silence = max(SILENCE, SILENT_ROUNDS * values["round_period"])
+        steady_timer(self, 1.0, self._watch_offers)
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
         """Parameters and what they make of each UAV."""
@@ -125,7 +131,8 @@ class AgentsNode(Node):
         offer = convert.offer_from_message(message)
         if not self._ear.believes(message) or not self._board.on_offer(now, offer):
             return
-        self._heard_at[offer.rsu] = (offer.round, time.monotonic())
+        self._heard_last = time.monotonic()
+        self._heard_at[offer.rsu] = (offer.round, self._heard_last)
         if len(self._followers) == 1:
             self._answer()
         elif self._gathering.is_canceled():
@@ -194,6 +201,23 @@ class AgentsNode(Node):
             self._wanted_hosts.update(changes)
             self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))
         self._waker.set(min(one.wake_at for one in self._followers.values()))
+
+    def _watch_offers(self) -> None:
+        """Say when no RSU is heard any more, and when one is again."""
+        silent = time.monotonic() - self._heard_last > self._silence
+        if silent and not self._silent:
+            reason = "out of the reach of all RSUs, none runs, or ROS does not connect us"
+            self._diagnostics.repeats.note("hears no offer any more", reason)
+        elif self._silent and not silent:
+            self._news.note("hears offers again")
+        self._silent = silent
+        self._news.tick()
+
+    def _senders(self) -> dict[str, str]:
+        senders = self._board.refusals.senders | self._ear.refusals.senders
+        for one in self._followers.values():
+            senders |= one.refusals.senders
+        return senders
 
     def _describe(self) -> dict[str, dict[str, object]]:
         """One status for the process's UAVs; latencies are those since the last time."""

@@ -17,6 +17,7 @@ from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply
 from uav_twin_migration.nodes import topics, twin_convert
 from uav_twin_migration.nodes.parameters import Parameter, require
 from uav_twin_migration.nodes.regions import Regions
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.seals import Ear
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
@@ -57,6 +58,10 @@ class UavTwins:
         require(node, values, "begin_anew_after", values["rehost_after"], 1e6)
         self._node, self._followers, self._timing, self._ear = node, followers, timing, ear
         self._hosts: dict[str, TwinHost] = {}
+        self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
+        self._begun: set[str] = set()  # UAVs whose twins were ever hosted
+        self._trouble = Repeats(node.get_logger().warning)
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
@@ -110,6 +115,9 @@ class UavTwins:
             keeper = self.keepers.get(reply.uav)
             if keeper is not None:
                 keeper.answer(reply, now)
+                if reply.reason is None and not reply.restored and reply.uav in self._begun:
+                    lost = f"{reply.uav}'s, at {reply.rsu}: what its host alone had is lost"
+                    self._trouble.note("a twin begins anew", lost)
 
     def _on_host(self, message: TwinHost) -> None:
         if self._ear.believes(message):
@@ -137,11 +145,24 @@ class UavTwins:
                     self._move(output)
                 else:
                     self._stop(output)
+            self._watch_host(uav, keeper.host)
             self._client_of(keeper.host)
             beacons.append(Beacon(keeper.recognition(), self._telemetry(uav), rate))
         self._beacons.publish(twin_convert.beacons_to_message(beacons, sim_now))
         if requests:
             self._requests.publish(twin_convert.requests_to_message(requests, sim_now))
+        self._trouble.tick()
+        self._news.tick()
+
+    def _watch_host(self, uav: str, host: str) -> None:
+        """Say when a twin has found a host and when it has lost it; a hand-over is nothing special."""
+        before = self._hosted.get(uav, "")
+        self._hosted[uav] = host
+        if host and not before:
+            self._begun.add(uav)
+            self._news.note("a twin has found a host", f"{uav}'s, {host}")
+        elif before and not host:
+            self._trouble.note("a twin has lost its host", f"{uav}'s; {before} is silent, others are asked")
 
     def _telemetry(self, uav: str) -> Telemetry | None:
         motion = self._motion.get(uav)

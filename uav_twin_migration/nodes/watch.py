@@ -1,4 +1,4 @@
-"""Prints what it hears of a market, a JSON line for each event: the eyes of `uavtwin bench hosts`."""
+"""Prints what it hears of a market, a JSON line for each event: the eyes of `bench hosts` and `bench soak`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,18 @@ class WatchNode(Node):
     def _on_grant(self, message: BandwidthGrant) -> None:
         sold = sum(message.bandwidth)
         served = sum(share > 0.0 for share in message.bandwidth)
-        tell("grant", rsu=message.rsu_id, round=message.round, sold=sold, served=served)
+        shares = dict(zip(message.uav_ids, message.bandwidth, strict=False))
+        tell(
+            "grant",
+            rsu=message.rsu_id,
+            round=message.round,
+            price=message.price,
+            sold=sold,
+            served=served,
+            shares=shares,
+            lease=convert.seconds(message.lease),
+            said=convert.seconds(message.header.stamp),
+        )
 
     def _on_replies(self, message: TwinReply) -> None:
         for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):

@@ -17,6 +17,7 @@ from rosgraph_msgs.msg import Clock
 
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.repeats import Repeats
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.motion import Flight
@@ -49,6 +50,7 @@ class WorldNode(Node):
         self._ticks = 0
         self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._tracks = [self._make_track(index, uav.id) for index, uav in enumerate(self._scenario.uavs)]
+        self._repeats = Repeats(self.get_logger().warning)
         self._steady = RosClock(clock_type=ClockType.STEADY_TIME)
         self._due = self._steady.now().nanoseconds
         self.create_timer(self._pace, self._on_tick, clock=self._steady)
@@ -71,7 +73,12 @@ class WorldNode(Node):
         now = self._steady.now().nanoseconds
         pace = int(self._pace * convert.NANOSECONDS)
         if now - self._due > MOST_TICKS_BEHIND * pace:
+            lost = (now - self._due) / convert.NANOSECONDS
+            self._repeats.note(
+                "the world falls behind", f"{lost:.1f} s given up at last; too slow a machine, or too busy"
+            )
             self._due = now
+        self._repeats.tick()
         while self._due <= now:
             self._due += pace
             self._advance()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import File, Span, Topic
 
 CHUNK_SIZE = 1 << 20  # bytes; a chunk ends earlier where `flush` is called
+MOST_DESCRIBING = (
+    20.0  # times as long as metadata.yaml takes to write until it is written again: it grows with the files
+)
 LARGEST_SEQUENCE = 0xFFFFFFFF  # MCAP has 32 bits for it
 
 
@@ -69,7 +75,7 @@ class McapFile:
 
 
 class Recording:
-    """A new rosbag2 folder with one file.
+    """A new rosbag2 folder, with one file or more.
 
     Raises:
         InputError: the folder is not empty, or cannot be made.
@@ -77,21 +83,45 @@ class Recording:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._ended: list[File] = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if any(directory.iterdir()):
                 raise InputError(str(directory), "folder", "one that is not empty", "a new or empty one to record to")
-            self._file = McapFile(directory / f"{directory.resolve().name}_0.mcap")
+            self._file = self._next_file()
         except OSError as error:
             raise InputError(str(directory), "folder", error.strerror or str(error), "one to record to") from None
-        self.topics = self._file.topics
-        self.add_topic, self.write = self._file.add_topic, self._file.write
+        self.topics: dict[str, Topic] = {}
+        self._described_at, self._describing = -math.inf, 0.0  # s, and how long it took
         self.flush()
+
+    def _next_file(self) -> McapFile:
+        return McapFile(self.directory / f"{self.directory.resolve().name}_{len(self._ended)}.mcap")
+
+    def add_topic(self, topic: Topic) -> None:
+        """Announce a topic before its first message."""
+        self.topics[topic.name] = topic
+        self._file.add_topic(replace(topic))
+
+    def write(self, topic: str, data: bytes, time: int) -> None:
+        """One serialised message (CDR) of an announced topic, received at `time`, ns since the epoch."""
+        self.topics[topic].messages += 1
+        self._file.write(topic, data, time)
+
+    def split(self) -> None:
+        """Go on in a new file: the index of one that is open is kept in memory, and grows."""
+        self._file.close()
+        self._ended.append(self._file.about())
+        self._file = self._next_file()
+        for topic in self.topics.values():
+            self._file.add_topic(replace(topic, messages=0))
+        self._describe()
 
     def flush(self) -> None:
         """Put into the folder what has been written so far: a kill cannot take it away."""
         self._file.flush()
-        self._describe()
+        if time.monotonic() - self._described_at >= MOST_DESCRIBING * self._describing:
+            self._describe()
 
     def close(self) -> None:
         """End the recording with its index; a second call does nothing."""
@@ -100,4 +130,7 @@ class Recording:
             self._describe()
 
     def _describe(self) -> None:
-        metadata.write(self.directory, [self._file.about()], list(self.topics.values()))
+        began = time.monotonic()
+        metadata.write(self.directory, [*self._ended, self._file.about()], list(self.topics.values()))
+        self._described_at = time.monotonic()
+        self._describing = self._described_at - began

@@ -1,0 +1,80 @@
+"""What real nodes write into their logs: every change of state, every reason of refusal, and nothing each round."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+
+from uav_twin_migration.msg import BandwidthDemand, PriceOffer
+
+from test.ros.conftest import RSU, UAV, Probe, Processes
+
+FLOOD = 3000  # bad demands
+
+
+def log_of(process: subprocess.Popen[str]) -> list[str]:
+    """All lines of a process, which is ended for it."""
+    process.terminate()
+    out, errors = process.communicate(timeout=20)
+    return [*out.splitlines(), *errors.splitlines()]
+
+
+def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_remedy(
+    processes: Processes, probe: Probe
+) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
+    sent = 0
+
+    def flood(offer: PriceOffer) -> None:
+        nonlocal sent
+        for _ in range(200):
+            probe.demand("stranger", offer.round, 1.0)
+            probe.demand("uav_1", 1, 1.0)
+            probe.demand("\nall is lost", offer.round, 1.0)
+            probe.demand_publisher.publish(BandwidthDemand(uav_ids=["uav_2"]))
+            sent += 4
+
+    probe.on_offer = flood
+    probe.wait_for(lambda: sum(probe.refused().values()) >= FLOOD, "refusals of a flood", patience=90.0)
+    reasons = probe.refused()
+    lines = log_of(rsu)
+    assert {"unknown_uav", "past_round", "bad_id", "ragged"} <= reasons.keys()
+    for reason in reasons:
+        about = [line for line in lines if f"refused, {reason}" in line]
+        assert 1 <= len(about) <= 3, (reason, lines)
+    (stranger, *_) = (line for line in lines if "refused, unknown_uav" in line)
+    assert "times" in stranger
+    assert "'stranger'" in stranger
+    assert "admitted_uavs" in stranger
+    assert len(lines) <= 3 * len(reasons) + 3, lines
+    assert not any(line.startswith("all is lost") for line in lines)
+
+
+def test_a_quiet_market_logs_its_changes_of_state_and_no_line_a_round(processes: Processes, probe: Probe) -> None:
+    probe.fly()
+    quick = {"round_period": 0.2, "offer_window": 0.15}
+    rsu = processes.start("rsu", "/rsu/rsu_0", **{**RSU, **quick})
+    uav = processes.start("uav", "/uav/uav_0", **{**UAV, "round_period": 0.2, "twin": False})
+    probe.wait_for(lambda: sum(bool(grant.uav_ids) for grant in probe.grants) >= 40, "forty rounds")
+    said = log_of(rsu), log_of(uav)
+    assert any("RSU rsu_0 sells up to 10 MHz" in line for line in said[0])
+    assert any("ends; it hosts no twins" in line for line in said[0])
+    assert all(len(lines) <= 6 for lines in said), said
+
+
+def test_a_uav_says_once_that_it_hears_no_rsu_and_once_that_it_does_again(processes: Processes, probe: Probe) -> None:
+    probe.fly()
+    uav = processes.start("uav", "/uav/uav_0", **{**UAV, "twin": False})
+    lines: list[str] = []
+
+    def read_lines() -> None:
+        assert uav.stderr is not None  # it is a pipe
+        for line in uav.stderr:
+            lines.append(line)
+
+    threading.Thread(target=read_lines, daemon=True).start()
+    probe.wait_for(lambda: lines, "a line in the log")
+    assert "hears no offer any more" in lines[0]
+    processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.wait_for(lambda: len(lines) > 1, "another line")
+    assert "hears offers again" in lines[1]

@@ -1,0 +1,45 @@
+"""What to do about what is refused, by the reasons of `/diagnostics`: the second half of a line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+EXAMINE = "examine its sender: it is broken, of another version, or means harm"
+SLOW = "now and then this is harmless; often, its sender's network or CPU is too slow for the offer_window"
+
+REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "bad_id": EXAMINE,
+        "unknown_uav": "add it to admitted_uavs, or find out who sends there",
+        "not_finite": EXAMINE,
+        "negative": EXAMINE,
+        "absurd": EXAMINE,
+        "ragged": EXAMINE,
+        "past_round": SLOW,
+        "late": SLOW,
+        "future_round": EXAMINE,
+        "replayed": "two senders use one id, or somebody sends again what he has recorded",
+        "flooding": EXAMINE,
+        "crowded": "more take part than one node serves: divide the region",
+        "duplicate_id": "another RSU uses this id: find it, and end one of the two",
+        "unasked": "the RSU is broken, or somebody speaks in its name: seal the market (market_key)",
+        "overcharged": "the RSU is broken, or somebody speaks in its name: seal the market (market_key)",
+        "unsealed": "give the RSU its seal (uavtwin keys), unless somebody speaks in its name",
+        "forged": "somebody speaks in its name, or its seal is another authority's",
+        "expired": "uavtwin keys KEYS --rsus ID --renew, and copy its seal",
+        "twin_store_failed": "examine the disk: uavtwin doctor, uavtwin twins",
+        "twin_unreachable": "the other RSU or its network is down, or its TCP port is closed",
+        "twin_unknown_peer": "the other RSU has not been heard: is it running, in this ROS domain?",
+        "twin_tls": "the other side's certificate is of another authority or has run out, or it is no RSU",
+        "twin_accept_failed": "too few file descriptors: raise LimitNOFILE",
+        "twin_too_many_links": "more RSUs connect than one serves, or somebody means harm",
+        "twin_too_many_strangers": "somebody connects who shows no certificate: close the TCP port to him",
+    }
+)
+OTHERWISE = "docs/market.md and docs/migration.md tell the reasons; uavtwin doctor examines this host"
+
+
+def remedy(reason: str) -> str:
+    """What to do."""
+    return REMEDIES.get(reason, OTHERWISE)
