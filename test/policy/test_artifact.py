@@ -80,7 +80,7 @@ def test_refusals() -> None:
     assert reason(b"\xff" * 8 + good[8:]) is Reason.CORRUPT
     assert reason(good, sha256(good + b" ")) is Reason.CORRUPT
     assert reason(b"\0" * (artifact.LARGEST_FILE + 1)) is Reason.OVERSIZED
-    assert reason(rebuilt({"format": "uav-twin-policy/2"})) is Reason.METADATA
+    assert reason(rebuilt({"format": "another-policy/1"})) is Reason.METADATA
     assert reason(rebuilt({"policy_version": "new"})) is Reason.METADATA
     assert reason(rebuilt({"policy_version": "0"})) is Reason.METADATA
     assert reason(rebuilt({"policy_version": "9" * 30})) is Reason.METADATA

@@ -35,10 +35,9 @@ from uav_twin_migration.nodes.edge import (
     split_address,
 )
 from uav_twin_migration.nodes.service import unit, unit_name
-from uav_twin_migration.nodes.sros2 import policy
 from uav_twin_migration.shipped import shipped_file
 
-M_ARENA_MAX = -8  # of glibc's mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
 def init(args: argparse.Namespace) -> int:
     """Write the directory, and say what to do next."""
+    from uav_twin_migration.nodes.sros2 import policy  # a running RSU has no use for it, and what it needs takes 3 MB
+
     parameters = parameters_of(args.rsu, args.scenario)
     servers = tuple(args.discovery_server)
     host = check_host(EdgeHost(args.rsu, args.domain, args.rmw, servers), "command line")
@@ -188,9 +189,11 @@ def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespa
 
 
 def spare_memory() -> None:
-    """Have all threads share two heaps: one each would keep what a thread needed once, for the months that it runs."""
+    """Have all threads share a heap that gives back what was needed once: the node runs for months."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
+        libc = ctypes.CDLL("libc.so.6")
+        for option, value in ((M_ARENA_MAX, 1), (M_TRIM_THRESHOLD, 128 * 1024), (M_MMAP_THRESHOLD, 128 * 1024)):
+            libc.mallopt(option, value)
 
 
 # -- run -------------------------------------------------------------------------------------------------------------

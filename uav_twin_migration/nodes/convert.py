@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration, Time
-from nav_msgs.msg import Odometry
 
-from uav_twin_migration.market.follower import HostChange
 from uav_twin_migration.market.leader import Booked, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.msg import (
@@ -19,6 +18,11 @@ from uav_twin_migration.msg import (
     PriceOffer,
 )
 from uav_twin_migration.nodes.topics import MAP
+
+if TYPE_CHECKING:  # an RSU has no use for these, and they take 2 MB
+    from nav_msgs.msg import Odometry
+
+    from uav_twin_migration.market.follower import HostChange
 
 NANOSECONDS = 1_000_000_000
 Vector = tuple[float, float, float]

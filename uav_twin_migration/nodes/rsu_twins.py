@@ -192,18 +192,19 @@ class RsuTwins:
         if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
             self._refused["stranger"] += 1
             return
-        news = (said.host, said.epoch, said.fence, said.standby)
-        if uav in self._held or self._recognised.get(uav) != news:
+        news, held = (said.host, said.epoch, said.fence, said.standby), uav in self._held
+        if self._recognised.get(uav) != news or (held and said.host != self.rsu):
             self._recognised[uav] = news
             self._service.recognise(said)
-        if said.host != self.rsu or uav not in self._held:
-            return
-        if beacon.telemetry is not None:
-            self._service.observe(uav, beacon.telemetry, self._timing.now())
-        if not 0.0 <= beacon.rate <= MOST_RATE:
+        if held and said.host == self.rsu:
+            self._service.hear(said, beacon.telemetry, self._timing.now(), self._granted(beacon.rate))
+
+    def _granted(self, rate: float) -> float | None:
+        """A beacon's rate, bytes/s; None where it does not count."""
+        if not 0.0 <= rate <= MOST_RATE:
             self._refused["rate"] += 1
-        elif self._drain_until is None:  # an RSU that goes down pays for the moves itself
-            self._service.grant(uav, self._rate(beacon.rate))
+            return None
+        return self._rate(rate) if self._drain_until is None else None  # who goes down pays for the moves itself
 
     def _forget_some(self) -> None:
         """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -82,6 +83,7 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
             if hasattr(node, "stop"):
                 node.stop = stop.request
         systemd.watch(nodes[0])
+        gc.freeze()  # what is there now stays: the collector need not look at it again and again
         stop.spin(nodes)
         systemd.notify("STOPPING=1")
     except UavTwinError as error:

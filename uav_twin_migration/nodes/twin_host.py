@@ -33,13 +33,13 @@ from uav_twin_migration.twin.messages import (
     Presence,
     Recognition,
 )
-from uav_twin_migration.twin.store import Store, StoreError, checkpoint_beside
+from uav_twin_migration.twin.store import KEPT_LOG, Store, StoreError, checkpoint_beside
 from uav_twin_migration.twin.wire import Chunks
 
 BATCH = 8 * 1024 * 1024  # bytes of chunks at most in one commit
 GATHER = 0.02  # s between two commits while nothing but chunks comes in
 MUCH, LONG_GATHER = 512 * 1024, 0.04  # bytes that came in so soon, and s: fewer commits cost less
-LONG_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log from which it is brought into the file
+LONG_LOG = KEPT_LOG  # bytes of the write-ahead log from which it is brought into the file
 TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
 
 Event = Callable[[TwinHost, float], object]
@@ -59,6 +59,7 @@ class _Item(NamedTuple):
     event: Event
     size: int = 0  # bytes of chunks; such events can wait for more of their kind
     link: int = 0
+    calm: bool = False  # nothing to look after sooner because of it
 
 
 class TwinService:
@@ -147,6 +148,20 @@ class TwinService:
         """Telemetry for a twin; counts while it is served here. world_time: s, the clock of the time stamps."""
         self._post(lambda host, now: host.observe(uav, telemetry, now, world_time))
 
+    def hear(
+        self, recognition: Recognition, telemetry: Telemetry | None, world_time: float, rate: float | None
+    ) -> None:
+        """What a UAV with a twin here says again and again: `recognise`, `observe` and `grant` in one."""
+
+        def event(host: TwinHost, now: float) -> None:
+            host.recognise(recognition, now)
+            if telemetry is not None:
+                host.observe(recognition.uav, telemetry, now, world_time)
+            if rate is not None:
+                host.grant(recognition.uav, rate, now)
+
+        self._queue.put(_Item(event, calm=True))
+
     def update(self, uav: str, change: Callable[[Twin], None], done: Callable[[bool], None]) -> None:
         """Change a twin in the host's thread; `done(True)` once that is on the disk, `done(False)` if it cannot be."""
         self._post(lambda host, now: host.update(uav, change, done, now))
@@ -232,6 +247,8 @@ class TwinService:
                 if item.link:
                     self.carrier.consumed(item.link, abs(item.size))
             now = time.monotonic()
+            if items and now < wake_at and all(item.calm for item in items):
+                continue
             try:
                 wake_at = host.tick(now)
                 self._carry_out(host.commit(now))

@@ -4,19 +4,22 @@ Tensors `layer<i>.weight` [out, in] and `layer<i>.bias` [out], float32, i = 0, 1
 safetensors has it):
 
 ======================  ==============================================================================
-format                  "uav-twin-policy/1"
+format                  "uav-twin-policy/1": name and version of all this
 observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/1"
 policy_version          a number that rises with every policy a learner publishes
 architecture            sizes of the layers, e.g. "41-14-12-1", ReLU between them
 exploration             standard deviation of the action with which it was recorded or trained last
 training                JSON: how it came about (seed, iterations, exploitability, ...)
 ======================  ==============================================================================
+
+An artifact of an earlier version is upgraded as it is read, step by step; one of a later version is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,7 +33,8 @@ from uav_twin_migration.policy import observation
 from uav_twin_migration.policy import tensors as safetensors
 from uav_twin_migration.policy.actor import Actor, Single
 
-FORMAT = "uav-twin-policy/1"
+NAME, VERSION = "uav-twin-policy", 1
+FORMAT = f"{NAME}/{VERSION}"
 LARGEST_FILE = 1 << 20  # bytes; a dense actor of 128 + 128 neurons has 90 kB
 MOST_LAYERS = 8
 LARGEST_WEIGHT = 1e4  # beyond, float32 sums lose the digits that tell prices apart
@@ -43,6 +47,7 @@ class Reason(str, Enum):
     OVERSIZED = "oversized"
     CORRUPT = "corrupt"  # no whole safetensors file, or not the bytes that were hashed
     METADATA = "metadata"  # misses what an artifact must say, or says nonsense
+    NEWER = "newer"  # of a version of this software that is newer than this one
     SCHEMA = "schema"  # reads another observation
     SHAPE = "shape"  # layers do not fit each other, the observation or the architecture
     NOT_FINITE = "not_finite"
@@ -58,6 +63,11 @@ class PolicyRefused(InputError):  # noqa: N818 - a refusal, as /diagnostics coun
 
 
 Refuse = Callable[[Reason, str, object, str], PolicyRefused]
+Tensors = Mapping[str, np.ndarray[Any, Any]]
+Content = tuple[Tensors, Mapping[str, str]]  # and metadata
+
+# From each earlier version to the next. There has been none so far; test/policy keeps an artifact of each.
+UPGRADES: dict[int, Callable[[Content], Content]] = {}
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,8 @@ def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = 
     """Read and check an artifact.
 
     Raises:
-        PolicyRefused: it is oversized, not the hashed bytes, no safetensors, of another schema, misshapen or not
-            finite.
+        PolicyRefused: it is oversized, not the hashed bytes, no safetensors, of a newer version or another schema,
+            misshapen or not finite.
     """
 
     def refuse(reason: Reason, key: str, value: object, expected: str) -> PolicyRefused:
@@ -108,14 +118,11 @@ def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = 
     if expected_hash is not None and sha256(data) != expected_hash.lower():
         raise refuse(Reason.CORRUPT, "SHA-256", sha256(data), expected_hash)
     try:
-        tensors, metadata = safetensors.from_bytes(data)
+        content = safetensors.from_bytes(data)
     except ValueError as error:
         raise refuse(Reason.CORRUPT, "content", str(error), "a safetensors file with metadata") from None
-    if metadata.get("format") != FORMAT:
-        raise refuse(Reason.METADATA, "format", metadata.get("format"), repr(FORMAT))
-    if metadata.get("observation_schema") != observation.SCHEMA:
-        found = metadata.get("observation_schema")
-        raise refuse(Reason.SCHEMA, "observation_schema", found, repr(observation.SCHEMA))
+    tensors, metadata = _upgraded(content, refuse)
+    check_schema(metadata.get("observation_schema", ""), refuse)
     try:
         version = int(metadata["policy_version"])
         exploration = float(metadata["exploration"])
@@ -153,7 +160,39 @@ def save(policy: Policy, path: str | Path) -> int:
     return len(data)
 
 
-def _layers(tensors: Mapping[str, np.ndarray[Any, Any]], refuse: Refuse) -> list[tuple[Single, Single]]:
+def check_schema(schema: str, refuse: Refuse) -> None:
+    """Raises PolicyRefused unless it is the observation that this version makes."""
+    if schema == observation.SCHEMA:
+        return
+    name, version = observation.SCHEMA.split("/")
+    if _version(schema, name) > int(version):
+        raise refuse(Reason.NEWER, "observation_schema", schema, f"at most {observation.SCHEMA!r}; {REMEDY}")
+    raise refuse(Reason.SCHEMA, "observation_schema", schema, repr(observation.SCHEMA))
+
+
+REMEDY = "upgrade this software, or train the policy with this version of it"
+
+
+def _upgraded(content: Content, refuse: Refuse) -> Content:
+    """The content as this version writes it. Raises PolicyRefused."""
+    found = content[1].get("format", "")
+    version = _version(found, NAME)
+    if version > VERSION:
+        raise refuse(Reason.NEWER, "format", found, f"at most {FORMAT!r}; {REMEDY}")
+    if version < 1:
+        raise refuse(Reason.METADATA, "format", found, repr(FORMAT))
+    for step in range(version, VERSION):
+        content = UPGRADES[step](content)
+    return content
+
+
+def _version(text: str, name: str) -> int:
+    """The number in "name/number"; 0 in anything else."""
+    head, _, number = text.partition("/")
+    return int(number) if head == name and re.fullmatch("[1-9][0-9]{0,8}", number) else 0
+
+
+def _layers(tensors: Tensors, refuse: Refuse) -> list[tuple[Single, Single]]:
     """Weights and biases from the observation to the action. Raises PolicyRefused where they do not fit."""
     count = len(tensors) // 2
     names = [f"layer{i}.{part}" for i in range(count) for part in ("weight", "bias")]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
-
-import numpy as np
 
 from uav_twin_migration.market.leader import Decision, Pricer, RoundResult
 from uav_twin_migration.policy import observation
@@ -35,7 +34,7 @@ class ObservedRule:
         self.rule = rule
         self.unit_cost, self.price_cap, self.capacity, self.rho = unit_cost, price_cap, capacity, rho
         self.exploration = exploration
-        self._random = np.random.default_rng(seed)
+        self._random = random.Random(seed)
 
     def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
         """The next round's price, credit/MHz, with what a learner needs to know about it."""
@@ -44,7 +43,7 @@ class ObservedRule:
             return Decision(price)
         action = float(action_of(price, self.unit_cost, self.price_cap))
         if self.exploration > 0.0:
-            noise = float(self._random.standard_normal())
+            noise = self._random.gauss(0.0, 1.0)
             action += self.exploration * noise
             log_probability = -0.5 * noise**2 - math.log(self.exploration * math.sqrt(2.0 * math.pi))
             price = float(price_of(action, self.unit_cost, self.price_cap))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -40,7 +41,7 @@ class PolicyPricer:
         self.policy = policy
         self.refusals: Counter[Reason] = Counter()
         self._exploration = exploration
-        self._random = np.random.default_rng(seed)
+        self._random = random.Random(seed)
 
     @property
     def version(self) -> int:
@@ -69,7 +70,7 @@ class PolicyPricer:
         deviation = policy.exploration if self._exploration is None else self._exploration
         action, log_probability = mean, math.nan
         if deviation > 0.0:
-            noise = float(self._random.standard_normal())
+            noise = self._random.gauss(0.0, 1.0)
             action = mean + deviation * noise
             log_probability = -0.5 * noise**2 - math.log(deviation * math.sqrt(2.0 * math.pi))
         price = float(price_of(action, self.unit_cost, self.price_cap))
@@ -79,14 +80,16 @@ class PolicyPricer:
 
     def _check(self, data: bytes, sha256: str, version: int, schema: str) -> Policy:
         source = "policy update"
-        if schema != observation.SCHEMA:
-            raise PolicyRefused(Reason.SCHEMA, source, "observation_schema", schema, repr(observation.SCHEMA))
+
+        def refuse(reason: Reason, key: str, value: object, expected: str) -> PolicyRefused:
+            return PolicyRefused(reason, source, key, value, expected)
+
+        artifact.check_schema(schema, refuse)
         if version <= self.version:
-            raise PolicyRefused(Reason.STALE, source, "version", version, f"above {self.version}, which is in use")
+            raise refuse(Reason.STALE, "version", version, f"above {self.version}, which is in use")
         policy = artifact.from_bytes(data, source, sha256)
         if policy.version != version:
-            expected = f"{policy.version}, as the artifact says"
-            raise PolicyRefused(Reason.METADATA, source, "version", version, expected)
+            raise refuse(Reason.METADATA, "version", version, f"{policy.version}, as the artifact says")
         return policy
 
 

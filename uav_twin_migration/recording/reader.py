@@ -13,6 +13,8 @@ from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import File, Span, Topic
 from uav_twin_migration.recording.writer import McapFile
 
+MAGIC = b"\x89MCAP0\r\n"  # the digit is MCAP's version
+
 
 class Recorded(NamedTuple):
     """One message of a recording."""
@@ -26,7 +28,7 @@ class Reader:
     """Goes through a recording from its beginning; afterwards knows what was wrong with it.
 
     Raises:
-        InputError: there is no recording.
+        InputError: there is no recording, or one of a newer version.
     """
 
     def __init__(self, source: Path) -> None:
@@ -46,6 +48,7 @@ class Reader:
         schemas: dict[int, Any] = {}
         channels: dict[int, Topic] = {}
         lost = 0
+        _check_version(file)
         for record in self._records(file):
             kind = type(record).__name__
             if kind == "Schema":
@@ -172,6 +175,15 @@ def mcap_files(source: Path) -> list[Path]:
             str(source), "recording", "no .mcap file", "a rosbag2 folder with MCAP files, or an .mcap file"
         )
     return files
+
+
+def _check_version(file: Path) -> None:
+    """Raises InputError for a file that a newer MCAP made: it is not broken, and `repair` must leave it alone."""
+    with open(file, "rb") as stream:
+        magic = stream.read(len(MAGIC))
+    if magic[:5] == MAGIC[:5] and magic[6:] == MAGIC[6:] and magic[5:6] > MAGIC[5:6]:
+        version = f"MCAP {magic[5:6].decode(errors='replace')}"
+        raise InputError(str(file), "format", version, "MCAP 0; upgrade this software to read newer ones")
 
 
 def _first_line(error: Exception) -> str:

@@ -53,6 +53,12 @@ class Axis(NamedTuple):
             self.vv + acceleration * dt,
         )
 
+    def outlook(self, dt: float, acceleration: float) -> tuple[float, float, float, float]:
+        """Of `predicted`, what users are told, many times a second: position, velocity, and standard deviations."""
+        position, velocity, pp, pv, vv = self
+        pp += dt * (2 * pv + dt * vv) + acceleration * dt * dt * dt / 3
+        return position + dt * velocity, velocity, math.sqrt(pp), math.sqrt(vv + acceleration * dt)
+
     def updated(self, position: float, velocity: float, noise: Noise) -> Axis:
         """After a measurement: position first, then velocity; their errors are independent, so the order is free."""
         gain_p, gain_v = self.pp / (self.pp + noise.position**2), self.pv / (self.pp + noise.position**2)
@@ -76,8 +82,7 @@ class Axis(NamedTuple):
         )
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Where a UAV is thought to be."""
 
     stamp: float  # s, of the newest telemetry in it, on the UAV's clock
@@ -127,15 +132,10 @@ class Tracker:
         if not self.axes:
             return None
         age = max(0.0, now + (self._ahead or 0.0) - self.stamp)
-        east, north, up = (axis.predicted(age, self.noise.acceleration) for axis in self.axes)
-        return Estimate(
-            self.stamp,
-            age,
-            (east.position, north.position, up.position),
-            (east.velocity, north.velocity, up.velocity),
-            (math.sqrt(east.pp), math.sqrt(north.pp), math.sqrt(up.pp)),
-            (math.sqrt(east.vv), math.sqrt(north.vv), math.sqrt(up.vv)),
-        )
+        (x, vx, dx, dvx), (y, vy, dy, dvy), (z, vz, dz, dvz) = [
+            axis.outlook(age, self.noise.acceleration) for axis in self.axes
+        ]
+        return Estimate(self.stamp, age, (x, y, z), (vx, vy, vz), (dx, dy, dz), (dvx, dvy, dvz))
 
     def _objection(self, telemetry: Telemetry) -> str | None:
         numbers = (telemetry.stamp, *telemetry.position, *telemetry.velocity)

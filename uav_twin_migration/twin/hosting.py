@@ -100,7 +100,7 @@ from uav_twin_migration.twin.residents import Arriving, Lane, Leaving, Mirror, R
 from uav_twin_migration.twin.source import revive
 from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError
 
-FILL = 4 * MEGABYTE  # bytes of a new twin's first snapshot that are written in one go
+FILL = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
 PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
 NOT_RESTORABLE = (ValueError, KeyError, TypeError, IndexError, struct.error)  # what bad chunks make of a `restore`
@@ -144,6 +144,8 @@ class TwinHost:
         self._undo: dict[str, Undo] = {}
         self._durable: list[tuple[Resident, list[Callable[[bool], None]]]] = []
         self._retry_store_at = -math.inf
+        self._flush_at = now  # all twins at once: a commit costs the same for one and for many
+        self._filled = 0  # bytes of first snapshots in this tick
         self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
         self._residents: dict[str, Resident] = {}
         for uav, stored in store.load().items():
@@ -255,7 +257,6 @@ class TwinHost:
             return
         change(resident.twin)
         resident.waiting.append(done)
-        resident.next_flush = now
 
     def drain(self, targets: Sequence[str], rate: float, now: float) -> None:
         """Take no more twins, and move those here to `targets` in turn, with `rate` bytes/s for all together."""
@@ -340,13 +341,16 @@ class TwinHost:
     def tick(self, now: float) -> float:
         """Do what it is time for. Returns when to be called again at the latest, s."""
         self._now = now
-        wake_at = now + self.settings.flush_period
         if now < self._retry_store_at:
             return self._retry_store_at
         if self.trouble is not None:
             self.store.touch()  # does the disk take anything again?
+        flushing = now >= self._flush_at
+        if flushing:
+            self._flush_at = now + self.settings.flush_period
+        self._filled, wake_at = 0, self._flush_at
         for resident in list(self._residents.values()):
-            wake_at = min(wake_at, self._look_after(resident))
+            wake_at = min(wake_at, self._look_after(resident, flushing))
         if self.draining:
             self._drain_on()
         if self.trouble is None and self._sweep():
@@ -810,7 +814,7 @@ class TwinHost:
 
     # -- hosting -----------------------------------------------------------------------------------------------------
 
-    def _look_after(self, resident: Resident) -> float:
+    def _look_after(self, resident: Resident, flushing: bool) -> float:
         """What it is time for with one twin. Returns when to look again."""
         now, custody = self._now, resident.custody
         if now >= custody.intake_deadline:
@@ -825,7 +829,7 @@ class TwinHost:
         if resident.filling is not None:
             self._fill(resident)
             return now
-        if resident.twin is not None and now >= resident.next_flush:
+        if flushing or resident.waiting:
             self._flush(resident)
         self._pump(resident)
         replica_at = self._pump_replica(resident)
@@ -841,15 +845,17 @@ class TwinHost:
             self._step(resident, CancelRequest(resident.uav, Reason.DIVERGING))
 
     def _fill(self, resident: Resident) -> None:
-        """Write some more of a new twin's first snapshot."""
+        """Write some more of a new twin's first snapshot, where others have not written enough for now."""
+        if self._filled >= FILL:
+            return
         assert resident.filling is not None
         assert resident.own is not None
         self._touch(resident)
-        pieces, size = [], 0
+        pieces = []
         for piece in resident.filling:
             pieces.append(piece)
-            size += len(piece.content)
-            if size >= FILL:
+            self._filled += len(piece.content)
+            if self._filled >= FILL:
                 break
         else:
             resident.filling, resident.own = None, self.store.set_whole(resident.own)
@@ -859,7 +865,6 @@ class TwinHost:
 
     def _flush(self, resident: Resident) -> None:
         """Write what changed in a twin since the last time."""
-        resident.next_flush = self._now + self.settings.flush_period
         twin = resident.twin
         if twin is None or resident.filling is not None:
             return

@@ -76,7 +76,6 @@ class Resident:
     twin: Twin | None = None
     filling: Iterator[Piece] | None = None
     stored_mark: int = 0  # the twin's own mark up to which the store has it
-    next_flush: float = 0.0
     waiting: list[Callable[[bool], None]] = field(default_factory=list)
     rate: float = 0.0  # bytes/s granted to move it
     leaving: Leaving | None = None

@@ -37,7 +37,8 @@ SCHEMA_VERSION = 2
 PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small ones less per small change
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
 SWEEP = 128  # chunks of doomed copies that go in one step
-KEPT_LOG = 64 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
+KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
+CACHE = 64  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -374,6 +375,7 @@ class Store(StoreReader):
 
     def _configure(self) -> None:
         self._run(f"PRAGMA page_size = {PAGE_SIZE}")
+        self._run(f"PRAGMA cache_size = {CACHE}")
         self._run("PRAGMA journal_mode = WAL")
         self._run("PRAGMA synchronous = FULL")
         self._run("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
