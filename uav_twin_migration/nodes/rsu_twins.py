@@ -71,6 +71,7 @@ class RsuTwins:
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, tuple[str, int, int]] = {}
+        self._sequences: dict[str, int] = {}  # of the newest beacons
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
@@ -168,31 +169,56 @@ class RsuTwins:
         if beacons is None:
             self._refused["ragged"] += 1
             return
-        for beacon in beacons:
-            self._hear(beacon)
+        relevant = [beacon for beacon in beacons if self._is_relevant(beacon)]
+        if relevant and self._ear.believes_uavs(message):
+            for beacon in relevant:
+                self._hear(beacon)
+
+    def _is_relevant(self, beacon: Beacon) -> bool:
+        """Whether it is news, or concerns a twin that is here. To verify the others' seals would be for nothing."""
+        said = beacon.recognition
+        return said.uav in self._held or self._recognised.get(said.uav) != (said.host, said.epoch, said.fence)
 
     def _hear(self, beacon: Beacon) -> None:
-        """Pass on what is news, or concerns a twin that is here."""
+        """Pass on what a UAV has told."""
         said, uav = beacon.recognition, beacon.recognition.uav
         if not is_id(uav) or (len(self._recognised) >= MOST_UAVS and uav not in self._recognised):
             self._refused["stranger"] += 1
             return
-        news = (said.host, said.epoch, said.fence)
-        if uav in self._held or self._recognised.get(uav) != news:
-            self._recognised[uav] = news
-            self._service.recognise(said)
+        if self._is_old(beacon):
+            self._refused["replayed"] += 1
+            return
+        self._recognised[uav] = (said.host, said.epoch, said.fence)
+        self._service.recognise(said)
         if said.host != self.rsu or uav not in self._held:
             return
         if beacon.telemetry is not None:
             self._service.observe(uav, beacon.telemetry, self._timing.now())
+        elif self._ear.verifies_uavs:
+            return  # without a sequence, its rate may be an old one
         if not 0.0 <= beacon.rate <= MOST_RATE:
             self._refused["rate"] += 1
         elif self._drain_until is None:  # an RSU that goes down pays for the moves itself
             self._service.grant(uav, self._rate(beacon.rate))
 
+    def _is_old(self, beacon: Beacon) -> bool:
+        """Whether somebody sends a beacon again: all else in it is guarded by itself, but it would bring an old rate.
+
+        Only where UAVs seal: else, who forges a high sequence would silence the UAV.
+        """
+        if not self._ear.verifies_uavs or beacon.telemetry is None:
+            return False
+        uav, sequence = beacon.recognition.uav, beacon.telemetry.sequence
+        if sequence <= self._sequences.get(uav, 0):
+            return True
+        self._sequences[uav] = sequence
+        return False
+
     def _on_request(self, message: TwinRequest) -> None:
-        for request in twin_convert.requests_for(message, self.rsu):
-            self._service.request(request)
+        requests = list(twin_convert.requests_for(message, self.rsu))
+        if requests and self._ear.believes_uavs(message):
+            for request in requests:
+                self._service.request(request)
 
     def _on_host(self, message: TwinHost) -> None:
         if message.rsu_id != self.rsu and self._ear.believes(message):
@@ -236,14 +262,14 @@ class RsuTwins:
         now = self._timing.now()
         served = self._service.served(now)
         if served:
-            self._states.publish(twin_convert.states_to_message(self.rsu, served, now))
+            self._states.publish(self._voice.sealed(twin_convert.states_to_message(self.rsu, served, now)))
 
     def _send_reply(self, reply: Any) -> None:
         self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, self._timing.now())))
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
-        self._reports.publish(message)
+        self._reports.publish(self._voice.sealed(message))
         goal = self._goals.get(report.uav)
         if goal is not None and goal[0].request.target == report.target:
             goal[1].set_result(message)
@@ -262,7 +288,7 @@ class RsuTwins:
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
-        return GoalResponse.ACCEPT if sensible else GoalResponse.REJECT
+        return GoalResponse.ACCEPT if sensible and self._ear.believes_uavs(goal) else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
         """Move the twin; ends with the service's report, which comes in any case."""

@@ -17,7 +17,7 @@ from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply
 from uav_twin_migration.nodes import topics, twin_convert
 from uav_twin_migration.nodes.parameters import Parameter, require
 from uav_twin_migration.nodes.regions import Regions
-from uav_twin_migration.nodes.seals import Ear
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
 from uav_twin_migration.twin.estimate import Telemetry, Vector
@@ -45,11 +45,13 @@ class UavTwins:
         followers: Mapping[str, Follower],
         values: dict[str, Any],
         timing: Timing,
+        voice: Voice,
         ear: Ear,
     ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
-        self._node, self._followers, self._timing, self._ear = node, followers, timing, ear
+        self._node, self._followers, self._timing = node, followers, timing
+        self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
@@ -129,9 +131,9 @@ class UavTwins:
                     self._stop(output)
             self._client_of(keeper.host)
             beacons.append(Beacon(keeper.recognition(), self._telemetry(uav), rate))
-        self._beacons.publish(twin_convert.beacons_to_message(beacons, sim_now))
+        self._beacons.publish(self._voice.sealed(twin_convert.beacons_to_message(beacons, sim_now)))
         if requests:
-            self._requests.publish(twin_convert.requests_to_message(requests, sim_now))
+            self._requests.publish(self._voice.sealed(twin_convert.requests_to_message(requests, sim_now)))
 
     def _telemetry(self, uav: str) -> Telemetry | None:
         motion = self._motion.get(uav)
@@ -164,7 +166,7 @@ class UavTwins:
             result = future.result()
             self._ended(move, moved=result is not None and not result.result.report.reason)
 
-        client.send_goal_async(goal).add_done_callback(accepted)
+        client.send_goal_async(self._voice.sealed(goal)).add_done_callback(accepted)
 
     def _ended(self, move: Move, moved: bool) -> None:
         self._goals.pop(move.uav, None)
