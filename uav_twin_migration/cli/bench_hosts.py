@@ -84,6 +84,7 @@ def disturbances(city: City) -> list[Disturbance]:
         HALVES,
     )
     return [
+        Disturbance("nothing happens for 20 s", (), lambda: None, lambda: None, HALVES),  # but loss, delay and jitter
         *([learner] if city.learns else []),
         Disturbance("an RSU hears nothing for 5 s", (one,), cut(one, True, False), network.heal, SHORT),
         Disturbance("an RSU is not heard for 5 s", (two,), cut(two, False, True), network.heal, SHORT),
@@ -110,11 +111,10 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
     others = [rsu for rsu in city.rsus if rsu not in one.struck]
     period = city.scenario.market.round_period
     anew = len(city.begun_anew())
-    began = time.monotonic()
+    began, began_at = time.monotonic(), time.time()
     one.begin()
     time.sleep(one.lasts)
-    ended = time.monotonic()
-    missed = sum(round((ended - began) / period) - len(city.events("grant", began, rsu)) for rsu in others)
+    ended, ended_at = time.monotonic(), time.time()
     newest = city.newest_policy()
     one.end()
     try:
@@ -123,12 +123,15 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
         learned = city.wait_for_policy(newest, ended) if city.learns else 0.0
     except UavTwinError as error:
         raise UavTwinError(f"{one.name}: {error}") from error
+    held = [event for event in city.events("grant", began) if began_at <= event["said"] < ended_at]  # heard late or not
+    missed = sum(round((ended - began) / period) - sum(event["rsu"] == rsu for event in held) for rsu in others)
     return [
         Figure(f"{one.name}: all RSUs serve again after", recovered, "s"),
         Figure(f"{one.name}: all twins are served again after", recovered + served, "s"),
         Figure(
             f"{one.name}: rounds that others missed, of {round(one.lasts / period) * len(others)}", max(missed, 0), ""
         ),
+        Figure(f"{one.name}: longest time without word of a twin", city.longest_silence(began), "s"),
         Figure(f"{one.name}: twins that began anew", len(city.begun_anew()) - anew, ""),
         *([Figure(f"{one.name}: all RSUs price by the newest policy after", learned, "s")] if city.learns else []),
     ]

@@ -167,12 +167,6 @@ class City:
             lambda: all(len(self.served(rsu, since)) >= rounds for rsu in rsus or self.rsus), "service of all RSUs"
         )
 
-    def longest_gap(self, rsu: str, since: float, until: float) -> float:
-        """The longest time without a grant of an RSU, s."""
-        heard = [float(event["at"]) for event in self.events("grant", since, rsu)]
-        times = [since, *(at for at in heard if at <= until), until]
-        return max(later - earlier for earlier, later in pairwise(times))
-
     def oversold(self) -> list[Event]:
         """Grants of more than an RSU has."""
         capacity = {rsu.id: rsu.capacity for rsu in self.scenario.rsus}
@@ -210,6 +204,15 @@ class City:
     def served_since(self, since: float) -> set[str]:
         """The UAVs whose twins were served after a time."""
         return {uav for event in self.events("state", since) for uav in event["twins"]}
+
+    def longest_silence(self, since: float) -> float:
+        """The longest time since then in which the users of some twin heard nothing of it, s."""
+        heard = {uav: [since] for uav in self.twins()}
+        for event in self.events("state", since):
+            for uav in event["twins"]:
+                heard[uav].append(float(event["at"]))
+        until = time.monotonic()
+        return max(later - earlier for times in heard.values() for earlier, later in pairwise([*times, until]))
 
     def begun_anew(self) -> list[Event]:
         """Twins that an RSU began without a copy, the first time of each left out."""

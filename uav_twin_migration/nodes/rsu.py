@@ -140,8 +140,10 @@ class RsuNode(LifecycleNode):
         self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
         self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), topics.MARKET)
         self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
-        self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
-        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
+        self.create_subscription(
+            BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.REPEATED
+        )
+        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.REPEATED)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe)
         return TransitionCallbackReturn.SUCCESS

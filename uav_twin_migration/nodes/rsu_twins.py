@@ -109,8 +109,8 @@ class RsuTwins:
         self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
         self._entities = [
-            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.MARKET),
-            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.MARKET),
+            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.REPEATED),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [

@@ -78,8 +78,8 @@ class AgentsNode(Node):
         self._regions = Regions(self, self._membership.regions(self._timing.now()))
         self._demands = self._regions.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
         self._hosting = self._regions.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
-        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
-        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
+        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.REPEATED)
+        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.REPEATED)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._twins: UavTwins | None = None
         if values["twin"]:

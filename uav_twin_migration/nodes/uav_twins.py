@@ -66,8 +66,8 @@ class UavTwins:
         self._goals: dict[str, ClientGoalHandle] = {}
         self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
         self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
-        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
-        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
+        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.REPEATED)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         steady_timer(node, values["beacon_period"], self._on_beat)
 

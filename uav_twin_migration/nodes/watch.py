@@ -26,7 +26,7 @@ class WatchNode(Node):
             self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
             replies = topics.in_region(region, topics.TWIN_REPLIES)
             self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
-        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.MARKET)
+        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
         self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, topics.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         tell("started")
@@ -37,7 +37,8 @@ class WatchNode(Node):
     def _on_grant(self, message: BandwidthGrant) -> None:
         sold = sum(message.bandwidth)
         served = sum(share > 0.0 for share in message.bandwidth)
-        tell("grant", rsu=message.rsu_id, round=message.round, sold=sold, served=served)
+        said = convert.seconds(message.header.stamp)
+        tell("grant", rsu=message.rsu_id, round=message.round, sold=sold, served=served, said=said)
 
     def _on_replies(self, message: TwinReply) -> None:
         for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):
