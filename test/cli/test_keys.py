@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.cli.keys import ISSUED, make_keys
 from uav_twin_migration.cli.main import main
 
 pytest.importorskip("cryptography")
 pytest.importorskip("nacl")
 
+from uav_twin_migration import ed25519
+from uav_twin_migration.market import revocation
+from uav_twin_migration.market.seal import UAVS_LABEL, Sealer
 from uav_twin_migration.nodes.identity import Identity, IdentityError, _shake_hands, rsu_of
+
+
+def der(file: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(file.read_text())
 
 
 def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +31,7 @@ def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.Cap
         *("authority.pem", "authority.key", "north.pem", "north.key", "south.pem", "south.key"),
         *("market.pub", "market.key", "north.seal", "south.seal"),
     }
+    assert {file.name for file in (tmp_path / "keys").iterdir()} - {Path(file).name for file in made} == {ISSUED}
     assert Identity(tmp_path / "keys", "north").rsu == "north"
 
 
@@ -34,7 +43,7 @@ def test_private_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 def test_a_second_run_adds_what_is_missing_and_replaces_nothing(tmp_path: Path) -> None:
     make_keys(tmp_path, ["north"])
-    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.name != ISSUED}
     made = make_keys(tmp_path, ["north", "south"])
     assert {file.name for file in made} == {"south.pem", "south.key"}
     assert before == {file: file.read_bytes() for file in before}
@@ -111,3 +120,82 @@ def test_an_authority_is_replaced_by_way_of_both(tmp_path: Path) -> None:
     north, south = Identity(old, "north"), Identity(new, "south")  # one has its new keys, the other not yet
     for client, server, rsu in ((north, south, "south"), (south, north, "north")):
         assert rsu_of(_shake_hands(client.client, server.server)) == rsu
+
+
+# -- UAVs, and keys that are taken back --------------------------------------------------------------------------------
+
+
+def test_uavs_and_fleets_get_seals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--uavs", "a", "b", "--fleet", "east", "c", "d"]) == 0
+    assert {Path(file).name for file in capsys.readouterr().out.split()} == {
+        *("market.key", "market.pub", "a.seal", "b.seal", "east.seal"),
+    }
+    assert Sealer(tmp_path / "a.seal", UAVS_LABEL).uavs == ["a"]
+    assert Sealer(tmp_path / "east.seal", UAVS_LABEL).uavs == ["c", "d"]
+    assert stat.S_IMODE((tmp_path / "east.seal").stat().st_mode) == 0o600
+    assert main(["keys", str(tmp_path), "--fleet", "east", "d", "c"]) == 0
+    assert main(["keys", str(tmp_path), "--fleet", "east", "c"]) == 1
+    assert "for other UAVs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [["--uavs", "1st"], ["--fleet", "east"], ["--fleet", "east", "a/b"], ["--uavs", "a", "--rsus", "a"]]
+)
+def test_no_uav_without_a_name_of_its_own(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", str(tmp_path), *options]) == 2
+    assert "--fleet" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_rsus_seal_is_not_given_to_a_uav_of_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--rsus", "north"]) == 0
+    assert main(["keys", str(tmp_path), "--uavs", "north"]) == 1
+    assert "no UAV's voucher" in capsys.readouterr().err
+
+
+def test_all_keys_that_an_id_ever_had_are_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--rsus", "north", "south"]) == 0
+    old = Sealer(tmp_path / "north.seal").public
+    assert main(["keys", str(tmp_path), "--rsus", "north", "--renew"]) == 0
+    renewed, other = Sealer(tmp_path / "north.seal").public, Sealer(tmp_path / "south.seal").public
+    certificate = der(tmp_path / "north.pem")
+    authority = ed25519.read_key(tmp_path / "market.pub", "PUBLIC KEY")
+
+    assert main(["keys", str(tmp_path), "--revoke", "north"]) == 0
+    version, revoked = revocation.read(tmp_path / "revoked", authority)
+    assert (version, len(revoked)) == (1, 4)
+    assert {old, renewed, revocation.certificate_entry(certificate)} < revoked
+    assert other not in revoked
+
+    assert main(["keys", str(tmp_path), "--rsus", "north", "south"]) == 0  # the next ones are good
+    assert Sealer(tmp_path / "north.seal").public not in revoked
+    assert not Identity(tmp_path, "south").is_revoked(der(tmp_path / "north.pem"))
+    assert Identity(tmp_path, "south").is_revoked(certificate)
+    assert main(["keys", str(tmp_path), "--uavs", "a"]) == 0
+    assert main(["keys", str(tmp_path), "--revoke", "a"]) == 0
+    newer, more = revocation.read(tmp_path / "revoked", authority)
+    assert (newer, len(more)) == (2, 5)
+    assert revoked < more
+
+
+def test_a_learners_key_stays_when_a_uav_of_its_name_is_revoked(tmp_path: Path) -> None:
+    assert main(["keys", str(tmp_path), "--learner", "city", "--uavs", "city"]) == 0
+    assert main(["keys", str(tmp_path), "--revoke", "city"]) == 0
+    assert {file.name for file in tmp_path.glob("city.*")} == {"city.key", "city.pub"}
+
+
+def test_who_never_had_a_key_cannot_be_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--rsus", "north"]) == 0
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert main(["keys", str(tmp_path), "--revoke", "north", "nroth"]) == 2
+    assert "'nroth'" in capsys.readouterr().err
+    assert before == {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+
+def test_a_list_that_nobody_signed_is_told(tmp_path: Path) -> None:
+    assert main(["keys", str(tmp_path), "--rsus", "north"]) == 0
+    (tmp_path / "revoked").write_text("nobody")
+    with pytest.raises(IdentityError, match=r"revoked: no list that this market's authority has signed"):
+        Identity(tmp_path, "north")

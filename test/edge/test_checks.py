@@ -11,7 +11,7 @@ import pytest
 
 from uav_twin_migration.cli import checks, doctor
 from uav_twin_migration.cli.checks import ERROR, OK, UNKNOWN, WARNING, Finding
-from uav_twin_migration.cli.keys import make_keys, make_seals
+from uav_twin_migration.cli.keys import make_keys, make_seals, revoke
 from uav_twin_migration.twin.store import Store
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -145,6 +145,18 @@ def test_a_voucher_runs_out(tmp_path: Path, days: int, status: str) -> None:
     pytest.importorskip("nacl")
     make_seals(tmp_path / "keys", ["rsu_1"])
     assert statuses(checks.check_seal(tmp_path, "rsu_1", NOW + datetime.timedelta(days=days))) == [status]
+    assert statuses(checks.check_seal(tmp_path, "rsu_2", NOW)) == [ERROR]
+
+
+def test_a_revoked_seal(tmp_path: Path) -> None:
+    pytest.importorskip("nacl")
+    make_seals(tmp_path / "keys", ["rsu_1", "rsu_2"])
+    own = (tmp_path / "keys" / "rsu_1.seal").read_bytes()
+    revoke(tmp_path / "keys", ["rsu_1"])
+    (tmp_path / "keys" / "rsu_1.seal").write_bytes(own)
+    assert statuses(checks.check_seal(tmp_path, "rsu_1", NOW)) == [ERROR, OK]
+    assert "list 1 of revoked keys" in checks.check_seal(tmp_path, "rsu_2", NOW)[1].detail
+    (tmp_path / "keys" / "revoked").write_text("nobody signed this")
     assert statuses(checks.check_seal(tmp_path, "rsu_2", NOW)) == [ERROR]
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from uav_twin_migration.cli import doctor
+from uav_twin_migration.cli.keys import make_uav_seals, revoke
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.edge import EdgeHost, load_host, read_parameters, split_address
@@ -47,6 +48,22 @@ def test_what_it_writes_satisfies_the_doctor(tmp_path: Path) -> None:
     findings = [finding for finding in doctor.examine(host, 0.0) if finding.check in of_host]
     assert {finding.check for finding in findings} == of_host
     assert [finding for finding in findings if finding.status != "ok"] == []
+
+
+def test_uavs_must_seal_where_their_keys_were_made(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    host, keys = tmp_path / "host", tmp_path / "keys"
+    init(host, "--keys", str(keys))
+    assert read_parameters(host)["require_uav_seals"] is False
+    make_uav_seals(keys, {"uav_1": ["uav_1"]})
+    revoke(keys, ["uav_1"])
+    make_uav_seals(keys, {"uav_1": ["uav_1"]})
+    init(host, "--keys", str(keys))
+    assert read_parameters(host)["require_uav_seals"] is True
+    assert (host / "keys" / "revoked").read_bytes() == (keys / "revoked").read_bytes()
+    assert not (host / "keys" / "uav_1.seal").exists()
+    init(host, "--keys", str(keys), "--no-uav-seals")
+    assert read_parameters(host)["require_uav_seals"] is False
 
 
 def test_init_again_keeps_the_keys_and_the_twins(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Seals: nobody speaks in another RSU's name."""
+"""Seals: nobody speaks in another's name, be it an RSU or a UAV."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 pytest.importorskip("nacl")
 
 from uav_twin_migration import ed25519
-from uav_twin_migration.cli.keys import make_seals
+from uav_twin_migration.cli.keys import make_seals, make_uav_seals
 from uav_twin_migration.ed25519 import KeyFileError
 from uav_twin_migration.market import seal
 from uav_twin_migration.market.messages import Refusal
-from uav_twin_migration.market.seal import SEAL_CONTEXT, Sealer, SealReader
+from uav_twin_migration.market.seal import SEAL_CONTEXT, UAVS_LABEL, Sealer, SealReader
 
 SAID = b"a message's content"
 NOW = time.time()
@@ -113,3 +113,70 @@ def test_key_files_are_those_of_openssl(keys: Path, tmp_path: Path) -> None:
     made = tmp_path / "made.key"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(made)], check=True)
     assert len(ed25519.read_key(made, "PRIVATE KEY")) == ed25519.KEY_SIZE
+
+
+# -- UAVs --------------------------------------------------------------------------------------------------------------
+
+MARKET, OWN = ed25519.make_key(), ed25519.make_key()
+IDS = st.lists(st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True), min_size=1, max_size=6, unique=True)
+
+
+def seal_of(voucher: bytes, said: bytes = SAID) -> bytes:
+    """A seal as OWN makes it with a voucher."""
+    return voucher[: seal.VOUCHER_SIZE] + ed25519.sign(OWN, SEAL_CONTEXT + said) + voucher[seal.VOUCHER_SIZE :]
+
+
+@settings(deadline=None)
+@given(fleet=IDS, data=st.data())
+def test_a_fleet_speaks_for_its_uavs_and_for_nobody_else(fleet: list[str], data: st.DataObject) -> None:
+    reader = SealReader(ed25519.public_of(MARKET))
+    sealed = seal_of(seal.vouch_for_uavs(MARKET, fleet, ed25519.public_of(OWN), 2**62))
+    some = data.draw(st.lists(st.sampled_from(fleet)))
+    assert reader.refusal_of_uavs(some, SAID, sealed, NOW) is None
+    assert reader.refusal_of_uavs(some, SAID + b" ", sealed, NOW) is Refusal.FORGED
+    stranger = data.draw(IDS.map(lambda ids: ids[0]).filter(lambda one: one not in fleet))
+    assert reader.refusal_of_uavs([*some, stranger], SAID, sealed, NOW) is Refusal.FORGED
+    for ids in (" ".join([*fleet, stranger]).encode(), stranger.encode()):  # other ids under the same voucher
+        assert reader.refusal_of_uavs([stranger], SAID, sealed[: seal.SEAL_SIZE] + ids, NOW) is Refusal.FORGED
+
+
+@settings(deadline=None)
+@given(ids=IDS)
+def test_no_key_of_one_kind_passes_for_the_other(ids: list[str]) -> None:
+    reader, public = SealReader(ed25519.public_of(MARKET)), ed25519.public_of(OWN)
+    one = ids[0]
+    of_rsu = seal_of(seal.vouch(MARKET, one, public, 2**62))
+    of_uavs = seal_of(seal.vouch_for_uavs(MARKET, ids, public, 2**62))
+    assert reader.refusal(one, SAID, of_rsu, NOW) is None
+    assert reader.refusal_of_uavs(ids, SAID, of_uavs, NOW) is None
+    for disguised in (of_rsu, of_rsu + one.encode()):
+        assert reader.refusal_of_uavs([one], SAID, disguised, NOW) is Refusal.FORGED
+    for disguised in (of_uavs, of_uavs[: seal.SEAL_SIZE]):
+        assert reader.refusal(one, SAID, disguised, NOW) is Refusal.FORGED
+
+
+@settings(deadline=None)
+@given(fleet=IDS, place=st.floats(min_value=0.0, max_value=1.0, exclude_max=True), bit=st.integers(0, 7))
+def test_no_changed_seal_of_uavs_passes(fleet: list[str], place: float, bit: int) -> None:
+    reader = SealReader(ed25519.public_of(MARKET))
+    sealed = bytearray(seal_of(seal.vouch_for_uavs(MARKET, fleet, ed25519.public_of(OWN), 2**62)))
+    shorter = bytes(sealed[: int(place * len(sealed))])
+    assert reader.refusal_of_uavs(fleet, SAID, shorter, NOW) is (Refusal.FORGED if shorter else Refusal.UNSEALED)
+    sealed[int(place * len(sealed))] ^= 1 << bit
+    assert reader.refusal_of_uavs([], SAID, bytes(sealed), NOW) in (Refusal.FORGED, Refusal.EXPIRED)
+
+
+def test_a_uavs_voucher_runs_out() -> None:
+    reader = SealReader(ed25519.public_of(MARKET))
+    sealed = seal_of(seal.vouch_for_uavs(MARKET, ["uav"], ed25519.public_of(OWN), int(NOW) + 10))
+    assert reader.refusal_of_uavs(["uav"], SAID, sealed, NOW + 9.0) is None
+    assert reader.refusal_of_uavs(["uav"], SAID, sealed, NOW + 11.0) is Refusal.EXPIRED
+
+
+def test_a_seal_file_is_of_one_kind(keys: Path, tmp_path: Path) -> None:
+    make_uav_seals(tmp_path, {"east": ["b", "a"]})
+    assert Sealer(tmp_path / "east.seal", UAVS_LABEL).uavs == ["a", "b"]
+    with pytest.raises(KeyFileError, match="no RSU's voucher"):
+        Sealer(tmp_path / "east.seal")
+    with pytest.raises(KeyFileError, match="no UAV's voucher"):
+        Sealer(keys / "north.seal", UAVS_LABEL)

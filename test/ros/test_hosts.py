@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from uav_twin_migration.cli.city_of_hosts import UAVS, City, running_city
+from uav_twin_migration.cli.city_of_hosts import LEARNER, UAVS, City, running_city, why_no_learner
 from uav_twin_migration.cli.hosts import Network, why_not
 
 pytestmark = [
@@ -54,6 +54,24 @@ def test_a_host_that_is_rebooted_comes_back(city: City) -> None:
     city.start_rsu(rebooted)
     city.wait_for_service(rebooted)
     assert city.hosts[UAVS].processes["fleet"].poll() is None
+
+
+@pytest.mark.skipif(bool(why_no_learner()), reason=f"NO LEARNER'S HOST, nothing is proven: {why_no_learner()}")
+def test_rsus_price_on_without_the_learner_and_take_up_its_newest_policy_when_they_are_back(city: City) -> None:
+    late, other = city.rsus
+    began = time.monotonic()
+    city.restart_learner(10**6)  # a version that nobody else comes to
+    city.wait_for_policy(10**6, began)
+    began = time.monotonic()
+    city.hosts.network.isolate(LEARNER, city.hosts.names)
+    city.wait_for(lambda: all(len(city.served(rsu, began)) >= 3 for rsu in city.rsus), "rounds without a learner")
+    city.hosts.network.heal()
+    city.hosts.network.isolate(late, city.hosts.names)
+    city.restart_learner(2 * 10**6)
+    city.wait_for_policy(2 * 10**6, began, other)
+    assert all(event["version"] < 2 * 10**6 for event in city.events("priced", began, late))
+    city.hosts.network.heal()
+    city.wait_for_policy(2 * 10**6, began, late)
 
 
 def test_nothing_was_oversold(city: City) -> None:

@@ -9,9 +9,22 @@ from typing import Any
 
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinHost, TwinPresence, TwinReply
+from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.msg import (
+    BandwidthDemand,
+    BandwidthGrant,
+    MigrationReport,
+    PriceOffer,
+    TwinBeacon,
+    TwinHost,
+    TwinPresence,
+    TwinReply,
+    TwinRequest,
+    TwinState,
+)
 
-from uav_twin_migration.cli.keys import make_seals
+from uav_twin_migration.cli.keys import make_seals, make_uav_seals
+from uav_twin_migration.ed25519 import KeyFileError
 from uav_twin_migration.nodes.seals import Ear, Voice, content
 
 pytest.importorskip("nacl")
@@ -22,6 +35,14 @@ MESSAGES = [
     TwinPresence(rsu_id="rsu_0", life=2**63, time=0.1, uav_ids=["uav_1"], holdings=["hosting"], epochs=[2**40]),
     TwinHost(rsu_id="rsu_0", address="10.0.0.1", port=7447, tls=True),
     TwinReply(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], reasons=[""], fences=[0], restored=[True]),
+    TwinState(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], stamps=[0.5], positions=[1.0, 2.0, 3.0]),
+    MigrationReport(uav_id="uav_1", source="rsu_0", target="rsu_1", epoch=3, reason="cancelled", sent=0.5),
+]
+OF_UAVS = [
+    BandwidthDemand(sequence=7, uav_ids=["uav_1", "uav_2"], rsu_ids=["rsu_0"] * 2, rounds=[1, 2], bandwidth=[0.1, 0.0]),
+    TwinBeacon(uav_ids=["uav_1"], hosts=["rsu_0"], epochs=[2**40], sequences=[9], positions=[1.0, 2.0, 3.0]),
+    TwinRequest(uav_ids=["uav_2"], rsu_ids=["rsu_0"], epochs=[1], sizes=[60.0]),
+    MigrateTwin.Goal(uav_id="uav_1", epoch=2, target="rsu_1", rate=0.5),
 ]
 
 
@@ -59,6 +80,26 @@ def test_a_seal_survives_the_wire_and_no_change(message: Any, tmp_path: Path) ->
     assert len(others) == len(arrived.get_fields_and_field_types()) - 1
     assert not any(ear.believes(other) for other in others)
     assert sum(ear.refusals.values()) == len(others)
+
+
+@pytest.mark.parametrize("message", OF_UAVS, ids=lambda message: type(message).__name__)
+def test_a_uavs_seal_survives_the_wire_and_no_change(message: Any, tmp_path: Path) -> None:
+    uavs = ["uav_1", "uav_2"]
+    make_uav_seals(tmp_path, {"fleet": uavs})
+    voice, ear = Voice(str(tmp_path / "fleet.seal"), uavs), Ear(str(tmp_path / "market.pub"), uavs=True)
+    arrived = deserialize_message(serialize_message(voice.sealed(copy.deepcopy(message))), type(message))
+    assert ear.believes_uavs(arrived)
+    others = list(changed(arrived))
+    assert len(others) == len(arrived.get_fields_and_field_types()) - 1
+    assert not any(ear.believes_uavs(other) for other in others)
+    assert sum(ear.refusals.values()) == len(others)
+    assert Ear(str(tmp_path / "market.pub")).believes_uavs(others[0])  # where seals of UAVs are not asked for
+
+
+def test_a_seal_file_of_other_uavs_is_refused(tmp_path: Path) -> None:
+    make_uav_seals(tmp_path, {"fleet": ["uav_1", "uav_2"]})
+    with pytest.raises(KeyFileError, match="not for uav_3"):
+        Voice(str(tmp_path / "fleet.seal"), ["uav_2", "uav_3"])
 
 
 def test_entries_cannot_move_from_one_array_to_another() -> None:

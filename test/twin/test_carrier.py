@@ -193,6 +193,30 @@ def test_a_port_in_use_is_told(city: City, authority: Path) -> None:
         Carrier("east", Identity(authority, "east"), city.ports["north"], lambda happening: None, lambda peer: None)
 
 
+def test_a_revoked_certificate_is_refused_from_then_on(tmp_path: Path) -> None:
+    keys.make_keys(tmp_path, ["north", "south"])
+    keys.make_seals(tmp_path, [])
+    city = City(lambda name: Identity(tmp_path, name))
+    try:
+        city.carriers["south"].open(1, "north", 1e9)
+        city.carriers["south"].send(1, ack(1))
+        assert city.ears["north"].frame().peer == "south"
+        stolen = {file: file.read_bytes() for file in (tmp_path / "south.pem", tmp_path / "south.key")}
+        keys.revoke(tmp_path, ["south"])
+        for file, content in stolen.items():
+            file.write_bytes(content)
+        city.carriers["north"].open(2, "south", 1e9)  # as its client, and then as its server
+        assert city.ears["north"].broken() == (2, "revoked")
+        city.carriers["south"].open(2, "north", 1e9)
+        assert city.ears["north"].broken().why == "revoked"
+        keys.make_keys(tmp_path, ["south"], renew=True)
+        city.carriers["south"].open(3, "north", 1e9)
+        city.carriers["south"].send(3, ack(2))
+        assert city.ears["north"].frame().frame == Ack("u1", 1, 2)
+    finally:
+        city.close()
+
+
 # -- strangers ---------------------------------------------------------------------------------------------------------
 
 

@@ -258,19 +258,27 @@ def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
 
 
 def check_seal(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
-    """What the RSU seals its offers and grants with, and verifies others' with."""
+    """What the RSU seals with, and verifies others' seals with; and the list of revoked keys."""
     from uav_twin_migration import ed25519
-    from uav_twin_migration.market.seal import Sealer, SealReader
+    from uav_twin_migration.market import revocation
+    from uav_twin_migration.market.seal import Sealer
 
     keys = directory / KEYS
     file = keys / f"{rsu}.seal"
     remedy = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.seal to {keys}"
     try:
-        SealReader.from_file(keys / "market.pub")
-        until = datetime.datetime.fromtimestamp(Sealer(file).until, datetime.timezone.utc)
+        authority = ed25519.read_key(keys / "market.pub", "PUBLIC KEY")
+        sealer = Sealer(file)
+        version, revoked = revocation.read(keys / revocation.REVOKED_FILE, authority)
     except ed25519.KeyFileError as error:
         return [Finding("seal", ERROR, str(error), remedy)]
-    return [_until("seal", file, now, until, remedy)]
+    until = datetime.datetime.fromtimestamp(sealer.until, datetime.timezone.utc)
+    findings = [_until("seal", file, now, until, remedy)]
+    if sealer.public in revoked:
+        findings = [Finding("seal", ERROR, f"{file} is revoked: whoever has the list refuses it", remedy)]
+    if version:
+        findings.append(Finding("seal", OK, f"list {version} of revoked keys and certificates has {len(revoked)}"))
+    return findings
 
 
 def check_learners(directory: Path) -> list[Finding]:

@@ -1,7 +1,11 @@
-"""A city on several hosts: RSU hosts as `uavtwin rsu init` makes them, a host with the UAVs, hosts for discovery."""
+"""A city on several hosts: RSU hosts as `uavtwin rsu init` makes them, a host with the UAVs, hosts for discovery.
+
+Where PyTorch is installed there is a learner's host, too, whose policies the RSUs believe.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -9,20 +13,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.cli.hosts import Hosts, Network, made_hosts
+from uav_twin_migration.cli.keys import make_learner_key, make_uav_seals
 from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.edge import DISCOVERY_PORT, KEYS, STORE, TWIN_PORT, EdgeHost
+from uav_twin_migration.nodes.edge import DISCOVERY_PORT, KEYS, LEARNERS, STORE, TWIN_PORT, EdgeHost
 from uav_twin_migration.nodes.plan import NodeSpec, Options, ProcessSpec, fleet_node, link_node, world_node
+from uav_twin_migration.policy import artifact
+from uav_twin_migration.policy.choice import DEFAULT, choose
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
 
+FLEET = "fleet_0"
 UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
+LEARNER = "learner"  # the host that a learner is on
+LEARNING = {"first": 100, "growth": 1.15, "effort": 0.05}  # little, but often: what matters is that it arrives
 PYTHON = [sys.executable, "-m"]
 Event = dict[str, Any]
 
@@ -34,6 +45,7 @@ class City:
         self.hosts, self.folder, self.scenario, self.discovery = hosts, folder, scenario, discovery
         self.rsus = [rsu.id for rsu in scenario.rsus]
         self.servers = tuple(f"{hosts[name].address}:{DISCOVERY_PORT}" for name in discovery)
+        self.learns = LEARNER in hosts.names
         self._heard = folder / "heard.jsonl"
         self._file = str(folder / "scenario.yaml")
 
@@ -44,10 +56,18 @@ class City:
         save(self.scenario, self._file)
         for name in self.discovery:
             self.start_discovery(name)
+        make_uav_seals(self._keys, {FLEET: [uav.id for uav in self.scenario.uavs]})
+        make_learner_key(self._keys, LEARNER)
         for rsu in self.rsus:
             self.make_rsu_host(rsu)
             self.start_rsu(rsu)
         self._start_uavs()
+        if self.learns:
+            self.start_learner()
+
+    @property
+    def _keys(self) -> Path:
+        return self.folder / "keys"
 
     def start_discovery(self, name: str) -> None:
         """A discovery server."""
@@ -63,8 +83,10 @@ class City:
         directory = self.folder / rsu
         address = (self.hosts[rsu].address, TWIN_PORT)
         parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
+        parameters["require_uav_seals"] = True
         write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
-        bring_keys(self.folder / "keys", directory / KEYS, rsu)
+        bring_keys(self._keys, directory / KEYS, rsu)
+        shutil.copyfile(self._keys / f"{LEARNER}.pub", directory / LEARNERS / f"{LEARNER}.pub")
 
     def start_rsu(self, rsu: str) -> None:
         """Start an RSU as its host's systemd unit does."""
@@ -76,14 +98,38 @@ class City:
         shutil.rmtree(self.folder / rsu / STORE)
         (self.folder / rsu / STORE).mkdir()
 
+    def start_learner(self) -> None:
+        """A learner, which goes on from the policy that it published last."""
+        own = {"signing_key": str(self._keys / f"{LEARNER}.key"), "output": str(self._learned), "use_sim_time": False}
+        node = NodeSpec(LEARNER, "", own | LEARNING)
+        log = self.folder / f"{LEARNER}.log"
+        self.hosts[LEARNER].start(LEARNER, host_command(node), self._environment(LEARNER), log)
+
+    def restart_learner(self, version: int) -> None:
+        """The learner's process ends, and begins again with a policy that nobody has yet."""
+        self.hosts[LEARNER].kill()
+        shipped = choose(DEFAULT)
+        if shipped is None:
+            raise UavTwinError("the shipped policy is not installed: install uav_twin_migration anew")
+        artifact.save(replace(shipped, version=version), self._learned)
+        self.start_learner()
+
+    @property
+    def _learned(self) -> Path:
+        return self.folder / LEARNER / "policy.safetensors"
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """Of a host's processes, other than an RSU's."""
+        host = EdgeHost(name, discovery_servers=self.servers)
+        write_files(self.folder / name, host, {})
+        return host.variables(self.folder / name)
+
     def _start_uavs(self) -> None:
-        directory = self.folder / UAVS
-        write_files(directory, EdgeHost(UAVS, discovery_servers=self.servers), {})
-        environment = EdgeHost(UAVS, discovery_servers=self.servers).variables(directory)
+        environment = self._environment(UAVS)
         link = link_node(self.scenario, self._file, Options())
         fleet = fleet_node(0, self.scenario.uavs, self.scenario)
-        key = str(self.folder / "keys" / "market.pub")
-        fleet.parameters.update(market_key=key, twin=True, use_sim_time=False)
+        key, seal = str(self._keys / "market.pub"), str(self._keys / f"{FLEET}.seal")
+        fleet.parameters.update(market_key=key, seal=seal, twin=True, use_sim_time=False)
         link.parameters["use_sim_time"] = False
         host = self.hosts[UAVS]
         for node in (world_node(self.scenario, self._file, Options()), link, fleet):
@@ -121,16 +167,33 @@ class City:
             lambda: all(len(self.served(rsu, since)) >= rounds for rsu in rsus or self.rsus), "service of all RSUs"
         )
 
-    def longest_gap(self, rsu: str, since: float, until: float) -> float:
-        """The longest time without a grant of an RSU, s."""
-        heard = [float(event["at"]) for event in self.events("grant", since, rsu)]
-        times = [since, *(at for at in heard if at <= until), until]
-        return max(later - earlier for earlier, later in pairwise(times))
-
     def oversold(self) -> list[Event]:
         """Grants of more than an RSU has."""
         capacity = {rsu.id: rsu.capacity for rsu in self.scenario.rsus}
         return [event for event in self.events("grant") if event["sold"] > capacity[event["rsu"]] * (1.0 + 1e-9)]
+
+    # -- policies ----------------------------------------------------------------------------------------------------
+
+    def newest_policy(self) -> int:
+        """The highest version that was published; 0 for none."""
+        return max((int(event["version"]) for event in self.events("policy")), default=0)
+
+    def wait_for_policy(self, version: int, since: float, *rsus: str) -> float:
+        """Wait until RSUs price by a policy of at least this version.
+
+        Returns how long after a time of the steady clock the last of them did, s.
+        """
+
+        first: dict[str, float] = {}
+
+        def is_used() -> bool:
+            for event in reversed(self.events("priced", since)):
+                if event["version"] >= version:
+                    first[event["rsu"]] = event["at"]
+            return first.keys() >= set(rsus or self.rsus)
+
+        self.wait_for(is_used, f"policy {version} at all RSUs", 120.0)
+        return max(first[rsu] for rsu in rsus or self.rsus) - since
 
     # -- twins -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +204,15 @@ class City:
     def served_since(self, since: float) -> set[str]:
         """The UAVs whose twins were served after a time."""
         return {uav for event in self.events("state", since) for uav in event["twins"]}
+
+    def longest_silence(self, since: float) -> float:
+        """The longest time since then in which the users of some twin heard nothing of it, s."""
+        heard = {uav: [since] for uav in self.twins()}
+        for event in self.events("state", since):
+            for uav in event["twins"]:
+                heard[uav].append(float(event["at"]))
+        until = time.monotonic()
+        return max(later - earlier for times in heard.values() for earlier, later in pairwise([*times, until]))
 
     def begun_anew(self) -> list[Event]:
         """Twins that an RSU began without a copy, the first time of each left out."""
@@ -171,6 +243,11 @@ class City:
             host.kill(with_signal=signal.SIGTERM)
 
 
+def why_no_learner() -> str:
+    """Why there can be no learner here; empty where there can."""
+    return "" if importlib.util.find_spec("torch") else "PyTorch is not installed"
+
+
 def host_command(node: NodeSpec) -> list[str]:
     """The command that runs one node."""
     return [*PYTHON, "uav_twin_migration.nodes.host", json.dumps(ProcessSpec(node.executable, (node,)).to_json())]
@@ -181,7 +258,7 @@ def running_city(folder: Path, rsus: int, uavs: int, network: Network, servers: 
     """A city that ends with the block. Raises UavTwinError where hosts cannot be made."""
     scenario = generate(rsus, uavs, seed=1)
     discovery = tuple(f"disc{number}" for number in range(servers))
-    names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS]
+    names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS, *([] if why_no_learner() else [LEARNER])]
     with made_hosts(names, network) as hosts:
         city = City(hosts, folder, scenario, discovery)
         city.start()

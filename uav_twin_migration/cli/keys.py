@@ -1,12 +1,18 @@
-"""Make a local certificate authority, and a key and certificate for each RSU: what RSUs need to trust each other.
+"""Make keys for RSUs, UAVs and learners, and the authorities that vouch for them: what they need to trust each other.
 
 DIR gets authority.pem and authority.key, market.pub and market.key, and for each RSU ID.pem and ID.key, with which it
-moves twins, and ID.seal, with which it seals its offers and grants. An RSU's host needs authority.pem, market.pub, its
-own ID.pem, ID.key and ID.seal, and nothing else; a UAV needs market.pub. Keep authority.key and market.key away from
-all of them. Run again with more ids to add RSUs: the authorities that are there are used.
+moves twins, and ID.seal, with which it seals what it says. An RSU's host needs authority.pem, market.pub, its own
+ID.pem, ID.key and ID.seal, and nothing else. Keep authority.key and market.key away from all of them. Run again with
+more ids to add RSUs: the authorities that are there are used.
+
+A UAV gets ID.seal, too, with which it seals what it says, and a fleet NAME.seal, which is for all its UAVs; each needs
+that file and market.pub.
 
 A learner gets NAME.key, with which it signs the policies that it publishes, and NAME.pub, which goes into the directory
 `learners` of each RSU's host that shall believe it.
+
+`--revoke ID` takes back all keys that were ever made here for an RSU, a UAV or a fleet: they are named in the signed
+file `revoked`, which goes beside market.pub of all hosts and UAVs. The ID can then be given new ones.
 """
 
 from __future__ import annotations
@@ -14,17 +20,20 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import ssl
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from uav_twin_migration import ed25519
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.market import seal
-from uav_twin_migration.nodes.identity import AUTHORITY_FILE, URI_PREFIX
+from uav_twin_migration.market import revocation, seal
+from uav_twin_migration.nodes.identity import AUTHORITY_FILE, MARKET_FILE, URI_PREFIX
 from uav_twin_migration.twin.wire import is_name
 
-MARKET_PRIVATE, MARKET_PUBLIC = "market.key", "market.pub"
+MARKET_PRIVATE, MARKET_PUBLIC = "market.key", MARKET_FILE
+ISSUED = "issued"  # file: whose keys were made here, a line each: id, and what a list of revoked keys calls it
 AUTHORITY = "authority"  # whose key is beside those of the RSUs, so that none of them may have the name
 AUTHORITY_DAYS = 3650
 EARLY = datetime.timedelta(hours=1)  # that a certificate is valid before it was made: clocks differ
@@ -34,32 +43,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `uavtwin keys`."""
     parser.add_argument("directory", metavar="DIR", type=Path)
     parser.add_argument("--rsus", metavar="ID", nargs="+", default=[])
+    parser.add_argument("--uavs", metavar="ID", nargs="+", default=[], help="UAVs that are nodes of their own")
+    parser.add_argument(
+        "--fleet", metavar=("NAME", "ID"), nargs="+", action="append", default=[], help="a fleet node and its UAVs"
+    )
     parser.add_argument("--learner", metavar="NAME", action="append", default=[], help="a learner's signing key")
-    parser.add_argument("--days", type=int, default=825, help="validity of the RSUs' certificates (default 825)")
-    parser.add_argument("--renew", action="store_true", help="replace the keys of RSUs that have some")
+    parser.add_argument("--revoke", metavar="ID", nargs="+", default=[], help="take back all keys of an RSU or a UAV")
+    parser.add_argument("--days", type=int, default=825, help="validity of certificates and seals (default 825)")
+    parser.add_argument("--renew", action="store_true", help="replace the keys of those who have some")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files. Returns the exit code."""
-    if not arguments.rsus and not arguments.learner:
-        raise InputError("command line", "--rsus", None, "ids of RSUs, or --learner and a name")
-    for learner in arguments.learner:
-        if not is_name(learner):
-            raise InputError("--learner", "NAME", learner, "a letter, then letters, digits and _, at most 64")
-    for rsu in arguments.rsus:
-        if not is_name(rsu) or rsu == AUTHORITY:
-            raise InputError("--rsus", "ID", rsu, "a letter, then letters, digits and _, at most 64; not 'authority'")
-    if arguments.days < 1:
-        raise InputError("--days", "validity", arguments.days, "at least 1 day")
+    fleets = {uav: [uav] for uav in arguments.uavs} | {name: uavs for name, *uavs in arguments.fleet}
+    if not (arguments.rsus or fleets or arguments.learner or arguments.revoke):
+        raise InputError("command line", "--rsus", None, "ids of RSUs, or --uavs, --fleet, --learner or --revoke")
+    _check_names(arguments, fleets)
     made: list[Path] = []
+    if arguments.revoke:
+        made += revoke(arguments.directory, arguments.revoke)
     if arguments.rsus:
         made += make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
         made += make_seals(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    if fleets:
+        made += make_uav_seals(arguments.directory, fleets, arguments.days, arguments.renew)
     for learner in arguments.learner:
         made += make_learner_key(arguments.directory, learner, arguments.renew)
     for file in made:
         print(file)
     return 0
+
+
+def _check_names(arguments: argparse.Namespace, fleets: Mapping[str, Sequence[str]]) -> None:
+    """Raises InputError."""
+    token = "a letter, then letters, digits and _, at most 64"
+    for learner in arguments.learner:
+        if not is_name(learner):
+            raise InputError("--learner", "NAME", learner, token)
+    for rsu in arguments.rsus:
+        if not is_name(rsu) or rsu == AUTHORITY:
+            raise InputError("--rsus", "ID", rsu, f"{token}; not 'authority'")
+    for name, uavs in fleets.items():
+        if not uavs:
+            raise InputError("--fleet", name, "no UAV", "a name, and the ids of the fleet's UAVs")
+        for one in (name, *uavs):
+            if not is_name(one) or one in arguments.rsus:
+                raise InputError("--uavs or --fleet", "ID", one, f"{token}; not an RSU's")
+    if arguments.days < 1:
+        raise InputError("--days", "validity", arguments.days, "at least 1 day")
 
 
 def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = False) -> list[Path]:
@@ -72,24 +103,78 @@ def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = F
     return made
 
 
-def make_seals(directory: Path, rsus: list[str], days: int = 825, renew: bool = False) -> list[Path]:
-    """Make what is missing of the market's authority, and of what RSUs seal offers and grants with: ID.seal.
+def make_seals(directory: Path, rsus: Sequence[str], days: int = 825, renew: bool = False) -> list[Path]:
+    """Make what is missing of the market's authority, and of what RSUs seal with: ID.seal.
 
     Returns the files written. Raises UavTwinError.
     """
+    return _make_seals(directory, {rsu: [] for rsu in rsus}, days, renew)
+
+
+def make_uav_seals(
+    directory: Path, fleets: Mapping[str, Sequence[str]], days: int = 825, renew: bool = False
+) -> list[Path]:
+    """The same for nodes of UAVs. fleets: name of the seal's file -> the UAVs that it is for."""
+    return _make_seals(directory, fleets, days, renew)
+
+
+def _make_seals(directory: Path, speakers: Mapping[str, Sequence[str]], days: int, renew: bool) -> list[Path]:
+    """speakers: name -> UAVs; none for an RSU."""
     authority, public = directory / MARKET_PRIVATE, directory / MARKET_PUBLIC
     made = _make_signing_pair(authority, public, renew=False)
     key = ed25519.read_key(authority, "PRIVATE KEY")
     until = int(time.time()) + days * 86400
-    for rsu in rsus:
-        file = directory / f"{rsu}.seal"
+    for name, uavs in speakers.items():
+        file, label = directory / f"{name}.seal", seal.UAVS_LABEL if uavs else seal.VOUCHER_LABEL
+        if file.exists() and seal.Sealer(file, label).uavs != sorted(set(uavs)) and not renew:
+            raise UavTwinError(f"{file} is for other UAVs; --renew replaces it")
         if renew or not file.exists():
             own = ed25519.make_key()
-            voucher = seal.vouch(key, rsu, ed25519.public_of(own), until)
-            text = ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(voucher, seal.VOUCHER_LABEL)
-            _replace(file, text.encode(), 0o600)
+            mine = ed25519.public_of(own)
+            voucher = seal.vouch_for_uavs(key, uavs, mine, until) if uavs else seal.vouch(key, name, mine, until)
+            _note_issue(directory, name, mine)
+            _replace(file, (ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(voucher, label)).encode(), 0o600)
             made.append(file)
     return made
+
+
+def revoke(directory: Path, names: Sequence[str]) -> list[Path]:
+    """Take back all keys that were made for RSUs, UAVs or fleets, and remove them. Returns the files written.
+
+    Raises InputError, UavTwinError.
+    """
+    key = ed25519.read_key(directory / MARKET_PRIVATE, "PRIVATE KEY")
+    file = directory / revocation.REVOKED_FILE
+    version, entries = revocation.read(file, ed25519.public_of(key))
+    for name in names:
+        issued = _issued(directory, name)
+        if not issued:
+            raise InputError("--revoke", "ID", name, f"an RSU, a UAV or a fleet whose keys were made in {directory}")
+        entries |= issued
+    _replace(file, revocation.to_text(key, version + 1, entries).encode(), 0o644)
+    for name in names:
+        pair = ("pem", "key") if (directory / f"{name}.pem").exists() else ()  # a learner may have a key of this name
+        for suffix in ("seal", *pair):
+            (directory / f"{name}.{suffix}").unlink(missing_ok=True)
+    return [file]
+
+
+def _note_issue(directory: Path, name: str, entry: bytes) -> None:
+    """Remember a key before it is given away: it may have to be revoked when its file is gone."""
+    with (directory / ISSUED).open("a", encoding="ascii") as stream:
+        stream.write(f"{name} {entry.hex()}\n")
+
+
+def _issued(directory: Path, name: str) -> set[bytes]:
+    """All that was ever issued to a name, as a list of revoked keys calls it."""
+    lines = (directory / ISSUED).read_text(encoding="ascii").split("\n") if (directory / ISSUED).exists() else []
+    entries = {bytes.fromhex(line.partition(" ")[2]) for line in lines if line.partition(" ")[0] == name}
+    certificate, own = directory / f"{name}.pem", directory / f"{name}.seal"  # made before there was that file, perhaps
+    if certificate.exists():
+        entries.add(revocation.certificate_entry(ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))))
+    if own.exists():
+        entries.add(ed25519.public_of(ed25519.read_key(own, "PRIVATE KEY")))
+    return entries
 
 
 def make_learner_key(directory: Path, name: str, renew: bool = False) -> list[Path]:
@@ -151,6 +236,7 @@ class _Authority:
     def vouch_for(self, rsu: str, days: int) -> list[Path]:
         """A new key and certificate for one RSU. Returns the files written."""
         from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
         private = _new_key()
@@ -163,7 +249,9 @@ class _Authority:
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = builder.add_extension(authority, critical=False)
         files = self.directory / f"{rsu}.pem", self.directory / f"{rsu}.key"
-        return _write(*files, _signed(builder, self.key), private)
+        certificate = _signed(builder, self.key)
+        _note_issue(self.directory, rsu, revocation.certificate_entry(certificate.public_bytes(Encoding.DER)))
+        return _write(*files, certificate, private)
 
 
 def _new_key() -> Any:

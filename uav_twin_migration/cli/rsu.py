@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--at", metavar="DIR", type=Path, help="where the directory will lie on the host (default: DIR)")
     init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
     init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
+    init.add_argument(
+        "--uav-seals",
+        action=argparse.BooleanOptionalAction,
+        help="refuse what UAVs say without a seal (default: where KEYS has seals of UAVs)",
+    )
     run_ = verbs.add_parser("run", help="run the RSU of a host directory")
     run_.add_argument("directory", metavar="DIR", type=Path)
 
@@ -91,6 +96,7 @@ def init(args: argparse.Namespace) -> int:
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
     parameters |= own_parameters(at, args.rsu, address)
+    parameters["require_uav_seals"] = has_uav_seals(args.keys) if args.uav_seals is None else args.uav_seals
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
@@ -101,7 +107,7 @@ def init(args: argparse.Namespace) -> int:
             bring_keys(args.keys, args.directory / KEYS, args.rsu)
     except OSError as error:
         raise UavTwinError(f"{error.filename or args.directory}: {error.strerror}") from error
-    print(next_steps(args.directory, at, host, args))
+    print(next_steps(args.directory, at, host, parameters, args))
     return 0
 
 
@@ -158,6 +164,7 @@ def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> N
 def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     """Copy the RSU's key and certificates, made where they are missing. The authorities' keys stay behind."""
     from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_seals
+    from uav_twin_migration.market.revocation import REVOKED_FILE
     from uav_twin_migration.nodes.identity import AUTHORITY_FILE
 
     make_keys(keys, [rsu])
@@ -167,11 +174,23 @@ def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     for name in (f"{rsu}.key", f"{rsu}.seal"):
         (to / name).touch(mode=0o600)
         shutil.copyfile(keys / name, to / name)
+    if (keys / REVOKED_FILE).exists():
+        shutil.copyfile(keys / REVOKED_FILE, to / REVOKED_FILE)
 
 
-def next_steps(directory: Path, at: Path, host: EdgeHost, args: argparse.Namespace) -> str:
+def has_uav_seals(keys: Path | None) -> bool:
+    """Whether seals of UAVs were made in a folder."""
+    from uav_twin_migration import ed25519
+    from uav_twin_migration.market.seal import UAVS_LABEL
+
+    return keys is not None and any(ed25519.read_block(file, UAVS_LABEL) for file in keys.glob("*.seal"))
+
+
+def next_steps(directory: Path, at: Path, host: EdgeHost, parameters: dict[str, Any], args: argparse.Namespace) -> str:
     """What the operator does now."""
     steps = [f"{directory} has what RSU {host.rsu}'s host needs."]
+    if parameters["require_uav_seals"]:
+        steps.append("It refuses what UAVs say without a seal: give each its ID.seal (uavtwin keys KEYS --uavs ID...).")
     if args.address.startswith("127."):
         steps.append(f"Other hosts cannot bring twins to {args.address}: give the host's own address as --address.")
     if args.at or args.user != getpass.getuser():

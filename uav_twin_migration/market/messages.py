@@ -39,8 +39,9 @@ class Refusal(str, Enum):
     UNASKED = "unasked"  # a grant for what was not demanded
     OVERCHARGED = "overcharged"  # a grant at another price than offered
     UNSEALED = "unsealed"  # no seal where one is required
-    FORGED = "forged"  # a seal that is not of this message, or not of the RSU that it names
+    FORGED = "forged"  # a seal that is not of this message, or not of the RSU or the UAVs that it names
     EXPIRED = "expired"  # a seal whose voucher has run out
+    REVOKED = "revoked"  # a seal by a key that the market's authority has revoked
 
 
 class Refusals(Counter[Refusal]):

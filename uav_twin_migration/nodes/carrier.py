@@ -407,6 +407,9 @@ class _Link:
 
     def _shake(self, now: float) -> None:
         self._connection.do_handshake()
+        identity = self.carrier.identity
+        if identity is not None and identity.is_revoked(self._connection.getpeercert(binary_form=True)):
+            raise _RefusedError("revoked")
         if self.wanted is not None and rsu_of(self._connection.getpeercert()) != self.wanted:
             raise _RefusedError("wrong_peer")
         self._stage = self._serve

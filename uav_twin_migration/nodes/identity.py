@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration import ed25519
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.market.revocation import REVOKED_FILE, Revocations, certificate_entry
 
 URI_PREFIX = "uavtwin:rsu:"  # and the RSU's id: the subject alternative name that its certificate carries
-AUTHORITY_FILE = "authority.pem"
+AUTHORITY_FILE, MARKET_FILE = "authority.pem", "market.pub"
 
 
 class IdentityError(UavTwinError):
@@ -22,7 +25,7 @@ class Identity:
 
     The files are read again when they have changed, so that keys are renewed without a restart: new connections use the
     new ones, and those that are open stay. Files that do not fit each other, as while they are being copied, are left
-    alone until they do.
+    alone until they do. The list of revoked certificates counts where it is there, with the key that verifies it.
     """
 
     def __init__(self, directory: Path | str, rsu: str) -> None:
@@ -32,6 +35,7 @@ class Identity:
         self._files = tuple(self.directory / name for name in names)
         self._state = self._look()
         self._client, self._server = self._read()
+        self._revoked = self._read_revoked()
 
     @property
     def server(self) -> ssl.SSLContext:
@@ -44,6 +48,19 @@ class Identity:
         """For connections that this RSU opens."""
         self._renew()
         return self._client
+
+    def is_revoked(self, certificate: bytes | None) -> bool:
+        """Whether the authority has taken a peer's certificate, DER, back."""
+        return certificate is not None and certificate_entry(certificate) in self._revoked
+
+    def _read_revoked(self) -> Container[bytes]:
+        key = self.directory / MARKET_FILE
+        if not key.exists():
+            return ()
+        try:
+            return Revocations(self.directory / REVOKED_FILE, ed25519.read_key(key, "PUBLIC KEY"))
+        except ed25519.KeyFileError as error:
+            raise IdentityError(f"{error}; copy it again from where `uavtwin keys` made it") from error
 
     def _renew(self) -> None:
         state = self._look()

@@ -79,7 +79,7 @@ class ObserverNode(Node):
         self._listen(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, market)
         self._listen(HostingDecision, topics.HOSTING_DECISIONS, self._on_hosting, topics.LATCHED_BY_MANY)
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
-        self._listen(TwinState, topics.TWIN_STATES, self._on_states, market)
+        self._listen(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
         self._listen(TwinReply, topics.TWIN_REPLIES, self._on_replies, market)
         self._listen(TwinPresence, topics.TWIN_PRESENCES, self._on_presences, market)
         self._listen(MigrationReport, topics.MIGRATIONS, self._on_report, market)

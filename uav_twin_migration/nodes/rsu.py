@@ -49,10 +49,11 @@ PARAMETERS = (
     Parameter("seed", 0, "seed of the exploration"),
     Parameter("learners", "", "folder of the public keys of learners to believe; empty: unsigned policies, too"),
     Parameter("policy_kept", "", "file that keeps the last policy it took, for its next start; empty: none"),
-    Parameter("seal", "", "file (ID.seal) with which to seal offers and grants; empty: without"),
+    Parameter("seal", "", "file (ID.seal) with which to seal all that it says; empty: without"),
     Parameter(
         "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
     ),
+    Parameter("require_uav_seals", False, "refuse what UAVs say without a seal that market_key verifies"),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
     *TWIN_PARAMETERS,
 )
@@ -65,7 +66,8 @@ class RsuNode(LifecycleNode):
         super().__init__("rsu", **options)
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
-        self._voice, self._ear = Voice(self._values["seal"]), Ear(self._values["market_key"])
+        self._voice = Voice(self._values["seal"])
+        self._ear = Ear(self._values["market_key"], self._values["require_uav_seals"])
         self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
         self._pricer = make_pricer(
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
@@ -93,6 +95,8 @@ class RsuNode(LifecycleNode):
             raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
         for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
             require(self, values, name, 1e-9, 1e6)
+        if values["require_uav_seals"] and not values["market_key"]:
+            raise InputError(where, "market_key", "", "the file market.pub, which require_uav_seals needs")
         require(self, values, "price_cap", values["unit_cost"], 1e6)
         require(self, values, "substitutability", 0.01, 0.99)
         require(self, values, "exploration", -1.0, 10.0)
@@ -136,8 +140,10 @@ class RsuNode(LifecycleNode):
         self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
         self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), topics.MARKET)
         self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
-        self.create_subscription(BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.MARKET)
-        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.MARKET)
+        self.create_subscription(
+            BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.REPEATED
+        )
+        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.REPEATED)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
         return TransitionCallbackReturn.SUCCESS
@@ -210,8 +216,11 @@ class RsuNode(LifecycleNode):
         if convert.is_ragged(message):
             self._leader.refusals.note(Refusal.RAGGED, next(iter(message.uav_ids), ""))
             return
+        bids = list(convert.bids_for(message, self.settings.rsu))
+        if not bids or not self._ear.believes_uavs(message):
+            return
         now = self._timing.now()
-        for bid in convert.bids_for(message, self.settings.rsu):
+        for bid in bids:
             self._send(self._leader.on_demand(now, message.sequence, bid))
 
     def _on_offer(self, message: PriceOffer) -> None:

@@ -38,7 +38,7 @@ from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.twin import hosting
 from uav_twin_migration.twin.custody import Timing as ProtocolTiming
 from uav_twin_migration.twin.hosting import HostSettings
-from uav_twin_migration.twin.messages import CancelRequest, HostReply, MigrateRequest, Reason, Stamp
+from uav_twin_migration.twin.messages import CancelRequest, HostReply, MigrateRequest, Reason, Recognition, Stamp
 from uav_twin_migration.twin.state import UavTwins
 from uav_twin_migration.twin.store import StoreError
 
@@ -61,6 +61,13 @@ HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service coun
 MOST_UAVS = 10_000  # that it listens to
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
+News = tuple[str, int, int, str]
+
+
+def _news(said: Recognition) -> News:
+    """What other RSUs than the host need to hear, once."""
+    return said.host, said.epoch, said.fence, said.standby
+
 
 class RsuTwins:
     """Translates between ROS and a `TwinService`."""
@@ -75,7 +82,8 @@ class RsuTwins:
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
-        self._recognised: dict[str, tuple[str, int, int, str]] = {}
+        self._recognised: dict[str, News] = {}
+        self._sequences: dict[str, int] = {}  # of the newest beacons
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
@@ -119,8 +127,8 @@ class RsuTwins:
         self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
         self._entities = [
-            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.MARKET),
-            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.MARKET),
+            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.REPEATED),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
         self._timers = [
@@ -180,11 +188,18 @@ class RsuTwins:
         if beacons is None:
             self._refused["ragged"] += 1
             return
-        for beacon in beacons:
-            self._hear(beacon)
+        relevant = [beacon for beacon in beacons if self._is_relevant(beacon)]
+        if relevant and self._ear.believes_uavs(message):
+            for beacon in relevant:
+                self._hear(beacon)
+
+    def _is_relevant(self, beacon: Beacon) -> bool:
+        """Whether it is news, or concerns a twin that is here. To verify the others' seals would be for nothing."""
+        said = beacon.recognition
+        return said.uav in self._held or self._recognised.get(said.uav) != _news(said)
 
     def _hear(self, beacon: Beacon) -> None:
-        """Pass on what is news, or concerns a twin that is here."""
+        """Pass on what a UAV has told."""
         said, uav = beacon.recognition, beacon.recognition.uav
         if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
             self._forget_some()
@@ -192,29 +207,50 @@ class RsuTwins:
         if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
             self._refused["stranger"] += 1
             return
-        news, held = (said.host, said.epoch, said.fence, said.standby), uav in self._held
-        if self._recognised.get(uav) != news or (held and said.host != self.rsu):
-            self._recognised[uav] = news
+        if self._is_old(beacon):
+            self._refused["replayed"] += 1
+            return
+        held = uav in self._held
+        if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
+            self._recognised[uav] = _news(said)
             self._service.recognise(said)
         if held and said.host == self.rsu:
-            self._service.hear(said, beacon.telemetry, self._timing.now(), self._granted(beacon.rate))
+            self._service.hear(said, beacon.telemetry, self._timing.now(), self._granted(beacon))
 
-    def _granted(self, rate: float) -> float | None:
+    def _granted(self, beacon: Beacon) -> float | None:
         """A beacon's rate, bytes/s; None where it does not count."""
-        if not 0.0 <= rate <= MOST_RATE:
+        if beacon.telemetry is None and self._ear.verifies_uavs:
+            return None  # without a sequence, it may be an old one
+        if not 0.0 <= beacon.rate <= MOST_RATE:
             self._refused["rate"] += 1
             return None
-        return self._rate(rate) if self._drain_until is None else None  # who goes down pays for the moves itself
+        return self._rate(beacon.rate) if self._drain_until is None else None  # who goes down pays for the moves itself
 
     def _forget_some(self) -> None:
         """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
         passed = [uav for uav in self._recognised if uav not in self._held]
         for uav in passed[: MOST_UAVS // 2]:
             del self._recognised[uav]
+            self._sequences.pop(uav, None)
+
+    def _is_old(self, beacon: Beacon) -> bool:
+        """Whether somebody sends a beacon again: all else in it is guarded by itself, but it would bring an old rate.
+
+        Only where UAVs seal: else, who forges a high sequence would silence the UAV.
+        """
+        if not self._ear.verifies_uavs or beacon.telemetry is None:
+            return False
+        uav, sequence = beacon.recognition.uav, beacon.telemetry.sequence
+        if sequence <= self._sequences.get(uav, 0):
+            return True
+        self._sequences[uav] = sequence
+        return False
 
     def _on_request(self, message: TwinRequest) -> None:
-        for request in twin_convert.requests_for(message, self.rsu):
-            self._service.request(request)
+        requests = list(twin_convert.requests_for(message, self.rsu))
+        if requests and self._ear.believes_uavs(message):
+            for request in requests:
+                self._service.request(request)
 
     def _on_host(self, message: TwinHost) -> None:
         if message.rsu_id != self.rsu and self._ear.believes(message):
@@ -261,7 +297,7 @@ class RsuTwins:
         now = self._timing.now()
         served = self._service.served(now)
         if served:
-            self._states.publish(twin_convert.states_to_message(self.rsu, served, now))
+            self._states.publish(self._voice.sealed(twin_convert.states_to_message(self.rsu, served, now)))
 
     def _send_reply(self, reply: HostReply) -> None:
         as_of = self._service.as_of(reply.uav) if reply.restored else None
@@ -269,7 +305,7 @@ class RsuTwins:
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
-        self._reports.publish(message)
+        self._reports.publish(self._voice.sealed(message))
         if report.reason is not None and report.reason is not Reason.CANCELLED:
             target = report.target if report.target in self._hosts else "an RSU that is not known here"
             detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
@@ -292,7 +328,7 @@ class RsuTwins:
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
-        return GoalResponse.ACCEPT if sensible else GoalResponse.REJECT
+        return GoalResponse.ACCEPT if sensible and self._ear.believes_uavs(goal) else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
         """Move the twin; ends with the service's report, which comes in any case."""

@@ -22,7 +22,7 @@ from uav_twin_migration.nodes.diagnostics import Diagnostics
 from uav_twin_migration.nodes.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.regions import Regions
 from uav_twin_migration.nodes.repeats import Repeats
-from uav_twin_migration.nodes.seals import Ear
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.spin import run
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
@@ -41,6 +41,7 @@ MARKET_PARAMETERS = (
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
     Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
     Parameter("replicas", "none", "warm copies of the twin on a second RSU: none or one"),
+    Parameter("seal", "", "file (ID.seal) with which to seal what it says as its UAVs; empty: without"),
     Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
     *TWIN_PARAMETERS,
 )
@@ -67,6 +68,7 @@ class AgentsNode(Node):
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
         self._ear = Ear(values["market_key"])
+        self._voice = Voice(values["seal"], [one.uav for one in settings])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
@@ -79,12 +81,13 @@ class AgentsNode(Node):
         self._regions = Regions(self, self._membership.regions(self._timing.now()))
         self._demands = self._regions.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
         self._hosting = self._regions.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
-        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
-        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.MARKET)
+        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.REPEATED)
+        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.REPEATED)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._twins: UavTwins | None = None
         if values["twin"]:
-            self._twins = UavTwins(self, self._regions, self._followers, values, self._timing, self._ear)
+            own = (self._followers, values, self._timing, self._voice, self._ear)
+            self._twins = UavTwins(self, self._regions, *own)
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
@@ -196,7 +199,7 @@ class AgentsNode(Node):
         changes = {output.uav: output for output in outputs if isinstance(output, HostChange)}
         if bids:
             self._sequence += 1
-            self._demands.publish(convert.demand_to_message(bids, self._sequence, now))
+            self._demands.publish(self._voice.sealed(convert.demand_to_message(bids, self._sequence, now)))
         if changes:
             self._wanted_hosts.update(changes)
             self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))

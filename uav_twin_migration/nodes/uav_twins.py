@@ -18,7 +18,7 @@ from uav_twin_migration.nodes import topics, twin_convert
 from uav_twin_migration.nodes.parameters import Parameter, require
 from uav_twin_migration.nodes.regions import Regions
 from uav_twin_migration.nodes.repeats import Repeats
-from uav_twin_migration.nodes.seals import Ear
+from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.timing import Timing, steady_timer
 from uav_twin_migration.nodes.twin_convert import BYTES_PER_MBIT, Beacon
 from uav_twin_migration.twin.estimate import Telemetry, Vector
@@ -51,12 +51,14 @@ class UavTwins:
         followers: Mapping[str, Follower],
         values: dict[str, Any],
         timing: Timing,
+        voice: Voice,
         ear: Ear,
     ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
         require(node, values, "begin_anew_after", values["rehost_after"], 1e6)
-        self._node, self._followers, self._timing, self._ear = node, followers, timing, ear
+        self._node, self._followers, self._timing = node, followers, timing
+        self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
         self._begun: set[str] = set()  # UAVs whose twins were ever hosted
@@ -79,8 +81,8 @@ class UavTwins:
         self._goals: dict[str, ClientGoalHandle] = {}
         self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
         self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
-        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
-        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.MARKET)
+        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.REPEATED)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         steady_timer(node, values["beacon_period"], self._on_beat)
 
@@ -148,9 +150,9 @@ class UavTwins:
             self._watch_host(uav, keeper.host)
             self._client_of(keeper.host)
             beacons.append(Beacon(keeper.recognition(), self._telemetry(uav), rate))
-        self._beacons.publish(twin_convert.beacons_to_message(beacons, sim_now))
+        self._beacons.publish(self._voice.sealed(twin_convert.beacons_to_message(beacons, sim_now)))
         if requests:
-            self._requests.publish(twin_convert.requests_to_message(requests, sim_now))
+            self._requests.publish(self._voice.sealed(twin_convert.requests_to_message(requests, sim_now)))
         self._trouble.tick()
         self._news.tick()
 
@@ -195,7 +197,7 @@ class UavTwins:
             result = future.result()
             self._ended(move, moved=result is not None and not result.result.report.reason)
 
-        client.send_goal_async(goal).add_done_callback(accepted)
+        client.send_goal_async(self._voice.sealed(goal)).add_done_callback(accepted)
 
     def _ended(self, move: Move, moved: bool) -> None:
         self._goals.pop(move.uav, None)

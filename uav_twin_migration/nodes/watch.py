@@ -10,13 +10,13 @@ from typing import Any
 
 from rclpy.node import Node
 
-from uav_twin_migration.msg import BandwidthGrant, PriceOffer, TwinReply, TwinState
+from uav_twin_migration.msg import BandwidthGrant, Interaction, PolicyUpdate, PriceOffer, TwinReply, TwinState
 from uav_twin_migration.nodes import convert, topics
 from uav_twin_migration.nodes.spin import run
 
 
 class WatchNode(Node):
-    """Hears offers, grants and twins' states; says nothing on the network."""
+    """Hears offers, grants, policies and twins' states; says nothing on the network."""
 
     def __init__(self, regions: Sequence[str]) -> None:
         super().__init__("watch")
@@ -26,7 +26,9 @@ class WatchNode(Node):
             self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
             replies = topics.in_region(region, topics.TWIN_REPLIES)
             self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
-        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.MARKET)
+        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
+        self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, topics.MARKET)
+        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         tell("started")
 
     def _on_offer(self, message: PriceOffer) -> None:
@@ -52,6 +54,12 @@ class WatchNode(Node):
         for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):
             if not reason and not restored:
                 tell("begun", rsu=message.rsu_id, uav=uav)
+
+    def _on_interaction(self, message: Interaction) -> None:
+        tell("priced", rsu=message.rsu_id, version=message.policy_version)
+
+    def _on_policy(self, message: PolicyUpdate) -> None:
+        tell("policy", version=message.version)
 
     def _on_states(self, message: TwinState) -> None:
         twins = dict(zip(message.uav_ids, message.epochs, strict=False))
