@@ -30,7 +30,7 @@ from uav_twin_migration.nodes.seals import Ear, Voice
 from uav_twin_migration.nodes.twin_convert import Beacon
 from uav_twin_migration.policy.signature import Signer
 from uav_twin_migration.twin.estimate import Telemetry
-from uav_twin_migration.twin.messages import Recognition
+from uav_twin_migration.twin.messages import HostRequest, Recognition
 
 pytest.importorskip("nacl")
 
@@ -330,7 +330,8 @@ def test_nobody_speaks_in_a_uavs_name(guarded: Guarded, attacker: str) -> None:
         guarded.say_beacon.publish(voice.sealed(message))
 
     def request() -> None:
-        message = TwinRequest(uav_ids=["uav_0"], rsu_ids=["rsu_0"], epochs=[epoch + 10**6], sizes=[1.0])
+        wish = HostRequest("uav_0", "rsu_0", epoch + 10**6, 125_000)
+        message = twin_convert.requests_to_message([wish], 0.0)
         guarded.say_request.publish(voice.sealed(message))
 
     for publish in (demand, steal, request):
