@@ -54,6 +54,7 @@ PARAMETERS = (
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
+UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
@@ -71,6 +72,8 @@ class RsuTwins:
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, tuple[str, int, int]] = {}
+        self._heard_at: dict[str, float] = {}  # s, own steady clock
+        self._began = time.monotonic()
         self._sequences: dict[str, int] = {}  # of the newest beacons
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
@@ -188,6 +191,7 @@ class RsuTwins:
         if self._is_old(beacon):
             self._refused["replayed"] += 1
             return
+        self._heard_at[uav] = time.monotonic()
         self._recognised[uav] = (said.host, said.epoch, said.fence)
         self._service.recognise(said)
         if said.host != self.rsu or uav not in self._held:
@@ -255,8 +259,14 @@ class RsuTwins:
         presences = self._service.presences()
         self._held = {presence.uav for presence in presences}
         stamp = presences[0].stamp if presences else Stamp(0, 0.0)
-        message = twin_convert.presences_to_message(self.rsu, stamp, presences, self._timing.now())
+        heard = [presence for presence in presences if self._hears(presence.uav)]
+        message = twin_convert.presences_to_message(self.rsu, stamp, heard, self._timing.now())
         self._presences.publish(self._voice.sealed(message))
+
+    def _hears(self, uav: str) -> bool:
+        """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
+        silence = time.monotonic() - self._heard_at.get(uav, self._began)
+        return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
 
     def _send_states(self) -> None:
         now = self._timing.now()
