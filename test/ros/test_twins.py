@@ -312,3 +312,18 @@ def test_settings_of_twins_that_cannot_work_are_refused(
     _, errors = rsu.communicate(timeout=30)
     assert rsu.returncode == 2
     assert "Traceback" not in errors
+
+
+def test_an_rsu_speaks_of_a_twin_only_while_it_hears_the_uav(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    """One that is heard and hears nothing would else keep the twin for ever, and could not serve it."""
+    town = Town(processes, probe, tmp_path)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    assert town.presences["rsu_0"].uav_ids == ["uav_0"]
+    town.uav.kill()
+    probe.wait_for(lambda: len(town.presences["rsu_0"].uav_ids) == 0, "silence about the twin")
+    town.states.clear()
+    processes.start("uav", "/uav/uav_0", **UAV | QUICK | {"twin_size": SMALL})
+    town.wait_for_host("rsu_0")

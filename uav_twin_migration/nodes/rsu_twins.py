@@ -58,6 +58,7 @@ PARAMETERS = (
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
+UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
@@ -83,6 +84,8 @@ class RsuTwins:
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, News] = {}
+        self._heard_at: dict[str, float] = {}  # s, own steady clock
+        self._began = time.monotonic()
         self._sequences: dict[str, int] = {}  # of the newest beacons
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
@@ -210,6 +213,7 @@ class RsuTwins:
         if self._is_old(beacon):
             self._refused["replayed"] += 1
             return
+        self._heard_at[uav] = time.monotonic()
         held = uav in self._held
         if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
             self._recognised[uav] = _news(said)
@@ -232,6 +236,7 @@ class RsuTwins:
         for uav in passed[: MOST_UAVS // 2]:
             del self._recognised[uav]
             self._sequences.pop(uav, None)
+            self._heard_at.pop(uav, None)
 
     def _is_old(self, beacon: Beacon) -> bool:
         """Whether somebody sends a beacon again: all else in it is guarded by itself, but it would bring an old rate.
@@ -289,9 +294,15 @@ class RsuTwins:
         presences = self._service.presences()
         self._held = {presence.uav for presence in presences}
         stamp = presences[0].stamp if presences else Stamp(0, 0.0)
+        heard = [presence for presence in presences if self._hears(presence.uav)]
         ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
-        message = twin_convert.presences_to_message(self.rsu, stamp, presences, ages, self._timing.now())
+        message = twin_convert.presences_to_message(self.rsu, stamp, heard, ages, self._timing.now())
         self._presences.publish(self._voice.sealed(message))
+
+    def _hears(self, uav: str) -> bool:
+        """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
+        silence = time.monotonic() - self._heard_at.get(uav, self._began)
+        return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
 
     def _send_states(self) -> None:
         now = self._timing.now()
