@@ -36,7 +36,7 @@ RSUS, UAVS = 3, 4
 SPEED = 10.0  # simulated seconds in a second
 MINUTES = "UAVTWIN_SOAK_MINUTES"
 DOWN = 2.0  # s between the end of an RSU and its next start, as in its systemd unit
-WAYS = (signal.SIGTERM, signal.SIGKILL)
+WAYS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)  # each for each of two RSUs in turn
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#7b4fa3", "#777777"
 
 
