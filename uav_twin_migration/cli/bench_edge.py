@@ -1,7 +1,7 @@
 """What one RSU costs its host: memory and CPU of the process that `uavtwin rsu run` starts, 50 UAVs in range.
 
-Everything runs in real time, as on an edge computer. Each UAV is a node that answers with messages of its own: the
-dearest case, since the RSU reads every one of them.
+Everything runs in real time, as on an edge computer, with a discovery server as docs/edge.md recommends. Each UAV is a
+node that answers with messages of its own: the dearest case, since the RSU reads every one of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from uav_twin_migration.cli.doctor import Unheard, listen
 from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.cli.sim import one_thread_per_process
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.discovery import keep_to_this_machine
+from uav_twin_migration.nodes.discovery import discovery_server, keep_to_this_machine
 from uav_twin_migration.nodes.edge import FAST_DDS_FILE, KEYS, EdgeHost
 from uav_twin_migration.nodes.plan import (
     NODES_PER_PROCESS,
@@ -56,14 +56,22 @@ def run(directory: Path | None) -> list[Figure]:
         scenario = crowd()
         file = Path(folder) / "scenario.yaml"
         save(scenario, file)
+        server = discovery_server(os.environ)
+        os.environ.update(server.variables if server else {})
         host = edge_host(Path(folder) / "host", scenario, str(file))
-        return [*measure(host, [], 0), *measure(host, surroundings(scenario, str(file)), UAVS)]
+        with running([list(server.command)] if server and server.command else []):
+            return [*measure(host, [], 0), *measure(host, surroundings(scenario, str(file)), UAVS)]
 
 
 def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
     """The host directory of the scenario's first RSU, kept to this machine."""
     (rsu,) = scenario.rsus
-    host = EdgeHost(rsu.id, domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
+    servers = os.environ.get("ROS_DISCOVERY_SERVER", "")
+    host = EdgeHost(
+        rsu.id,
+        domain=int(os.environ.get("ROS_DOMAIN_ID", "0")),
+        discovery_servers=tuple(filter(None, servers.split(";"))),
+    )
     write_files(directory, host, parameters_of(rsu.id, file) | own_parameters(directory, rsu.id, ("127.0.0.1", 7549)))
     bring_keys(directory.parent / "keys", directory / KEYS, rsu.id)
     loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")

@@ -12,7 +12,6 @@ import ctypes
 import getpass
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def init(args: argparse.Namespace) -> int:
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
         (args.directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu))
         for key in args.learner:
-            shutil.copyfile(key, args.directory / LEARNERS / f"{key.stem}.pub")
+            copy(key, args.directory / LEARNERS / f"{key.stem}.pub")
         if args.keys:
             bring_keys(args.keys, args.directory / KEYS, args.rsu)
     except OSError as error:
@@ -121,7 +120,7 @@ def write_files(directory: Path, host: EdgeHost, parameters: dict[str, Any]) -> 
     profile = shipped_file("config/fastdds/edge.xml")
     if profile is None:
         raise UavTwinError("config/fastdds/edge.xml is not installed: install uav_twin_migration anew")
-    shutil.copyfile(profile, directory / FAST_DDS_FILE)
+    copy(profile, directory / FAST_DDS_FILE)
 
 
 def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
@@ -170,12 +169,17 @@ def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     make_keys(keys, [rsu])
     make_seals(keys, [rsu])
     for name in (AUTHORITY_FILE, f"{rsu}.pem", MARKET_PUBLIC):
-        shutil.copyfile(keys / name, to / name)
+        copy(keys / name, to / name)
     for name in (f"{rsu}.key", f"{rsu}.seal"):
         (to / name).touch(mode=0o600)
-        shutil.copyfile(keys / name, to / name)
+        copy(keys / name, to / name)
     if (keys / REVOKED_FILE).exists():
-        shutil.copyfile(keys / REVOKED_FILE, to / REVOKED_FILE)
+        copy(keys / REVOKED_FILE, to / REVOKED_FILE)
+
+
+def copy(file: Path, to: Path) -> None:
+    """Copy a small file. (shutil would take the memory of a running RSU.)"""
+    to.write_bytes(file.read_bytes())
 
 
 def has_uav_seals(keys: Path | None) -> bool:

@@ -241,8 +241,8 @@ class RsuNode(LifecycleNode):
 
     def _send(self, outputs: list[Output]) -> None:
         assert self._leader is not None  # it made the outputs
-        now = self._timing.now()
         for output in outputs:
+            now = self._timing.now()
             if isinstance(output, Offer):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
                 self._offers.publish(self._voice.sealed(convert.offer_to_message(output, now)))

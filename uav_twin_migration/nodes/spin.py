@@ -83,6 +83,7 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
             if hasattr(node, "stop"):
                 node.stop = stop.request
         systemd.watch(nodes[0])
+        gc.collect()
         gc.freeze()  # what is there now stays: the collector need not look at it again and again
         stop.spin(nodes)
         systemd.notify("STOPPING=1")

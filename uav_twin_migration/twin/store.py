@@ -38,7 +38,7 @@ PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
 SWEEP = 128  # chunks of doomed copies that go in one step
 KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
-CACHE = 64  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
+CACHE = 32  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;

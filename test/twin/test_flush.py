@@ -1,0 +1,101 @@
+"""How often a host writes: what many twins change goes to the disk in few commits, and in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from uav_twin_migration.twin import hosting
+from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.twin.estimate import Telemetry
+from uav_twin_migration.twin.hosting import HostSettings, TwinHost
+from uav_twin_migration.twin.messages import HostRequest, Recognition, Stamp
+from uav_twin_migration.twin.state import UavTwins
+from uav_twin_migration.twin.store import Store
+
+UAVS = [f"u{number}" for number in range(20)]
+EPOCH = make_epoch(1)
+PERIOD = 0.5  # s
+
+
+class CountingStore(Store):
+    """Counts the commits that had something to write, and the bytes of each."""
+
+    commits = 0
+    written: list[int]
+
+    def commit(self) -> None:
+        self.commits += self.dirty
+        super().commit()
+
+    def write(self, copy, chunks) -> None:  # type: ignore[no-untyped-def]
+        self.written = [*getattr(self, "written", []), sum(len(chunk.content) for chunk in chunks)]
+        super().write(copy, chunks)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CountingStore:
+    return CountingStore(tmp_path / "twins.db", "rsu1")
+
+
+def request_all(host: TwinHost, size: int) -> None:
+    for uav in UAVS:
+        host.request(HostRequest(uav, "rsu1", EPOCH, size), 0.0)
+    host.commit(0.0)
+
+
+def settle(host: TwinHost, now: float) -> int:
+    """Tick until there is nothing to do at once. Returns how many ticks that took."""
+    for count in range(10_000):
+        wake_at = host.tick(now)
+        host.commit(now)
+        if wake_at > now:
+            return count
+    raise AssertionError("it never comes to rest")
+
+
+def beacon(host: TwinHost, uav: str, number: int, now: float) -> None:
+    host.recognise(Recognition(uav, "rsu1", EPOCH, EPOCH, Stamp(host.store.life, now)), now)
+    assert host.observe(uav, Telemetry(number, now, (now, 0.0, 100.0), (1.0, 0.0, 0.0)), now, now)
+    host.commit(now)
+
+
+def test_what_all_twins_change_in_a_period_is_one_commit(store: CountingStore) -> None:
+    host = TwinHost(store, UavTwins(), 0.0, HostSettings(flush_period=PERIOD))
+    request_all(host, 10_000)
+    settle(host, 0.0)
+    before, now, wake_at = store.commits, 0.0, 0.0
+    for number in range(1, 401):  # each twin hears twice a second, at another time than the others
+        now = number * PERIOD / len(UAVS)
+        beacon(host, UAVS[number % len(UAVS)], number, now)
+        if now >= wake_at:
+            wake_at = host.tick(now)
+            host.commit(now)
+    assert store.commits - before == pytest.approx(now / PERIOD, abs=2)
+    host.tick(now + PERIOD)
+    host.commit(now + PERIOD)
+    store.close()
+    again = TwinHost(Store(store.path, "rsu1"), UavTwins(), now)
+    for visible in again.visible.values():
+        assert visible.twin is not None
+        assert len(visible.twin.history()) == 20  # type: ignore[attr-defined]
+    again.store.close()
+
+
+def test_many_new_twins_are_written_a_little_at_a_time(store: CountingStore) -> None:
+    host = TwinHost(store, UavTwins(), 0.0)
+    size = 300_000
+    request_all(host, size)
+    ticks = settle(host, 0.0)
+    assert ticks >= len(UAVS) * size / (hosting.FILL + size)
+    assert max(store.written) < hosting.FILL + size
+    assert len(host.hosted) == len(UAVS)
+    assert all(own is not None and own.whole for _, own, _ in store.load().values())
+    store.close()
+
+
+def test_the_page_cache_is_small(store: CountingStore) -> None:
+    pages = store._value("PRAGMA cache_size")
+    assert 0 < pages * store._value("PRAGMA page_size") <= 2**21
+    store.close()
