@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from uav_twin_migration.twin.epochs import LAST_TERM, make_epoch, next_term, term_of
-from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
+from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition, wish
 from uav_twin_migration.twin.messages import Holding, HostReply, Presence, Reason, Stamp
 
 TIMING = FinderTiming()
@@ -106,3 +106,58 @@ def test_a_uav_that_starts_listens_first() -> None:
 def test_a_lease_must_be_over_before_a_host_is_given_up() -> None:
     with pytest.raises(ValueError, match="must not be below quarantine"):
         FinderTiming(quarantine=5.0, rehost_after=4.0)
+
+
+# -- warm copies -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def warm(hosted: Finder) -> Finder:
+    """One whose host has told of a warm copy in the south; there is also an east."""
+    finder = wish(hosted, ("east", "south"), "south")
+    return hear(finder, presence("north", mark=9, replica="south", replica_mark=8), 2.0)
+
+
+def test_the_rsu_with_the_warm_copy_is_asked_and_no_other(warm: Finder) -> None:
+    asked, now = set(), 12.0
+    while now < 2.0 + TIMING.begin_anew_after:
+        warm, requests = act(warm, now, TIMING)
+        for request in requests:
+            asked.add(request.rsu)
+            assert (request.least_epoch, request.least_mark) == (EPOCH, 8)
+        now += 0.5
+    assert asked == {"south", "north"}  # the old host may come back
+    for _ in range(20):
+        warm, requests = act(warm, now, TIMING)
+        for request in requests:
+            asked.add(request.rsu)
+            assert (request.least_epoch, request.least_mark) == (0, 0)
+        now += 0.5
+    assert "east" in asked
+
+
+def test_of_two_copies_the_newer_one_is_asked_for(warm: Finder) -> None:
+    heard = hear(warm, presence("east", EPOCH + 1, holding=Holding.PREPARED, mark=5), 11.0)
+    heard = hear(heard, presence("south", EPOCH, holding=Holding.STANDBY, mark=8), 11.0)
+    _, (request,) = act(heard, 12.0, TIMING)
+    assert request.rsu == "south"  # within a term versions are one history, whatever the hand-over
+
+
+def test_a_standby_that_lost_its_copy_is_not_the_last_word(warm: Finder) -> None:
+    finder, (request,) = act(warm, 12.0, TIMING)
+    assert request.rsu == "south"
+    finder = answer(finder, HostReply("u1", "south", request.epoch, Reason.UNKNOWN), 12.1)
+    _, (request,) = act(finder, 12.2, TIMING)
+    assert request.rsu == "north"
+
+
+def test_what_was_known_of_a_warm_copy_ends_with_its_term(warm: Finder) -> None:
+    finder, (request,) = act(warm, 12.0, TIMING)
+    finder = hear(finder, presence("south", request.epoch, time=12.0, mark=8), 12.1)
+    assert (finder.host, finder.replica, finder.replica_mark) == ("south", "", 0)
+
+
+def test_host_and_standby_change_places_at_a_hand_over(warm: Finder) -> None:
+    finder = hear(moving(warm, "south"), presence("south", EPOCH + 1), 5.0)
+    assert (finder.host, finder.standby, finder.replica) == ("south", "north", "north")
+    assert recognition(finder).standby == "north"

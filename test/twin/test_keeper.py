@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from uav_twin_migration.twin.finder import FinderTiming
-from uav_twin_migration.twin.keeper import FIRST_PAUSE, Keeper, Move, Stop
+from uav_twin_migration.twin.keeper import FIRST_PAUSE, STANDBY_PATIENCE, Keeper, Move, Stop
 from uav_twin_migration.twin.messages import Holding, HostRequest, Presence, Stamp
 
 TIMING = FinderTiming(quarantine=1.0, rehost_after=5.0, ask_again=0.5, tries=2)
@@ -125,3 +125,83 @@ def test_only_a_sensible_host_is_believed() -> None:
     script.speak("c", epoch << 3)
     assert script.keeper.host == "a"
     assert script.keeper.recognition().host == "a"
+
+
+# -- the warm copy -----------------------------------------------------------------------------------------------------
+
+
+class Warm(Script):
+    """A keeper that wants a warm copy, and has a host."""
+
+    def __init__(self, draining: list[str]) -> None:
+        super().__init__()
+        self.keeper = Keeper("uav", 1000, 0.0, 1e9, TIMING, lambda rsu: rsu not in draining, replica=True)
+        self.keeper.want("a", ("a", "b", "c"))
+        self.epoch = self.settle()
+
+    def replicate(self, rsu: str, mark: int, of: int) -> None:
+        """The host says how far the warm copy is."""
+        said = Presence("uav", "a", Holding.HOSTING, self.epoch, of, Stamp(1, self.now), "", rsu, mark)
+        self.keeper.hear(said, self.now)
+
+
+def test_no_warm_copy_is_asked_for_unless_it_is_wanted() -> None:
+    script = Script()
+    script.settle()
+    script.step()
+    assert script.keeper.recognition().standby == ""
+
+
+def test_the_best_rsu_that_is_not_the_host_keeps_the_warm_copy_and_goes_on_keeping_it() -> None:
+    script = Warm([])
+    script.step()
+    assert script.keeper.recognition().standby == script.keeper.standby == "b"
+    script.keeper.want("a", ("a", "c", "b"))
+    script.step()
+    assert script.keeper.standby == "b"
+    script.keeper.want("a", ("a",))  # out of reach; it has the copy all the same
+    script.step()
+    assert script.keeper.standby == "b"
+
+
+def test_a_standby_that_goes_down_is_replaced() -> None:
+    draining: list[str] = []
+    script = Warm(draining)
+    script.step()
+    draining.append("b")
+    script.step()
+    assert script.keeper.standby == "c"
+
+
+def test_a_standby_that_does_not_keep_up_is_replaced_unless_there_is_no_bandwidth() -> None:
+    script = Warm([])
+    script.step()
+    for mark in range(1, int(STANDBY_PATIENCE) + 5):
+        script.replicate("b", 1, of=mark + 1)
+        script.step(1.0, rate=0.0)
+    assert script.keeper.standby == "b"
+    for mark in range(int(STANDBY_PATIENCE) - 2):
+        script.replicate("b", 1, of=100 + mark)
+        script.step(1.0)
+        assert script.keeper.standby == "b"
+    for mark in range(5):
+        script.replicate("b", 1, of=200 + mark)
+        script.step(1.0)
+    assert script.keeper.standby == "c"
+
+
+def test_a_standby_that_has_all_keeps_up_even_if_nothing_changes() -> None:
+    script = Warm([])
+    for _ in range(3 * int(STANDBY_PATIENCE)):
+        script.replicate("b", 7, of=7)
+        script.step(1.0)
+    assert script.keeper.standby == "b"
+
+
+def test_host_and_standby_change_places_when_the_twin_moves_to_its_standby() -> None:
+    script = Warm([])
+    script.keeper.want("b", ("b", "a", "c"))
+    assert script.step() == [Move("uav", "a", script.epoch, "b", 10.0)]
+    script.speak("b", script.epoch + 1)
+    script.step()
+    assert (script.keeper.host, script.keeper.standby) == ("b", "a")
