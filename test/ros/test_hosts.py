@@ -56,6 +56,22 @@ def test_a_host_that_is_rebooted_comes_back(city: City) -> None:
     assert city.hosts[UAVS].processes["fleet"].poll() is None
 
 
+def test_no_twin_is_lost_with_its_hosts_disk_where_there_is_a_warm_copy(city: City) -> None:
+    city.wait_for_warm_copies()
+    lost, other = city.rsus
+    anew, began = len(city.begun_anew()), time.monotonic()
+    city.hosts[lost].kill()
+    city.lose_disk(lost)
+    city.wait_for(
+        lambda: {uav for one in city.events("state", began + 5.0, other) for uav in one["twins"]} == city.twins(),
+        "all twins at the other RSU",
+    )
+    assert len(city.begun_anew()) == anew
+    assert max(city.takeovers(began), default=0.0) < 5.0  # s of telemetry
+    city.start_rsu(lost)
+    city.wait_for_service(lost)
+
+
 @pytest.mark.skipif(bool(why_no_learner()), reason=f"NO LEARNER'S HOST, nothing is proven: {why_no_learner()}")
 def test_rsus_price_on_without_the_learner_and_take_up_its_newest_policy_when_they_are_back(city: City) -> None:
     late, other = city.rsus

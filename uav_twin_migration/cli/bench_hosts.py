@@ -2,7 +2,8 @@
 
 Four RSU hosts, a host with the UAVs, a learner's host and two discovery hosts, each a network namespace of this machine
 (cli/hosts.py), on a network of 30 ms delay with 10 ms of jitter, 5 % loss and 20 Mbit/s a host. One disturbance after
-the other; in between, everybody recovers. It needs root, and some seven minutes; without PyTorch there is no learner.
+the other; in between, everybody recovers, and each twin has a warm copy. It needs root, and some ten minutes; without
+PyTorch there is no learner.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
     """Let it happen, wait until it is over and everybody serves again. Returns what was seen."""
     others = [rsu for rsu in city.rsus if rsu not in one.struck]
     period = city.scenario.market.round_period
+    warm = city.wait_for_warm_copies()
     anew = len(city.begun_anew())
     began, began_at = time.monotonic(), time.time()
     one.begin()
@@ -124,6 +126,7 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
     except UavTwinError as error:
         raise UavTwinError(f"{one.name}: {error}") from error
     held = [event for event in city.events("grant", began) if began_at <= event["said"] < ended_at]  # heard late or not
+    losses = city.takeovers(began)
     missed = sum(round((ended - began) / period) - sum(event["rsu"] == rsu for event in held) for rsu in others)
     return [
         Figure(f"{one.name}: all RSUs serve again after", recovered, "s"),
@@ -133,5 +136,8 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
         ),
         Figure(f"{one.name}: longest time without word of a twin", city.longest_silence(began), "s"),
         Figure(f"{one.name}: twins that began anew", len(city.begun_anew()) - anew, ""),
+        Figure(f"{one.name}: twins taken over by their warm copies", len(losses), ""),
+        Figure(f"{one.name}: most that a takeover lost", max(losses, default=0.0), "s"),
+        Figure(f"{one.name}: all twins had a warm copy before after", warm, "s"),
         *([Figure(f"{one.name}: all RSUs price by the newest policy after", learned, "s")] if city.learns else []),
     ]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -28,12 +29,14 @@ from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.choice import DEFAULT, choose
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
-from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.model import Scenario, TwinParameters
 
 FLEET = "fleet_0"
 UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
 LEARNER = "learner"  # the host that a learner is on
 LEARNING = {"first": 100, "growth": 1.15, "effort": 0.05}  # little, but often: what matters is that it arrives
+TWIN_SIZE = 20.0  # Mbit; small, so that a new warm copy is there in seconds
+LATE = 3.0  # s, age from which a warm copy is not one
 PYTHON = [sys.executable, "-m"]
 Event = dict[str, Any]
 
@@ -220,6 +223,21 @@ class City:
         first = {event["uav"]: event for event in reversed(begun)}
         return [event for event in begun if event is not first[event["uav"]]]
 
+    def warm_copies(self, since: float) -> set[str]:
+        """The UAVs whose twins had a warm copy, not late, at some time since then."""
+        return {uav for event in self.events("warm", since) for uav, age in event["ages"].items() if age < LATE}
+
+    def wait_for_warm_copies(self) -> float:
+        """Wait until each twin has a warm copy. Returns how long that took, s."""
+        since = time.monotonic()
+        return self.wait_for(lambda: self.warm_copies(since) == self.twins(), "a warm copy of each twin", 240.0)
+
+    def takeovers(self, since: float) -> list[float]:
+        """What each takeover since then has cost, s of telemetry that users had seen and that is gone."""
+        known = {(event["uav"], event["epoch"]): event for event in reversed(self.events("takeover"))}
+        states = self.events("state")
+        return [_lost(event, states) for event in known.values() if event["at"] >= since]
+
     def served_twice(self) -> list[Event]:
         """States of a twin that an RSU gave after another had given one of a higher epoch.
 
@@ -243,6 +261,15 @@ class City:
             host.kill(with_signal=signal.SIGTERM)
 
 
+def _lost(takeover: Event, states: Sequence[Event]) -> float:
+    """Seconds between the newest telemetry that users saw of a twin before a takeover and that in the copy."""
+    uav, epoch, as_of = takeover["uav"], takeover["epoch"], takeover["as_of"]
+    seen = [state["stamps"][uav] for state in states if state["twins"].get(uav, epoch) < epoch]
+    if not seen:
+        return 0.0
+    return max(max(seen) - as_of, 0.0) if as_of is not None else math.inf
+
+
 def why_no_learner() -> str:
     """Why there can be no learner here; empty where there can."""
     return "" if importlib.util.find_spec("torch") else "PyTorch is not installed"
@@ -256,7 +283,8 @@ def host_command(node: NodeSpec) -> list[str]:
 @contextmanager
 def running_city(folder: Path, rsus: int, uavs: int, network: Network, servers: int = 2) -> Iterator[City]:
     """A city that ends with the block. Raises UavTwinError where hosts cannot be made."""
-    scenario = generate(rsus, uavs, seed=1)
+    scenario = replace(generate(rsus, uavs, seed=1), twins=TwinParameters("one"))
+    scenario = replace(scenario, uavs=tuple(replace(uav, twin_size=TWIN_SIZE) for uav in scenario.uavs))
     discovery = tuple(f"disc{number}" for number in range(servers))
     names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS, *([] if why_no_learner() else [LEARNER])]
     with made_hosts(names, network) as hosts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -10,8 +11,16 @@ from typing import Any
 
 from rclpy.node import Node
 
-from uav_twin_migration.msg import BandwidthGrant, Interaction, PolicyUpdate, PriceOffer, TwinReply, TwinState
-from uav_twin_migration.nodes import convert, topics
+from uav_twin_migration.msg import (
+    BandwidthGrant,
+    Interaction,
+    PolicyUpdate,
+    PriceOffer,
+    TwinPresence,
+    TwinReply,
+    TwinState,
+)
+from uav_twin_migration.nodes import convert, topics, twin_convert
 from uav_twin_migration.nodes.spin import run
 
 
@@ -26,6 +35,8 @@ class WatchNode(Node):
             self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
             replies = topics.in_region(region, topics.TWIN_REPLIES)
             self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
+            presences = topics.in_region(region, topics.TWIN_PRESENCES)
+            self.create_subscription(TwinPresence, presences, self._on_presences, topics.REPEATED)
         self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
         self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, topics.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
@@ -54,6 +65,13 @@ class WatchNode(Node):
         for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):
             if not reason and not restored:
                 tell("begun", rsu=message.rsu_id, uav=uav)
+        for uav, epoch, as_of in twin_convert.takeovers_from_message(message):
+            tell("takeover", rsu=message.rsu_id, uav=uav, epoch=epoch, as_of=None if math.isnan(as_of) else as_of)
+
+    def _on_presences(self, message: TwinPresence) -> None:
+        ages = dict(twin_convert.replica_ages_from_message(message))
+        if ages:
+            tell("warm", rsu=message.rsu_id, ages=ages)
 
     def _on_interaction(self, message: Interaction) -> None:
         tell("priced", rsu=message.rsu_id, version=message.policy_version)
@@ -63,7 +81,8 @@ class WatchNode(Node):
 
     def _on_states(self, message: TwinState) -> None:
         twins = dict(zip(message.uav_ids, message.epochs, strict=False))
-        tell("state", rsu=message.rsu_id, twins=twins, said=convert.seconds(message.header.stamp))
+        stamps = dict(zip(message.uav_ids, message.stamps, strict=False))
+        tell("state", rsu=message.rsu_id, twins=twins, stamps=stamps, said=convert.seconds(message.header.stamp))
 
 
 def tell(kind: str, **values: Any) -> None:
