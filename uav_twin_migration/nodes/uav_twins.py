@@ -56,7 +56,7 @@ class UavTwins:
     ) -> None:
         require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
-        require(node, values, "begin_anew_after", values["rehost_after"], 1e6)
+        require(node, values, "begin_anew_after", 0.0, 1e6)
         self._node, self._followers, self._timing = node, followers, timing
         self._voice, self._ear = voice, ear
         self._hosts: dict[str, TwinHost] = {}

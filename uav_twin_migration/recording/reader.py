@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,10 +179,16 @@ def mcap_files(source: Path) -> list[Path]:
 
 
 def _check_version(file: Path) -> None:
-    """Raises InputError for a file that a newer MCAP made: it is not broken, and `repair` must leave it alone."""
+    """Raises InputError for a file that a newer MCAP made: it is not broken, and `repair` must leave it alone.
+
+    A file ends as it begins: one that ends as ours do is ours, with a wrong byte in front.
+    """
     with open(file, "rb") as stream:
         magic = stream.read(len(MAGIC))
-    if magic[:5] == MAGIC[:5] and magic[6:] == MAGIC[6:] and magic[5:6] > MAGIC[5:6]:
+        stream.seek(-min(len(MAGIC), file.stat().st_size), os.SEEK_END)
+        is_ours = stream.read() == MAGIC
+    newer = magic[:5] == MAGIC[:5] and magic[6:] == MAGIC[6:] and magic[5:6] > MAGIC[5:6]
+    if newer and not is_ours:
         version = f"MCAP {magic[5:6].decode(errors='replace')}"
         raise InputError(str(file), "format", version, "MCAP 0; upgrade this software to read newer ones")
 
