@@ -63,14 +63,14 @@ from uav_twin_migration.twin.custody import (
 )
 from uav_twin_migration.twin.epochs import is_epoch
 from uav_twin_migration.twin.estimate import Telemetry
-from uav_twin_migration.twin.flow import Flow, frame_size
+from uav_twin_migration.twin.flow import Flow
+from uav_twin_migration.twin.lanes import Lanes
 from uav_twin_migration.twin.messages import (
     Ack,
     Cancel,
     CancelRequest,
     Checkpoint,
     Commit,
-    Data,
     HostRequest,
     MigrateRequest,
     Offer,
@@ -123,8 +123,7 @@ class TwinHost:
         queued: how many bytes wait to be sent over a link.
         """
         self.store, self.application, self.settings = store, application, settings or HostSettings()
-        self._queued = queued
-        self._pending: Counter[int] = Counter()  # link -> bytes that wait for the commit
+        self._lanes = Lanes(store, queued)
         self.rsu = store.rsu
         self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
         self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
@@ -137,8 +136,6 @@ class TwinHost:
         self._drain_turn: Counter[str] = Counter()
         self._now = now
         self._session = store.life << SESSION_BITS
-        self._links = 0
-        self._outgoing_links: dict[int, str] = {}
         self._outputs: list[Output] = []
         self._acks: dict[tuple[int, str], Ack] = {}
         self._undo: dict[str, Undo] = {}
@@ -172,7 +169,7 @@ class TwinHost:
     def link_down(self, link: int, now: float) -> None:
         """A link broke, or could not be made."""
         self._now = now
-        uav = self._outgoing_links.pop(link, None)
+        uav = self._lanes.broke(link)
         resident = self._residents.get(uav) if uav is not None else None
         if resident is None:
             return
@@ -327,11 +324,10 @@ class TwinHost:
         if wrote:
             self.trouble = next(iter(self.damaged.values()), None)
         acks = [Transmit(link, [wire.encode(ack)], paced=False) for (link, _), ack in self._acks.items()]
-        outputs, self._outputs = [*acks, *self._outputs, *self._tenures()], []
+        outputs, self._outputs = [*acks, *self._lanes.taken(), *self._outputs, *self._tenures()], []
         self._acks.clear()
         self._publish()
         self.taken_in, self._taking_in = self.taken_in + self._taking_in, 0
-        self._pending.clear()
         self._undo.clear()
         for _, callbacks in self._durable:
             outputs += [Durable(done, True) for done in callbacks]
@@ -406,7 +402,7 @@ class TwinHost:
             self._settle(resident)
         for kept_for_the_commit in (self._undo, self._durable, self._outputs, self._acks):
             kept_for_the_commit.clear()
-        self._pending.clear()
+        self._lanes.taken()
         self._taking_in = 0
         return outputs
 
@@ -525,10 +521,10 @@ class TwinHost:
         ):
             self._bring_up(resident, resident.own)
         if resident.custody.outgoing is None and resident.leaving is not None:
-            self._let_go(resident.leaving)
+            self._lanes.let_go(resident.leaving)
             resident.leaving = None
         if resident.custody.replication is None and resident.mirror is not None:
-            self._let_go(resident.mirror)
+            self._lanes.let_go(resident.mirror)
             resident.mirror = None
         self._share_out(resident)
 
@@ -567,15 +563,15 @@ class TwinHost:
             self._acks[link, message.uav] = message  # of several in one commit the last one says it all
             return
         if not isinstance(message, SourceMessage):
-            self._outputs.append(Transmit(link, [wire.encode(message)], paced=False))
+            self._lanes.say(link, message)
             return
         lane = self._lane_of(resident, message)
         if isinstance(message, (Offer, ReplicaOffer)):
             message = self._announced(resident, message)
         if isinstance(message, (Offer, ReplicaOffer)) or (isinstance(message, Commit) and not lane.alive):
-            self._connect(resident, lane, send.peer)
+            self._lanes.connect(resident.uav, lane, send.peer)
         if lane.alive:
-            self._outputs.append(Transmit(lane.link, [wire.encode(message)], paced=False))
+            self._lanes.say(lane.link, message)
 
     def _lane_of(self, resident: Resident, message: SourceMessage) -> Lane:
         """The link that a message goes over: the migration's, or the warm copy's."""
@@ -587,35 +583,8 @@ class TwinHost:
         assert lane is not None
         return lane
 
-    def _connect(self, resident: Resident, lane: Lane, peer: str) -> None:
-        self._let_go(lane)
-        self._links += 1
-        lane.link, lane.alive = self._links, True
-        self._outgoing_links[lane.link] = resident.uav
-        self._outputs.append(Open(lane.link, peer, lane.rate))
-
-    def _let_go(self, lane: Lane) -> None:
-        if lane.flow is not None:
-            lane.sent += lane.flow.bytes_sent
-            lane.flow = None
-        if self._outgoing_links.pop(lane.link, None) is not None:
-            self._outputs.append(Close(lane.link))
-        lane.alive = False
-
     def _share_out(self, resident: Resident) -> None:
-        """Give each of a twin's links its part of what was bought."""
-        replication, leaving, mirror = resident.custody.replication, resident.leaving, resident.mirror
-        copying = replication is not None and replication.copying
-        share = self.settings.replica_share if leaving is not None and copying else 0.0 if leaving is not None else 1.0
-        self._pace(leaving, resident.rate if share == 0.0 else resident.rate * (1.0 - share))
-        self._pace(mirror, 0.0 if share == 0.0 else resident.rate * share)
-
-    def _pace(self, lane: Lane | None, rate: float) -> None:
-        if lane is None or lane.rate == rate:
-            return
-        lane.rate = rate
-        if lane.alive:
-            self._outputs.append(Pace(lane.link, rate))
+        self._lanes.share_out(resident, self.settings.replica_share)
 
     def _announced(self, resident: Resident, offer: Offer | ReplicaOffer) -> Offer | ReplicaOffer:
         own = resident.own
@@ -649,27 +618,10 @@ class TwinHost:
         if outgoing.phase is not Phase.COPYING:
             return
         flow = leaving.flow
-        self._send_on(resident, leaving, flow, outgoing.session)
+        self._lanes.send_on(resident, leaving, flow, outgoing.session)
         self._mark_sent(resident, flow)
         if flow.may_freeze(self._now, leaving.rate):
             self._freeze(resident, leaving, flow)
-
-    def _send_on(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
-        """Send what the rate and the window let through."""
-        while flow.may_send(self._queued(lane.link) + self._pending[lane.link], lane.rate):
-            self._send_chunks(resident, lane, flow, session)
-
-    def _send_chunks(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
-        assert resident.own is not None
-        after, entries = flow.sent, flow.take(frame_size(lane.rate))
-        chunks = [self._chunk(resident.own, entry) for entry in entries]
-        pieces = wire.encode_chunks(Data(resident.uav, session, after, flow.sent), chunks)
-        self._pending[lane.link] += sum(map(len, pieces))
-        self._outputs.append(Transmit(lane.link, pieces, paced=True))
-
-    def _chunk(self, copy: Copy, entry: Entry) -> Chunk:
-        content = self.store.read(copy, entry.number)
-        return Chunk(entry.number, entry.version, entry.digest, b"" if content is None else content)
 
     def _mark_sent(self, resident: Resident, flow: Flow) -> None:
         outgoing = resident.custody.outgoing
@@ -681,8 +633,7 @@ class TwinHost:
         self._flush(resident)
         outgoing = resident.custody.outgoing
         assert outgoing is not None
-        while not flow.is_empty:
-            self._send_chunks(resident, leaving, flow, outgoing.session)
+        self._lanes.send_all(resident, leaving, flow, outgoing.session)
         self._mark_sent(resident, flow)
         leaving.frozen_at = self._now
         self._step(resident, Freeze(flow.digest(resident.uav)))
@@ -718,7 +669,7 @@ class TwinHost:
         flow = mirror.flow
         if flow is None or not replication.copying or mirror.rate == 0.0:
             return replication.deadline
-        self._send_on(resident, mirror, flow, replication.session)
+        self._lanes.send_on(resident, mirror, flow, replication.session)
         if flow.sent > replication.sent:
             self._step(resident, ReplicaSent(flow.sent))
         if not flow.is_empty:
@@ -770,14 +721,14 @@ class TwinHost:
             return
         if arriving is None or resident.incoming is None:  # the disk refused meanwhile
             refusal = Refuse(data.uav, data.session, Reason.NO_SESSION)
-            self._outputs.append(Transmit(link, [wire.encode(refusal)], paced=False))
+            self._lanes.say(link, refusal)
             return
         chunk_size = resident.incoming.chunk_size
         reason = objection_to_chunks(frame.chunks, frame.intact, chunk_size, arriving.total, arriving.limit)
         if reason is not None:
             self.counts[f"chunks_{reason.value}"] += 1
             refusal = Refuse(data.uav, data.session, reason)
-            self._outputs.append(Transmit(link, [wire.encode(refusal)], paced=False))
+            self._lanes.say(link, refusal)
             self._step(resident, Cancel(data.uav, data.session, reason), peer, link)
             return
         before = custody.record.incoming
