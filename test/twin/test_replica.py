@@ -9,6 +9,7 @@ import pytest
 from test.twin.town import Town
 from uav_twin_migration.twin.custody import Status
 from uav_twin_migration.twin.epochs import term_of
+from uav_twin_migration.twin.messages import Recognition
 
 RATE = 1e6  # bytes/s
 
@@ -64,6 +65,27 @@ def test_a_warm_copy_follows_by_changes_alone(town: Town) -> None:
     written = sent(town) - before
     assert 0 < written < 5 * town.size  # ten seconds of changes to a third of its payload and to its history
     town.check_acknowledged()
+
+
+def test_a_warm_copy_begins_when_the_twin_is_whole(tmp_path: Path) -> None:
+    """Before, nobody can be told how large it will be, and a standby takes no more than it was told of."""
+    size = 20_000_000
+    town = Town(tmp_path, standby="B", rate=10 * RATE, size=size)
+    town.run_until(lambda: "A" in town.hosts())
+    epoch = town.resident("A").custody.record.epoch
+    filling = 0
+    while town.resident("A").filling is not None:
+        for name in "BA":  # the UAV is quick
+            town.tell(name, lambda host: host.recognise(Recognition("u1", "A", epoch, epoch, None, "B"), town.now))
+        assert town.resident("A").custody.replication is None
+        town.run(0.002)
+        filling += 1
+    assert filling > 1
+    town.run_until(lambda: kept_up(town))
+    host = town.rsus["B"].host
+    assert host is not None
+    assert host.counts["chunks_too_large"] == 0
+    assert sent(town) < 1.2 * size  # it went over once
 
 
 def test_a_warm_copy_costs_bandwidth_that_was_bought(town: Town) -> None:

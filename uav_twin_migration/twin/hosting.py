@@ -189,7 +189,10 @@ class TwinHost:
         if not is_epoch(recognition.epoch) or not is_epoch(recognition.fence):
             self.counts["bad_epoch"] += 1
             return
-        self._step(self._resident(recognition.uav), recognition)
+        resident = self._resident(recognition.uav)
+        if resident.filling is not None:
+            recognition = replace(recognition, standby="")  # nobody can be told yet how large a copy will be
+        self._step(resident, recognition)
 
     def request(self, request: HostRequest, now: float) -> None:
         """A UAV asks this RSU to host its twin."""
