@@ -57,7 +57,7 @@ PARAMETERS = (
     Parameter("replica_bound", 3.0, "age from which a warm copy counts as late, s of wall time"),
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
-HARMLESS = {"not_served_here", "closed", "finished"}  # of what the service counts: part of every move
+HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit

@@ -217,5 +217,5 @@ def step(custody: Custody, event: Event, context: Context) -> Step:
         return REPLICATION[kind](custody, event, context)
     transition = ANYWHERE.get(kind) or TRANSITIONS[custody.place].get(kind) or TRANSITIONS[custody.intake].get(kind)
     if transition is None:
-        return ignored(custody, "unexpected")
+        return ignored(custody, "old_session" if isinstance(event, Answered) else "unexpected")
     return transition(custody, event, context)
