@@ -3,7 +3,7 @@
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from uav_twin_migration.nodes.launching import px4_actions
+from uav_twin_migration.deployment.launching import px4_actions
 
 ARGUMENTS = (
     ("scenario", "default", "scenario file, or the name of a shipped one: default, small, large"),

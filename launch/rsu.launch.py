@@ -3,7 +3,7 @@
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from uav_twin_migration.nodes.launching import rsu_actions
+from uav_twin_migration.deployment.launching import rsu_actions
 
 ARGUMENTS = (
     ("directory", "", "what `uavtwin rsu init` wrote for this host; the other arguments are then not needed"),

@@ -3,7 +3,7 @@
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from uav_twin_migration.nodes.launching import sim_actions
+from uav_twin_migration.deployment.launching import sim_actions
 
 ARGUMENTS = (
     ("scenario", "default", "scenario file, or the name of a shipped one: default, small, large"),

@@ -3,7 +3,7 @@
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from uav_twin_migration.nodes.launching import uav_actions
+from uav_twin_migration.deployment.launching import uav_actions
 
 ARGUMENTS = (
     ("uav_id", None, "id of the UAV"),

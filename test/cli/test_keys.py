@@ -14,10 +14,14 @@ from uav_twin_migration.cli.main import main
 pytest.importorskip("cryptography")
 pytest.importorskip("nacl")
 
-from uav_twin_migration import ed25519
-from uav_twin_migration.market import revocation
-from uav_twin_migration.market.seal import UAVS_LABEL, Sealer
-from uav_twin_migration.nodes.identity import Identity, IdentityError, _shake_hands, rsu_of
+from uav_twin_migration.security import ed25519, revocation
+from uav_twin_migration.security.certificates import (
+    Identity,
+    IdentityError,
+    _shake_hands,
+    rsu_of,
+)
+from uav_twin_migration.security.message_signature import UAVS_LABEL, Sealer
 
 
 def der(file: Path) -> bytes:

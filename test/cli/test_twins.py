@@ -11,7 +11,7 @@ import pytest
 
 from test.twin.town import Town
 from uav_twin_migration.cli.main import main
-from uav_twin_migration.twin.store import Store
+from uav_twin_migration.twin.hosting.store import Store
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from test.game.markets import random_markets
 from test.game.test_market import GOOD
 from uav_twin_migration.cli.main import BAD_INPUT, DONE, FAILED, main
 from uav_twin_migration.game.equilibrium import solve
-from uav_twin_migration.scenario.instant import market_at
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.snapshot import market_at
 
 PRICED = GOOD | {"prices": [2.0, 3.0, 4.0]}
 # Two RSUs, four UAVs, rho .93: best replies jump past each other.
@@ -162,7 +162,7 @@ def test_benchmarks_and_figures_that_are_not_there(tmp_path: Path, capsys: pytes
 @pytest.mark.slow
 def test_game_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("uav_twin_migration.cli.figures_game.MARKETS", 6)
+    monkeypatch.setattr("uav_twin_migration.studies.figures.game.MARKETS", 6)
     code, _, _ = call(capsys, "figures", "game", "-o", str(tmp_path))
     assert code == DONE
     pictures, tables = sorted(tmp_path.glob("*.png")), sorted(tmp_path.glob("*.csv"))
@@ -176,8 +176,8 @@ def test_game_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
 
 def test_baselines_of_the_benchmark_agree_with_the_solver() -> None:
     pytest.importorskip("scipy")
-    from uav_twin_migration.cli.bench_game import grid_iteration, scipy_iteration
     from uav_twin_migration.game.sample import sample
+    from uav_twin_migration.studies.benchmarks.game import grid_iteration, scipy_iteration
 
     market = sample(np.random.default_rng(2), 1, 3, 8)[0]
     ours = solve(market).prices

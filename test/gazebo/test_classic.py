@@ -15,10 +15,10 @@ from uav_twin_migration.radio.line_of_sight import Obstacles
 from uav_twin_migration.scenario.geometry import contains
 from uav_twin_migration.scenario.load import SHIPPED, load
 from uav_twin_migration.scenario.model import Building, Scenario
-from uav_twin_migration.scenario.motion import CORNER_TOLERANCE, Pilot, routes_of
 from uav_twin_migration.scenario.sdf import world_sdf
 from uav_twin_migration.scenario.sdf.models import outset
 from uav_twin_migration.scenario.sdf.world import PHYSICS_STEP
+from uav_twin_migration.vehicle.motion import CORNER_TOLERANCE, Pilot, routes_of
 
 pytestmark = pytest.mark.slow
 

@@ -19,9 +19,9 @@ import yaml
 
 from test.ros.conftest import PATIENCE, Processes, domain, processes  # noqa: F401  (fixtures)
 from test.ros.test_launch import HAS_LAUNCH, launch
+from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.gazebo import choose, programs
-from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import world_sdf
 
@@ -78,7 +78,7 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
         "AMENT_PREFIX_PATH": f"{prefix}:{os.environ.get('AMENT_PREFIX_PATH', '')}",
     }
     spec = ProcessSpec("test", (NodeSpec("gazebo", "", {"scenario": "small", "gui": False}),)).to_json()
-    command = [sys.executable, "-m", "uav_twin_migration.nodes.host", json.dumps(spec)]
+    command = [sys.executable, "-m", "uav_twin_migration.nodes.component_container", json.dumps(spec)]
     node = processes.run(command, env=environment)
     assert node.stderr is not None
     for line in node.stderr:

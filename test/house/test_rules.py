@@ -22,7 +22,7 @@ def test_every_executable_exists(name: str) -> None:
 
 
 def test_every_plan_node_is_an_executable() -> None:
-    from uav_twin_migration.nodes.plan import COMPOSITIONS, Options, plan
+    from uav_twin_migration.deployment.plan import COMPOSITIONS, Options, plan
     from uav_twin_migration.scenario.load import load
 
     for composition in COMPOSITIONS:
@@ -40,10 +40,10 @@ def test_every_command_has_its_module() -> None:
 
 
 def test_what_parts_of_a_command_need_is_known() -> None:
-    from uav_twin_migration.cli import bench, figures
     from uav_twin_migration.cli.commands import COMMANDS
+    from uav_twin_migration.studies import benchmarks, figures
 
-    assert COMMANDS["bench"].by_name.keys() == bench.BENCHMARKS.keys()
+    assert COMMANDS["bench"].by_name.keys() == benchmarks.BENCHMARKS.keys()
     assert COMMANDS["figures"].by_name.keys() == figures.STUDIES.keys()
     assert "libraries" in COMMANDS["bench"].groups(["baselines", "--json", "-"])
     assert "libraries" in COMMANDS["bench"].groups(["--json", "-"])

@@ -25,10 +25,10 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, LinkQuality, PriceOffer
 
+from uav_twin_migration.deployment.discovery import loopback
+from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.market.messages import Bid
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.discovery import loopback
-from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
+from uav_twin_migration.nodes.ros import convert, topics
 
 PATIENCE = 30.0  # s until a test gives up waiting for something that must come
 
@@ -67,7 +67,7 @@ class Processes:
     def start(self, executable: str, namespace: str, **parameters: Any) -> subprocess.Popen[str]:
         """One node in a process."""
         document = ProcessSpec("test", (NodeSpec(executable, namespace, parameters),)).to_json()
-        return self.run([sys.executable, "-m", "uav_twin_migration.nodes.host", json.dumps(document)])
+        return self.run([sys.executable, "-m", "uav_twin_migration.nodes.component_container", json.dumps(document)])
 
     def run(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
         """Any command, in a session of its own."""

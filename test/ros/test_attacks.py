@@ -21,16 +21,16 @@ from uav_twin_migration.msg import (
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from test.ros.test_policy import update
-from uav_twin_migration import ed25519
 from uav_twin_migration.cli.keys import make_learner_key, make_seals, make_uav_seals, revoke
 from uav_twin_migration.market.messages import Bid, Grant, Offer
-from uav_twin_migration.market.seal import UAVS_LABEL, vouch_for_uavs
-from uav_twin_migration.nodes import convert, topics, twin_convert
-from uav_twin_migration.nodes.seals import Ear, Voice
-from uav_twin_migration.nodes.twin_convert import Beacon
-from uav_twin_migration.policy.signature import Signer
-from uav_twin_migration.twin.estimate import Telemetry
-from uav_twin_migration.twin.messages import HostRequest, Recognition
+from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.twin_convert import Beacon
+from uav_twin_migration.security import ed25519
+from uav_twin_migration.security.message_signature import UAVS_LABEL, vouch_for_uavs
+from uav_twin_migration.security.policy_signature import Signer
+from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.protocol.messages import HostRequest, Recognition
 
 pytest.importorskip("nacl")
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes.plan import NodeSpec, ProcessSpec
+from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
 
 # Runs a node whose time of day is off by so many seconds, and steps by so many after a while.
 OFF = """
@@ -15,7 +15,7 @@ import sys, time
 offset, step, after = map(float, sys.argv[1:4])
 true, began = time.time, time.monotonic()
 time.time = lambda: true() + offset + (step if time.monotonic() > began + after else 0.0)
-from uav_twin_migration.nodes import host
+from uav_twin_migration.nodes import component_container as host
 sys.argv = [sys.argv[0], sys.argv[4]]
 sys.exit(host.main())
 """

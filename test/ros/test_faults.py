@@ -14,8 +14,8 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality,
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from uav_twin_migration.market.messages import Bid, Offer
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.timing import Timing
 
 
 def test_a_round_of_a_real_rsu(processes: Processes, probe: Probe) -> None:

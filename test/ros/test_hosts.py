@@ -7,8 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from uav_twin_migration.cli.city_of_hosts import LEARNER, UAVS, City, running_city, why_no_learner
-from uav_twin_migration.cli.hosts import Network, why_not
+from uav_twin_migration.studies.harnesses.city_of_hosts import (
+    LEARNER,
+    UAVS,
+    City,
+    running_city,
+    why_no_learner,
+)
+from uav_twin_migration.studies.harnesses.network import Network, why_not
 
 pytestmark = [
     pytest.mark.slow,

@@ -21,7 +21,7 @@ from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.interactions import Interactions
 from uav_twin_migration.learning.simulated import collect
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import from_bytes, load
 from uav_twin_migration.policy.choice import untrained

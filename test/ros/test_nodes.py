@@ -14,10 +14,10 @@ from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import LinkQuality
 
 from test.ros.conftest import RSU, Probe, Processes
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.scenario.instant import Surroundings
+from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.motion import states_at
+from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.vehicle.motion import states_at
 
 
 def test_the_world_is_the_clock_and_flies_the_routes(processes: Processes, probe: Probe) -> None:

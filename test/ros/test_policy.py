@@ -8,7 +8,7 @@ from uav_twin_migration.msg import PolicyUpdate
 
 from test.policy.test_artifact import make_policy
 from test.ros.conftest import RSU, Probe, Processes
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import sha256, to_bytes
 

@@ -16,7 +16,7 @@ pytest.importorskip("mcap", reason="needs the libraries of recordings")
 from rosbags.highlevel import AnyReader
 
 from test.ros.conftest import RSU, Probe, Processes
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.recording.definitions import type_hash
 from uav_twin_migration.recording.reader import contents, repair
 

@@ -10,7 +10,7 @@ from nav_msgs.msg import Odometry
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, MigrationReport, PriceOffer, TwinState
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes import topics
+from uav_twin_migration.nodes.ros import topics
 
 CITY = {"rsu_0": "north", "rsu_1": "south"}
 

@@ -9,11 +9,11 @@ import pytest
 from rclpy.parameter import Parameter
 
 from test.ros.conftest import RSU, Probe
-from uav_twin_migration.nodes import rsu_twins
+from uav_twin_migration.nodes.ros import rsu_twins
+from uav_twin_migration.nodes.ros.twin_convert import Beacon, beacons_to_message
 from uav_twin_migration.nodes.rsu import RsuNode
-from uav_twin_migration.nodes.twin_convert import Beacon, beacons_to_message
 from uav_twin_migration.scenario.generate import generate
-from uav_twin_migration.twin.messages import Recognition
+from uav_twin_migration.twin.protocol.messages import Recognition
 
 
 def test_more_uavs_pass_by_an_rsu_than_it_remembers(
@@ -38,8 +38,17 @@ def test_more_uavs_pass_by_an_rsu_than_it_remembers(
 def test_restarts_lose_no_twin_and_everything_that_should_not_grow_is_measured(domain: int, tmp_path: Path) -> None:
     for module in ("cryptography", "nacl", "psutil", "scipy", "matplotlib", "mcap"):
         pytest.importorskip(module)
-    from uav_twin_migration.cli.bench_soak import OF_ALL, OF_RSUS, Course, draw, figures_of, soak, trends_of, write_rows
-    from uav_twin_migration.cli.long_running_city import LongRunningCity
+    from uav_twin_migration.studies.benchmarks.soak import (
+        OF_ALL,
+        OF_RSUS,
+        Course,
+        draw,
+        figures_of,
+        soak,
+        trends_of,
+        write_rows,
+    )
+    from uav_twin_migration.studies.harnesses.long_running_city import LongRunningCity
 
     city = LongRunningCity(tmp_path, generate(2, 3, seed=1), 10.0, domain)
     course = Course(duration=20.0, restart_every=5.0, sample_every=0.4, warm_up=1.0, restarts=2)

@@ -10,7 +10,7 @@ import pytest
 from rclpy.action import get_action_client_names_and_types_by_node, get_action_server_names_and_types_by_node
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes.sros2 import ROLES, policy
+from uav_twin_migration.deployment.sros2 import ROLES, policy
 
 TAGS = {
     ("topics", "publish"): "publish",

@@ -24,8 +24,8 @@ from uav_twin_migration.msg import (
 )
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes import topics
-from uav_twin_migration.twin.epochs import make_epoch
+from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.twin.protocol.epochs import make_epoch
 
 LEASE = 1.0  # s, so that tests of silence are short
 QUICK = {"twin_lease": LEASE, "rehost_after": 2.5}

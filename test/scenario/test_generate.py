@@ -8,10 +8,10 @@ import pytest
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.scenario.generate import SHIPPED, generate
 from uav_twin_migration.scenario.geometry import contains
-from uav_twin_migration.scenario.instant import Surroundings
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.scenario.motion import Flight
+from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.vehicle.motion import Flight
 
 SIZES = [*SHIPPED.values(), (2, 8, 7), (8, 64, 3), (1, 1, 0)]
 

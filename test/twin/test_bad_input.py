@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from test.twin.town import Town, decode
-from uav_twin_migration.twin import hosting, wire
-from uav_twin_migration.twin.chunks import Chunk, Entry, digest, digest_of_twin
-from uav_twin_migration.twin.custody import Record
-from uav_twin_migration.twin.epochs import make_epoch
-from uav_twin_migration.twin.hosting import HostSettings, TwinHost
-from uav_twin_migration.twin.messages import (
+from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.host import HostSettings, TwinHost
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
+from uav_twin_migration.twin.protocol import wire
+from uav_twin_migration.twin.protocol.chunks import (
+    Chunk,
+    Entry,
+    digest,
+    digest_of_twin,
+)
+from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.messages import (
     Accept,
     Ack,
     Activated,
@@ -33,8 +40,7 @@ from uav_twin_migration.twin.messages import (
     Stamp,
     Unprepared,
 )
-from uav_twin_migration.twin.state import UavTwin, UavTwins
-from uav_twin_migration.twin.store import Store
+from uav_twin_migration.twin.protocol.replica_state import Record
 
 EPOCH = make_epoch(5)
 HIGHEST = (1 << 63) - 1

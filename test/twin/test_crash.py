@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from uav_twin_migration.cli import bench_crash
+from uav_twin_migration.studies.benchmarks import crash as bench_crash
 
 
 def test_what_was_acknowledged_survives_kills() -> None:

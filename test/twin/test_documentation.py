@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.twin.custody import Status
-from uav_twin_migration.twin.messages import Reason
+from uav_twin_migration.twin.protocol.messages import Reason
+from uav_twin_migration.twin.protocol.replica_state import Status
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "migration.md").read_text(encoding="utf-8")
 

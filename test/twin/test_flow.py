@@ -7,9 +7,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uav_twin_migration.twin.chunks import Chunk, Entry, digest
-from uav_twin_migration.twin.flow import LEAST_WINDOW, Flow, frame_size
-from uav_twin_migration.twin.pacing import UNLIMITED, TokenBucket
+from uav_twin_migration.twin.protocol.chunks import Chunk, Entry, digest
+from uav_twin_migration.twin.protocol.flow import LEAST_WINDOW, Flow, frame_size
+from uav_twin_migration.twin.protocol.pacing import UNLIMITED, TokenBucket
 
 MB = 1e6
 

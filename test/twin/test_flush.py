@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.twin import hosting
-from uav_twin_migration.twin.epochs import make_epoch
-from uav_twin_migration.twin.estimate import Telemetry
-from uav_twin_migration.twin.hosting import HostSettings, TwinHost
-from uav_twin_migration.twin.messages import HostRequest, Recognition, Stamp
-from uav_twin_migration.twin.state import UavTwins
-from uav_twin_migration.twin.store import Store
+from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.hosting.host import HostSettings, TwinHost
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.twin import UavTwins
+from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.messages import HostRequest, Recognition, Stamp
 
 UAVS = [f"u{number}" for number in range(20)]
 EPOCH = make_epoch(1)

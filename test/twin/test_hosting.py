@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from test.twin.town import Town
-from uav_twin_migration.twin.custody import Status
-from uav_twin_migration.twin.epochs import term_of
-from uav_twin_migration.twin.hosting import HostSettings
-from uav_twin_migration.twin.messages import MigrateRequest, Reason
-from uav_twin_migration.twin.store import Store, StoreError
+from uav_twin_migration.twin.hosting.host import HostSettings
+from uav_twin_migration.twin.hosting.store import Store, StoreError
+from uav_twin_migration.twin.protocol.epochs import term_of
+from uav_twin_migration.twin.protocol.messages import MigrateRequest, Reason
+from uav_twin_migration.twin.protocol.replica_state import Status
 
 
 @pytest.fixture

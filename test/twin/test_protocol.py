@@ -11,12 +11,26 @@ from typing import Any
 
 import pytest
 
-from uav_twin_migration.twin.checker import explore, wander
-from uav_twin_migration.twin.custody import Context, Custody, Phase, Record, Status, Step, Timeout, with_record
-from uav_twin_migration.twin.epochs import make_epoch
-from uav_twin_migration.twin.messages import Ack
-from uav_twin_migration.twin.migration import step
-from uav_twin_migration.twin.model import BrokenPromiseError, Left, Model, Rules
+from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.messages import Ack
+from uav_twin_migration.twin.protocol.migration import step
+from uav_twin_migration.twin.protocol.replica_state import (
+    Context,
+    Custody,
+    Phase,
+    Record,
+    Status,
+    Step,
+    Timeout,
+    with_record,
+)
+from uav_twin_migration.twin.verification.checker import explore, wander
+from uav_twin_migration.twin.verification.model import (
+    BrokenPromiseError,
+    Left,
+    Model,
+    Rules,
+)
 
 RSUS = ("source", "target")
 PLENTY = 1_000_000

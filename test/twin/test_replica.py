@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from test.twin.town import Town
-from uav_twin_migration.twin.custody import Status
-from uav_twin_migration.twin.epochs import term_of
-from uav_twin_migration.twin.messages import Recognition
+from uav_twin_migration.twin.protocol.epochs import term_of
+from uav_twin_migration.twin.protocol.messages import Recognition
+from uav_twin_migration.twin.protocol.replica_state import Status
 
 RATE = 1e6  # bytes/s
 

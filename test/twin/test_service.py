@@ -16,15 +16,28 @@ import pytest
 pytest.importorskip("cryptography")
 
 from uav_twin_migration.cli.keys import make_keys
-from uav_twin_migration.nodes import twin_host
-from uav_twin_migration.nodes.identity import Identity
-from uav_twin_migration.nodes.twin_host import Callbacks, TwinService
-from uav_twin_migration.twin.application import Application, Changes, Piece, Reader, Twin
-from uav_twin_migration.twin.epochs import make_epoch
-from uav_twin_migration.twin.estimate import Estimate, Telemetry
-from uav_twin_migration.twin.hosting import MigrationReport
-from uav_twin_migration.twin.messages import Holding, HostReply, HostRequest, MigrateRequest, Reason, Recognition
-from uav_twin_migration.twin.state import UavTwin, UavTwins
+from uav_twin_migration.security.certificates import Identity
+from uav_twin_migration.twin.hosting import runtime as twin_host
+from uav_twin_migration.twin.hosting.application import (
+    Application,
+    Changes,
+    Piece,
+    Reader,
+    Twin,
+)
+from uav_twin_migration.twin.hosting.estimate import Estimate, Telemetry
+from uav_twin_migration.twin.hosting.host import MigrationReport
+from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
+from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
+from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.messages import (
+    Holding,
+    HostReply,
+    HostRequest,
+    MigrateRequest,
+    Reason,
+    Recognition,
+)
 
 PATIENCE = 30.0
 EPOCH = make_epoch(1)

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uav_twin_migration.twin.application import Piece
-from uav_twin_migration.twin.estimate import Axis, Noise, Telemetry, Tracker
-from uav_twin_migration.twin.state import BLOCK_RECORDS, HISTORY, HISTORY_BLOCKS, PAYLOAD_AT, UavTwin
+from uav_twin_migration.twin.hosting.application import Piece
+from uav_twin_migration.twin.hosting.estimate import (
+    Axis,
+    Noise,
+    Telemetry,
+    Tracker,
+)
+from uav_twin_migration.twin.hosting.twin import (
+    BLOCK_RECORDS,
+    HISTORY,
+    HISTORY_BLOCKS,
+    PAYLOAD_AT,
+    UavTwin,
+)
 
 
 def telemetry(sequence: int, stamp: float | None = None, x: float = 0.0) -> Telemetry:

@@ -17,10 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uav_twin_migration.twin.chunks import Chunk, digest
-from uav_twin_migration.twin.custody import Incoming, Record, Status
-from uav_twin_migration.twin.messages import Reason
-from uav_twin_migration.twin.store import Copy, Store, Stored, StoreError, StoreReader
+from uav_twin_migration.twin.hosting.store import (
+    Copy,
+    Store,
+    Stored,
+    StoreError,
+    StoreReader,
+)
+from uav_twin_migration.twin.protocol.chunks import Chunk, digest
+from uav_twin_migration.twin.protocol.messages import Reason
+from uav_twin_migration.twin.protocol.replica_state import Incoming, Record, Status
 
 
 def chunk(number: int, content: bytes, version: int = 1) -> Chunk:
@@ -100,9 +106,9 @@ def test_an_rsu_whose_disk_was_replaced_does_not_count_as_an_earlier_life_of_its
 
 KILLED = """
 import os, signal, sys
-from uav_twin_migration.twin.chunks import Chunk, digest
-from uav_twin_migration.twin.custody import Record, Status
-from uav_twin_migration.twin.store import Store, Stored
+from uav_twin_migration.twin.protocol.chunks import Chunk, digest
+from uav_twin_migration.twin.protocol.replica_state import Record, Status
+from uav_twin_migration.twin.hosting.store import Store, Stored
 store = Store(sys.argv[1], "rsu1")
 copy = store.add_copy("u1", "app", 1024)
 for number in range(100):
@@ -215,7 +221,7 @@ def test_a_full_disk_is_told_and_what_is_there_stays(store: Store) -> None:
 def test_two_processes_cannot_share_a_store(store: Store) -> None:
     with pytest.raises(StoreError, match="in use by another process"):
         Store(store.path, "rsu1")
-    other = f"from uav_twin_migration.twin.store import Store\nStore({str(store.path)!r}, 'rsu1')"
+    other = f"from uav_twin_migration.twin.hosting.store import Store\nStore({str(store.path)!r}, 'rsu1')"
     ended = subprocess.run([sys.executable, "-c", other], check=False, capture_output=True, text=True)
     assert "in use by another process" in ended.stderr
     store.commit()

@@ -13,11 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.twin.custody import Incoming, Record, Status
-from uav_twin_migration.twin.epochs import make_epoch
-from uav_twin_migration.twin.inspection import inspect
-from uav_twin_migration.twin.state import UavTwins
-from uav_twin_migration.twin.store import SCHEMA_VERSION, Copy, Store, StoreError, StoreReader
+from uav_twin_migration.twin.hosting.inspection import inspect
+from uav_twin_migration.twin.hosting.store import (
+    SCHEMA_VERSION,
+    Copy,
+    Store,
+    StoreError,
+    StoreReader,
+)
+from uav_twin_migration.twin.hosting.twin import UavTwins
+from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.replica_state import Incoming, Record, Status
 
 STORES = Path(__file__).parent / "stores"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uav_twin_migration.twin import wire
-from uav_twin_migration.twin.chunks import Chunk, digest
-from uav_twin_migration.twin.messages import Data, Reason, Stamp
+from uav_twin_migration.twin.protocol import wire
+from uav_twin_migration.twin.protocol.chunks import Chunk, digest
+from uav_twin_migration.twin.protocol.messages import Data, Reason, Stamp
 
 whole = st.integers(0, (1 << 63) - 1)
 seconds = st.floats(0.0, 1e9)

@@ -12,15 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.twin import hosting, wire
-from uav_twin_migration.twin.application import Application
-from uav_twin_migration.twin.custody import Status
-from uav_twin_migration.twin.estimate import Telemetry
-from uav_twin_migration.twin.finder import Finder, FinderTiming, Stage, act, answer, hear, moving, recognition
-from uav_twin_migration.twin.hosting import HostSettings, MigrationReport, TwinHost
-from uav_twin_migration.twin.messages import CancelRequest, HostRequest, MigrateRequest
-from uav_twin_migration.twin.state import PAYLOAD_AT, UavTwin, UavTwins
-from uav_twin_migration.twin.store import Store, StoreError
+from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.application import Application
+from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.hosting.host import HostSettings, MigrationReport, TwinHost
+from uav_twin_migration.twin.hosting.store import Store, StoreError
+from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
+from uav_twin_migration.twin.protocol import wire
+from uav_twin_migration.twin.protocol.host_discovery import (
+    Finder,
+    FinderTiming,
+    Stage,
+    act,
+    answer,
+    hear,
+    moving,
+    recognition,
+)
+from uav_twin_migration.twin.protocol.messages import CancelRequest, HostRequest, MigrateRequest
+from uav_twin_migration.twin.protocol.replica_state import Status
 
 VOICE = 0.25  # s between two rounds of presences and recognitions
 DELAY = 0.002  # s

@@ -18,11 +18,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uav_twin_migration.cli import checks
-from uav_twin_migration.cli.checks import ERROR, OK, UNKNOWN, WARNING, Finding
 from uav_twin_migration.cli.markets import write
+from uav_twin_migration.deployment import checks
+from uav_twin_migration.deployment.checks import (
+    ERROR,
+    OK,
+    UNKNOWN,
+    WARNING,
+    Finding,
+)
+from uav_twin_migration.deployment.host_directory import (
+    STORE,
+    Address,
+    EdgeHost,
+    read_parameters,
+)
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.nodes.edge import STORE, Address, EdgeHost, read_parameters
 
 MARKS = {OK: "ok     ", WARNING: "warning", ERROR: "ERROR  ", UNKNOWN: "unknown"}
 START = 20.0  # s that the listening process may take beyond its listening

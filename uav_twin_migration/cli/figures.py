@@ -7,13 +7,7 @@ import importlib
 from pathlib import Path
 
 from uav_twin_migration.errors import InputError
-
-# name -> what it shows; `cli/figures_<name>.py` has `run(directory: Path) -> None`
-STUDIES: dict[str, str] = {
-    "game": "the game's equilibria: costs, caps, sizes, substitutability, welfare",
-    "learning": "convergence, pruning, strategies over training, costs and caps beside the equilibrium",
-    "migration": "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users",
-}
+from uav_twin_migration.studies.figures import STUDIES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError("figures", "-o", str(args.output), f"a folder to write to ({error.strerror})") from None
     for name in args.names or STUDIES:
-        importlib.import_module(f"uav_twin_migration.cli.figures_{name}").run(args.output)
+        importlib.import_module(f"uav_twin_migration.studies.figures.{name}").run(args.output)
     return 0

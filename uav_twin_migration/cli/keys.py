@@ -26,11 +26,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration import ed25519
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.market import revocation, seal
-from uav_twin_migration.nodes.identity import AUTHORITY_FILE, MARKET_FILE, URI_PREFIX
-from uav_twin_migration.twin.wire import is_name
+from uav_twin_migration.security import ed25519, revocation
+from uav_twin_migration.security import message_signature as seal
+from uav_twin_migration.security.certificates import AUTHORITY_FILE, MARKET_FILE, URI_PREFIX
+from uav_twin_migration.twin.protocol.wire import is_name
 
 MARKET_PRIVATE, MARKET_PUBLIC = "market.key", MARKET_FILE
 ISSUED = "issued"  # file: whose keys were made here, a line each: id, and what a list of revoked keys calls it

@@ -17,8 +17,7 @@ from typing import Any
 
 import yaml
 
-from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes.edge import (
+from uav_twin_migration.deployment.host_directory import (
     FAST_DDS_FILE,
     KEYS,
     LEARNERS,
@@ -33,7 +32,8 @@ from uav_twin_migration.nodes.edge import (
     read_parameters,
     split_address,
 )
-from uav_twin_migration.nodes.service import unit, unit_name
+from uav_twin_migration.deployment.systemd_unit import unit, unit_name
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.shipped import shipped_file
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
@@ -79,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
 def init(args: argparse.Namespace) -> int:
     """Write the directory, and say what to do next."""
-    from uav_twin_migration.nodes.sros2 import policy  # a running RSU has no use for it, and what it needs takes 3 MB
+    from uav_twin_migration.deployment.sros2 import (
+        policy,  # a running RSU has no use for it, and what it needs takes 3 MB
+    )
 
     parameters = parameters_of(args.rsu, args.scenario)
     servers = tuple(args.discovery_server)
@@ -125,7 +127,7 @@ def write_files(directory: Path, host: EdgeHost, parameters: dict[str, Any]) -> 
 
 def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
     """This RSU's parameters, and nobody else's. Raises InputError."""
-    from uav_twin_migration.nodes.plan import rsu_node  # a running RSU has no use for these
+    from uav_twin_migration.deployment.plan import rsu_node  # a running RSU has no use for these
     from uav_twin_migration.scenario.load import load
 
     scenario = load(scenario_file)
@@ -163,8 +165,8 @@ def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> N
 def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     """Copy the RSU's key and certificates, made where they are missing. The authorities' keys stay behind."""
     from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_seals
-    from uav_twin_migration.market.revocation import REVOKED_FILE
-    from uav_twin_migration.nodes.identity import AUTHORITY_FILE
+    from uav_twin_migration.security.certificates import AUTHORITY_FILE
+    from uav_twin_migration.security.revocation import REVOKED_FILE
 
     make_keys(keys, [rsu])
     make_seals(keys, [rsu])
@@ -184,8 +186,8 @@ def copy(file: Path, to: Path) -> None:
 
 def has_uav_seals(keys: Path | None) -> bool:
     """Whether seals of UAVs were made in a folder."""
-    from uav_twin_migration import ed25519
-    from uav_twin_migration.market.seal import UAVS_LABEL
+    from uav_twin_migration.security import ed25519
+    from uav_twin_migration.security.message_signature import UAVS_LABEL
 
     return keys is not None and any(ed25519.read_block(file, UAVS_LABEL) for file in keys.glob("*.seal"))
 
@@ -229,8 +231,8 @@ def serve(directory: Path) -> int:
     spare_memory()
     os.environ.update(host.variables(directory))
     try:
+        from uav_twin_migration.nodes.ros.spin import run as spin
         from uav_twin_migration.nodes.rsu import RsuNode
-        from uav_twin_migration.nodes.spin import run as spin
     except ImportError as error:
         raise UavTwinError(f"ROS 2 is not complete ({error}); see `uavtwin doctor {directory}`") from error
     # ROS's own log files would grow for months: what the node prints goes to the journal, which rotates

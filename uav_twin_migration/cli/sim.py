@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
-    from uav_twin_migration.nodes.discovery import keep_to_this_machine
-    from uav_twin_migration.nodes.plan import Options, observer_process, plan
+    from uav_twin_migration.deployment.discovery import keep_to_this_machine
+    from uav_twin_migration.deployment.plan import Options, observer_process, plan
     from uav_twin_migration.scenario.load import load, scenario_path
 
     scenario = load(args.scenario)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         claim_domain()
         keep_to_this_machine()
 
-        from uav_twin_migration.nodes.runner import Runner
+        from uav_twin_migration.nodes.ros.runner import Runner
 
         observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
         live = not args.plain and (sys.stderr if args.json == "-" else sys.stdout).isatty()

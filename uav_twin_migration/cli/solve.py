@@ -11,8 +11,8 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.equilibrium import Equilibrium, solve
 from uav_twin_migration.game.leaders import ration
 from uav_twin_migration.game.market import Market, stack
-from uav_twin_migration.scenario.instant import market_at
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.snapshot import market_at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from uav_twin_migration.cli.markets import write
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.twin.epochs import format_epoch
-from uav_twin_migration.twin.inspection import Inspected, inspect
-from uav_twin_migration.twin.messages import Reason
-from uav_twin_migration.twin.store import StoreError, StoreReader
+from uav_twin_migration.twin.hosting.inspection import Inspected, inspect
+from uav_twin_migration.twin.hosting.store import StoreError, StoreReader
+from uav_twin_migration.twin.protocol.epochs import format_epoch
+from uav_twin_migration.twin.protocol.messages import Reason
 
 MB = 1e6  # bytes
 

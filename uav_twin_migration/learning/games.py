@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.radio.link import links
-from uav_twin_migration.scenario.instant import best_links, required_rate
 from uav_twin_migration.scenario.model import RadioParameters
-from uav_twin_migration.scenario.stay import predicted_stay
+from uav_twin_migration.scenario.snapshot import best_links, required_rate
 
 Range = tuple[float, float]
 

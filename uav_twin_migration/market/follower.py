@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from uav_twin_migration.game import followers as game
-from uav_twin_migration.market.hosting import HostingChoice, HostingSettings, Prospect
+from uav_twin_migration.market.hosting_decision import HostingChoice, HostingSettings, Prospect
 from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
     LARGEST_COORDINATE,
@@ -43,8 +43,8 @@ from uav_twin_migration.market.messages import (
     check_number,
     check_offer,
 )
+from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.scenario.model import transfer_size
-from uav_twin_migration.scenario.stay import predicted_stay
 
 NEVER = math.inf
 SMALLEST_BID = 1e-6  # MHz; less is nothing

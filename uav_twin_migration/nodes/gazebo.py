@@ -17,10 +17,10 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rclpy.node import Node
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes import children, topics
-from uav_twin_migration.nodes.parameters import Parameter, declare
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.nodes.ros import children, topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.sdf import CLOCK, Gazebo, bridge_yaml, world_sdf

@@ -15,14 +15,14 @@ from rclpy.node import Node
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.msg import Interaction, PolicyUpdate
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.diagnostics import Diagnostics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused
-from uav_twin_migration.policy.signature import Signer
+from uav_twin_migration.security.policy_signature import Signer
 
 if TYPE_CHECKING:
     from uav_twin_migration.learning.offline import OfflineTrainer

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 
 from uav_twin_migration.msg import LinkQuality
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing, steady_timer
-from uav_twin_migration.scenario.instant import Surroundings
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.snapshot import Surroundings
 
 PATIENCE = 10.0  # s of wall time until a UAV without odometry is missed
 PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds there, and everybody is busy then

@@ -13,9 +13,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes import topics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
 
 STALE = 10.0  # s without a word after which a node's metrics are gone
 

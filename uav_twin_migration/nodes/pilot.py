@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.scenario.frames import to_body
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.motion import Pilot, limited, routes_of
 from uav_twin_migration.scenario.sdf import CLOCK
+from uav_twin_migration.vehicle.frames import to_body
+from uav_twin_migration.vehicle.motion import Pilot, limited, routes_of
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 TURNING = 1.5  # 1/s, by which the nose turns towards the way it flies

@@ -15,9 +15,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from uav_twin_migration.msg import PriceOffer
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import steady_timer
 
 
 @dataclass

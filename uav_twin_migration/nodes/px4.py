@@ -21,17 +21,27 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes import children, topics
-from uav_twin_migration.nodes.diagnostics import Diagnostics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.sitl import MOST_INSTANCES, Ports, sitl, system_id
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import steady_timer
-from uav_twin_migration.scenario.autopilot import PERIOD, Autopilot, Command, Event
-from uav_twin_migration.scenario.autopilot import Odometry as FlownOdometry
-from uav_twin_migration.scenario.frames import to_body
+from uav_twin_migration.nodes.ros import children, topics
+from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario, Uav
+from uav_twin_migration.vehicle.autopilot import (
+    PERIOD,
+    Autopilot,
+    Command,
+    Event,
+)
+from uav_twin_migration.vehicle.autopilot import Odometry as FlownOdometry
+from uav_twin_migration.vehicle.frames import to_body
+from uav_twin_migration.vehicle.sitl import (
+    MOST_INSTANCES,
+    Ports,
+    sitl,
+    system_id,
+)
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -129,7 +139,7 @@ class Px4Node(Node):
         if values["link"] != "mavlink":
             where = f"parameters of {self.get_fully_qualified_name()}"
             raise InputError(where, "link", values["link"], "mavlink or dds")
-        from uav_twin_migration.nodes.udp import UdpLink
+        from uav_twin_migration.vehicle.udp import UdpLink
 
         ports, host = Ports.of(instance), values["host"]
         local = ports.local if values["port"] < 0 else values["port"]

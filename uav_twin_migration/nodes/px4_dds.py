@@ -19,8 +19,7 @@ from px4_msgs.msg import (
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from uav_twin_migration.nodes.px4_codes import MODE_NUMBERS, RESULTS
-from uav_twin_migration.scenario.autopilot import (
+from uav_twin_migration.vehicle.autopilot import (
     Acknowledgement,
     Arm,
     Attitude,
@@ -33,7 +32,8 @@ from uav_twin_migration.scenario.autopilot import (
     SetMode,
     Setpoint,
 )
-from uav_twin_migration.scenario.frames import enu_to_ned, heading_to_yaw
+from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
+from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, RESULTS
 
 # what PX4's side of the agent offers and asks for
 QOS = QoSProfile(

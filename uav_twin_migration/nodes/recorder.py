@@ -14,11 +14,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration import msg
-from uav_twin_migration.nodes import topics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.repeats import Repeats
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import steady_timer
+from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.recording.definitions import definition, type_hash
 from uav_twin_migration.recording.metadata import Topic
 from uav_twin_migration.recording.writer import Recording

@@ -11,17 +11,17 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.diagnostics import Diagnostics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.policies import PolicyDesk
-from uav_twin_migration.nodes.rsu_twins import PARAMETERS as TWIN_PARAMETERS
-from uav_twin_migration.nodes.rsu_twins import RsuTwins
-from uav_twin_migration.nodes.seals import Ear, Voice
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.policies import PolicyDesk
+from uav_twin_migration.nodes.ros.rsu_twins import PARAMETERS as TWIN_PARAMETERS
+from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
+from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import Timing
 from uav_twin_migration.policy.choice import make_pricer
-from uav_twin_migration.twin.store import StoreError
+from uav_twin_migration.twin.hosting.store import StoreError
 
 PARAMETERS = (
     Parameter("rsu_id", str, "id of this RSU, a ROS name token"),

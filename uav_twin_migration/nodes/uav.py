@@ -16,17 +16,17 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
 from uav_twin_migration.market.messages import Bid, Refusal, is_id
 from uav_twin_migration.market.regions import Membership
+from uav_twin_migration.monitor.throttled_log import Repeats
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.diagnostics import Diagnostics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.regions import Regions
-from uav_twin_migration.nodes.repeats import Repeats
-from uav_twin_migration.nodes.seals import Ear, Voice
-from uav_twin_migration.nodes.spin import run
-from uav_twin_migration.nodes.timing import Timing, steady_timer
-from uav_twin_migration.nodes.uav_twins import PARAMETERS as TWIN_PARAMETERS
-from uav_twin_migration.nodes.uav_twins import UavTwins
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.regions import Regions
+from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros.uav_twins import PARAMETERS as TWIN_PARAMETERS
+from uav_twin_migration.nodes.ros.uav_twins import UavTwins
 
 # RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
 # one message instead of one for each offer: every RSU has to read every message.

@@ -20,8 +20,8 @@ from uav_twin_migration.msg import (
     TwinReply,
     TwinState,
 )
-from uav_twin_migration.nodes import convert, topics, twin_convert
-from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros.spin import run
 
 
 class WatchNode(Node):

@@ -15,12 +15,12 @@ from rclpy.clock import ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
-from uav_twin_migration.nodes import convert, topics
-from uav_twin_migration.nodes.parameters import Parameter, declare, require
-from uav_twin_migration.nodes.repeats import Repeats
-from uav_twin_migration.nodes.spin import run
+from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.motion import Flight
+from uav_twin_migration.vehicle.motion import Flight
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 MOST_TICKS_BEHIND = 20  # wall-clock ticks after which lost time is given up instead of being caught up

@@ -1,1 +1,1 @@
-"""The twin, its store and the migration protocol."""
+"""The twin: protocol/ (how it moves and stays the only one), hosting/ (store, twin, transactions), verification/."""

@@ -1,0 +1,186 @@
+"""A PX4 that behaves as the real one was measured to (v1.17, SITL), over real UDP, in whatever time it is told.
+
+Measured: message rates; two acknowledgements to a mode change, which is accepted even where it cannot be flown; arming
+rejected (result 1) without a stream of set-points; RTL 1.6 s after the stream is lost in OFFBOARD; disarming on ground
+after landing; time since boot that starts at 0 again after a restart. The vehicle is a point mass.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from pymavlink.dialects.v20 import common
+
+from uav_twin_migration.vehicle.frames import Px4Map
+
+RATES = {"attitude": 50.0, "position": 30.0, "origin": 1.0, "heartbeat": 1.0}  # Hz
+STREAM_TIMEOUT = 1.6  # s
+OFFBOARD, RETURN, LAND, LOITER = (6, 0), (4, 5), (4, 6), (4, 3)
+ACCELERATION = 4.0  # m/s^2
+SINKING = 1.5  # m/s, while landing
+IGNORE_ALL_BUT_VELOCITY_AND_YAW = 0b100111000111
+
+
+class ScriptedPx4:
+    """One vehicle that stands on the ground at (latitude, longitude), and the knobs to make trouble with."""
+
+    def __init__(
+        self, latitude: float, longitude: float, *, system_id: int = 1, peer: tuple[str, int] | None = None
+    ) -> None:
+        self.system_id = system_id
+        self.map = Px4Map(latitude, longitude)
+        self.peer = peer
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        # trouble
+        self.gps = True  # whether there is a position to tell
+        self.silent = False  # sends nothing
+        self.deaf = False  # hears nothing
+        self.refusals = 0  # times that arming will be rejected, besides where it has to be
+        self.mangle: Callable[[list[bytes]], Iterable[bytes]] = lambda datagrams: datagrams
+        # what was seen of the other side
+        self.commands: list[tuple[int, float, float, float]] = []
+        self.set_points = 0
+        self.foreign: list[str] = []  # messages that the real one would not have understood
+        self.boot(0.0)
+
+    def boot(self, now: float) -> None:
+        """Start, or restart, on the ground below."""
+        self.booted_at = self.now = now
+        self.armed, self.mode, self.failsafe = False, LOITER, False
+        self.position, self.velocity = np.zeros(3), np.zeros(3)  # NED
+        self.wanted = np.zeros(3)
+        self.heard_set_point_at = -math.inf
+        self.mavlink = common.MAVLink(None, srcSystem=self.system_id, srcComponent=1)
+        self.due = dict.fromkeys(RATES, now)
+
+    def step(self, now: float) -> None:
+        """Live until `now`: hear, move, speak."""
+        elapsed, self.now = now - self.now, now
+        self._hear()
+        if self.armed and self.mode == OFFBOARD and now - self.heard_set_point_at > STREAM_TIMEOUT:
+            self.mode, self.failsafe = RETURN, True
+        self._move(elapsed)
+        if not self.silent:
+            self._speak()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self.socket.getsockname()
+        return host, port
+
+    def send(self, datagrams: list[bytes]) -> None:
+        """Put datagrams on the wire, mangled."""
+        for datagram in self.mangle(datagrams):
+            if self.peer is not None:
+                self.socket.sendto(datagram, self.peer)
+
+    # --- hearing ---
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                datagram, sender = self.socket.recvfrom(4096)
+            except BlockingIOError:
+                return
+            if self.deaf:
+                continue
+            self.peer = self.peer or sender
+            decoder = common.MAVLink(None)
+            decoder.robust_parsing = True
+            for message in decoder.parse_buffer(datagram) or []:
+                self._understand(message)
+
+    def _understand(self, message: common.MAVLink_message) -> None:
+        kind = message.get_type()
+        if kind == "HEARTBEAT":
+            return
+        if getattr(message, "target_system", None) != self.system_id or message.target_component != 1:
+            self.foreign.append(f"{kind} for another system")
+        elif kind == "SET_POSITION_TARGET_LOCAL_NED":
+            if message.type_mask != IGNORE_ALL_BUT_VELOCITY_AND_YAW or message.coordinate_frame != 1:
+                self.foreign.append(f"set-point with mask {message.type_mask}")
+            self.set_points += 1
+            self.heard_set_point_at = self.now
+            self.wanted = np.array([message.vx, message.vy, message.vz])
+        elif kind == "COMMAND_LONG":
+            self.commands.append((message.command, message.param1, message.param2, message.param3))
+            self._obey(message)
+        else:
+            self.foreign.append(kind)
+
+    def _obey(self, message: common.MAVLink_message) -> None:
+        if message.command == common.MAV_CMD_DO_SET_MODE and message.param1 == 1:
+            self.mode, self.failsafe = (int(message.param2), int(message.param3)), False
+            self.send([self._pack(self.mavlink.command_ack_encode(message.command, 0)) for _ in range(2)])
+        elif message.command == common.MAV_CMD_COMPONENT_ARM_DISARM and message.param1 == 1:
+            streaming = self.now - self.heard_set_point_at < 0.5
+            ready = self.gps and (streaming or self.mode != OFFBOARD) and self.refusals == 0
+            self.refusals = max(self.refusals - 1, 0)
+            self.armed = self.armed or ready
+            self.send([self._pack(self.mavlink.command_ack_encode(message.command, 0 if ready else 1))])
+        else:
+            self.foreign.append(f"command {message.command}")
+
+    # --- moving ---
+
+    def _move(self, elapsed: float) -> None:
+        if not self.armed:
+            wanted = np.zeros(3)
+        elif self.mode == OFFBOARD:
+            wanted = self.wanted
+        else:
+            wanted = np.array([0, 0, SINKING if self.mode == LAND else 0.0])
+        change = wanted - self.velocity
+        most = ACCELERATION * elapsed
+        self.velocity = self.velocity + change * min(1.0, most / max(float(np.linalg.norm(change)), 1e-9))
+        self.position = self.position + self.velocity * elapsed
+        if self.position[2] >= 0:  # the ground
+            self.position[2], self.velocity = 0.0, np.zeros(3)
+            if self.mode == LAND:
+                self.armed = False
+
+    # --- speaking ---
+
+    def _speak(self) -> None:
+        datagrams = []
+        for what, rate in RATES.items():
+            while self.due[what] <= self.now:
+                self.due[what] += 1 / rate
+                if self.gps or what == "heartbeat":
+                    datagrams.append(self._pack(getattr(self, f"_{what}")()))
+        self.send(datagrams)
+
+    def _pack(self, message: common.MAVLink_message) -> bytes:
+        packed = bytes(message.pack(self.mavlink))
+        self.mavlink.seq = (self.mavlink.seq + 1) % 256
+        return packed
+
+    @property
+    def _uptime(self) -> int:
+        return round((self.now - self.booted_at) * 1000)
+
+    def _heartbeat(self) -> common.MAVLink_message:
+        base = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED | (common.MAV_MODE_FLAG_SAFETY_ARMED if self.armed else 0)
+        state = common.MAV_STATE_CRITICAL if self.failsafe else common.MAV_STATE_ACTIVE
+        main, sub = self.mode
+        return self.mavlink.heartbeat_encode(2, common.MAV_AUTOPILOT_PX4, base, main << 16 | sub << 24, state)
+
+    def _position(self) -> common.MAVLink_message:
+        return self.mavlink.local_position_ned_encode(self._uptime, *self.position, *self.velocity)
+
+    def _attitude(self) -> common.MAVLink_message:
+        north = (1.0, 0.0, 0.0, 0.0)  # level, nose to the north
+        return self.mavlink.attitude_quaternion_encode(self._uptime, *north, 0.0, 0.0, 0.0)
+
+    def _origin(self) -> common.MAVLink_message:
+        return self.mavlink.gps_global_origin_encode(round(self.map.latitude * 1e7), round(self.map.longitude * 1e7), 0)
+
+    def close(self) -> None:
+        """Free the port."""
+        self.socket.close()

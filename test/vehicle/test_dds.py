@@ -1,0 +1,130 @@
+"""PX4's own topics: a stand-in for px4_msgs with the fields that are used, as PX4 v1.17 defines them."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+
+from uav_twin_migration.vehicle.autopilot import (
+    Acknowledgement,
+    Arm,
+    Attitude,
+    FrameOrigin,
+    Heartbeat,
+    LocalPosition,
+    Mode,
+    SetMode,
+    Setpoint,
+)
+
+pytestmark = pytest.mark.ros
+
+VERSIONS = {"VehicleStatus": 1, "VehicleLocalPosition": 1}
+KINDS = (
+    "OffboardControlMode",
+    "TrajectorySetpoint",
+    "VehicleCommand",
+    "VehicleCommandAck",
+    "VehicleLocalPosition",
+    "VehicleOdometry",
+    "VehicleStatus",
+)
+
+
+class FakeNode:
+    """Keeps what is published, and callbacks by topic."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[str, Callable[[Any], None]] = {}
+        self.published: list[tuple[str, Any]] = []
+
+    def create_subscription(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
+        self.callbacks[topic] = callback
+
+    def create_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
+        return SimpleNamespace(publish=lambda message: self.published.append((topic, message)))
+
+    def get_clock(self) -> Any:
+        return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=5_000_000))
+
+
+@pytest.fixture
+def dds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module px4_dds, over the stand-in."""
+    messages = ModuleType("px4_msgs.msg")
+    for kind in KINDS:
+        message = type(kind, (SimpleNamespace,), {"MESSAGE_VERSION": VERSIONS.get(kind, 0)})
+        setattr(messages, kind, message)
+    monkeypatch.setitem(sys.modules, "px4_msgs", ModuleType("px4_msgs"))
+    monkeypatch.setitem(sys.modules, "px4_msgs.msg", messages)
+    monkeypatch.delitem(sys.modules, "uav_twin_migration.nodes.px4_dds", raising=False)
+    yield importlib.import_module("uav_twin_migration.nodes.px4_dds")
+    sys.modules.pop("uav_twin_migration.nodes.px4_dds", None)
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+def position(**changes: Any) -> SimpleNamespace:
+    at = {"x": 1.0, "y": 2.0, "z": -3.0, "vx": 0.1, "vy": 0.2, "vz": 0.3, "ref_lat": 47.0, "ref_lon": 8.0}
+    valid = {"xy_valid": True, "z_valid": True, "xy_global": True, "timestamp": 7_000_000}
+    return SimpleNamespace(**{**at, **valid, **changes})
+
+
+def test_topics_carry_namespace_and_version(dds: Any, node: FakeNode) -> None:
+    dds.DdsLink(node, "/px4_1", 2)
+    assert set(node.callbacks) == {
+        "/px4_1/fmu/out/vehicle_status_v1",
+        "/px4_1/fmu/out/vehicle_local_position_v1",
+        "/px4_1/fmu/out/vehicle_odometry",
+        "/px4_1/fmu/out/vehicle_command_ack",
+    }
+
+
+def test_what_px4_says(dds: Any, node: FakeNode) -> None:
+    link = dds.DdsLink(node, "", 1)
+    hear = {name.rsplit("/", 1)[1]: callback for name, callback in node.callbacks.items()}
+    hear["vehicle_status_v1"](SimpleNamespace(system_id=1, arming_state=2, nav_state=14, failsafe=False))
+    hear["vehicle_status_v1"](SimpleNamespace(system_id=9, arming_state=2, nav_state=14, failsafe=False))
+    hear["vehicle_local_position_v1"](position())
+    hear["vehicle_local_position_v1"](position(xy_valid=False))
+    hear["vehicle_local_position_v1"](position(z=math.nan))
+    hear["vehicle_odometry"](SimpleNamespace(timestamp=8_000_000, q=[1, 0, 0, 0], angular_velocity=[0, 0, 0.5]))
+    hear["vehicle_command_ack"](SimpleNamespace(command=400, result=1))
+    hear["vehicle_command_ack"](SimpleNamespace(command=511, result=1))
+    assert list(link.events()) == [
+        Heartbeat(True, Mode.OFFBOARD, False),
+        FrameOrigin(47.0, 8.0),
+        LocalPosition(7000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
+        Attitude(8000, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5)),
+        Acknowledgement(Arm, 1, "temporarily rejected"),
+    ]
+    assert list(link.events()) == []
+    assert link.refused == {"other system": 1, "not finite": 1}
+
+
+def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:
+    link = dds.DdsLink(node, "", 1)
+    link.send(Setpoint((1.0, 2.0, 3.0), 0.0))
+    (mode_topic, mode), (set_point_topic, set_point) = node.published
+    assert (mode_topic, mode.velocity) == ("/fmu/in/offboard_control_mode", True)
+    assert (set_point_topic, set_point.velocity) == ("/fmu/in/trajectory_setpoint", [2.0, 1.0, -3.0])
+    assert all(math.isnan(value) for value in (*set_point.position, *set_point.acceleration, set_point.yawspeed))
+    assert set_point.yaw == pytest.approx(math.pi / 2)
+    assert set_point.timestamp == 5000
+    node.published.clear()
+    link.send(SetMode(Mode.OFFBOARD))
+    link.send(SetMode(Mode.LAND))
+    link.send(Arm())
+    told = [(m.command, m.param1, m.param2, m.param3, m.target_system) for _, m in node.published]
+    assert told == [(176, 1, 6, 0, 1), (176, 1, 4, 6, 1), (400, 1, 0, 0, 1)]

@@ -1,0 +1,223 @@
+"""What happened in a market, seen from outside: for people who watch it, and for the summary at its end.
+
+An `Audit` hears what everybody may hear and knows the scenario, with its private values; so it can say how far the
+posted prices are from the true equilibrium. Nobody in the market hears the audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uav_twin_migration.game import followers as game
+from uav_twin_migration.game.equilibrium import solve
+from uav_twin_migration.game.leaders import exploitability
+from uav_twin_migration.market.follower import Vector
+from uav_twin_migration.market.messages import Bid, Grant, Offer, check_offer
+from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.snapshot import Surroundings
+
+Array = NDArray[np.float64]
+
+
+class Audit:
+    """Counts and measures one run of a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._surroundings = Surroundings(scenario)
+        self.rsu_index = {rsu.id: index for index, rsu in enumerate(scenario.rsus)}
+        self.uav_index = {uav.id: index for index, uav in enumerate(scenario.uavs)}
+        uavs, rsus = len(scenario.uavs), len(scenario.rsus)
+        self.offers = self.demands = self.grants = 0
+        self.rounds = np.zeros(rsus, dtype=np.int64)
+        self.price = np.full(rsus, np.nan)
+        self.sold = np.zeros(rsus)
+        self.profit = np.zeros(rsus)
+        self.profit_in_all = np.zeros(rsus)
+        self.bandwidth = np.zeros((uavs, rsus))
+        self.expires = np.full((uavs, rsus), -np.inf)
+        self.efficiency = np.zeros((uavs, rsus))
+        self.rate = np.zeros(uavs)  # Mbit/s, at the last sample
+        self.immersion = np.zeros(uavs)  # credit, at the last sample
+        self.position = np.full((uavs, 3), np.nan)
+        self.velocity = np.zeros((uavs, 3))
+        self.host: list[str | None] = [None] * uavs
+        self.hosting_changes = 0
+        self.answers_granted: dict[str, int] = {}
+        self.answers_ungranted: dict[str, int] = {}
+        self.rounds_missed: dict[str, int] = {}
+        self.latencies: list[float] = []
+        self.refused: dict[str, dict[str, int]] = {}
+        self.immersions: list[float] = []
+        self.gaps: list[float] = []
+        self.exploitabilities: list[float] = []
+        self.sampled_at: list[float] = []  # s since the start, of each exploitability
+        self.unsolved = 0
+        self.full = False  # whether every UAV has been granted something at least once
+        self._granted = np.zeros(uavs, dtype=bool)
+        self._ungranted_before = self._missed_before = 0
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def on_offer(self, offer: Offer) -> None:
+        """An RSU posted a price."""
+        index = self.rsu_index.get(offer.rsu)
+        if index is not None and check_offer(offer) is None:
+            self.offers += 1
+            self.price[index] = offer.price
+
+    def on_bids(self, bids: Iterable[Bid]) -> None:
+        """UAVs answered."""
+        self.demands += sum(bid.uav in self.uav_index and bid.rsu in self.rsu_index for bid in bids)
+
+    def on_grant(self, now: float, grant: Grant) -> None:
+        """An RSU granted bandwidth."""
+        rsu = self.rsu_index.get(grant.rsu)
+        if rsu is None:
+            return
+        sold = 0.0
+        for uav, share in grant.bandwidth.items():
+            index = self.uav_index.get(uav)
+            if index is not None:
+                self.grants += 1
+                self.bandwidth[index, rsu] = share
+                self.expires[index, rsu] = now + grant.lease
+                self._granted[index] = True
+                sold += share
+        self.rounds[rsu] += 1
+        self.sold[rsu] = sold
+        self.profit[rsu] = (grant.price - self.scenario.rsus[rsu].unit_cost) * sold
+        self.profit_in_all[rsu] += self.profit[rsu]
+
+    def on_links(self, uavs: Iterable[str], rsus: Iterable[str], efficiency: Array) -> None:
+        """Link qualities [uavs, rsus], bit/s/Hz."""
+        columns = [self.rsu_index.get(rsu) for rsu in rsus]
+        known = [column is not None for column in columns]
+        for uav, row in zip(uavs, efficiency, strict=True):
+            index = self.uav_index.get(uav)
+            if index is not None:
+                self.efficiency[index] = 0.0
+                self.efficiency[index, [c for c in columns if c is not None]] = row[known]
+
+    def on_motion(self, uav: str, position: Vector, velocity: Vector) -> None:
+        """A UAV's odometry."""
+        index = self.uav_index[uav]
+        self.position[index], self.velocity[index] = position, velocity
+
+    def on_hosting(self, uav: str, rsu: str) -> None:
+        """A UAV wants another host; an empty id says none."""
+        index = self.uav_index.get(uav)
+        if index is None:
+            return
+        before, self.host[index] = self.host[index], rsu or None
+        self.hosting_changes += before is not None and bool(rsu) and before != rsu
+
+    def on_diagnostics(self, name: str, values: Mapping[str, str]) -> None:
+        """What a node says about itself."""
+        self.latencies += map(float, values.get("offer_to_grant_ms", "").split())
+        if "answers_granted" in values:
+            self.answers_granted[name] = int(values["answers_granted"])
+            self.answers_ungranted[name] = int(values["answers_ungranted"])
+            self.rounds_missed[name] = int(values["rounds_missed"])
+        self.refused[name] = {
+            key.removeprefix("refused/"): int(value) for key, value in values.items() if key.startswith("refused/")
+        }
+
+    def start_steady_state(self) -> None:
+        """Forget latencies and missed rounds so far: from here on, everybody has found everybody."""
+        self.full = True
+        self.latencies.clear()
+        self._ungranted_before = sum(self.answers_ungranted.values())
+        self._missed_before = sum(self.rounds_missed.values())
+
+    # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def everybody_served(self) -> bool:
+        """Whether each UAV that an RSU can reach has been granted something."""
+        reached = self.efficiency.max(axis=1, initial=0.0) > 0.0
+        return bool(reached.any() and self._granted[reached].all())
+
+    def position_of(self, uav: str) -> Vector | None:
+        """Where a UAV is, m; None before its first odometry."""
+        index = self.uav_index.get(uav)
+        if index is None or np.isnan(self.position[index]).any():
+            return None
+        x, y, z = self.position[index].tolist()
+        return (x, y, z)
+
+    def leases(self, now: float) -> Array:
+        """Bandwidth under lease [uavs, rsus], MHz."""
+        return np.where(self.expires > now, self.bandwidth, 0.0)
+
+    def sample(self, now: float) -> None:
+        """Compare the market of this moment with its equilibrium, and note what users get."""
+        if np.isnan(self.position).any() or np.isnan(self.price).any():
+            return
+        market = self._surroundings.market(self.position, self.velocity)
+        self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
+        self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
+        self.immersions.append(float(self.immersion.mean()))
+        served = market.efficiency.max(axis=0) > 0.0
+        if not served.any():
+            return
+        self.exploitabilities.append(float(exploitability(market, self.price)))
+        self.sampled_at.append(now)
+        equilibrium = solve(market)
+        if not equilibrium.found:
+            self.unsolved += 1
+            return
+        gap = np.abs(self.price - equilibrium.prices) / equilibrium.prices
+        self.gaps.append(float(gap[served].mean()))
+
+    def curve(self, points: int = 20) -> list[dict[str, float]]:
+        """How exploitability went, in up to `points` means over equal numbers of moments."""
+        times, values = np.array(self.sampled_at), np.array(self.exploitabilities)
+        parts = np.array_split(np.arange(len(values)), min(points, len(values)) or 1)
+        return [
+            {"seconds": float(times[part].mean()), "exploitability": float(values[part].mean())}
+            for part in parts
+            if len(part)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """The run in numbers: the keys of `uavtwin sim --json`."""
+        latencies = np.array(self.latencies)
+        refused: dict[str, int] = {}
+        for counts in self.refused.values():
+            for reason, count in counts.items():
+                refused[reason] = refused.get(reason, 0) + count
+        return {
+            "scenario": self.scenario.name,
+            "rsus": len(self.rsu_index),
+            "uavs": len(self.uav_index),
+            "rounds": int(self.rounds.sum()),
+            "offers": self.offers,
+            "demands": self.demands,
+            "grants": self.grants,
+            "answers_without_grant": sum(self.answers_ungranted.values()) - self._ungranted_before,
+            "rounds_missed": sum(self.rounds_missed.values()) - self._missed_before,
+            "hosting_changes": self.hosting_changes,
+            "mean_immersion": mean(self.immersions),
+            "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),
+            "price_gap_to_equilibrium": mean(self.gaps),
+            "exploitability": mean(self.exploitabilities),
+            "exploitability_curve": self.curve(),
+            "equilibria_compared": len(self.gaps),
+            "moments_without_equilibrium": self.unsolved,
+            "grant_latency_ms": {"p50": quantile(latencies, 0.5), "p99": quantile(latencies, 0.99)},
+            "refused": refused,
+        }
+
+
+def mean(values: Any) -> float | None:
+    """The mean, or None of nothing."""
+    return float(np.mean(values)) if len(values) else None
+
+
+def quantile(values: Array, share: float) -> float | None:
+    """A quantile, or None of nothing."""
+    return float(np.quantile(values, share)) if len(values) else None

@@ -1,0 +1,153 @@
+"""What becomes of twins, seen by their users and by somebody who knows where the UAVs really are.
+
+Hears what everybody may hear. All times are of one clock, s: simulated time in a simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from uav_twin_migration.twin.hosting.estimate import Vector
+
+OVERLAP = 0.3  # s for which a state of an older hosting may still be under way when the newer one speaks
+
+
+class State(NamedTuple):
+    """A twin as a user sees it."""
+
+    uav: str
+    rsu: str
+    epoch: int
+    stamp: float  # s, of the newest telemetry in it
+    position: Vector  # m, estimated
+
+
+class Report(NamedTuple):
+    """How a migration went."""
+
+    uav: str
+    source: str
+    target: str
+    reason: str  # empty: the twin moved
+    age_of_migration: float  # s
+    downtime: float  # s
+    granted_rate: float  # Mbit/s
+    achieved_rate: float  # Mbit/s
+
+
+class _Newest(NamedTuple):
+    state: State
+    since: float  # s, when this hosting's first state was heard
+    at: float  # s, when the last one was
+
+
+class TwinAudit:
+    """Counts and measures one run."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.ages: list[float] = []  # s, users' age of information
+        self.errors: list[float] = []  # m, between the twin's and the UAV's true place
+        self.duplicated: set[str] = set()
+        self.lost: set[str] = set()
+        self.handovers: list[tuple[float, str, str, str]] = []  # when, UAV, from, to
+        self.losses: list[float] = []  # s of telemetry that users had seen and that is gone, by takeover
+        self.replica_ages: list[float] = []  # s by which warm copies were behind
+        self._newest: dict[str, _Newest] = {}
+        self._gaps: list[float] = []  # s without any state at hand-overs
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def on_state(self, now: float, state: State, truth: Vector | None) -> None:
+        """A host told users of a twin. truth: where the UAV is, m."""
+        newest = self._newest.get(state.uav)
+        if newest is None or state.epoch > newest.state.epoch:
+            self._newest[state.uav] = _Newest(state, now, now)
+            if newest is not None and newest.state.rsu != state.rsu:
+                self._gaps.append(now - newest.at)
+                self.handovers.append((now, state.uav, newest.state.rsu, state.rsu))
+        elif state.epoch == newest.state.epoch and state.rsu == newest.state.rsu:
+            self._newest[state.uav] = newest._replace(state=state, at=now)
+        elif state.epoch == newest.state.epoch or now > newest.since + OVERLAP:
+            self.duplicated.add(state.uav)
+            return
+        if truth is not None:
+            self.errors.append(math.dist(state.position, truth))
+
+    def on_begun_anew(self, uav: str) -> None:
+        """An RSU hosts a twin from nothing. The first time that is how it begins; later the old one is lost."""
+        if uav in self._newest:
+            self.lost.add(uav)
+
+    def on_takeover(self, uav: str, epoch: int, as_of: float) -> None:
+        """An RSU hosts a twin from a copy. as_of: s, of the newest telemetry in that copy, NaN for none."""
+        newest = self._newest.get(uav)
+        if newest is not None and epoch <= newest.state.epoch:
+            return  # the same said again
+        if math.isnan(as_of):
+            self.on_begun_anew(uav)
+        elif newest is not None:
+            self.losses.append(max(newest.state.stamp - as_of, 0.0))
+
+    def on_replica(self, age: float) -> None:
+        """A host told by how much a warm copy is behind, s."""
+        if math.isfinite(age):
+            self.replica_ages.append(age)
+
+    def on_report(self, report: Report) -> None:
+        """A migration ended."""
+        self.reports.append(report)
+
+    # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def host_of(self, uav: str) -> str | None:
+        """The RSU that users last heard of a twin."""
+        newest = self._newest.get(uav)
+        return newest.state.rsu if newest else None
+
+    def sample(self, now: float) -> None:
+        """Note how old users' information is now."""
+        self.ages += [max(now - newest.state.stamp, 0.0) for newest in self._newest.values()]
+
+    @property
+    def completed(self) -> list[Report]:
+        """The migrations that moved a twin."""
+        return [report for report in self.reports if not report.reason]
+
+    def summary(self) -> dict[str, Any]:
+        """The run in numbers: keys of `uavtwin sim --json`."""
+        completed = self.completed
+        failed: dict[str, int] = {}
+        for report in self.reports:
+            if report.reason:
+                failed[report.reason] = failed.get(report.reason, 0) + 1
+        long = [one for one in completed if one.age_of_migration > 1.0 and 0.0 < one.granted_rate < math.inf]
+        ratios = [one.achieved_rate / one.granted_rate for one in long]
+        return {
+            "twins": len(self._newest),
+            "migrations_completed": len(completed),
+            "migrations_failed": sum(failed.values()),
+            "failed_because": failed,
+            "twins_lost": len(self.lost),
+            "takeovers": len(self.losses),
+            "lost_at_takeover_s": statistics(self.losses),
+            "replica_age_s": statistics(self.replica_ages),
+            "twins_duplicated": len(self.duplicated),
+            "age_of_migration_s": statistics([one.age_of_migration for one in completed]),
+            "downtime_ms": statistics([1e3 * one.downtime for one in completed]),
+            "silence_ms": statistics([1e3 * gap for gap in self._gaps]),
+            "achieved_of_granted_rate": statistics(ratios),
+            "age_of_information_ms": statistics([1e3 * age for age in self.ages]),
+            "twin_error_m": statistics(self.errors),
+        }
+
+
+def statistics(values: list[float]) -> Mapping[str, float | None]:
+    """Mean and 95th percentile, or None of nothing."""
+    if not values:
+        return {"mean": None, "p95": None}
+    return {"mean": float(np.mean(values)), "p95": float(np.quantile(values, 0.95))}

@@ -1,0 +1,57 @@
+"""Hosts the nodes of one process, given as a process of a plan."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
+from uav_twin_migration.nodes.ros.spin import run
+
+# executable -> class, for the nodes that can share a process
+CLASSES = {
+    "fleet": ("uav", "FleetNode"),
+    "gazebo": ("gazebo", "GazeboNode"),
+    "learner": ("learner", "LearnerNode"),
+    "link": ("link", "LinkNode"),
+    "metrics": ("metrics", "MetricsNode"),
+    "observer": ("observer", "ObserverNode"),
+    "pilot": ("pilot", "PilotNode"),
+    "px4": ("px4", "Px4Node"),
+    "recorder": ("recorder", "RecorderNode"),
+    "rsu": ("rsu", "RsuNode"),
+    "uav": ("uav", "UavNode"),
+    "world": ("world", "WorldNode"),
+}
+
+
+def node_class(executable: str) -> Any:
+    """The class behind an executable."""
+    module, name = CLASSES[executable]
+    return getattr(importlib.import_module(f"uav_twin_migration.nodes.{module}"), name)
+
+
+def make_node(spec: NodeSpec) -> Node:
+    """Create a node in its namespace with its parameters."""
+    overrides = [Parameter(name, value=value) for name, value in spec.parameters.items()]
+    return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=overrides)
+
+
+def host(process: ProcessSpec, quiet: bool = False) -> int:
+    """Run the nodes of one process until told to stop. Returns the exit code. quiet: errors alone are logged."""
+    arguments = ["--ros-args", "--log-level", "error"] if quiet else []
+    return run(lambda: [make_node(spec) for spec in process.nodes], arguments)
+
+
+def main() -> int:
+    """``ros2 run uav_twin_migration host JSON``: the launch files' way to put several nodes into one process."""
+    return host(ProcessSpec.from_json(json.loads(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

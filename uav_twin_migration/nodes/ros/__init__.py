@@ -1,0 +1,1 @@
+"""What nodes share: conversions, topics, parameters, clocks, executors."""

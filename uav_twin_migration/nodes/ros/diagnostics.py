@@ -1,0 +1,68 @@
+"""What a node says about itself: on /diagnostics, once a second, its state, and refusals counted by reason.
+
+What is refused is in its log, too, one line for each reason, with counts where it repeats (monitor/throttled_log.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from uav_twin_migration.monitor.hints import remedy
+from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.nodes.ros.timing import steady_timer
+from uav_twin_migration.nodes.ros.topics import DIAGNOSTICS
+
+
+class Diagnostics:
+    """Publishes what `describe` returns, by status name.
+
+    A refusal since the last time makes the status a warning, a value named `trouble` an error.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        describe: Callable[[], Mapping[str, Mapping[str, object]]],
+        senders: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """senders: who was refused last, by reason, where that is known."""
+        self._node = node
+        self._describe, self._senders = describe, senders
+        self._counts: dict[tuple[str, str], int] = {}
+        self.repeats = Repeats(node.get_logger().warning)
+        self._refused: dict[str, int] = {}
+        self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
+        steady_timer(node, 1.0, self.publish)
+
+    def publish(self) -> None:
+        """Say it now."""
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        for name, values in self._describe().items():
+            status = DiagnosticStatus(name=name, hardware_id=name)
+            status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+            refused = sum(int(str(value)) for key, value in values.items() if key.startswith("refused/"))
+            if values.get("trouble"):
+                status.level, status.message = DiagnosticStatus.ERROR, str(values["trouble"])
+            elif refused > self._refused.get(name, 0):
+                status.level, status.message = DiagnosticStatus.WARN, "refused input"
+            else:
+                status.level, status.message = DiagnosticStatus.OK, "ok"
+            self._refused[name] = refused
+            self._log_refusals(name, values)
+            message.status.append(status)
+        self._publisher.publish(message)
+        self.repeats.tick()
+
+    def _log_refusals(self, name: str, values: Mapping[str, object]) -> None:
+        senders = self._senders()
+        for key, value in values.items():
+            kind, _, reason = key.partition("/")
+            news = int(str(value)) - self._counts.get((name, key), 0) if kind == "refused" else 0
+            if news > 0:
+                sender = f"last from {senders[reason]!r}; " if senders.get(reason) else ""
+                self.repeats.note(f"refused, {reason}", sender + remedy(reason), news)
+                self._counts[name, key] = int(str(value))

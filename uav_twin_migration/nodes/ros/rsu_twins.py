@@ -1,0 +1,415 @@
+"""An RSU's twins on the ROS side: what they say and hear, and the action that moves them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+
+from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.market.messages import is_id
+from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.msg import (
+    MigrationReport,
+    TwinBeacon,
+    TwinHost,
+    TwinPresence,
+    TwinReply,
+    TwinRequest,
+    TwinState,
+)
+from uav_twin_migration.nodes.ros import topics, twin_convert
+from uav_twin_migration.nodes.ros.convert import to_time
+from uav_twin_migration.nodes.ros.mailbox import Mailbox
+from uav_twin_migration.nodes.ros.parameters import Parameter, require
+from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Beacon
+from uav_twin_migration.scenario.model import REPLICA_SHARE
+from uav_twin_migration.security.certificates import Identity
+from uav_twin_migration.transport.tls import Address
+from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.host import HostSettings
+from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
+from uav_twin_migration.twin.hosting.store import StoreError
+from uav_twin_migration.twin.hosting.twin import UavTwins
+from uav_twin_migration.twin.protocol.messages import (
+    CancelRequest,
+    HostReply,
+    MigrateRequest,
+    Reason,
+    Recognition,
+    Stamp,
+)
+from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTiming
+
+PARAMETERS = (
+    Parameter("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
+    Parameter("twin_keys", "", "folder of its TLS keys, made by `uavtwin keys`; empty: plain TCP, on loopback only"),
+    Parameter("twin_address", "127.0.0.1", "address at which it takes twins over from other RSUs"),
+    Parameter("twin_port", 0, "port at that address; 0 for any free one"),
+    Parameter("twin_advertise", "", "address that other RSUs are told; empty: twin_address"),
+    Parameter("twin_lease", 3.0, "time for which it serves the twin of a silent UAV, s of wall time; all must agree"),
+    Parameter("twin_beat", 0.5, "time between two presences, s of wall time; a small part of twin_lease"),
+    Parameter("state_period", 0.1, "time between two states of the twins for users, s of wall time"),
+    Parameter("drain_rate", 100.0, "rate of all its migrations when it goes down on purpose, Mbit/s"),
+    Parameter("drain_limit", 30.0, "time after which it stops waiting for its twins to have moved then, s"),
+    Parameter("replica_period", 1.0, "time between two checkpoints of a twin's warm copy, s of wall time"),
+    Parameter("replica_bound", 3.0, "age from which a warm copy counts as late, s of wall time"),
+    Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
+)
+HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
+UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
+MOST_UAVS = 10_000  # that it listens to
+MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
+
+News = tuple[str, int, int, str]
+
+
+def _news(said: Recognition) -> News:
+    """What other RSUs than the host need to hear, once."""
+    return said.host, said.epoch, said.fence, said.standby
+
+
+class RsuTwins:
+    """Translates between ROS and a `TwinService`."""
+
+    def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, voice: Voice, ear: Ear) -> None:
+        """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
+        durations = ("twin_lease", "twin_beat", "state_period", "drain_limit", "replica_period", "replica_bound")
+        for name in (*durations, "time_scale"):
+            require(node, values, name, 1e-3, 1e6)
+        require(node, values, "twin_port", 0, 65535)
+        require(node, values, "drain_rate", 1e-3, 1e9)
+        self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
+        self._voice, self._ear = voice, ear
+        self._hosts: dict[str, TwinHost] = {}
+        self._recognised: dict[str, News] = {}
+        self._heard_at: dict[str, float] = {}  # s, own steady clock
+        self._began = time.monotonic()
+        self._sequences: dict[str, int] = {}  # of the newest beacons
+        self._held: set[str] = set()
+        self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
+        self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
+        self._drain_until: float | None = None
+        self.trouble = ""
+        self._repeats = Repeats(node.get_logger().warning)
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
+        self._mail = Mailbox(node)
+        self._service = self._open(values)
+        self._connect(node)
+        self._service.start()
+        self._announce()
+
+    def _open(self, values: dict[str, Any]) -> TwinService:
+        post = self._mail.post
+        return TwinService(
+            self.rsu,
+            values["twin_store"],
+            UavTwins(),
+            Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
+            (values["twin_address"], values["twin_port"]),
+            self._resolve,
+            HostSettings(
+                timing=ProtocolTiming(lease=values["twin_lease"]),
+                replica_period=values["replica_period"],
+                replica_share=REPLICA_SHARE,
+            ),
+            callbacks=Callbacks(
+                reply=lambda reply: post(lambda: self._send_reply(reply)),
+                report=lambda report: post(lambda: self._send_report(report)),
+                tenure=lambda tenure: post(self._on_tenure),
+                trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
+            ),
+        )
+
+    def _connect(self, node: Node) -> None:
+        here = partial(topics.in_region, self._values["region"])
+        self._presences = node.create_publisher(TwinPresence, here(topics.TWIN_PRESENCES), topics.MARKET)
+        self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), topics.MARKET)
+        self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
+        self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
+        self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
+        self._entities = [
+            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.REPEATED),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
+            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
+        ]
+        self._timers = [
+            steady_timer(node, self._values["twin_beat"], self._on_beat),
+            steady_timer(node, self._values["state_period"], self._send_states),
+        ]
+        self._server = ActionServer(
+            node,
+            MigrateTwin,
+            topics.migrate_twin(self.rsu),
+            self._execute,
+            goal_callback=self._on_goal,
+            cancel_callback=self._on_cancel,
+        )
+
+    def close(self) -> None:
+        """Stop serving. What was accepted is on the disk then; it does not drain."""
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for subscription in self._entities:
+            self._node.destroy_subscription(subscription)
+        self._server.destroy()
+        self._service.stop()
+        for publisher in (self._presences, self._replies, self._states, self._reports, self._announcements):
+            self._node.destroy_publisher(publisher)
+
+    # -- going down on purpose ---------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take no more twins and move those here to other RSUs."""
+        targets = [rsu for rsu, host in self._hosts.items() if host.port and not host.draining]
+        self._drain_until = time.monotonic() + self._values["drain_limit"]
+        self._service.drain(targets, self._rate(self._values["drain_rate"]))
+        self._announce()
+        self._say(f"draining: {len(self._service.hosted)} twins to {', '.join(targets) or 'nobody'}")
+
+    def stop_draining(self) -> None:
+        """Take twins again."""
+        if self._drain_until is not None:
+            self._drain_until = None
+            self._service.stop_draining()
+            self._announce()
+            self._say("takes twins again")
+
+    def _watch_drain(self) -> None:
+        if self._drain_until is None:
+            return
+        left = len(self._service.hosted)
+        if not left or time.monotonic() > self._drain_until:
+            self._drain_until = float("inf")  # said once
+            self._say("drained: no twin is left here" if not left else f"drain_limit is over: {left} twins stay here")
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def _on_beacon(self, message: TwinBeacon) -> None:
+        beacons = twin_convert.beacons_from_message(message)
+        if beacons is None:
+            self._refused["ragged"] += 1
+            return
+        relevant = [beacon for beacon in beacons if self._is_relevant(beacon)]
+        if relevant and self._ear.believes_uavs(message):
+            for beacon in relevant:
+                self._hear(beacon)
+
+    def _is_relevant(self, beacon: Beacon) -> bool:
+        """Whether it is news, or concerns a twin that is here. To verify the others' seals would be for nothing."""
+        said = beacon.recognition
+        return said.uav in self._held or self._recognised.get(said.uav) != _news(said)
+
+    def _hear(self, beacon: Beacon) -> None:
+        """Pass on what a UAV has told."""
+        said, uav = beacon.recognition, beacon.recognition.uav
+        if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
+            self._forget_some()
+        crowded = uav not in self._recognised and len(self._recognised) >= MOST_UAVS
+        if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
+            self._refused["stranger"] += 1
+            return
+        if self._is_old(beacon):
+            self._refused["replayed"] += 1
+            return
+        self._heard_at[uav] = time.monotonic()
+        held = uav in self._held
+        if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
+            self._recognised[uav] = _news(said)
+            self._service.recognise(said)
+        if held and said.host == self.rsu:
+            self._service.hear(said, beacon.telemetry, self._timing.now(), self._granted(beacon))
+
+    def _granted(self, beacon: Beacon) -> float | None:
+        """A beacon's rate, bytes/s; None where it does not count."""
+        if beacon.telemetry is None and self._ear.verifies_uavs:
+            return None  # without a sequence, it may be an old one
+        if not 0.0 <= beacon.rate <= MOST_RATE:
+            self._refused["rate"] += 1
+            return None
+        return self._rate(beacon.rate) if self._drain_until is None else None  # who goes down pays for the moves itself
+
+    def _forget_some(self) -> None:
+        """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
+        passed = [uav for uav in self._recognised if uav not in self._held]
+        for uav in passed[: MOST_UAVS // 2]:
+            del self._recognised[uav]
+            self._sequences.pop(uav, None)
+            self._heard_at.pop(uav, None)
+
+    def _is_old(self, beacon: Beacon) -> bool:
+        """Whether somebody sends a beacon again: all else in it is guarded by itself, but it would bring an old rate.
+
+        Only where UAVs seal: else, who forges a high sequence would silence the UAV.
+        """
+        if not self._ear.verifies_uavs or beacon.telemetry is None:
+            return False
+        uav, sequence = beacon.recognition.uav, beacon.telemetry.sequence
+        if sequence <= self._sequences.get(uav, 0):
+            return True
+        self._sequences[uav] = sequence
+        return False
+
+    def _on_request(self, message: TwinRequest) -> None:
+        requests = list(twin_convert.requests_for(message, self.rsu))
+        if requests and self._ear.believes_uavs(message):
+            for request in requests:
+                self._service.request(request)
+
+    def _on_host(self, message: TwinHost) -> None:
+        if message.rsu_id != self.rsu and self._ear.believes(message):
+            self._hosts[message.rsu_id] = message
+
+    def _resolve(self, rsu: str) -> Address | None:
+        host = self._hosts.get(rsu)
+        return (host.address, host.port) if host is not None and host.port else None
+
+    # -- what is said ------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        message = TwinHost(rsu_id=self.rsu, address=self._values["twin_advertise"] or self._service.address[0])
+        message.port = self._service.address[1]
+        message.tls = bool(self._values["twin_keys"])
+        message.draining = self._drain_until is not None
+        message.header.stamp = to_time(self._timing.now())
+        self._announcements.publish(self._voice.sealed(message))
+
+    def _on_beat(self) -> None:
+        self._mail.empty()
+        self._send_presences()
+        self._watch_drain()
+        self._repeats.tick()
+        self._news.tick()
+        for progress in self._service.progress():
+            goal = self._goals.get(progress.uav)
+            if goal is not None:
+                goal[0].publish_feedback(self._feedback(progress))
+
+    def _on_tenure(self) -> None:
+        self._send_presences()
+        self._send_states()
+
+    def _send_presences(self) -> None:
+        presences = self._service.presences()
+        self._held = {presence.uav for presence in presences}
+        stamp = presences[0].stamp if presences else Stamp(0, 0.0)
+        heard = [presence for presence in presences if self._hears(presence.uav)]
+        ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
+        message = twin_convert.presences_to_message(self.rsu, stamp, heard, ages, self._timing.now())
+        self._presences.publish(self._voice.sealed(message))
+
+    def _hears(self, uav: str) -> bool:
+        """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
+        silence = time.monotonic() - self._heard_at.get(uav, self._began)
+        return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
+
+    def _send_states(self) -> None:
+        now = self._timing.now()
+        served = self._service.served(now)
+        if served:
+            self._states.publish(self._voice.sealed(twin_convert.states_to_message(self.rsu, served, now)))
+
+    def _send_reply(self, reply: HostReply) -> None:
+        as_of = self._service.as_of(reply.uav) if reply.restored else None
+        self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, as_of, self._timing.now())))
+
+    def _send_report(self, report: hosting.MigrationReport) -> None:
+        message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
+        self._reports.publish(self._voice.sealed(message))
+        if report.reason is not None and report.reason is not Reason.CANCELLED:
+            target = report.target if report.target in self._hosts else "an RSU that is not known here"
+            detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
+            self._repeats.note(f"a twin could not be moved to {target}", detail)
+        goal = self._goals.get(report.uav)
+        if goal is not None and goal[0].request.target == report.target:
+            goal[1].set_result(message)
+
+    def _on_trouble(self, trouble: StoreError | None) -> None:
+        self.trouble = str(trouble) if trouble else ""
+        if trouble is None:
+            self._news.note("the store of twins works again")
+        else:
+            self._repeats.note("the store of twins refuses, no new twin is taken", str(trouble))
+
+    def _say(self, what: str) -> None:
+        self._node.get_logger().info(what)
+
+    # -- the action --------------------------------------------------------------------------------------------------
+
+    def _on_goal(self, goal: Any) -> GoalResponse:
+        sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
+        return GoalResponse.ACCEPT if sensible and self._ear.believes_uavs(goal) else GoalResponse.REJECT
+
+    async def _execute(self, handle: ServerGoalHandle) -> Any:
+        """Move the twin; ends with the service's report, which comes in any case."""
+        goal = handle.request
+        if goal.uav_id in self._goals:  # two were accepted before the first began
+            handle.abort()
+            reason = Reason.BUSY.value
+            return MigrateTwin.Result(report=MigrationReport(uav_id=goal.uav_id, target=goal.target, reason=reason))
+        ended = Future(executor=self._node.executor)
+        self._goals[goal.uav_id] = (handle, ended)
+        request = MigrateRequest(goal.uav_id, goal.epoch, goal.target)
+        self._service.migrate(request, self._rate(goal.rate))
+        report = await ended
+        del self._goals[goal.uav_id]
+        if not report.reason:
+            handle.succeed()
+        elif handle.is_cancel_requested:
+            handle.canceled()
+        else:
+            handle.abort()
+        return MigrateTwin.Result(report=report)
+
+    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
+        self._service.cancel(CancelRequest(handle.request.uav_id, Reason.CANCELLED))
+        return CancelResponse.ACCEPT
+
+    def _feedback(self, progress: hosting.Progress) -> Any:
+        return MigrateTwin.Feedback(
+            phase=progress.phase.value,
+            size=progress.size / BYTES_PER_MBIT,
+            remaining=progress.remaining / BYTES_PER_MBIT,
+            rate=progress.rate / BYTES_PER_MBIT / self._values["time_scale"],
+        )
+
+    def _rate(self, megabits: float) -> float:
+        """A granted rate, Mbit/s, as bytes of this machine's second."""
+        return megabits * BYTES_PER_MBIT * float(self._values["time_scale"])
+
+    @property
+    def hosted(self) -> int:
+        """How many twins are here."""
+        return len(self._service.hosted)
+
+    # -- diagnostics -------------------------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, object]:
+        """For `/diagnostics`."""
+        counts = self._service.counts + self._refused
+        values: dict[str, object] = {
+            "twins": len(self._service.hosted),
+            "twins_moving": len(self._service.progress()),
+            "draining": self._drain_until is not None,
+            **self._describe_replicas(),
+        }
+        if self.trouble:
+            values["trouble"] = self.trouble
+        values.update({f"refused/twin_{why}": count for why, count in counts.items() if why not in HARMLESS})
+        return values
+
+    def _describe_replicas(self) -> dict[str, object]:
+        """Warm copies of the twins that are hosted here; nothing where nobody wants any."""
+        ages = self._service.replica_ages().values()
+        if not ages:
+            return {}
+        late = sum(age > self._values["replica_bound"] for age in ages)
+        return {"twins_replicated": len(ages) - late, "twins_replica_late": late}

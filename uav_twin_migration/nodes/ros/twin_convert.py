@@ -1,0 +1,259 @@
+"""Between ROS messages and what UAVs and RSUs say about twins. Nothing is judged here but the shape of arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from uav_twin_migration.monitor.twins import Report, State
+from uav_twin_migration.msg import (
+    MigrationReport,
+    TwinBeacon,
+    TwinPresence,
+    TwinReply,
+    TwinRequest,
+    TwinState,
+)
+from uav_twin_migration.nodes.ros.convert import to_time
+from uav_twin_migration.nodes.ros.topics import MAP
+from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.protocol.messages import (
+    Holding,
+    HostReply,
+    HostRequest,
+    Presence,
+    Reason,
+    Recognition,
+    Stamp,
+)
+
+BYTES_PER_MBIT = 125_000.0
+HOLDINGS = {holding.value: holding for holding in Holding}
+REASONS = {reason.value: reason for reason in Reason}
+
+
+class Beacon(NamedTuple):
+    """What a UAV tells RSUs; `telemetry` is None before its first odometry."""
+
+    recognition: Recognition
+    telemetry: Telemetry | None
+    rate: float  # Mbit/s
+
+
+def beacons_to_message(beacons: Sequence[Beacon], now: float) -> TwinBeacon:
+    """What the UAVs of a node tell RSUs, stamped."""
+    message = TwinBeacon()
+    message.header.stamp = to_time(now)
+    message.header.frame_id = MAP
+    recognitions = [beacon.recognition for beacon in beacons]
+    stamps = [one.stamp or Stamp(0, 0.0) for one in recognitions]
+    telemetry = [beacon.telemetry or NO_TELEMETRY for beacon in beacons]
+    message.uav_ids = [one.uav for one in recognitions]
+    message.hosts = [one.host for one in recognitions]
+    message.standbys = [one.standby for one in recognitions]
+    message.epochs = [one.epoch for one in recognitions]
+    message.fences = [one.fence for one in recognitions]
+    message.stamp_lives = [stamp.life for stamp in stamps]
+    message.stamp_times = [stamp.time for stamp in stamps]
+    message.sequences = [one.sequence for one in telemetry]
+    message.telemetry_stamps = [one.stamp for one in telemetry]
+    message.positions = [value for one in telemetry for value in one.position]
+    message.velocities = [value for one in telemetry for value in one.velocity]
+    message.rates = [beacon.rate for beacon in beacons]
+    return message
+
+
+NO_TELEMETRY = Telemetry(0, 0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
+def beacons_from_message(message: TwinBeacon) -> list[Beacon] | None:
+    """What UAVs told; None where the arrays do not fit together."""
+    count = len(message.uav_ids)
+    columns = (
+        message.hosts,
+        message.epochs,
+        message.fences,
+        message.stamp_lives,
+        message.stamp_times,
+        message.sequences,
+        message.telemetry_stamps,
+        message.rates,
+        message.standbys,
+    )
+    if any(len(column) != count for column in columns):
+        return None
+    if len(message.positions) != 3 * count or len(message.velocities) != 3 * count:
+        return None
+    positions, velocities = message.positions.tolist(), message.velocities.tolist()
+    beacons = []
+    for row, (uav, host, epoch, fence, life, time, sequence, at, rate, standby) in enumerate(
+        zip(message.uav_ids, *columns, strict=True)
+    ):
+        three = slice(3 * row, 3 * row + 3)
+        telemetry = Telemetry(sequence, at, tuple(positions[three]), tuple(velocities[three])) if sequence else None
+        stamp = Stamp(life, time) if life else None
+        beacons.append(Beacon(Recognition(uav, host, epoch, fence, stamp, standby), telemetry, rate))
+    return beacons
+
+
+def presences_to_message(
+    rsu: str, stamp: Stamp, presences: Sequence[Presence], ages: Mapping[str, float], now: float
+) -> TwinPresence:
+    """All that an RSU holds, stamped. ages: by how much warm copies of what it hosts are behind, s by UAV."""
+    message = TwinPresence(
+        rsu_id=rsu,
+        life=stamp.life,
+        time=stamp.time,
+        uav_ids=[one.uav for one in presences],
+        holdings=[one.holding.value for one in presences],
+        epochs=[one.epoch for one in presences],
+        marks=[one.mark for one in presences],
+        successors=[one.successor for one in presences],
+        replicas=[one.replica for one in presences],
+        replica_marks=[one.replica_mark for one in presences],
+        replica_ages=[ages.get(one.uav, math.inf) for one in presences],
+    )
+    message.header.stamp = to_time(now)
+    return message
+
+
+def presences_from_message(message: TwinPresence) -> Iterator[Presence]:
+    """What an RSU holds; nothing where the message makes no sense."""
+    replicas = (message.replicas, message.replica_marks)
+    columns = (message.uav_ids, message.holdings, message.epochs, message.marks, message.successors, *replicas)
+    if len({len(column) for column in columns}) > 1:
+        return
+    stamp = Stamp(message.life, message.time)
+    for uav, holding, epoch, mark, successor, *replica in zip(*columns, strict=True):
+        if holding in HOLDINGS:
+            yield Presence(uav, message.rsu_id, HOLDINGS[holding], epoch, mark, stamp, successor, *replica)
+
+
+def replica_ages_from_message(message: TwinPresence) -> Iterator[tuple[str, float]]:
+    """By how much warm copies are behind, s, of twins that have one."""
+    columns = (message.uav_ids, message.replicas, message.replica_ages)
+    if len({len(column) for column in columns}) == 1:
+        yield from ((uav, age) for uav, replica, age in zip(*columns, strict=True) if replica)
+
+
+def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequest:
+    """UAVs ask RSUs to host their twins."""
+    message = TwinRequest(
+        uav_ids=[one.uav for one in requests],
+        rsu_ids=[one.rsu for one in requests],
+        epochs=[one.epoch for one in requests],
+        sizes=[one.size / BYTES_PER_MBIT for one in requests],
+        least_epochs=[one.least_epoch for one in requests],
+        least_marks=[one.least_mark for one in requests],
+    )
+    message.header.stamp = to_time(now)
+    return message
+
+
+def requests_for(message: TwinRequest, rsu: str) -> Iterator[HostRequest]:
+    """The requests to one RSU; nothing where the message makes no sense."""
+    least = (message.least_epochs, message.least_marks)
+    columns = (message.uav_ids, message.rsu_ids, message.epochs, message.sizes, *least)
+    if len({len(column) for column in columns}) > 1:
+        return
+    for uav, addressed, epoch, size, *copy in zip(*columns, strict=True):
+        if addressed == rsu and 0.0 <= size < 1e9:
+            yield HostRequest(uav, rsu, epoch, round(size * BYTES_PER_MBIT), *copy)
+
+
+def reply_to_message(reply: HostReply, as_of: float | None, now: float) -> TwinReply:
+    """An RSU's answer to one UAV. as_of: of the newest telemetry in the twin, s by the UAV's clock."""
+    message = TwinReply(
+        rsu_id=reply.rsu,
+        uav_ids=[reply.uav],
+        epochs=[reply.epoch],
+        reasons=[reply.reason.value if reply.reason else ""],
+        fences=[reply.fence],
+        restored=[reply.restored],
+        as_of=[math.nan if as_of is None else as_of],
+    )
+    message.header.stamp = to_time(now)
+    return message
+
+
+def replies_from_message(message: TwinReply) -> Iterator[HostReply]:
+    """An RSU's answers; nothing where the message makes no sense."""
+    columns = (message.uav_ids, message.epochs, message.reasons, message.fences, message.restored)
+    if len({len(column) for column in columns}) > 1:
+        return
+    for uav, epoch, why, fence, restored in zip(*columns, strict=True):
+        reason = REASONS.get(why, Reason.INVALID) if why else None
+        yield HostReply(uav, message.rsu_id, epoch, reason, fence, restored)
+
+
+def takeovers_from_message(message: TwinReply) -> Iterator[tuple[str, int, float]]:
+    """Twins that go on from a copy: under which epoch, and the stamp of its newest telemetry, s by the UAV's clock."""
+    columns = (message.reasons, message.restored, message.uav_ids, message.epochs, message.as_of)
+    if len({len(column) for column in columns}) == 1:
+        for why, restored, *takeover in zip(*columns, strict=True):
+            if restored and not why:
+                yield tuple(takeover)
+
+
+def states_to_message(rsu: str, served: Sequence[hosting.Served], now: float) -> TwinState:
+    """The twins that an RSU serves, as users see them."""
+    estimates = [one.estimate for one in served]
+    message = TwinState(
+        rsu_id=rsu,
+        uav_ids=[one.uav for one in served],
+        epochs=[one.epoch for one in served],
+        stamps=[one.stamp for one in estimates],
+        ages=[one.age for one in estimates],
+        positions=[value for one in estimates for value in one.position],
+        velocities=[value for one in estimates for value in one.velocity],
+        position_deviations=[value for one in estimates for value in one.position_deviation],
+        velocity_deviations=[value for one in estimates for value in one.velocity_deviation],
+    )
+    message.header.stamp = to_time(now)
+    message.header.frame_id = MAP
+    return message
+
+
+def states_from_message(message: TwinState) -> Iterator[State]:
+    """Twins as users see them; nothing where the message makes no sense."""
+    columns = (message.uav_ids, message.epochs, message.stamps)
+    if len({len(column) for column in columns} | {len(message.positions) / 3}) > 1:
+        return
+    positions = message.positions.tolist()
+    for row, (uav, epoch, stamp) in enumerate(zip(*columns, strict=True)):
+        yield State(uav, message.rsu_id, epoch, stamp, tuple(positions[3 * row : 3 * row + 3]))
+
+
+def report_from_message(message: MigrationReport) -> Report:
+    """How a migration went."""
+    return Report(
+        message.uav_id,
+        message.source,
+        message.target,
+        message.reason,
+        message.age_of_migration,
+        message.downtime,
+        message.granted_rate,
+        message.achieved_rate,
+    )
+
+
+def report_to_message(report: hosting.MigrationReport, time_scale: float, now: float) -> MigrationReport:
+    """How a migration went. time_scale: simulated seconds in one of the report's."""
+    message = MigrationReport(
+        uav_id=report.uav,
+        source=report.source,
+        target=report.target,
+        epoch=report.epoch,
+        reason=report.reason.value if report.reason else "",
+        size=report.size / BYTES_PER_MBIT,
+        sent=report.sent / BYTES_PER_MBIT,
+        granted_rate=report.granted / BYTES_PER_MBIT / time_scale,
+        achieved_rate=report.achieved / BYTES_PER_MBIT / time_scale,
+        age_of_migration=report.duration * time_scale,
+        downtime=report.downtime * time_scale,
+    )
+    message.header.stamp = to_time(now)
+    return message

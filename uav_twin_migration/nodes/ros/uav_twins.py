@@ -1,0 +1,209 @@
+"""The twins of a node's UAVs: who hosts them, and when to have them moved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+
+from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.market.follower import Follower
+from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply, TwinRequest
+from uav_twin_migration.nodes.ros import topics, twin_convert
+from uav_twin_migration.nodes.ros.parameters import Parameter, require
+from uav_twin_migration.nodes.ros.regions import Regions
+from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Beacon
+from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
+from uav_twin_migration.twin.protocol.host_discovery import FinderTiming
+from uav_twin_migration.twin.protocol.messages import HostRequest
+from uav_twin_migration.twin.protocol.twin_client import Keeper, Move, Stop
+
+PARAMETERS = (
+    Parameter(
+        "twin_lease", 3.0, "time for which an RSU serves the twin of a silent UAV, s of wall time; all must agree"
+    ),
+    Parameter("rehost_after", 10.0, "silence of its twin's host after which the UAV asks another RSU, s of wall time"),
+    Parameter(
+        "begin_anew_after",
+        60.0,
+        "silence of its twin's host after which the UAV gives up a warm copy that is out of reach, s of wall time",
+    ),
+    Parameter("beacon_period", 0.25, "time between two beacons to RSUs, s of wall time; a small part of twin_lease"),
+)
+CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
+
+
+class UavTwins:
+    """Translates between ROS and a `Keeper` for each UAV."""
+
+    def __init__(
+        self,
+        node: Node,
+        regions: Regions,
+        followers: Mapping[str, Follower],
+        values: dict[str, Any],
+        timing: Timing,
+        voice: Voice,
+        ear: Ear,
+    ) -> None:
+        require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
+        require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
+        require(node, values, "begin_anew_after", 0.0, 1e6)
+        self._node, self._followers, self._timing = node, followers, timing
+        self._voice, self._ear = voice, ear
+        self._hosts: dict[str, TwinHost] = {}
+        self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
+        self._begun: set[str] = set()  # UAVs whose twins were ever hosted
+        self._trouble = Repeats(node.get_logger().warning)
+        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
+        self._motion: dict[str, tuple[float, Vector, Vector]] = {}
+        # The time of day in ms is above every number of an earlier life, which counted no faster than that.
+        self._sequence = int(time.time() * 1000)
+        protocol = FinderTiming(
+            CLOCKS_DIFFER * values["twin_lease"],
+            values["rehost_after"],
+            begin_anew_after=values["begin_anew_after"],
+        )
+        now, one = time.monotonic(), values["replicas"] == "one"
+        self.keepers = {
+            uav: Keeper(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host, one)
+            for uav, follower in followers.items()
+        }
+        self._clients: dict[str, ActionClient] = {}
+        self._goals: dict[str, ClientGoalHandle] = {}
+        self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+        self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.REPEATED)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
+        node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
+        steady_timer(node, values["beacon_period"], self._on_beat)
+
+    @staticmethod
+    def _bytes_of(follower: Follower) -> int:
+        return round(follower.settings.twin_size * BYTES_PER_MBIT)
+
+    def on_motion(self, uav: str, stamp: float, position: Vector, velocity: Vector) -> None:
+        """The UAV's odometry. stamp: s, by the UAV's clock."""
+        self._motion[uav] = (stamp, position, velocity)
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def _on_presence(self, message: TwinPresence) -> None:
+        if not self._ear.believes(message):
+            return
+        now, moved = time.monotonic(), False
+        for presence in twin_convert.presences_from_message(message):
+            keeper = self.keepers.get(presence.uav)
+            if keeper is not None:
+                before = keeper.host
+                keeper.hear(presence, now)
+                moved |= keeper.host != before
+        if moved:
+            self._on_beat()  # the new host need not wait for its lease
+
+    def _on_reply(self, message: TwinReply) -> None:
+        if not self._ear.believes(message):
+            return
+        now = time.monotonic()
+        for reply in twin_convert.replies_from_message(message):
+            keeper = self.keepers.get(reply.uav)
+            if keeper is not None:
+                keeper.answer(reply, now)
+                if reply.reason is None and not reply.restored and reply.uav in self._begun:
+                    lost = f"{reply.uav}'s, at {reply.rsu}: what its host alone had is lost"
+                    self._trouble.note("a twin begins anew", lost)
+
+    def _on_host(self, message: TwinHost) -> None:
+        if self._ear.believes(message):
+            self._hosts[message.rsu_id] = message
+
+    def _may_host(self, rsu: str) -> bool:
+        host = self._hosts.get(rsu)
+        return host is not None and host.port > 0 and not host.draining
+
+    # -- what is said ------------------------------------------------------------------------------------------------
+
+    def _on_beat(self) -> None:
+        now, sim_now = time.monotonic(), self._timing.now()
+        self._sequence += 1
+        requests: list[HostRequest] = []
+        beacons = []
+        for uav, keeper in self.keepers.items():
+            follower = self._followers[uav]
+            rate = follower.rate(sim_now)
+            keeper.want(follower.hosting.host, follower.in_range)
+            for output in keeper.step(now, rate):
+                if isinstance(output, HostRequest):
+                    requests.append(output)
+                elif isinstance(output, Move):
+                    self._move(output)
+                else:
+                    self._stop(output)
+            self._watch_host(uav, keeper.host)
+            self._client_of(keeper.host)
+            beacons.append(Beacon(keeper.recognition(), self._telemetry(uav), rate))
+        self._beacons.publish(self._voice.sealed(twin_convert.beacons_to_message(beacons, sim_now)))
+        if requests:
+            self._requests.publish(self._voice.sealed(twin_convert.requests_to_message(requests, sim_now)))
+        self._trouble.tick()
+        self._news.tick()
+
+    def _watch_host(self, uav: str, host: str) -> None:
+        """Say when a twin has found a host and when it has lost it; a hand-over is nothing special."""
+        before = self._hosted.get(uav, "")
+        self._hosted[uav] = host
+        if host and not before:
+            self._begun.add(uav)
+            self._news.note("a twin has found a host", f"{uav}'s, {host}")
+        elif before and not host:
+            self._trouble.note("a twin has lost its host", f"{uav}'s; {before} is silent, others are asked")
+
+    def _telemetry(self, uav: str) -> Telemetry | None:
+        motion = self._motion.get(uav)
+        return Telemetry(self._sequence, *motion) if motion else None
+
+    # -- migrations --------------------------------------------------------------------------------------------------
+
+    def _client_of(self, rsu: str) -> ActionClient | None:
+        """The action client of an RSU, made when it becomes a host: it will have been found when it is needed."""
+        if rsu and rsu not in self._clients:
+            self._clients[rsu] = ActionClient(self._node, MigrateTwin, topics.migrate_twin(rsu))
+        return self._clients.get(rsu)
+
+    def _move(self, move: Move) -> None:
+        client = self._client_of(move.host)
+        if client is None or not client.server_is_ready():
+            self._ended(move, moved=False)
+            return
+        goal = MigrateTwin.Goal(uav_id=move.uav, epoch=move.epoch, target=move.target, rate=move.rate)
+
+        def accepted(future: Future) -> None:
+            handle = future.result()
+            if handle is None or not handle.accepted:
+                self._ended(move, moved=False)
+                return
+            self._goals[move.uav] = handle
+            handle.get_result_async().add_done_callback(done)
+
+        def done(future: Future) -> None:
+            result = future.result()
+            self._ended(move, moved=result is not None and not result.result.report.reason)
+
+        client.send_goal_async(self._voice.sealed(goal)).add_done_callback(accepted)
+
+    def _ended(self, move: Move, moved: bool) -> None:
+        self._goals.pop(move.uav, None)
+        self.keepers[move.uav].ended(move.host, move.target, moved, time.monotonic())
+
+    def _stop(self, stop: Stop) -> None:
+        handle = self._goals.get(stop.uav)
+        if handle is not None:
+            handle.cancel_goal_async()

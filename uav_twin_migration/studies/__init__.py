@@ -1,0 +1,1 @@
+"""Benchmarks, figures, harnesses and baselines: what measures the system. An RSU's host does not install it."""

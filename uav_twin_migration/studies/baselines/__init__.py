@@ -1,0 +1,1 @@
+"""What Tiny MADRL is compared with."""

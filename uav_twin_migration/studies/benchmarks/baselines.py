@@ -1,0 +1,131 @@
+"""Tiny MADRL beside well-known libraries on the same market, and beside rules that do not learn beforehand.
+
+Every learner gets the same observation and reward, networks of the same size, one thread, and settings chosen from as
+many trials (docs/learning.md). Time is CPU time of learning alone; exploitability is measured on unseen games.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, score
+from uav_twin_migration.learning.games import GameDistribution
+from uav_twin_migration.learning.mappo import Settings, Trainer
+from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
+from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.studies.benchmarks import Figure
+
+SEEDS = (0, 1, 2)
+STANDARD = GameDistribution()
+LEVELS = (0.05, 0.02)
+LIMIT = 10.0  # CPU-s for each run
+ITERATIONS = 200  # of Tiny MADRL: what it does in that time
+EVERY = 2  # batches between two measurements
+
+# Tells how good the policy is after so many CPU-s; returns whether to go on.
+Report = Callable[[Player, float], bool]
+
+
+class Watch:
+    """Notes when a level is first reached, and what is reached in the end."""
+
+    def __init__(self, games: Games) -> None:
+        self.games = games
+        self.reached: dict[float, float] = {}
+        self.last = self.best = float("nan")
+
+    def __call__(self, player: Player, cpu_s: float) -> bool:
+        now = score(self.games, player).mean
+        for level in LEVELS:
+            if now < level:
+                self.reached.setdefault(level, cpu_s)
+        self.last, self.best = now, float(np.fmin(self.best, now))
+        return cpu_s < LIMIT
+
+
+def run(directory: Path | None) -> list[Figure]:
+    """Learners, then rules; some five minutes of CPU time."""
+    warnings.filterwarnings("ignore")  # of libraries about each other
+    torch.set_num_threads(1)
+    return [*learners(), *rules()]
+
+
+def tiny_madrl(seed: int, report: Report) -> None:
+    """Dense; pruned it is cheaper still."""
+    trainer = Trainer(Settings(iterations=ITERATIONS, seed=seed))
+
+    def after(trainer: Trainer) -> None:
+        if trainer.iteration % EVERY == 0:
+            report(ActorPlayer(trainer.average.to_actor()), trainer.cpu_s)
+
+    trainer.run(after=after)
+
+
+def contestants() -> dict[str, Callable[[int, Report], None]]:
+    """Name to training. Raises UavTwinError where a library is not installed."""
+    try:
+        from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3, torchrl_mappo
+    except ImportError as error:
+        raise UavTwinError(f"{error}: install stable-baselines3, torchrl, gymnasium and pettingzoo") from None
+    ppo, mappo, ddpg = Trial(), Trial(learning_rate=3e-4), Trial(epochs=1)
+    return {
+        "Tiny MADRL": tiny_madrl,
+        "Stable-Baselines3 PPO": lambda seed, report: stable_baselines3("PPO", STANDARD, ppo, seed, report, EVERY),
+        "Stable-Baselines3 PPO on the PettingZoo environment": lambda seed, report: stable_baselines3(
+            "PPO", STANDARD, Trial(one_by_one=True), seed, report, EVERY
+        ),
+        "Stable-Baselines3 PPO, gamma 0.9": lambda seed, report: stable_baselines3(
+            "PPO", STANDARD, Trial(gamma=0.9), seed, report, EVERY
+        ),
+        "TorchRL MAPPO": lambda seed, report: torchrl_mappo(STANDARD, mappo, seed, report, EVERY),
+        "Stable-Baselines3 DDPG": lambda seed, report: stable_baselines3("DDPG", STANDARD, ddpg, seed, report, EVERY),
+    }
+
+
+def learners() -> list[Figure]:
+    """CPU time to each level, and exploitability when the time is up; beside Tiny MADRL's."""
+    games = Games.draw(STANDARD, 96)
+    watched: dict[str, list[Watch]] = {}
+    for name, train in contestants().items():
+        for seed in SEEDS:
+            watch = Watch(games)
+            train(seed, watch)
+            watched.setdefault(name, []).append(watch)
+            _say(f"{name}, seed {seed}: {watch.reached}, at the end {100 * watch.last:.2f} %")
+    figures = []
+    ours = watched["Tiny MADRL"]
+    for name, watches in watched.items():
+        for level in LEVELS:
+            value, own = (float(np.mean([w.reached.get(level, LIMIT) for w in each])) for each in (watches, ours))
+            figures.append(Figure(f"{name}: until below {100 * level:g} %", value, "CPU-s", own, value / own))
+        value, own = (100 * float(np.mean([w.last for w in each])) for each in (watches, ours))
+        figures.append(Figure(f"{name}: exploitability after {LIMIT:g} CPU-s", value, "%", own, value / own))
+    return figures
+
+
+def rules() -> list[Figure]:
+    """Exploitability of rules that only know their own history."""
+    games, others = Games.draw(STANDARD, 128), Games.draw(STANDARD, 128, seed=1)
+    markup = min(np.arange(1.4, 2.6, 0.05), key=lambda m: score(others, ConstantMarkup(m)).mean)
+    players: dict[str, Player] = {
+        "random prices": Random(),
+        f"best constant mark-up ({markup:.2f})": ConstantMarkup(float(markup)),
+        "greedy on own history": Greedy(),
+        "own demand's elasticity (an RSU's fallback)": PerRsu(ElasticityPricer),
+        "Kalman filter on the market's structure": Structural(),
+    }
+    return [
+        Figure(f"rule: {name}", 100 * score(games, player).mean, "% exploitability") for name, player in players.items()
+    ]
+
+
+def _say(text: str) -> None:
+    print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,145 @@
+"""What one RSU costs its host: memory and CPU of the process that `uavtwin rsu run` starts, 50 UAVs in range.
+
+Everything runs in real time, as on an edge computer, with a discovery server as docs/edge.md recommends. Each UAV is a
+node that answers with messages of its own: the dearest case, since the RSU reads every one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from uav_twin_migration.cli.doctor import Unheard, listen
+from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.sim import one_thread_per_process
+from uav_twin_migration.deployment.discovery import discovery_server, keep_to_this_machine
+from uav_twin_migration.deployment.host_directory import FAST_DDS_FILE, KEYS, EdgeHost
+from uav_twin_migration.deployment.plan import (
+    NODES_PER_PROCESS,
+    Options,
+    ProcessSpec,
+    grouped,
+    link_node,
+    one_each,
+    uav_node,
+    world_node,
+)
+from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.scenario.generate import generate
+from uav_twin_migration.scenario.load import save
+from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.studies.benchmarks import Figure
+
+UAVS = 50
+WARM_UP = 60.0  # s: 50 twins are made at first, some hundred MB
+WINDOW = 30.0  # s
+MEMORY_BUDGET, CPU_BUDGET = 90.0, 5.0  # MB resident, % of a core
+
+
+def run(directory: Path | None) -> list[Figure]:
+    """Measure one RSU, first alone, then among UAVs."""
+    one_thread_per_process()
+    keep_to_this_machine()
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = crowd()
+        file = Path(folder) / "scenario.yaml"
+        save(scenario, file)
+        server = discovery_server(os.environ)
+        os.environ.update(server.variables if server else {})
+        host = edge_host(Path(folder) / "host", scenario, str(file))
+        with running([list(server.command)] if server and server.command else []):
+            return [*measure(host, [], 0), *measure(host, surroundings(scenario, str(file)), UAVS)]
+
+
+def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
+    """The host directory of the scenario's first RSU, kept to this machine."""
+    (rsu,) = scenario.rsus
+    servers = os.environ.get("ROS_DISCOVERY_SERVER", "")
+    host = EdgeHost(
+        rsu.id,
+        domain=int(os.environ.get("ROS_DOMAIN_ID", "0")),
+        discovery_servers=tuple(filter(None, servers.split(";"))),
+    )
+    write_files(directory, host, parameters_of(rsu.id, file) | own_parameters(directory, rsu.id, ("127.0.0.1", 7549)))
+    bring_keys(directory.parent / "keys", directory / KEYS, rsu.id)
+    loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
+    if loopback:
+        shutil.copyfile(loopback, directory / FAST_DDS_FILE)
+    return directory
+
+
+def crowd() -> Scenario:
+    """One RSU with all UAVs in its range."""
+    scenario = generate(1, UAVS, seed=1)
+    (rsu,) = scenario.rsus
+    return replace(scenario, rsus=(replace(rsu, range=1e5),), buildings=())
+
+
+def surroundings(scenario: Scenario, file: str) -> list[ProcessSpec]:
+    """The processes of the world, the links and the UAVs."""
+    options = Options()
+    link = link_node(scenario, file, options)
+    link.parameters["use_sim_time"] = False
+    uavs = [uav_node(uav, scenario) for uav in scenario.uavs]
+    for uav in uavs:
+        uav.parameters.update(twin=True, use_sim_time=False)
+    return [*one_each([world_node(scenario, file, options), link]), *grouped("uavs", uavs, NODES_PER_PROCESS)]
+
+
+def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
+    """Memory and CPU of the RSU among others."""
+    name = f"RSU with {uavs} UAVs in range"
+    print(f"  {name}: {WARM_UP + WINDOW:.0f} s ...", file=sys.stderr, flush=True)
+    rsu = [sys.executable, "-m", "uav_twin_migration.cli", "rsu", "run", str(host)]
+    hosts = [
+        [sys.executable, "-m", "uav_twin_migration.nodes.component_container", json.dumps(one.to_json())]
+        for one in others
+    ]
+    with running([rsu, *hosts]) as processes:
+        time.sleep(WARM_UP)
+        usage = psutil.Process(processes[0].pid)
+        usage.cpu_percent()
+        time.sleep(WINDOW)
+        cpu, memory, threads = usage.cpu_percent(), usage.memory_full_info(), usage.num_threads()
+        heard = listen(3.0, os.environ)
+    states = {} if isinstance(heard, Unheard) else heard["states"]
+    in_range = next((state["uavs_in_range"] for status, state in states.items() if status.startswith("rsu/")), "none")
+    if in_range != str(uavs):
+        raise UavTwinError(f"{in_range} UAVs were in the RSU's market, not {uavs}")
+    resident, own = memory.rss / 1e6, memory.uss / 1e6
+    return [
+        Figure(
+            f"{name}: resident memory (baseline: the budget)", resident, "MB", MEMORY_BUDGET, MEMORY_BUDGET / resident
+        ),
+        Figure(f"{name}: memory of its own", own, "MB"),
+        Figure(f"{name}: CPU (baseline: the budget)", cpu, "% of a core", CPU_BUDGET, CPU_BUDGET / max(cpu, 0.1)),
+        Figure(f"{name}: threads", threads, ""),
+    ]
+
+
+@contextmanager
+def running(commands: list[list[str]]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that end with the block."""
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()

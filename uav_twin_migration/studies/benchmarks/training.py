@@ -1,0 +1,217 @@
+"""Speed and result of training: dense, with every way of pruning, and on markets of mixed sizes.
+
+Exploitability is measured on games that nobody trained on, over the last four of sixteen rounds; figures are means over
+training seeds. CPU time is that of training alone, one thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from uav_twin_migration.learning.distillation import DistillationSettings, distil
+from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
+from uav_twin_migration.learning.games import MIXED, GameDistribution
+from uav_twin_migration.learning.mappo import Settings, Trainer, measure
+from uav_twin_migration.learning.networks import Perceptron
+from uav_twin_migration.learning.pruning import Criterion, PruningSettings, Scope, left_of, prune
+from uav_twin_migration.policy import artifact
+from uav_twin_migration.shipped import shipped_file
+from uav_twin_migration.studies.benchmarks import Figure
+
+SEEDS = (0, 1, 2)
+STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
+LEVELS = (0.05, 0.02, 0.01, 0.0075)
+LONG = 600  # iterations of the run that shows the speed
+ITERATIONS = 300  # of each run that is pruned
+SHARES = (0.75, 0.9, 0.95)
+LAST_STEP = DistillationSettings(iterations=100)
+FINE_TUNING = 100  # iterations after pruning once
+MIXED_ITERATIONS = 600
+
+
+def run(directory: Path | None) -> list[Figure]:
+    """Three benchmarks, one after the other; some ten minutes of CPU time."""
+    torch.set_num_threads(1)
+    return [*speed(), *pruning(directory), *sizes()]
+
+
+# -- how fast --------------------------------------------------------------------------------------------------------
+
+
+def speed() -> list[Figure]:
+    """CPU time until the policy is so good, and how good it is in the end."""
+    games = Games.draw(STANDARD, 128)
+    reached: dict[float, list[float]] = {level: [] for level in LEVELS}
+    ends, tails, spent = [], [], []
+    for seed in SEEDS:
+        trainer = Trainer(Settings(iterations=LONG, seed=seed))
+
+        def after(trainer: Trainer) -> None:
+            if trainer.iteration <= 100 or trainer.iteration % 10 == 0:
+                measure(trainer, games)
+
+        trainer.run(after=after)
+        for level, times in reached.items():
+            times.append(next((p.cpu_s for p in trainer.curve if p.exploitability < level), float("nan")))
+        final = score(Games.draw(STANDARD, 256), ActorPlayer(trainer.average.to_actor()))
+        ends.append(100 * final.mean)
+        tails.append(100 * final.p95)
+        spent.append(trainer.cpu_s)
+        _say(f"dense, seed {seed}: {ends[-1]:.2f} % after {spent[-1]:.0f} CPU-s")
+    figures = [
+        Figure(f"training until exploitability below {100 * level:g} %", float(np.mean(times)), "CPU-s")
+        for level, times in reached.items()
+    ]
+    return [
+        *figures,
+        Figure(f"exploitability after {LONG} iterations, mean", float(np.mean(ends)), "%"),
+        Figure(f"exploitability after {LONG} iterations, p95", float(np.mean(tails)), "%"),
+        Figure(f"CPU time of {LONG} iterations", float(np.mean(spent)), "CPU-s"),
+    ]
+
+
+# -- ways to prune ---------------------------------------------------------------------------------------------------
+
+
+class Result(NamedTuple):
+    """One policy of the comparison."""
+
+    method: str
+    share: float  # of the hidden neurons that are gone
+    seed: int
+    parameters: int
+    cpu_s: float  # of everything that was needed to get there
+    exploitability: float
+    p95: float
+
+
+def pruning(directory: Path | None) -> list[Figure]:
+    """Every way of pruning beside the dense network, trained with the same number of iterations."""
+    results = []
+    for result in compare_pruning(SEEDS):
+        results.append(result)
+        _say(
+            f"{result.method}, {100 * result.share:g} % removed, seed {result.seed}: "
+            f"{100 * result.exploitability:.2f} %, {result.cpu_s:.1f} CPU-s"
+        )
+    if directory:
+        with open(directory / "bench_training_pruning.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(Result._fields)
+            writer.writerows(results)
+    figures = []
+    dense = [r for r in results if r.method == "dense"]
+    for key in dict.fromkeys((r.method, r.share) for r in results):
+        some = [r for r in results if (r.method, r.share) == key]
+        name = key[0] if not key[1] else f"{key[0]}, {100 * key[1]:g} % removed"
+        found, base = (100 * float(np.mean([r.exploitability for r in each])) for each in (some, dense))
+        figures.append(Figure(f"exploitability: {name}", found, "%", base, base / found))
+        spent, base = (float(np.mean([r.cpu_s for r in each])) for each in (some, dense))
+        figures.append(Figure(f"CPU time: {name}", spent, "CPU-s", base, base / spent))
+    return figures
+
+
+def compare_pruning(
+    seeds: tuple[int, ...], shares: tuple[float, ...] = SHARES, iterations: int = ITERATIONS
+) -> Iterator[Result]:
+    """Trains and measures one policy after the other."""
+    games = Games.draw(STANDARD, 256)
+
+    def result(method: str, share: float, seed: int, network: Perceptron, cpu_s: float) -> Result:
+        found = score(games, ActorPlayer(network.to_actor()))
+        return Result(method, share, seed, network.parameter_count, cpu_s, found.mean, found.p95)
+
+    for seed in seeds:
+        settings = Settings(iterations=iterations, seed=seed)
+        dense = _trained(settings)
+        yield result("dense", 0.0, seed, dense.average, dense.cpu_s)
+        inputs = dense.collect().observation
+
+        def last_step(network: Perceptron, teacher: Perceptron = dense.average, seed: int = seed) -> Perceptron:
+            return distil(teacher, network, STANDARD, replace(LAST_STEP, seed=seed))
+
+        for share in shares:
+            ours = _trained(replace(settings, pruning=PruningSettings(share)))
+            yield result("dynamic", share, seed, ours.average, ours.cpu_s)
+            small, cpu_s = _timed(last_step, ours.average)
+            yield result("dynamic and last step", share, seed, small, ours.cpu_s + dense.cpu_s + cpu_s)
+            for method, other in (
+                ("random neurons", PruningSettings(share, criterion=Criterion.RANDOM)),
+                ("global threshold", PruningSettings(share, scope=Scope.GLOBAL)),
+            ):
+                trainer = _trained(replace(settings, pruning=other))
+                yield result(method, share, seed, trainer.average, trainer.cpu_s)
+            scratch = _trained(
+                replace(
+                    settings,
+                    hidden=tuple(left_of(n, share) for n in settings.hidden),
+                    critic_hidden=tuple(left_of(n, share) for n in settings.critic_hidden),
+                )
+            )
+            yield result("small from scratch", share, seed, scratch.average, scratch.cpu_s)
+            once = copy.deepcopy(dense.average)
+            prune(once, inputs, settings.hidden, share, PruningSettings(share))
+            yield result("once at the end", share, seed, once, dense.cpu_s)
+            tuned = Trainer(replace(settings, iterations=FINE_TUNING, exploration=(0.2, 0.1)), copy.deepcopy(once))
+            tuned.run()
+            yield result("once, fine-tuned", share, seed, tuned.average, dense.cpu_s + tuned.cpu_s)
+            small, cpu_s = _timed(last_step, once)
+            yield result("once and last step", share, seed, small, dense.cpu_s + cpu_s)
+
+
+def _trained(settings: Settings) -> Trainer:
+    trainer = Trainer(settings)
+    trainer.run()
+    return trainer
+
+
+def _timed(step: Callable[[Perceptron], Perceptron], network: Perceptron) -> tuple[Perceptron, float]:
+    began = time.process_time()
+    return step(network), time.process_time() - began
+
+
+# -- market sizes ----------------------------------------------------------------------------------------------------
+
+
+def sizes() -> list[Figure]:
+    """One policy on markets of many sizes: dense, mean over seeds; the shipped one, pruned, beside it."""
+    players = []
+    for seed in SEEDS:
+        trainer = _trained(Settings(iterations=MIXED_ITERATIONS, seed=seed, distribution=MIXED))
+        players.append(ActorPlayer(trainer.average.to_actor()))
+        _say(f"mixed markets, seed {seed}: {trainer.cpu_s:.0f} CPU-s")
+    path = shipped_file("config/policies/default.safetensors")
+    shipped = ActorPlayer(artifact.load(path).actor) if path else None
+    figures = []
+    for name, distribution in size_cases():
+        games = Games.draw(distribution, 192)
+        value = 100 * float(np.mean([score(games, player).mean for player in players]))
+        pruned = 100 * score(games, shipped).mean if shipped else None
+        figures.append(Figure(f"exploitability, {name} (beside: shipped policy)", value, "%", pruned))
+    return figures
+
+
+def size_cases() -> list[tuple[str, GameDistribution]]:
+    """Sizes with everything else mixed, and substitutabilities at one size. No link is blocked."""
+    free = replace(MIXED, blocked=(0.0, 0.0))
+    sized = [
+        (f"M={rsus} N={uavs}", replace(free, rsus=(rsus, rsus), uavs=(uavs, uavs)))
+        for rsus in (1, 2, 3, 4, 8)
+        for uavs in (4, 16, 64)
+    ]
+    middle = replace(free, rsus=(4, 4), uavs=(16, 16))
+    return sized + [(f"M=4 N=16 rho={rho}", replace(middle, rho=(rho, rho))) for rho in (0.4, 0.55, 0.7)]
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)

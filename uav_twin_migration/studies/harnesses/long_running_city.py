@@ -1,0 +1,245 @@
+"""A city on this machine that runs for long and fast: RSUs as their hosts run them, restarted now and then.
+
+Every RSU is a process of its own, started by `uavtwin rsu run` on a host directory of its own, with its keys; the other
+nodes are those of a simulation. What is said in the market is heard by a watcher (nodes/watch.py) and audited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.deployment.host_directory import (
+    FAST_DDS_FILE,
+    KEYS,
+    STORE,
+    EdgeHost,
+)
+from uav_twin_migration.deployment.plan import Options, ProcessSpec, plan
+from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.market.messages import Grant
+from uav_twin_migration.monitor.market import Audit
+from uav_twin_migration.monitor.twins import State, TwinAudit
+from uav_twin_migration.scenario.load import save
+from uav_twin_migration.scenario.model import Scenario
+
+PYTHON = [sys.executable, "-m"]
+REHOST_AFTER = 300.0  # s; whoever is restarted is not dead
+PATIENCE = 120.0  # s until something that must come has not come
+RECORDER_FILE = 3600.0  # s, simulated, of one file of the recording
+GOODBYE = 20.0  # s that a process has to end when it is told to
+SOMEWHERE = (0.0, 0.0, 0.0)
+
+
+class Hearing:
+    """What the watcher heard, added up as it comes in."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.market, self.twins = Audit(scenario), TwinAudit()
+        self._capacity = {rsu.id: rsu.capacity for rsu in scenario.rsus}
+        self._offered: dict[tuple[str, int], float] = {}
+        self._latencies: dict[str, list[float]] = {rsu: [] for rsu in self._capacity}
+        self.oversold = 0
+        self.rounds: Counter[str] = Counter()
+        self.grants: dict[str, list[float]] = {rsu: [] for rsu in self._capacity}  # when somebody got something
+        self.states: dict[str, float] = {}  # UAV -> when its twin was last served
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """One event of the watcher."""
+        handler: Callable[[dict[str, Any]], None] | None = getattr(self, "_on_" + event["kind"], None)
+        if handler is not None:
+            handler(event)
+
+    def latencies(self, rsu: str) -> list[float]:
+        """From an RSU's offers to its grants, ms, since this was last asked; the time to answer is part of it."""
+        latencies, self._latencies[rsu] = self._latencies[rsu], []
+        return latencies
+
+    def _on_offer(self, event: dict[str, Any]) -> None:
+        self._offered[event["rsu"], event["round"]] = event["at"]
+
+    def _on_grant(self, event: dict[str, Any]) -> None:
+        rsu, at = event["rsu"], event["at"]
+        offered = self._offered.pop((rsu, event["round"]), None)
+        if offered is not None:
+            self._latencies[rsu].append(1e3 * (at - offered))
+        self.rounds[rsu] += 1
+        if event["served"]:
+            self.grants[rsu].append(at)
+        self.market.on_grant(event["said"], Grant(rsu, event["round"], event["price"], event["shares"], event["lease"]))
+        leased = self.market.leases(event["said"])[:, self.market.rsu_index[rsu]].sum()
+        self.oversold += leased > self._capacity[rsu] * (1.0 + 1e-9)
+
+    def _on_begun(self, event: dict[str, Any]) -> None:
+        self.twins.on_begun_anew(event["uav"])
+
+    def _on_state(self, event: dict[str, Any]) -> None:
+        for uav, epoch in event["twins"].items():
+            self.states[uav] = event["at"]
+            self.twins.on_state(event["at"], State(uav, event["rsu"], epoch, 0.0, SOMEWHERE), None)
+
+
+class LongRunningCity:
+    """The processes, by name."""
+
+    def __init__(self, folder: Path, scenario: Scenario, speed: float, domain: int, record: bool = True) -> None:
+        """speed: simulated seconds in a second. folder: for stores, keys, logs and the recording."""
+        self.folder, self.scenario, self._speed = folder, scenario, speed
+        self.rsus = [rsu.id for rsu in scenario.rsus]
+        self.hearing, self.lock = Hearing(scenario), threading.Lock()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.started: dict[str, float] = {}
+        self.lives: Counter[str] = Counter()
+        self._file, self._domain = str(folder / "scenario.yaml"), domain
+        self.recording = folder / "recording"
+        options = Options(
+            real_time_factor=speed,
+            composition="fleet",
+            twins=str(folder),
+            record=str(self.recording) if record else "",
+        )
+        specs = plan(scenario, self._file, options)
+        self._others = [spec for spec in specs if not any(node.executable == "rsu" for node in spec.nodes)]
+        self._commands = {spec.name: self._command_of(spec) for spec in self._others}
+        self._commands |= {
+            rsu: [*PYTHON, "uav_twin_migration.cli", "rsu", "run", str(folder / rsu)] for rsu in self.rsus
+        }
+
+    def _command_of(self, spec: ProcessSpec) -> list[str]:
+        key = str(self.folder / "keys" / "market.pub")
+        nodes = []
+        for node in spec.nodes:
+            further: dict[str, dict[str, Any]] = {
+                "fleet": {"market_key": key, "rehost_after": REHOST_AFTER},
+                "recorder": {"file_period": RECORDER_FILE / self._speed},
+            }
+            nodes.append(replace(node, parameters=node.parameters | further.get(node.executable, {})))
+        document = replace(spec, nodes=tuple(nodes)).to_json()
+        return [*PYTHON, "uav_twin_migration.nodes.component_container", json.dumps(document)]
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything, and wait until every RSU serves and every twin is served. Raises UavTwinError."""
+        save(self.scenario, self._file)
+        for rsu, port in zip(self.rsus, free_ports(len(self.rsus)), strict=True):
+            self._make_host(rsu, port)
+        self._watch()
+        for name in (*self.rsus, *(spec.name for spec in self._others)):
+            self.start_process(name)
+        self.wait_for(lambda: all(self.hearing.grants[rsu] for rsu in self.rsus), "a grant of every RSU")
+        self.wait_for(lambda: len(self.hearing.states) == len(self.scenario.uavs), "a state of every twin")
+
+    def _make_host(self, rsu: str, port: int) -> None:
+        directory = self.folder / rsu
+        parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, ("127.0.0.1", port))
+        parameters |= {"use_sim_time": True, "time_scale": self._speed}
+        write_files(directory, EdgeHost(rsu, domain=self._domain), parameters)
+        bring_keys(self.folder / "keys", directory / KEYS, rsu)
+        loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
+        if loopback:
+            shutil.copyfile(loopback, directory / FAST_DDS_FILE)
+
+    def start_process(self, name: str) -> None:
+        """Start an RSU or another process, for the first time or again."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(self._commands[name], stdout=log, stderr=log)
+        self.started[name] = time.monotonic()
+        self.lives[name] += 1
+
+    def end_process(self, name: str, with_signal: signal.Signals) -> None:
+        """End a process; returns when it has ended. Raises UavTwinError where it will not."""
+        self.processes[name].send_signal(with_signal)
+        try:
+            self.processes[name].wait(timeout=GOODBYE)
+        except subprocess.TimeoutExpired:
+            raise UavTwinError(f"{name} does not end within {GOODBYE:.0f} s of {with_signal.name}") from None
+
+    def check(self) -> None:
+        """Raises UavTwinError where a process has ended by itself."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                lines = self.log(name)
+                raise UavTwinError(f"{name} has ended with exit code {process.returncode}: {' / '.join(lines[-3:])}")
+
+    def log(self, name: str) -> list[str]:
+        """The lines that a process has printed."""
+        file = self.folder / f"{name}.log"
+        return file.read_text(errors="replace").splitlines() if file.exists() else []
+
+    def stop(self) -> None:
+        """End everything."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=GOODBYE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    # -- what is heard -----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        command = [*PYTHON, "uav_twin_migration.nodes.watch"]
+        process = self.processes["watch"] = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.started["watch"], self.lives["watch"] = time.monotonic(), 1
+
+        def listen() -> None:
+            assert process.stdout is not None  # it is a pipe
+            for line in process.stdout:
+                if line.startswith(b"{") and line.endswith(b"}\n"):
+                    with self.lock:
+                        self.hearing.hear(json.loads(line))
+
+        threading.Thread(target=listen, daemon=True).start()
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something was heard. Raises UavTwinError."""
+        began = time.monotonic()
+        while True:
+            with self.lock:
+                if condition():
+                    return
+            self.check()
+            if time.monotonic() - began > PATIENCE:
+                raise UavTwinError(f"within {PATIENCE:.0f} s this never came: {what}")
+            time.sleep(0.05)
+
+    def stored(self, rsu: str) -> float:
+        """Size of an RSU's store with its write-ahead log, MB."""
+        return folder_size(self.folder / rsu / STORE)
+
+
+def folder_size(folder: Path) -> float:
+    """Size of the files in a folder, MB."""
+    size = 0
+    for file in folder.rglob("*"):
+        try:
+            size += file.stat().st_size
+        except FileNotFoundError:
+            continue  # it has just gone
+    return size / 1e6
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of the loopback interface that nobody listens at."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

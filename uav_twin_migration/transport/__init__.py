@@ -1,0 +1,1 @@
+"""Bytes from RSU to RSU."""

@@ -1,0 +1,1 @@
+"""An RSU as a host of twins: store, twin, estimate, transactions."""

@@ -1,0 +1,104 @@
+"""What an RSU takes: the limits, and why something is beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, Chunk
+from uav_twin_migration.twin.protocol.messages import (
+    HostRequest,
+    Offer,
+    Reason,
+    ReplicaOffer,
+)
+from uav_twin_migration.twin.protocol.replica_state import Status, Timing
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What an RSU takes, and how often it writes."""
+
+    timing: Timing = field(default_factory=Timing)
+    flush_period: float = 0.5  # s between two writings of what changed in a twin
+    largest_twin: int = 16 * 1024 * MEGABYTE  # bytes
+    most_twins: int = 1000  # held at once
+    most_arriving: int = 64  # copies at once
+    reserve: int = 64 * MEGABYTE  # bytes of the disk that stay free
+    growth: float = 1.25  # how much larger than announced a twin may become on the way
+    lease_patience: float = 3.0  # s that a migration may be without bandwidth
+    retry_store: float = 1.0  # s after the disk refused
+    drain_at_once: int = 4  # migrations
+    replica_period: float = 1.0  # s between two checkpoints of a warm copy
+    replica_share: float = 0.1  # of the bandwidth, for the warm copy while the twin moves
+
+
+class Occupancy(NamedTuple):
+    """How full an RSU is."""
+
+    draining: bool
+    trouble: Reason | None  # with the disk
+    hosted: int  # twins
+    arriving: int  # copies, the one in question left out
+    room: int  # bytes that may still be promised
+
+
+def objection_to_offer(
+    offer: Offer | ReplicaOffer, application: str, settings: HostSettings, here: Occupancy
+) -> Reason | None:
+    """Why this RSU does not want an offered copy. application: whose twins it hosts."""
+    if here.draining:
+        return Reason.DRAINING
+    if here.trouble is not None:
+        return here.trouble
+    if offer.application != application:
+        return Reason.INCOMPATIBLE
+    if not 0 < offer.chunk_size <= LARGEST_CHUNK or offer.size < 0:
+        return Reason.INVALID
+    if offer.size > settings.largest_twin:
+        return Reason.TOO_LARGE
+    if here.arriving >= settings.most_arriving:
+        return Reason.BUSY
+    if offer.size > here.room or here.hosted + here.arriving >= settings.most_twins:
+        return Reason.FULL
+    return None
+
+
+def objection_to_chunks(
+    chunks: Sequence[Chunk], intact: bool, chunk_size: int, total: int, limit: int
+) -> Reason | None:
+    """Why chunks of a copy end its migration. chunk_size, total, limit: bytes agreed for one, here, and at most."""
+    if not intact:
+        return Reason.CORRUPT
+    if max(len(chunk.content) for chunk in chunks) > chunk_size:
+        return Reason.INVALID
+    if total + sum(len(chunk.content) for chunk in chunks) > limit:
+        return Reason.TOO_LARGE
+    return None
+
+
+def objection_to_hosting(
+    request: HostRequest, status: Status, settings: HostSettings, here: Occupancy
+) -> Reason | None:
+    """Why this RSU does not want to host a twin under a new epoch. status: of what it has of that twin."""
+    if here.trouble is not None:
+        return here.trouble
+    if status is Status.HOSTING:
+        return None
+    if here.draining:
+        return Reason.DRAINING
+    if status is not Status.ABSENT:
+        return None  # it has a copy
+    if request.size > settings.largest_twin:
+        return Reason.TOO_LARGE
+    if request.size > here.room or here.hosted >= settings.most_twins:
+        return Reason.FULL
+    return None
+
+
+def limit_of(offer: Offer | ReplicaOffer, settings: HostSettings) -> int:
+    """Bytes that an accepted copy may have in the end: it changes on the way."""
+    return min(int(offer.size * settings.growth) + 16 * MEGABYTE, settings.largest_twin)

@@ -1,0 +1,232 @@
+"""The twin that this package brings: a UAV's tracked motion, its history, and a payload of maps, media and the like.
+
+Chunks: number 0 is the head, a JSON object; the next `HISTORY_BLOCKS` are the history, a ring of fixed records; the
+payload begins at `PAYLOAD_AT`. The payload lies in the store alone: in memory there is only what was just changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from uav_twin_migration.twin.hosting.application import Changes, Piece, Reader
+from uav_twin_migration.twin.hosting.estimate import (
+    Axis,
+    Estimate,
+    Noise,
+    Telemetry,
+    Tracker,
+)
+from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, chunk_size_for
+
+FORMAT = 1
+HISTORY_BLOCKS = 16
+PAYLOAD_AT = 1024
+RECORD = struct.Struct("<q7d")  # sequence, stamp, position, velocity
+BLOCK_RECORDS = 256
+HISTORY = HISTORY_BLOCKS * BLOCK_RECORDS  # records: what came before is forgotten
+
+
+class UavTwin:
+    """One UAV's twin."""
+
+    def __init__(self, uav: str, size: int, noise: Noise | None = None) -> None:
+        """size: bytes of payload."""
+        self.uav, self.size = uav, size
+        self.piece_size = chunk_size_for(size)
+        self.tracker = Tracker(noise)
+        self.recorded = 0  # telemetry ever taken into the history
+        self._blocks = [bytearray() for _ in range(HISTORY_BLOCKS)]
+        self._mark = 0
+        self._changed: dict[int, int] = {}  # chunk -> mark of its last change
+        self._written: dict[int, bytes] = {}  # payload that the host has not yet stored
+
+    # -- serving -----------------------------------------------------------------------------------------------------
+
+    def observe(self, telemetry: Telemetry, now: float) -> str | None:
+        """Take telemetry into account, or say why it is refused."""
+        reason = self.tracker.observe(telemetry, now)
+        if reason is None:
+            self._record(telemetry)
+        return reason
+
+    def estimate(self, now: float) -> Estimate | None:
+        """The prediction for `now`."""
+        return self.tracker.estimate(now)
+
+    def as_of(self) -> float | None:
+        """When the newest telemetry in it was measured, s, by the UAV's clock; None before any."""
+        return self.tracker.stamp if self.tracker.axes else None
+
+    def history(self) -> list[Telemetry]:
+        """What was observed, oldest first, as far back as it is kept."""
+        first = self.recorded - sum(_records_in_blocks(self.recorded))
+        return [self._recorded(number) for number in range(first, self.recorded)]
+
+    def write_payload(self, number: int, content: bytes) -> None:
+        """Replace one piece of the payload, counted from 0. Raises ValueError where there is no such piece."""
+        if not 0 <= number < self.pieces or len(content) != self.size_of(number):
+            raise ValueError(f"the payload of {self.uav} has no piece {number} of {len(content)} bytes")
+        self._written[PAYLOAD_AT + number] = content
+        self._touch(PAYLOAD_AT + number)
+
+    @property
+    def pieces(self) -> int:
+        """Pieces that the payload has."""
+        return -(-self.size // self.piece_size)
+
+    # -- being stored ------------------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Counts changes."""
+        return self._mark
+
+    def snapshot(self) -> Iterator[Piece]:
+        """All pieces. A new twin's payload is noise that depends on the UAV's id, so that it does not compress."""
+        chance = random.Random(self.uav)
+        for number in range(self.pieces):
+            yield Piece(PAYLOAD_AT + number, chance.randbytes(self.size_of(number)))
+        yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
+        yield Piece(0, self._head())
+
+    def changes_since(self, mark: int) -> Changes:
+        """The pieces that changed after `mark`."""
+        for number in [number for number, changed in self._changed.items() if changed <= mark]:
+            del self._changed[number]
+            self._written.pop(number, None)
+        return Changes(self._mark, [Piece(number, self._content(number)) for number in self._changed])
+
+    @classmethod
+    def restored(cls, uav: str, read: Reader, noise: Noise | None = None) -> UavTwin:
+        """The twin whose chunks `read` gives. Raises ValueError where they are none of such a twin."""
+        head = _parse_head(uav, read(0))
+        twin = cls(uav, head.size, noise)
+        twin.piece_size, twin.recorded = head.piece_size, head.recorded
+        twin.tracker.stamp, twin.tracker.sequence, twin.tracker.axes = head.stamp, head.sequence, head.axes
+        twin._blocks = [bytearray(read(1 + number) or b"") for number in range(HISTORY_BLOCKS)]
+        if [len(block) // RECORD.size for block in twin._blocks] != _records_in_blocks(head.recorded):
+            raise ValueError(f"the history of {uav} has not the {head.recorded} records that its head tells of")
+        return twin
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _touch(self, number: int) -> None:
+        self._mark += 1
+        self._changed[number] = self._mark
+
+    def _record(self, telemetry: Telemetry) -> None:
+        block, place = divmod(self.recorded % HISTORY, BLOCK_RECORDS)
+        if place == 0:
+            self._blocks[block].clear()
+        self._blocks[block] += RECORD.pack(
+            telemetry.sequence, telemetry.stamp, *telemetry.position, *telemetry.velocity
+        )
+        self.recorded += 1
+        self._touch(1 + block)
+        self._touch(0)
+
+    def _recorded(self, number: int) -> Telemetry:
+        block, place = divmod(number % HISTORY, BLOCK_RECORDS)
+        sequence, stamp, *vectors = RECORD.unpack_from(self._blocks[block], place * RECORD.size)
+        return Telemetry(sequence, stamp, (vectors[0], vectors[1], vectors[2]), (vectors[3], vectors[4], vectors[5]))
+
+    def _content(self, number: int) -> bytes:
+        if number == 0:
+            return self._head()
+        return self._written[number] if number >= PAYLOAD_AT else bytes(self._blocks[number - 1])
+
+    def _head(self) -> bytes:
+        tracker = self.tracker
+        known = tracker.axes != ()
+        head = {
+            "format": FORMAT,
+            "uav": self.uav,
+            "size": self.size,
+            "piece_size": self.piece_size,
+            "recorded": self.recorded,
+            "sequence": tracker.sequence,
+            "stamp": tracker.stamp if known else None,
+            "axes": tracker.axes,
+        }
+        return json.dumps(head).encode()
+
+    def size_of(self, number: int) -> int:
+        """Bytes of one piece of the payload."""
+        return min(self.piece_size, self.size - number * self.piece_size)
+
+
+class _Head(NamedTuple):
+    """What chunk 0 says."""
+
+    size: int
+    piece_size: int
+    recorded: int
+    sequence: int
+    stamp: float
+    axes: tuple[Axis, ...]
+
+
+def _parse_head(uav: str, content: bytes | None) -> _Head:
+    """Chunk 0, which another RSU may have sent. Raises ValueError."""
+    if content is None:
+        raise ValueError(f"the twin of {uav} has no head")
+    head = json.loads(content)
+    if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("uav") != uav:
+        raise ValueError(f"the twin of {uav} has the head of another: {content[:80]!r}")
+    try:
+        size, piece_size, recorded = (_whole(head[name]) for name in ("size", "piece_size", "recorded"))
+        stamp = float("-inf") if head["stamp"] is None else _number(head["stamp"])
+        axes = tuple(Axis(*map(_number, numbers)) for numbers in head["axes"])
+        sequence = head["sequence"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the head of {uav}'s twin lacks something: {error!r}") from error
+    if not 1 <= piece_size <= LARGEST_CHUNK or len(axes) not in (0, 3) or type(sequence) is not int:
+        raise ValueError(f"the head of {uav}'s twin says what cannot be: {content[:200]!r}")
+    return _Head(size, piece_size, recorded, sequence, stamp, axes)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} where a whole number was expected")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{value!r} where a number was expected")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _records_in_blocks(recorded: int) -> list[int]:
+    """How many records each block has after so many were taken."""
+    if recorded == 0:
+        return [0] * HISTORY_BLOCKS
+    newest, place = divmod((recorded - 1) % HISTORY, BLOCK_RECORDS)
+    older = BLOCK_RECORDS if recorded > HISTORY else 0  # what is left of the last round
+    rest = HISTORY_BLOCKS - newest - 1
+    return [BLOCK_RECORDS] * newest + [place + 1] + [older] * rest
+
+
+class UavTwins:
+    """The application that makes such twins."""
+
+    name = "uav_twin/1"
+
+    def __init__(self, noise: Noise | None = None) -> None:
+        self.noise = noise
+
+    def chunk_size(self, size: int) -> int:
+        """The largest chunk of a twin with a payload of `size` bytes."""
+        return max(chunk_size_for(size), BLOCK_RECORDS * RECORD.size)
+
+    def create(self, uav: str, size: int) -> UavTwin:
+        """A twin that knows nothing."""
+        return UavTwin(uav, size, self.noise)
+
+    def restore(self, uav: str, read: Reader) -> UavTwin:
+        """The twin whose chunks `read` gives. Raises ValueError."""
+        return UavTwin.restored(uav, read, self.noise)

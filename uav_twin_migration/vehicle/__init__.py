@@ -1,0 +1,1 @@
+"""A UAV's motion and its autopilot: pilot, frames, flight state machine, one back end a file."""
