@@ -7,18 +7,18 @@ PACKAGE = "uav_twin_migration"
 
 # executable -> module:function
 EXECUTABLES = {
-    "fleet": f"{PACKAGE}.nodes.uav:fleet_main",
+    "component_container": f"{PACKAGE}.nodes.component_container:main",
     "gazebo": f"{PACKAGE}.nodes.gazebo:main",
-    "host": f"{PACKAGE}.nodes.host:main",
     "learner": f"{PACKAGE}.nodes.learner:main",
     "link": f"{PACKAGE}.nodes.link:main",
     "metrics": f"{PACKAGE}.nodes.metrics:main",
-    "observer": f"{PACKAGE}.nodes.observer:main",
+    "monitor": f"{PACKAGE}.nodes.monitor:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
     "px4": f"{PACKAGE}.nodes.px4:main",
     "recorder": f"{PACKAGE}.nodes.recorder:main",
     "rsu": f"{PACKAGE}.nodes.rsu:main",
     "uav": f"{PACKAGE}.nodes.uav:main",
+    "uav_container": f"{PACKAGE}.nodes.uav:container_main",
     "uavtwin": f"{PACKAGE}.cli.main:main",
     "world": f"{PACKAGE}.nodes.world:main",
 }

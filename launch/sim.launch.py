@@ -11,7 +11,7 @@ ARGUMENTS = (
     ("gui", "true", "show Gazebo's window"),
     ("px4_dir", "", "PX4 SITL build folder to start the drones from; empty: PX4 runs already"),
     ("real_time_factor", "1.0", "simulated seconds per second, of the embedded world"),
-    ("compose", "auto", "processes (one a node), compose (several nodes a process), fleet, or auto: by size"),
+    ("composed", "auto", "processes (one a node), compose (several nodes a process), UAV container, or auto: by size"),
     ("twins", "true", "host the UAVs' digital twins and move them"),
     ("twin_stores", "", "folder in which RSUs keep twins, for the next run, too; empty: one that goes with the run"),
     ("twin_keys", "", "folder of the RSUs' TLS keys, made by uavtwin keys; empty: plain TCP on loopback"),

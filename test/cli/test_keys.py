@@ -21,7 +21,7 @@ from uav_twin_migration.security.certificates import (
     _shake_hands,
     rsu_of,
 )
-from uav_twin_migration.security.message_signature import UAVS_LABEL, Sealer
+from uav_twin_migration.security.message_signature import UAVS_LABEL, MessageSigner
 
 
 def der(file: Path) -> bytes:
@@ -33,7 +33,7 @@ def test_keys_are_made_for_every_rsu_and_work(tmp_path: Path, capsys: pytest.Cap
     made = capsys.readouterr().out.split()
     assert {Path(file).name for file in made} == {
         *("authority.pem", "authority.key", "north.pem", "north.key", "south.pem", "south.key"),
-        *("market.pub", "market.key", "north.seal", "south.seal"),
+        *("market.pub", "market.key", "north.signing", "south.signing"),
     }
     assert {file.name for file in (tmp_path / "keys").iterdir()} - {Path(file).name for file in made} == {ISSUED}
     assert Identity(tmp_path / "keys", "north").rsu == "north"
@@ -129,41 +129,52 @@ def test_an_authority_is_replaced_by_way_of_both(tmp_path: Path) -> None:
 # -- UAVs, and keys that are taken back --------------------------------------------------------------------------------
 
 
-def test_uavs_and_fleets_get_seals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["keys", str(tmp_path), "--uavs", "a", "b", "--fleet", "east", "c", "d"]) == 0
+def test_uavs_and_uav_containers_get_signatures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", str(tmp_path), "--uavs", "a", "b", "--uav-container", "east", "c", "d"]) == 0
     assert {Path(file).name for file in capsys.readouterr().out.split()} == {
-        *("market.key", "market.pub", "a.seal", "b.seal", "east.seal"),
+        *("market.key", "market.pub", "a.signing", "b.signing", "east.signing"),
     }
-    assert Sealer(tmp_path / "a.seal", UAVS_LABEL).uavs == ["a"]
-    assert Sealer(tmp_path / "east.seal", UAVS_LABEL).uavs == ["c", "d"]
-    assert stat.S_IMODE((tmp_path / "east.seal").stat().st_mode) == 0o600
-    assert main(["keys", str(tmp_path), "--fleet", "east", "d", "c"]) == 0
-    assert main(["keys", str(tmp_path), "--fleet", "east", "c"]) == 1
+    assert MessageSigner(tmp_path / "a.signing", UAVS_LABEL).uavs == ["a"]
+    assert MessageSigner(tmp_path / "east.signing", UAVS_LABEL).uavs == ["c", "d"]
+    assert stat.S_IMODE((tmp_path / "east.signing").stat().st_mode) == 0o600
+    assert main(["keys", str(tmp_path), "--uav-container", "east", "d", "c"]) == 0
+    assert main(["keys", str(tmp_path), "--uav-container", "east", "c"]) == 1
     assert "for other UAVs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "options", [["--uavs", "1st"], ["--fleet", "east"], ["--fleet", "east", "a/b"], ["--uavs", "a", "--rsus", "a"]]
+    "options",
+    [
+        ["--uavs", "1st"],
+        ["--uav-container", "east"],
+        ["--uav-container", "east", "a/b"],
+        ["--uavs", "a", "--rsus", "a"],
+    ],
 )
 def test_no_uav_without_a_name_of_its_own(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["keys", str(tmp_path), *options]) == 2
-    assert "--fleet" in capsys.readouterr().err
+    assert "--uav-container" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_an_rsus_seal_is_not_given_to_a_uav_of_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_rsus_signature_is_not_given_to_a_uav_of_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["keys", str(tmp_path), "--rsus", "north"]) == 0
     assert main(["keys", str(tmp_path), "--uavs", "north"]) == 1
-    assert "no UAV's voucher" in capsys.readouterr().err
+    assert "no UAV's certificate" in capsys.readouterr().err
 
 
 def test_all_keys_that_an_id_ever_had_are_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", str(tmp_path), "--rsus", "north", "south"]) == 0
-    old = Sealer(tmp_path / "north.seal").public
+    old = MessageSigner(tmp_path / "north.signing").public
     assert main(["keys", str(tmp_path), "--rsus", "north", "--renew"]) == 0
-    renewed, other = Sealer(tmp_path / "north.seal").public, Sealer(tmp_path / "south.seal").public
+    renewed, other = (
+        MessageSigner(tmp_path / "north.signing").public,
+        MessageSigner(tmp_path / "south.signing").public,
+    )
     certificate = der(tmp_path / "north.pem")
     authority = ed25519.read_key(tmp_path / "market.pub", "PUBLIC KEY")
 
@@ -174,7 +185,7 @@ def test_all_keys_that_an_id_ever_had_are_revoked(tmp_path: Path, capsys: pytest
     assert other not in revoked
 
     assert main(["keys", str(tmp_path), "--rsus", "north", "south"]) == 0  # the next ones are good
-    assert Sealer(tmp_path / "north.seal").public not in revoked
+    assert MessageSigner(tmp_path / "north.signing").public not in revoked
     assert not Identity(tmp_path, "south").is_revoked(der(tmp_path / "north.pem"))
     assert Identity(tmp_path, "south").is_revoked(certificate)
     assert main(["keys", str(tmp_path), "--uavs", "a"]) == 0

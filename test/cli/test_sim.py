@@ -62,7 +62,7 @@ def lines_until(process: subprocess.Popen[str], pattern: str) -> Iterator[str]:
     raise AssertionError(f"it ended without saying {pattern!r}")
 
 
-@pytest.mark.parametrize("compose", ["processes", "compose", "fleet"])
+@pytest.mark.parametrize("compose", ["processes", "composed", "uav_container"])
 def test_a_simulation_ends_by_itself_with_a_summary(processes: Processes, compose: str) -> None:  # noqa: F811
     command = [*SIM, "small", "--duration", "12", "--real-time-factor", "4", "--compose", compose, "--json", "-"]
     process = processes.run(command)

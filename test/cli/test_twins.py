@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Path:
         town.observe()
         town.run(0.3)
     town.close()
-    return tmp_path / f"{town.finder.host}.db"
+    return tmp_path / f"{town.host_discovery.host}.db"
 
 
 def told(store: Path, capsys: pytest.CaptureFixture[str], code: int) -> dict[str, Any]:

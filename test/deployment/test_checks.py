@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.cli import doctor
-from uav_twin_migration.cli.keys import make_keys, make_seals, revoke
+from uav_twin_migration.cli.keys import make_keys, make_signing_keys, revoke
 from uav_twin_migration.deployment import checks
 from uav_twin_migration.deployment.checks import (
     ERROR,
@@ -40,7 +40,7 @@ def statuses(findings: list[Finding]) -> list[str]:
 def test_ros(environment: dict[str, str], rclpy: str | None, status: str) -> None:
     (finding,) = checks.check_ros(environment, rclpy)
     assert finding.status == status
-    assert bool(finding.remedy) == (status != OK)
+    assert bool(finding.hint) == (status != OK)
 
 
 def test_interfaces() -> None:
@@ -58,7 +58,7 @@ def test_middleware(tmp_path: Path) -> None:
     (finding,) = checks.check_middleware("rmw_fastrtps_cpp", installed)
     assert finding.status == ERROR
     assert "rmw_zenoh_cpp" in finding.detail
-    assert "rmw-fastrtps-cpp" in finding.remedy
+    assert "rmw-fastrtps-cpp" in finding.hint
 
 
 def free_port() -> int:
@@ -148,23 +148,23 @@ def test_keys_of_another_rsu(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(("days", "status"), [(0, OK), (800, WARNING), (830, ERROR)])
-def test_a_voucher_runs_out(tmp_path: Path, days: int, status: str) -> None:
+def test_a_signing_key_runs_out(tmp_path: Path, days: int, status: str) -> None:
     pytest.importorskip("nacl")
-    make_seals(tmp_path / "keys", ["rsu_1"])
-    assert statuses(checks.check_seal(tmp_path, "rsu_1", NOW + datetime.timedelta(days=days))) == [status]
-    assert statuses(checks.check_seal(tmp_path, "rsu_2", NOW)) == [ERROR]
+    make_signing_keys(tmp_path / "keys", ["rsu_1"])
+    assert statuses(checks.check_signing_key(tmp_path, "rsu_1", NOW + datetime.timedelta(days=days))) == [status]
+    assert statuses(checks.check_signing_key(tmp_path, "rsu_2", NOW)) == [ERROR]
 
 
-def test_a_revoked_seal(tmp_path: Path) -> None:
+def test_a_revoked_signature(tmp_path: Path) -> None:
     pytest.importorskip("nacl")
-    make_seals(tmp_path / "keys", ["rsu_1", "rsu_2"])
-    own = (tmp_path / "keys" / "rsu_1.seal").read_bytes()
+    make_signing_keys(tmp_path / "keys", ["rsu_1", "rsu_2"])
+    own = (tmp_path / "keys" / "rsu_1.signing").read_bytes()
     revoke(tmp_path / "keys", ["rsu_1"])
-    (tmp_path / "keys" / "rsu_1.seal").write_bytes(own)
-    assert statuses(checks.check_seal(tmp_path, "rsu_1", NOW)) == [ERROR, OK]
-    assert "list 1 of revoked keys" in checks.check_seal(tmp_path, "rsu_2", NOW)[1].detail
+    (tmp_path / "keys" / "rsu_1.signing").write_bytes(own)
+    assert statuses(checks.check_signing_key(tmp_path, "rsu_1", NOW)) == [ERROR, OK]
+    assert "list 1 of revoked keys" in checks.check_signing_key(tmp_path, "rsu_2", NOW)[1].detail
     (tmp_path / "keys" / "revoked").write_text("nobody signed this")
-    assert statuses(checks.check_seal(tmp_path, "rsu_2", NOW)) == [ERROR]
+    assert statuses(checks.check_signing_key(tmp_path, "rsu_2", NOW)) == [ERROR]
 
 
 def test_store(directory: Path) -> None:
@@ -218,6 +218,6 @@ def test_a_check_that_fails_itself_hides_no_other() -> None:
 def test_nothing_there_crashes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     findings = doctor.examine(tmp_path / "nowhere", patience=0.0)
     assert findings[0].status == ERROR
-    assert all(finding.remedy for finding in findings if finding.status in (ERROR, WARNING))
+    assert all(finding.hint for finding in findings if finding.status in (ERROR, WARNING))
     print("\n".join(map(doctor.tell, findings)))
     assert "uavtwin rsu init" in capsys.readouterr().out

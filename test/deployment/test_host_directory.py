@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from uav_twin_migration.cli import doctor
-from uav_twin_migration.cli.keys import make_uav_seals, revoke
+from uav_twin_migration.cli.keys import make_uav_signing_keys, revoke
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.deployment.host_directory import (
     EdgeHost,
@@ -39,7 +39,7 @@ def test_a_host_gets_its_own_rsu_and_nobody_elses(tmp_path: Path) -> None:
     everything = "".join(file.read_text() for file in host.rglob("*") if file.is_file())
     assert other.id not in everything
     assert not any(str(uav.immersion_weight) in (host / "rsu.yaml").read_text() for uav in scenario.uavs)
-    public, private = {"authority.pem", "market.pub", "rsu_1.pem"}, {"rsu_1.key", "rsu_1.seal"}
+    public, private = {"authority.pem", "market.pub", "rsu_1.pem"}, {"rsu_1.key", "rsu_1.signing"}
     assert {file.name for file in (host / "keys").iterdir()} == public | private
     for name in ("rsu.yaml", *(f"keys/{name}" for name in private)):
         assert (host / name).stat().st_mode & 0o077 == 0
@@ -49,26 +49,26 @@ def test_what_it_writes_satisfies_the_doctor(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     host = tmp_path / "host"
     init(host, "--keys", str(tmp_path / "keys"), "--address", "127.0.0.1")
-    of_host = {"host", "keys", "seal", "store", "discovery", "learners"}
+    of_host = {"host", "keys", "signing_key", "store", "discovery", "learners"}
     findings = [finding for finding in doctor.examine(host, 0.0) if finding.check in of_host]
     assert {finding.check for finding in findings} == of_host
     assert [finding for finding in findings if finding.status != "ok"] == []
 
 
-def test_uavs_must_seal_where_their_keys_were_made(tmp_path: Path) -> None:
+def test_uavs_must_signature_where_their_keys_were_made(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     host, keys = tmp_path / "host", tmp_path / "keys"
     init(host, "--keys", str(keys))
-    assert read_parameters(host)["require_uav_seals"] is False
-    make_uav_seals(keys, {"uav_1": ["uav_1"]})
+    assert read_parameters(host)["require_uav_signatures"] is False
+    make_uav_signing_keys(keys, {"uav_1": ["uav_1"]})
     revoke(keys, ["uav_1"])
-    make_uav_seals(keys, {"uav_1": ["uav_1"]})
+    make_uav_signing_keys(keys, {"uav_1": ["uav_1"]})
     init(host, "--keys", str(keys))
-    assert read_parameters(host)["require_uav_seals"] is True
+    assert read_parameters(host)["require_uav_signatures"] is True
     assert (host / "keys" / "revoked").read_bytes() == (keys / "revoked").read_bytes()
-    assert not (host / "keys" / "uav_1.seal").exists()
-    init(host, "--keys", str(keys), "--no-uav-seals")
-    assert read_parameters(host)["require_uav_seals"] is False
+    assert not (host / "keys" / "uav_1.signing").exists()
+    init(host, "--keys", str(keys), "--no-uav-signatures")
+    assert read_parameters(host)["require_uav_signatures"] is False
 
 
 def test_init_again_keeps_the_keys_and_the_twins(tmp_path: Path) -> None:

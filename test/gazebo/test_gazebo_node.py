@@ -87,7 +87,7 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
     pids = [_pid(tmp_path / f"{name}.pid") for name in ("gz", "ros2")]
     node.kill()  # not even time to clean up
     node.wait()
-    _until(lambda: not any(map(_lives, pids)), "they end")
+    _until(lambda: not any(map(_incarnations, pids)), "they end")
 
 
 def _pid(file: Path) -> int:
@@ -95,7 +95,7 @@ def _pid(file: Path) -> int:
     return int(file.read_text())
 
 
-def _lives(pid: int) -> bool:
+def _incarnations(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -23,10 +23,10 @@ def section(text: str, title: str) -> str:
     [
         ("rsu", "rsu", "PARAMETERS"),
         ("uav", "uav", "UAV_PARAMETERS"),
-        ("fleet", "uav", "FLEET_PARAMETERS"),
+        ("uav_container", "uav", "UAV_CONTAINER_PARAMETERS"),
         ("world", "world", "PARAMETERS"),
         ("link", "link", "PARAMETERS"),
-        ("observer", "observer", "PARAMETERS"),
+        ("monitor", "monitor", "PARAMETERS"),
         ("learner", "learner", "PARAMETERS"),
         ("recorder", "recorder", "PARAMETERS"),
         ("px4", "px4", "PARAMETERS"),

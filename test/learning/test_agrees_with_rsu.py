@@ -13,7 +13,7 @@ from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution, draw_games
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
-from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings
+from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Offer
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy.artifact import Policy
@@ -41,7 +41,7 @@ class RunningMarket:
             Follower(FollowerSettings(f"uav_{n}", float(alpha[n]), 1.0, rho), self.board) for n in range(games.uavs)
         ]
 
-    def play(self, round_: int) -> list[Booked]:
+    def play(self, round_: int) -> list[ClosedRound]:
         """A round in which all leaders post together. What each of them booked."""
         now = float(round_)
         offers = [offer for leader in self.leaders for offer in leader.on_time(now) if isinstance(offer, Offer)]
@@ -59,7 +59,7 @@ class RunningMarket:
             outputs = [out for bid in bids for out in leader.on_demand(now + 0.01, round_ + 1, bid)]
             outputs += leader.on_time(now + 0.6)
             assert not leader.refusals
-            booked += [out for out in outputs if isinstance(out, Booked)]
+            booked += [out for out in outputs if isinstance(out, ClosedRound)]
         return booked
 
     def _answers(self, now: float, round_: int, n: int) -> list[Bid]:

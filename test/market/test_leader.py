@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from test.market.virtual import FixedPrice, make_leader
-from uav_twin_migration.market.leader import Booked, Leader, ration
+from uav_twin_migration.market.leader import ClosedRound, Leader, ration
 from uav_twin_migration.market.messages import Bid, Grant, Offer, Refusal
 
 
@@ -18,10 +18,10 @@ def open_round(leader: Leader, now: float = 0.0) -> Offer:
     return offer
 
 
-def close_round(leader: Leader, now: float) -> tuple[Grant, Booked]:
+def close_round(leader: Leader, now: float) -> tuple[Grant, ClosedRound]:
     grant, booked, *_ = leader.on_time(now)
     assert isinstance(grant, Grant)
-    assert isinstance(booked, Booked)
+    assert isinstance(booked, ClosedRound)
     return grant, booked
 
 
@@ -97,7 +97,7 @@ def test_a_late_comer_is_waited_for_next_time() -> None:
         (Bid("u" * 10_000, "rsu_0", 1, 1.0), Refusal.BAD_ID),
         (Bid("uav 0; drop", "rsu_0", 1, 1.0), Refusal.BAD_ID),
         (Bid("uav_0\n", "rsu_0", 1, 1.0), Refusal.BAD_ID),
-        (Bid("stranger", "rsu_0", 1, 1.0), Refusal.UNKNOWN_UAV),
+        (Bid("unknown_rsu", "rsu_0", 1, 1.0), Refusal.UNKNOWN_UAV),
         (Bid("uav_0", "rsu_0", 0, 1.0), Refusal.PAST_ROUND),
         (Bid("uav_0", "rsu_0", 2, 1.0), Refusal.FUTURE_ROUND),
         (Bid("uav_0", "rsu_0", 2**64 - 1, 1.0), Refusal.FUTURE_ROUND),
@@ -187,7 +187,7 @@ def test_a_clock_that_jumps_forward_closes_the_round_and_ends_leases() -> None:
     offer = open_round(leader)
     leader.on_demand(0.1, 1, Bid("uav_0", "rsu_0", offer.round, 8.0))
     outputs = leader.on_time(1e6)
-    assert [type(output) for output in outputs] == [Grant, Booked, Offer]
+    assert [type(output) for output in outputs] == [Grant, ClosedRound, Offer]
     leader.on_time(2e6)
     assert leader.leased() == 0.0
 
@@ -215,7 +215,7 @@ def test_rivals_prices_are_seen_by_the_next_round_and_forgotten_when_they_fall_s
         (rival_offer(price=1e9), Refusal.ABSURD),
         (rival_offer(position=(math.inf, 0.0, 0.0)), Refusal.NOT_FINITE),
         (rival_offer(position=(1e9, 0.0, 0.0)), Refusal.ABSURD),
-        (rival_offer(valid_for=-1.0), Refusal.NEGATIVE),
+        (rival_offer(offer_window=-1.0), Refusal.NEGATIVE),
         (rival_offer(rsu=""), Refusal.BAD_ID),
         (rival_offer(rsu="rsu_0", round=99), Refusal.DUPLICATE_ID),
     ],
@@ -261,7 +261,7 @@ events = st.one_of(
     st.tuples(
         st.just("demand"),
         st.tuples(
-            st.sampled_from(["uav_0", "uav_1", "uav_2", "", "stranger"]),
+            st.sampled_from(["uav_0", "uav_1", "uav_2", "", "unknown_rsu"]),
             st.integers(-1, 1),
             st.integers(0, 5),
             st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.floats(0.0, 20.0)),

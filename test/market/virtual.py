@@ -10,7 +10,7 @@ from typing import Any
 
 from uav_twin_migration.market import follower, leader
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
-from uav_twin_migration.market.leader import Booked, Decision, Leader, LeaderSettings, RoundResult
+from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, PriceDecision, RoundResult
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 
 TICK = 0.05  # s between two looks at the clock
@@ -27,8 +27,8 @@ class FixedPrice:
     def __init__(self, price: float) -> None:
         self.price = price
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
-        return Decision(self.price)
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        return PriceDecision(self.price)
 
 
 def make_leader(name: str = "rsu_0", price: float = 2.0, first_round: int = 0, **settings: Any) -> Leader:
@@ -48,7 +48,7 @@ class VirtualMarket:
     ) -> None:
         self.leaders, self.followers, self.fate = leaders, followers, fate
         self.now = 0.0
-        self.booked: list[Booked] = []
+        self.booked: list[ClosedRound] = []
         self.offers: list[Offer] = []
         self.grants: list[tuple[float, Grant]] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -86,7 +86,7 @@ class VirtualMarket:
     def _carry(self, outputs: Sequence[leader.Output | follower.Output]) -> None:
         """Send what the machines want sent, to each receiver by its own fate."""
         for output in outputs:
-            if isinstance(output, Booked):
+            if isinstance(output, ClosedRound):
                 self.booked.append(output)
             elif isinstance(output, Offer):
                 self.offers.append(output)

@@ -1,4 +1,4 @@
-"""What users and the auditor see of twins."""
+"""What users and the monitor see of twins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uav_twin_migration.monitor.twins import (
     OVERLAP,
     Report,
     State,
-    TwinAudit,
+    TwinMonitor,
 )
 
 HERE = (0.0, 0.0, 100.0)
@@ -18,14 +18,14 @@ def state(rsu: str, epoch: int, stamp: float = 0.0) -> State:
 
 
 def test_a_handover_and_its_silence() -> None:
-    audit = TwinAudit()
-    audit.on_state(1.0, state("a", 5, 0.9), HERE)
-    audit.on_state(1.1, state("a", 5, 1.0), HERE)
-    audit.on_state(1.15, state("b", 6, 1.1), HERE)
-    audit.sample(1.35)
-    summary = audit.summary()
-    assert audit.host_of("uav") == "b"
-    assert audit.handovers == [(1.15, "uav", "a", "b")]
+    monitor = TwinMonitor()
+    monitor.on_state(1.0, state("a", 5, 0.9), HERE)
+    monitor.on_state(1.1, state("a", 5, 1.0), HERE)
+    monitor.on_state(1.15, state("b", 6, 1.1), HERE)
+    monitor.sample(1.35)
+    summary = monitor.summary()
+    assert monitor.host_of("uav") == "b"
+    assert monitor.handovers == [(1.15, "uav", "a", "b")]
     assert round(summary["silence_ms"]["mean"]) == 50
     assert round(summary["age_of_information_ms"]["mean"]) == 250
     assert summary["twin_error_m"] == {"mean": 3.0, "p95": 3.0}
@@ -34,36 +34,36 @@ def test_a_handover_and_its_silence() -> None:
 
 def test_two_hosts_of_one_twin_are_noticed() -> None:
     for late in (state("a", 5), state("c", 6)):
-        audit = TwinAudit()
-        audit.on_state(1.0, state("a", 5), HERE)
-        audit.on_state(1.1, state("b", 6), HERE)
-        audit.on_state(1.2 + OVERLAP, late, HERE)
-        assert audit.summary()["twins_duplicated"] == 1
+        monitor = TwinMonitor()
+        monitor.on_state(1.0, state("a", 5), HERE)
+        monitor.on_state(1.1, state("b", 6), HERE)
+        monitor.on_state(1.2 + OVERLAP, late, HERE)
+        assert monitor.summary()["twins_duplicated"] == 1
 
 
 def test_a_state_that_was_under_way_is_no_second_host() -> None:
-    audit = TwinAudit()
-    audit.on_state(1.0, state("a", 5), HERE)
-    audit.on_state(1.1, state("b", 6), HERE)
-    audit.on_state(1.11, state("a", 5), HERE)
-    assert audit.summary()["twins_duplicated"] == 0
-    assert audit.host_of("uav") == "b"
+    monitor = TwinMonitor()
+    monitor.on_state(1.0, state("a", 5), HERE)
+    monitor.on_state(1.1, state("b", 6), HERE)
+    monitor.on_state(1.11, state("a", 5), HERE)
+    assert monitor.summary()["twins_duplicated"] == 0
+    assert monitor.host_of("uav") == "b"
 
 
 def test_a_twin_that_begins_anew_is_lost_unless_it_is_the_first_time() -> None:
-    audit = TwinAudit()
-    audit.on_begun_anew("uav")
-    assert audit.summary()["twins_lost"] == 0
-    audit.on_state(1.0, state("a", 5), HERE)
-    audit.on_begun_anew("uav")
-    assert audit.summary()["twins_lost"] == 1
+    monitor = TwinMonitor()
+    monitor.on_begun_anew("uav")
+    assert monitor.summary()["twins_lost"] == 0
+    monitor.on_state(1.0, state("a", 5), HERE)
+    monitor.on_begun_anew("uav")
+    assert monitor.summary()["twins_lost"] == 1
 
 
 def test_migrations() -> None:
-    audit = TwinAudit()
-    audit.on_report(Report("uav", "a", "b", "", 4.0, 0.02, 10.0, 9.0))
-    audit.on_report(Report("uav", "b", "a", "full", 0.1, 0.0, 0.0, 0.0))
-    summary = audit.summary()
+    monitor = TwinMonitor()
+    monitor.on_report(Report("uav", "a", "b", "", 4.0, 0.02, 10.0, 9.0))
+    monitor.on_report(Report("uav", "b", "a", "full", 0.1, 0.0, 0.0, 0.0))
+    summary = monitor.summary()
     assert (summary["migrations_completed"], summary["migrations_failed"]) == (1, 1)
     assert summary["failed_because"] == {"full": 1}
     assert summary["age_of_migration_s"]["mean"] == 4.0

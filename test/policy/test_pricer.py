@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from test.policy.test_artifact import make_policy
-from uav_twin_migration.market.leader import Decision, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, sha256, to_bytes
 from uav_twin_migration.policy.pricer import PolicyPricer, observe
@@ -20,8 +20,8 @@ NOW = 0.6  # rho
 class Rule:
     """A fallback that can be told from any policy."""
 
-    def decide(self, history: object, rival_prices: object) -> Decision:
-        return Decision(1.25)
+    def decide(self, history: object, rival_prices: object) -> PriceDecision:
+        return PriceDecision(1.25)
 
 
 def pricer(policy: Policy | None = None, exploration: float | None = 0.0, seed: int = 0) -> PolicyPricer:
@@ -42,7 +42,7 @@ HISTORY = [result(1, 2.0, ()), result(2, 2.2, (1.5,)), result(3, 2.1, (1.6, 2.0)
 
 
 def test_without_a_policy_the_rule_prices() -> None:
-    assert pricer().decide(HISTORY, ()) == Decision(1.25)
+    assert pricer().decide(HISTORY, ()) == PriceDecision(1.25)
     assert pricer().version == 0
 
 

@@ -13,24 +13,24 @@ from uav_twin_migration.msg import (
     BandwidthGrant,
     PolicyUpdate,
     PriceOffer,
-    TwinBeacon,
-    TwinPresence,
+    TwinHostStatus,
     TwinRequest,
     TwinState,
+    UavHeartbeat,
 )
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from test.ros.test_policy import update
-from uav_twin_migration.cli.keys import make_learner_key, make_seals, make_uav_seals, revoke
+from uav_twin_migration.cli.keys import make_learner_key, make_signing_keys, make_uav_signing_keys, revoke
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.nodes.ros import convert, topics, twin_convert
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice
-from uav_twin_migration.nodes.ros.twin_convert import Beacon
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
+from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 from uav_twin_migration.security import ed25519
-from uav_twin_migration.security.message_signature import UAVS_LABEL, vouch_for_uavs
+from uav_twin_migration.security.message_signature import UAVS_LABEL, certify_uavs
 from uav_twin_migration.security.policy_signature import Signer
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.protocol.messages import HostRequest, Recognition
+from uav_twin_migration.twin.protocol.messages import HostRequest, LeaseRenewal
 
 pytest.importorskip("nacl")
 
@@ -41,14 +41,14 @@ class Market:
     """An RSU and a UAV with keys, and an attacker: an insider, who is another RSU, or an outsider."""
 
     def __init__(self, keys: Path, processes: Processes, probe: Probe) -> None:
-        make_seals(keys, ["rsu_0", "rsu_1"])
+        make_signing_keys(keys, ["rsu_0", "rsu_1"])
         key = str(keys / "market.pub")
         self.probe = probe
         self.grant_publisher = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
-        self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, seal=str(keys / "rsu_0.seal"), market_key=key)
+        self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signature=str(keys / "rsu_0.signing"), market_key=key)
         self.uav = processes.start("uav", "/uav/uav_0", **UAV, market_key=key)
-        self.insider = Voice(str(keys / "rsu_1.seal"))
-        self.outsider = Voice("")
+        self.insider = Signing(str(keys / "rsu_1.signing"))
+        self.outsider = Signing("")
         probe.fly()
         self.wait_for_fair_grants(2)
 
@@ -83,15 +83,15 @@ def test_forged_prices_under_another_rsus_id_are_not_believed(market: Market) ->
 
     def forge() -> None:
         last = probe.offers[-1]
-        for ahead, voice in enumerate((market.insider, market.outsider), 1000):
+        for ahead, signing in enumerate((market.insider, market.outsider), 1000):
             offer = Offer("rsu_0", last.round + ahead, CHEAP, 1e4, (0.0, 0.0, 20.0), 600.0, 0.5)
             forged.add(offer.round)
-            probe.offer_publisher.publish(voice.sealed(convert.offer_to_message(offer, 0.0)))
+            probe.offer_publisher.publish(signing.signed(convert.offer_to_message(offer, 0.0)))
 
     genuine = {offer.round for offer in probe.offers}
     market.attack(forge)
-    probe.wait_for(lambda: {"forged", "unsealed"} <= market.refused_by_uav().keys(), "the forgeries refused by the UAV")
-    probe.wait_for(lambda: {"forged", "unsealed"} <= probe.refused().keys(), "and by the RSU that they name")
+    probe.wait_for(lambda: {"forged", "unsigned"} <= market.refused_by_uav().keys(), "the forgeries refused by the UAV")
+    probe.wait_for(lambda: {"forged", "unsigned"} <= probe.refused().keys(), "and by the RSU that they name")
     market.wait_for_fair_grants(3)
     assert forged
     assert not market.answered_rounds() & forged
@@ -102,13 +102,13 @@ def test_forged_grants_under_another_rsus_id_are_not_believed(market: Market) ->
     probe = market.probe
 
     def forge() -> None:
-        for voice in (market.insider, market.outsider):
+        for signing in (market.insider, market.outsider):
             bid = next(iter(convert.all_bids(probe.demands[-1])))
             grant = Grant("rsu_0", bid.round, CHEAP, {"uav_0": 0.0}, 0.001)  # to make it believe that it got nothing
-            market.grant_publisher.publish(voice.sealed(convert.grant_to_message(grant, 0.0)))
+            market.grant_publisher.publish(signing.signed(convert.grant_to_message(grant, 0.0)))
 
     market.attack(forge, every=0.02)
-    probe.wait_for(lambda: {"forged", "unsealed"} <= market.refused_by_uav().keys(), "the forgeries refused")
+    probe.wait_for(lambda: {"forged", "unsigned"} <= market.refused_by_uav().keys(), "the forgeries refused")
     before = int(probe.diagnostics["uav/uav_0"]["answers_granted"])
     probe.wait_for(lambda: int(probe.diagnostics["uav/uav_0"]["answers_granted"]) >= before + 3, "true grants believed")
 
@@ -143,7 +143,7 @@ def test_a_flood_of_forged_offers_does_not_keep_the_uav_from_the_market(market: 
         for _ in range(20):
             sent += 1
             offer = Offer(f"rsu_{sent % 300}", 10**6 + sent, CHEAP, 1e4, (0.0, 0.0, 20.0), 600.0, 0.5)
-            probe.offer_publisher.publish(market.insider.sealed(convert.offer_to_message(offer, 0.0)))
+            probe.offer_publisher.publish(market.insider.signed(convert.offer_to_message(offer, 0.0)))
 
     market.attack(flood, every=0.05)
     probe.wait_for(lambda: sent >= 2000, "the flood")
@@ -151,37 +151,39 @@ def test_a_flood_of_forged_offers_does_not_keep_the_uav_from_the_market(market: 
     assert market.uav.poll() is None
 
 
-def test_a_twin_is_not_stolen_by_a_forged_presence(tmp_path: Path, processes: Processes, probe: Probe) -> None:
-    make_seals(tmp_path, ["rsu_0", "rsu_1"])
+def test_a_twin_is_not_stolen_by_a_forged_host_heartbeat(tmp_path: Path, processes: Processes, probe: Probe) -> None:
+    make_signing_keys(tmp_path, ["rsu_0", "rsu_1"])
     key = {"market_key": str(tmp_path / "market.pub")}
     states: list[TwinState] = []
-    beacons: list[TwinBeacon] = []
+    heartbeats: list[UavHeartbeat] = []
     probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
-    probe.create_subscription(TwinBeacon, topics.TWIN_BEACONS, beacons.append, topics.MARKET)
-    store = {"twin_store": str(tmp_path / "rsu_0.db"), "seal": str(tmp_path / "rsu_0.seal")}
+    probe.create_subscription(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, heartbeats.append, topics.MARKET)
+    store = {"twin_store": str(tmp_path / "rsu_0.db"), "signing_key": str(tmp_path / "rsu_0.signing")}
     processes.start("rsu", "/rsu/rsu_0", **RSU, **store, **key)
     processes.start("uav", "/uav/uav_0", **UAV, **key)
     probe.fly()
-    probe.wait_for(lambda: states and beacons and beacons[-1].hosts == ["rsu_0"], "a twin that is served")
+    probe.wait_for(lambda: states and heartbeats and heartbeats[-1].hosts == ["rsu_0"], "a twin that is served")
     epoch = states[-1].epochs[0]
-    thief = probe.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
-    insider = Voice(str(tmp_path / "rsu_1.seal"))
+    thief = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
+    insider = Signing(str(tmp_path / "rsu_1.signing"))
 
     def steal() -> None:
-        for host, voice in (("rsu_0", insider), ("rsu_1", Voice(""))):  # in its host's name, and in another RSU's
-            claim = TwinPresence(rsu_id=host, life=2**62, uav_ids=["uav_0"], holdings=["hosting"], successors=[""])
-            claim.epochs, claim.marks = [2**60], [1]
-            claim.replicas, claim.replica_marks, claim.replica_ages = [""], [0], [0.0]
-            thief.publish(voice.sealed(claim))
+        for host, signing in (("rsu_0", insider), ("rsu_1", Signing(""))):  # in its host's name, and in another RSU's
+            claim = TwinHostStatus(
+                rsu_id=host, incarnation=2**62, uav_ids=["uav_0"], holdings=["hosting"], successors=[""]
+            )
+            claim.epochs, claim.versions = [2**60], [1]
+            claim.replicas, claim.replica_versions, claim.replica_ages = [""], [0], [0.0]
+            thief.publish(signing.signed(claim))
 
     probe.create_timer(0.1, steal)
-    probe.wait_for(lambda: {"forged", "unsealed"} <= probe.refused("uav/uav_0").keys(), "the claims refused")
+    probe.wait_for(lambda: {"forged", "unsigned"} <= probe.refused("uav/uav_0").keys(), "the claims refused")
     states.clear()
-    beacons.clear()
-    probe.wait_for(lambda: len(states) >= 10 and len(beacons) >= 5, "service to go on")
+    heartbeats.clear()
+    probe.wait_for(lambda: len(states) >= 10 and len(heartbeats) >= 5, "service to go on")
     assert {state.rsu_id for state in states} == {"rsu_0"}
     assert {one for state in states for one in state.epochs} == {epoch}
-    assert {host for beacon in beacons for host in beacon.hosts} == {"rsu_0"}
+    assert {host for heartbeat in heartbeats for host in heartbeat.hosts} == {"rsu_0"}
 
 
 def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, processes: Processes, probe: Probe) -> None:
@@ -231,9 +233,9 @@ def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, proc
 
 
 def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processes) -> None:
-    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, seal=str(tmp_path / "rsu_0.seal"))
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signature=str(tmp_path / "rsu_0.signing"))
     _, errors = rsu.communicate(timeout=30)
-    assert "rsu_0.seal: cannot be read" in errors
+    assert "rsu_0.signature: cannot be read" in errors
     assert rsu.returncode == 2
 
 
@@ -241,29 +243,33 @@ def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processe
 
 
 class Guarded:
-    """An RSU that hosts the twin of a UAV and asks for UAVs' seals, and all that is said about it."""
+    """An RSU that hosts the twin of a UAV and asks for UAVs' signatures, and all that is said about it."""
 
     def __init__(self, keys: Path, processes: Processes, probe: Probe) -> None:
-        make_seals(keys, ["rsu_0", "rsu_1"])
-        make_uav_seals(keys, {uav: [uav] for uav in ("uav_0", "uav_1")})
+        make_signing_keys(keys, ["rsu_0", "rsu_1"])
+        make_uav_signing_keys(keys, {uav: [uav] for uav in ("uav_0", "uav_1")})
         self.keys, self.probe = keys, probe
         self.states: list[TwinState] = []
-        self.beacons: list[TwinBeacon] = []
+        self.heartbeats: list[UavHeartbeat] = []
         self.requests: list[TwinRequest] = []
         for kind, topic, heard in (
             (TwinState, topics.TWIN_STATES, self.states),
-            (TwinBeacon, topics.TWIN_BEACONS, self.beacons),
+            (UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, self.heartbeats),
             (TwinRequest, topics.TWIN_REQUESTS, self.requests),
         ):
             probe.create_subscription(kind, topic, heard.append, topics.MARKET)
-        self.say_beacon = probe.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+        self.say_uav_heartbeat = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
         self.say_request = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
         market = {"market_key": str(keys / "market.pub")}
-        own = {"seal": str(keys / "rsu_0.seal"), "require_uav_seals": True, "twin_store": str(keys / "rsu_0.db")}
+        own = {
+            "signing_key": str(keys / "rsu_0.signing"),
+            "require_uav_signatures": True,
+            "twin_store": str(keys / "rsu_0.db"),
+        }
         self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
-        self.uav = processes.start("uav", "/uav/uav_0", **UAV, seal=str(keys / "uav_0.seal"), **market)
+        self.uav = processes.start("uav", "/uav/uav_0", **UAV, signature=str(keys / "uav_0.signing"), **market)
         probe.fly()
-        probe.wait_for(lambda: self.states and self.beacons[-1].hosts == ["rsu_0"], "a twin that is served")
+        probe.wait_for(lambda: self.states and self.heartbeats[-1].hosts == ["rsu_0"], "a twin that is served")
         self.wait_for_trade()
 
     @property
@@ -299,40 +305,40 @@ def guarded(tmp_path: Path, processes: Processes, probe: Probe) -> Guarded:
     return Guarded(tmp_path, processes, probe)
 
 
-def an_expired_seal(keys: Path) -> Path:
+def an_expired_signature(keys: Path) -> Path:
     """The UAV's own, of long ago."""
     market, own = ed25519.read_key(keys / "market.key", "PRIVATE KEY"), ed25519.make_key()
-    voucher = vouch_for_uavs(market, ["uav_0", "uav_1"], ed25519.public_of(own), 10**9)
-    file = keys / "expired.seal"
-    file.write_text(ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(voucher, UAVS_LABEL))
+    certificate = certify_uavs(market, ["uav_0", "uav_1"], ed25519.public_of(own), 10**9)
+    file = keys / "expired.signing"
+    file.write_text(ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(certificate, UAVS_LABEL))
     return file
 
 
 @pytest.mark.parametrize("attacker", ["an outsider", "another UAV", "an RSU", "a key that has expired"])
 def test_nobody_speaks_in_a_uavs_name(guarded: Guarded, attacker: str) -> None:
     keys, probe = guarded.keys, guarded.probe
-    voice, reason = {
-        "an outsider": lambda: (Voice(""), "unsealed"),
-        "another UAV": lambda: (Voice(str(keys / "uav_1.seal"), ["uav_1"]), "forged"),
-        "an RSU": lambda: (Voice(str(keys / "rsu_0.seal")), "forged"),
-        "a key that has expired": lambda: (Voice(str(an_expired_seal(keys)), ["uav_0"]), "expired"),
+    signing, reason = {
+        "an outsider": lambda: (Signing(""), "unsigned"),
+        "another UAV": lambda: (Signing(str(keys / "uav_1.signing"), ["uav_1"]), "forged"),
+        "an RSU": lambda: (Signing(str(keys / "rsu_0.signing")), "forged"),
+        "a key that has expired": lambda: (Signing(str(an_expired_signature(keys)), ["uav_0"]), "expired"),
     }[attacker]()
     epoch = guarded.epoch
 
     def demand() -> None:
         bids = [Bid(uav, "rsu_0", probe.offers[-1].round, 10.0) for uav in ("uav_0", "uav_1")]
-        probe.demand_publisher.publish(voice.sealed(convert.demand_to_message(bids, 10**6, 0.0)))
+        probe.demand_publisher.publish(signing.signed(convert.demand_to_message(bids, 10**6, 0.0)))
 
     def steal() -> None:
-        elsewhere = Recognition("uav_0", "rsu_1", epoch + 10**6, epoch + 10**6, None)
+        elsewhere = LeaseRenewal("uav_0", "rsu_1", epoch + 10**6, epoch + 10**6, None)
         nonsense = Telemetry(2**62, 1e9, (1e5, 1e5, 0.0), (0.0, 0.0, 0.0))
-        message = twin_convert.beacons_to_message([Beacon(elsewhere, nonsense, 1e5)], 0.0)
-        guarded.say_beacon.publish(voice.sealed(message))
+        message = twin_convert.uav_heartbeats_to_message([Heartbeat(elsewhere, nonsense, 1e5)], 0.0)
+        guarded.say_uav_heartbeat.publish(signing.signed(message))
 
     def request() -> None:
         wish = HostRequest("uav_0", "rsu_0", epoch + 10**6, 125_000)
         message = twin_convert.requests_to_message([wish], 0.0)
-        guarded.say_request.publish(voice.sealed(message))
+        guarded.say_request.publish(signing.signed(message))
 
     for publish in (demand, steal, request):
         guarded.expect_refusals(publish, reason, publish.__name__)
@@ -342,20 +348,20 @@ def test_nobody_speaks_in_a_uavs_name(guarded: Guarded, attacker: str) -> None:
 def test_what_a_uav_said_is_worth_nothing_once_more(guarded: Guarded) -> None:
     probe, epoch = guarded.probe, guarded.epoch
     assert guarded.requests
-    demands, beacons, requests = probe.demands[:2], guarded.beacons[-3:], guarded.requests[:1]
+    demands, heartbeats, requests = probe.demands[:2], guarded.heartbeats[-3:], guarded.requests[:1]
 
     def replay(publisher: Any, messages: list[Any]) -> Any:
         return lambda: [publisher.publish(message) for message in messages]
 
     guarded.expect_refusals(replay(probe.demand_publisher, demands), "past_round", "demands")
-    guarded.expect_refusals(replay(guarded.say_beacon, beacons), "twin_replayed", "beacons")
+    guarded.expect_refusals(replay(guarded.say_uav_heartbeat, heartbeats), "twin_replayed", "heartbeats")
     timer = probe.create_timer(0.05, replay(guarded.say_request, requests))
     guarded.expect_service_to_go_on(epoch)
     probe.destroy_timer(timer)
 
     guarded.uav.kill()  # what it said last keeps nobody a host of its twin
-    everything = [*guarded.beacons]
-    probe.create_timer(0.05, replay(guarded.say_beacon, everything[-20:]))
+    everything = [*guarded.heartbeats]
+    probe.create_timer(0.05, replay(guarded.say_uav_heartbeat, everything[-20:]))
     quiet = time.monotonic()
 
     def is_quiet() -> bool:
@@ -373,41 +379,45 @@ def test_only_the_uav_has_its_twin_moved(guarded: Guarded) -> None:
     client = ActionClient(probe, MigrateTwin, topics.migrate_twin("rsu_0"))
     probe.wait_for(client.server_is_ready, "the action")
 
-    def is_accepted(voice: Voice) -> bool:
+    def is_accepted(signing: Signing) -> bool:
         goal = MigrateTwin.Goal(uav_id="uav_0", epoch=guarded.epoch, target="rsu_1", rate=10.0)
-        answer = client.send_goal_async(voice.sealed(goal))
+        answer = client.send_goal_async(signing.signed(goal))
         probe.wait_for(answer.done, "an answer")
         return bool(answer.result().accepted)
 
-    for file, uavs in (("", ()), ("uav_1.seal", ["uav_1"]), ("rsu_1.seal", ())):
-        assert not is_accepted(Voice(str(keys / file) if file else "", uavs))
-    assert is_accepted(Voice(str(keys / "uav_0.seal"), ["uav_0"]))
+    for file, uavs in (("", ()), ("uav_1.signing", ["uav_1"]), ("rsu_1.signing", ())):
+        assert not is_accepted(Signing(str(keys / file) if file else "", uavs))
+    assert is_accepted(Signing(str(keys / "uav_0.signing"), ["uav_0"]))
 
 
-def test_what_an_rsu_tells_users_is_sealed(guarded: Guarded) -> None:
-    ear = Ear(str(guarded.keys / "market.pub"))
-    assert all(ear.believes(state) for state in guarded.states)
+def test_what_an_rsu_tells_users_is_signed(guarded: Guarded) -> None:
+    verifying = Verifying(str(guarded.keys / "market.pub"))
+    assert all(verifying.believes(state) for state in guarded.states)
     forged = guarded.states[-1]
     forged.positions[0] += 1.0
-    assert not ear.believes(forged)
+    assert not verifying.believes(forged)
 
 
-def test_a_fleet_seals_for_all_its_uavs(tmp_path: Path, processes: Processes, probe: Probe) -> None:
-    make_seals(tmp_path, ["rsu_0"])
+def test_a_uav_container_signatures_for_all_its_uavs(tmp_path: Path, processes: Processes, probe: Probe) -> None:
+    make_signing_keys(tmp_path, ["rsu_0"])
     uavs = ["uav_0", "uav_1"]
-    make_uav_seals(tmp_path, {"fleet": uavs})
+    make_uav_signing_keys(tmp_path, {"uav_container": uavs})
     market = {"market_key": str(tmp_path / "market.pub")}
-    own = {"seal": str(tmp_path / "rsu_0.seal"), "require_uav_seals": True, "twin_store": str(tmp_path / "rsu_0.db")}
+    own = {
+        "signing_key": str(tmp_path / "rsu_0.signing"),
+        "require_uav_signatures": True,
+        "twin_store": str(tmp_path / "rsu_0.db"),
+    }
     states: list[TwinState] = []
     probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
     processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
     both = {"uav_ids": uavs, "immersion_weights": [10.0] * 2, "twin_sizes": [60.0] * 2, "round_period": 0.5}
-    processes.start("fleet", "/fleet_0", **both, seal=str(tmp_path / "fleet.seal"), **market)
+    processes.start("uav_container", "/fleet_0", **both, signature=str(tmp_path / "UAV container.signing"), **market)
     for uav in uavs:
         probe.fly(uav)
     probe.wait_for(lambda: any(set(got) == set(uavs) for got in probe.shares()), "grants for both")
     probe.wait_for(lambda: states and set(states[-1].uav_ids) == set(uavs), "twins of both")
-    assert not {"forged", "unsealed"} & probe.refused().keys()
+    assert not {"forged", "unsigned"} & probe.refused().keys()
 
 
 def test_a_key_is_revoked_while_nodes_run(guarded: Guarded) -> None:
@@ -423,8 +433,8 @@ def test_a_key_is_revoked_while_nodes_run(guarded: Guarded) -> None:
     assert guarded.uav.poll() is None
 
 
-def test_seals_of_uavs_are_not_asked_for_without_a_key_to_verify_them(processes: Processes) -> None:
-    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, require_uav_seals=True)
+def test_signatures_of_uavs_are_not_asked_for_without_a_key_to_verify_them(processes: Processes) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, require_uav_signatures=True)
     _, errors = rsu.communicate(timeout=30)
     assert "market_key" in errors
     assert rsu.returncode == 2

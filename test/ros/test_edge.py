@@ -63,7 +63,7 @@ def test_the_doctor_finds_a_running_rsu(host: Path, processes: Processes, probe:
     findings: list[dict[str, Any]] = json.loads(out)["findings"]
     assert doctor.returncode == 0, out + errors
     assert {"check": "running", "status": "ok"}.items() <= next(f for f in findings if f["check"] == "running").items()
-    assert all(finding["remedy"] for finding in findings if finding["status"] in ("warning", "error"))
+    assert all(finding["hint"] for finding in findings if finding["status"] in ("warning", "error"))
 
 
 def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, processes: Processes) -> None:

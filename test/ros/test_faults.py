@@ -40,7 +40,7 @@ def forgeries(round_: int) -> dict[str, list[Bid]]:
         "negative": [Bid("uav_9", "rsu_0", round_, -1.0)],
         "absurd": [Bid("uav_9", "rsu_0", round_, 1e300)],
         "bad_id": [Bid("", "rsu_0", round_, 1.0), Bid("u" * 10_000, "rsu_0", round_, 1.0)],
-        "unknown_uav": [Bid("stranger", "rsu_0", round_, 1.0)],
+        "unknown_uav": [Bid("unknown_rsu", "rsu_0", round_, 1.0)],
         "past_round": [Bid("uav_9", "rsu_0", 0, 1.0)],
         "future_round": [Bid("uav_9", "rsu_0", round_ + 10**6, 1.0)],
     }
@@ -68,7 +68,7 @@ def test_bad_demands_are_refused_by_reason_and_nobodys_share_changes(processes: 
             probe.demand("uav_1", offer.round, 2.0)
 
     probe.on_offer = attack
-    expected = {reason: len(bids) for reason, bids in forgeries(1).items()} | {"ragged": 1, "replayed": 1}
+    expected = {reason: len(bids) for reason, bids in forgeries(1).items()} | {"length_mismatch": 1, "replayed": 1}
     probe.wait_for(lambda: probe.refused() == expected, f"refusals {expected}, not {probe.refused()}")
     seen = len(probe.grants)
     probe.wait_for(lambda: len(probe.grants) >= seen + 2, "later rounds")
@@ -89,7 +89,7 @@ def test_a_thousand_forged_demands_a_second_from_one_sender_do_not_keep_others_f
         for _ in range(20):
             sent += 1
             round_ = probe.offers[-1].round
-            probe.demand("uav_9" if sent % 2 else "stranger", round_ + sent % 3, 1e-6, sequence=sent)
+            probe.demand("uav_9" if sent % 2 else "unknown_rsu", round_ + sent % 3, 1e-6, sequence=sent)
 
     probe.create_timer(0.02, flood)
     start = len(probe.grants)
@@ -193,7 +193,7 @@ def test_a_uav_believes_no_bad_offers_grants_or_links(processes: Processes, prob
         probe.link_publisher.publish(LinkQuality(uav_ids=["uav_0"], rsu_ids=["rsu_0"], spectral_efficiency=[math.nan]))
 
     probe.create_timer(0.5, attack)  # again and again: what is sent before both ends know of each other is lost
-    reasons = {"not_finite", "negative", "absurd", "ragged", "past_round"}
+    reasons = {"not_finite", "negative", "absurd", "length_mismatch", "past_round"}
     probe.wait_for(lambda: probe.refused("uav/uav_0").keys() >= reasons, f"all of {reasons}")
     assert uav.poll() is None
     assert {bid.rsu for demand in probe.demands for bid in convert.all_bids(demand)} == {"rsu_0"}

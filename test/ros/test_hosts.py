@@ -59,7 +59,7 @@ def test_a_host_that_is_rebooted_comes_back(city: City) -> None:
     city.wait_for(lambda: len(city.served(other, began)) >= 3, "service elsewhere")
     city.start_rsu(rebooted)
     city.wait_for_service(rebooted)
-    assert city.hosts[UAVS].processes["fleet"].poll() is None
+    assert city.hosts[UAVS].processes["uav_container"].poll() is None
 
 
 def test_no_twin_is_lost_with_its_hosts_disk_where_there_is_a_warm_copy(city: City) -> None:

@@ -24,7 +24,7 @@ def launch(processes: Processes, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(not HAS_LAUNCH, reason="needs ros2launch, of a ROS 2 distribution")
-@pytest.mark.parametrize("compose", ["processes", "fleet"])
+@pytest.mark.parametrize("compose", ["processes", "uav_container"])
 def test_sim_launch_runs_to_its_end(processes: Processes, compose: str) -> None:
     process = launch(processes, "sim.launch.py", "scenario:=small", "duration:=4.0", f"compose:={compose}")
     out, errors = process.communicate(timeout=60)

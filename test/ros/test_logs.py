@@ -19,7 +19,7 @@ def log_of(process: subprocess.Popen[str]) -> list[str]:
     return [*out.splitlines(), *errors.splitlines()]
 
 
-def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_remedy(
+def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_hint(
     processes: Processes, probe: Probe
 ) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
@@ -28,7 +28,7 @@ def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_remedy
     def flood(offer: PriceOffer) -> None:
         nonlocal sent
         for _ in range(200):
-            probe.demand("stranger", offer.round, 1.0)
+            probe.demand("unknown_rsu", offer.round, 1.0)
             probe.demand("uav_1", 1, 1.0)
             probe.demand("\nall is lost", offer.round, 1.0)
             probe.demand_publisher.publish(BandwidthDemand(uav_ids=["uav_2"]))
@@ -38,14 +38,14 @@ def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_remedy
     probe.wait_for(lambda: sum(probe.refused().values()) >= FLOOD, "refusals of a flood", patience=90.0)
     reasons = probe.refused()
     lines = log_of(rsu)
-    assert {"unknown_uav", "past_round", "bad_id", "ragged"} <= reasons.keys()
+    assert {"unknown_uav", "past_round", "bad_id", "length_mismatch"} <= reasons.keys()
     for reason in reasons:
         about = [line for line in lines if f"refused, {reason}" in line]
         assert 1 <= len(about) <= 3, (reason, lines)
-    (stranger, *_) = (line for line in lines if "refused, unknown_uav" in line)
-    assert "times" in stranger
-    assert "'stranger'" in stranger
-    assert "admitted_uavs" in stranger
+    (unknown_rsu, *_) = (line for line in lines if "refused, unknown_uav" in line)
+    assert "times" in unknown_rsu
+    assert "'unknown_rsu'" in unknown_rsu
+    assert "admitted_uavs" in unknown_rsu
     assert len(lines) <= 3 * len(reasons) + 3, lines
     assert not any(line.startswith("all is lost") for line in lines)
 

@@ -16,7 +16,7 @@ from uav_twin_migration.msg import LinkQuality
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.vehicle.motion import states_at
 
 
@@ -73,7 +73,7 @@ def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) 
     probe.create_timer(0.1, lambda: publisher.publish(place))
     processes.start("link", "", scenario="small", period=0.1)
     probe.wait_for(lambda: heard, "link quality")
-    expected = Surroundings(scenario).links([[30.0, -40.0, 100.0]])
+    expected = Snapshot(scenario).links([[30.0, -40.0, 100.0]])
     message = heard[-1]
     assert message.uav_ids == ["uav_2"]  # the other has not been heard of
     assert message.rsu_ids == [rsu.id for rsu in scenario.rsus]

@@ -1,4 +1,4 @@
-"""What a seal is of: every field of a message, as it arrives."""
+"""What a signature is of: every field of a message, as it arrives."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from uav_twin_migration.msg import (
     BandwidthGrant,
     MigrationReport,
     PriceOffer,
-    TwinBeacon,
     TwinHost,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinRequest,
     TwinState,
+    UavHeartbeat,
 )
 
-from uav_twin_migration.cli.keys import make_seals, make_uav_seals
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice, content
+from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying, content
 from uav_twin_migration.security.ed25519 import KeyFileError
 
 pytest.importorskip("nacl")
@@ -32,7 +32,9 @@ pytest.importorskip("nacl")
 MESSAGES = [
     PriceOffer(rsu_id="rsu_0", round=7, price=2.5, free_bandwidth=0.1, range=600.0),
     BandwidthGrant(rsu_id="rsu_0", round=7, price=2.5, uav_ids=["uav_1", "ü"], bandwidth=[0.1, 0.0]),
-    TwinPresence(rsu_id="rsu_0", life=2**63, time=0.1, uav_ids=["uav_1"], holdings=["hosting"], epochs=[2**40]),
+    TwinHostStatus(
+        rsu_id="rsu_0", incarnation=2**63, time=0.1, uav_ids=["uav_1"], holdings=["hosting"], epochs=[2**40]
+    ),
     TwinHost(rsu_id="rsu_0", address="10.0.0.1", port=7447, tls=True),
     TwinReply(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], reasons=[""], fences=[0], restored=[True]),
     TwinState(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], stamps=[0.5], positions=[1.0, 2.0, 3.0]),
@@ -40,7 +42,7 @@ MESSAGES = [
 ]
 OF_UAVS = [
     BandwidthDemand(sequence=7, uav_ids=["uav_1", "uav_2"], rsu_ids=["rsu_0"] * 2, rounds=[1, 2], bandwidth=[0.1, 0.0]),
-    TwinBeacon(uav_ids=["uav_1"], hosts=["rsu_0"], epochs=[2**40], sequences=[9], positions=[1.0, 2.0, 3.0]),
+    UavHeartbeat(uav_ids=["uav_1"], hosts=["rsu_0"], epochs=[2**40], sequences=[9], positions=[1.0, 2.0, 3.0]),
     TwinRequest(uav_ids=["uav_2"], rsu_ids=["rsu_0"], epochs=[1], sizes=[60.0]),
     MigrateTwin.Goal(uav_id="uav_1", epoch=2, target="rsu_1", rate=0.5),
 ]
@@ -49,7 +51,7 @@ OF_UAVS = [
 def changed(message: Any) -> Iterator[Any]:
     """The message with one field after the other changed."""
     for name, kind in message.get_fields_and_field_types().items():
-        if name == "seal":
+        if name == "signing_key":
             continue
         other = copy.deepcopy(message)
         value = getattr(other, name)
@@ -71,35 +73,40 @@ def changed(message: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_a_seal_survives_the_wire_and_no_change(message: Any, tmp_path: Path) -> None:
-    make_seals(tmp_path, ["rsu_0"])
-    voice, ear = Voice(str(tmp_path / "rsu_0.seal")), Ear(str(tmp_path / "market.pub"))
-    arrived = deserialize_message(serialize_message(voice.sealed(copy.deepcopy(message))), type(message))
-    assert ear.believes(arrived)
+def test_a_signature_survives_the_wire_and_no_change(message: Any, tmp_path: Path) -> None:
+    make_signing_keys(tmp_path, ["rsu_0"])
+    signing, verifying = Signing(str(tmp_path / "rsu_0.signing")), Verifying(str(tmp_path / "market.pub"))
+    arrived = deserialize_message(serialize_message(signing.signed(copy.deepcopy(message))), type(message))
+    assert verifying.believes(arrived)
     others = list(changed(arrived))
     assert len(others) == len(arrived.get_fields_and_field_types()) - 1
-    assert not any(ear.believes(other) for other in others)
-    assert sum(ear.refusals.values()) == len(others)
+    assert not any(verifying.believes(other) for other in others)
+    assert sum(verifying.refusals.values()) == len(others)
 
 
 @pytest.mark.parametrize("message", OF_UAVS, ids=lambda message: type(message).__name__)
-def test_a_uavs_seal_survives_the_wire_and_no_change(message: Any, tmp_path: Path) -> None:
+def test_a_uavs_signature_survives_the_wire_and_no_change(message: Any, tmp_path: Path) -> None:
     uavs = ["uav_1", "uav_2"]
-    make_uav_seals(tmp_path, {"fleet": uavs})
-    voice, ear = Voice(str(tmp_path / "fleet.seal"), uavs), Ear(str(tmp_path / "market.pub"), uavs=True)
-    arrived = deserialize_message(serialize_message(voice.sealed(copy.deepcopy(message))), type(message))
-    assert ear.believes_uavs(arrived)
+    make_uav_signing_keys(tmp_path, {"uav_container": uavs})
+    signing, verifying = (
+        Signing(str(tmp_path / "UAV container.signing"), uavs),
+        Verifying(str(tmp_path / "market.pub"), uavs=True),
+    )
+    arrived = deserialize_message(serialize_message(signing.signed(copy.deepcopy(message))), type(message))
+    assert verifying.believes_uavs(arrived)
     others = list(changed(arrived))
     assert len(others) == len(arrived.get_fields_and_field_types()) - 1
-    assert not any(ear.believes_uavs(other) for other in others)
-    assert sum(ear.refusals.values()) == len(others)
-    assert Ear(str(tmp_path / "market.pub")).believes_uavs(others[0])  # where seals of UAVs are not asked for
+    assert not any(verifying.believes_uavs(other) for other in others)
+    assert sum(verifying.refusals.values()) == len(others)
+    assert Verifying(str(tmp_path / "market.pub")).believes_uavs(
+        others[0]
+    )  # where signatures of UAVs are not asked for
 
 
-def test_a_seal_file_of_other_uavs_is_refused(tmp_path: Path) -> None:
-    make_uav_seals(tmp_path, {"fleet": ["uav_1", "uav_2"]})
+def test_a_signature_file_of_other_uavs_is_refused(tmp_path: Path) -> None:
+    make_uav_signing_keys(tmp_path, {"uav_container": ["uav_1", "uav_2"]})
     with pytest.raises(KeyFileError, match="not for uav_3"):
-        Voice(str(tmp_path / "fleet.seal"), ["uav_2", "uav_3"])
+        Signing(str(tmp_path / "UAV container.signing"), ["uav_2", "uav_3"])
 
 
 def test_entries_cannot_move_from_one_array_to_another() -> None:
@@ -110,5 +117,5 @@ def test_entries_cannot_move_from_one_array_to_another() -> None:
 
 def test_without_keys_everything_is_believed() -> None:
     message = PriceOffer(rsu_id="rsu_0")
-    assert Ear("").believes(Voice("").sealed(message))
-    assert len(message.seal) == 0
+    assert Verifying("").believes(Signing("").signed(message))
+    assert len(message.signature) == 0

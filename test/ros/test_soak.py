@@ -10,10 +10,10 @@ from rclpy.parameter import Parameter
 
 from test.ros.conftest import RSU, Probe
 from uav_twin_migration.nodes.ros import rsu_twins
-from uav_twin_migration.nodes.ros.twin_convert import Beacon, beacons_to_message
+from uav_twin_migration.nodes.ros.twin_convert import Heartbeat, uav_heartbeats_to_message
 from uav_twin_migration.nodes.rsu import RsuNode
 from uav_twin_migration.scenario.generate import generate
-from uav_twin_migration.twin.protocol.messages import Recognition
+from uav_twin_migration.twin.protocol.messages import LeaseRenewal
 
 
 def test_more_uavs_pass_by_an_rsu_than_it_remembers(
@@ -26,8 +26,8 @@ def test_more_uavs_pass_by_an_rsu_than_it_remembers(
     twins = node._twins
     assert twins is not None
     for number in range(100):
-        passing = Beacon(Recognition(f"uav_{number}", "rsu_1", 1 << 24, 1 << 24), None, 1.0)
-        twins._on_beacon(beacons_to_message([passing], 0.0))
+        passing = Heartbeat(LeaseRenewal(f"uav_{number}", "rsu_1", 1 << 24, 1 << 24), None, 1.0)
+        twins._on_uav_heartbeat(uav_heartbeats_to_message([passing], 0.0))
     described = twins.describe()
     node.destroy_node()
     assert "refused/twin_stranger" not in described
@@ -61,7 +61,7 @@ def test_restarts_lose_no_twin_and_everything_that_should_not_grow_is_measured(d
     never_restarted = [one for one in trends if one.process == city.rsus[0]]
     assert [one.quantity for one in never_restarted] == list(OF_RSUS)
     assert all(math.isfinite(one.slope.value) for one in never_restarted)
-    for other in ("world", "link", "fleet_0", "recorder", "watch"):
+    for other in ("world", "link", "uav_container_0", "recorder", "watch"):
         assert [one.quantity for one in trends if one.process == other] == list(OF_ALL)
     assert len(figures_of(soaked, trends, city.rsus)) > 30
     write_rows(soaked.rows, tmp_path / "soak.csv")

@@ -15,12 +15,12 @@ from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.msg import (
     LinkQuality,
     MigrationReport,
-    TwinBeacon,
     TwinHost,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinRequest,
     TwinState,
+    UavHeartbeat,
 )
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
@@ -42,13 +42,13 @@ class Town:
         self.reachable: tuple[str, ...] = ("rsu_0", "rsu_1")
         self.states: list[TwinState] = []
         self.reports: list[MigrationReport] = []
-        self.presences: dict[str, TwinPresence] = {}
+        self.host_heartbeats: dict[str, TwinHostStatus] = {}
         self.addresses: dict[str, TwinHost] = {}
         self.replies: list[TwinReply] = []
         probe.create_subscription(TwinReply, topics.TWIN_REPLIES, self.replies.append, topics.MARKET)
         probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
         probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
-        probe.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.MARKET)
+        probe.create_subscription(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, topics.MARKET)
         probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
         self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
         probe.create_timer(0.1, self._fly)
@@ -75,19 +75,19 @@ class Town:
         return int(self.states[-1].epochs[0])
 
     def warm_copy(self) -> str:
-        """Which RSU has a warm copy that is not behind, as the host says."""
-        said = self.presences.get(self.host())
+        """Which RSU has a replica that is not behind, as the host says."""
+        said = self.host_heartbeats.get(self.host())
         if said is None or "hosting" not in said.holdings:
             return ""
         return str(said.replicas[0]) if said.replica_ages[0] < 3.0 else ""
 
     def wait_for_warm_copy(self) -> tuple[str, str]:
         """Until there is one of what users have seen; who hosts the twin and who has the copy."""
-        self.probe.wait_for(self.warm_copy, "a warm copy")
+        self.probe.wait_for(self.warm_copy, "a replica")
         host = self.host()
-        mark = self.presences[host].marks[0]
-        self.probe.wait_for(lambda: self.presences[host].replica_marks[0] > mark, "a warm copy that follows")
-        return host, str(self.presences[host].replicas[0])
+        version = self.host_heartbeats[host].versions[0]
+        self.probe.wait_for(lambda: self.host_heartbeats[host].replica_versions[0] > version, "a replica that follows")
+        return host, str(self.host_heartbeats[host].replicas[0])
 
     def check_states(self) -> None:
         """Users never saw an older hosting after a newer one, nor two hosts of one epoch."""
@@ -96,8 +96,8 @@ class Town:
         hosts = {(state.epochs[0], state.rsu_id) for state in self.states}
         assert len({epoch for epoch, _ in hosts}) == len(hosts)
 
-    def _on_presence(self, message: TwinPresence) -> None:
-        self.presences[message.rsu_id] = message
+    def _on_host_heartbeat(self, message: TwinHostStatus) -> None:
+        self.host_heartbeats[message.rsu_id] = message
 
     def _on_host(self, message: TwinHost) -> None:
         self.addresses[message.rsu_id] = message
@@ -139,8 +139,8 @@ def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     first = town.epoch()
-    probe.wait_for(lambda: "rsu_0" in town.presences, "its presence")
-    mark = town.presences["rsu_0"].marks[0]
+    probe.wait_for(lambda: "rsu_0" in town.host_heartbeats, "its host heartbeat")
+    version = town.host_heartbeats["rsu_0"].versions[0]
     progress: list[Any] = []
     feedback = "/rsu/rsu_0/migrate_twin/_action/feedback"
     probe.create_subscription(MigrateTwin.Impl.FeedbackMessage, feedback, progress.append, 10)
@@ -151,9 +151,10 @@ def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     town.start_rsu("rsu_0")
     town.wait_for_host("rsu_1", newer_than=first)
     probe.wait_for(
-        lambda: "rsu_1" in town.presences and "hosting" in town.presences["rsu_1"].holdings, "a host that says so"
+        lambda: "rsu_1" in town.host_heartbeats and "hosting" in town.host_heartbeats["rsu_1"].holdings,
+        "a host that says so",
     )
-    assert town.presences["rsu_1"].marks[0] >= mark
+    assert town.host_heartbeats["rsu_1"].versions[0] >= version
     town.check_states()
 
 
@@ -173,10 +174,11 @@ def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
     town.rsus["rsu_0"].send_signal(signal.SIGKILL)
     town.rsus["rsu_0"].wait()
     town.wait_for_host("rsu_1", newer_than=first)
-    town.presences.pop("rsu_0", None)
+    town.host_heartbeats.pop("rsu_0", None)
     town.start_rsu("rsu_0")
     probe.wait_for(
-        lambda: "rsu_0" in town.presences and "fenced" in town.presences["rsu_0"].holdings, "the old host, fenced"
+        lambda: "rsu_0" in town.host_heartbeats and "fenced" in town.host_heartbeats["rsu_0"].holdings,
+        "the old host, fenced",
     )
     town.check_states()
 
@@ -198,7 +200,7 @@ def test_a_warm_copy_takes_over_when_its_host_is_lost_with_its_disk(
     assert (reply.rsu_id, list(reply.restored)) == (standby, [True])
     assert seen - reply.as_of[0] < 3.0  # s of what users had seen
     town.start_rsu(host)
-    probe.wait_for(lambda: town.warm_copy() == host, "a warm copy on the new disk")
+    probe.wait_for(lambda: town.warm_copy() == host, "a replica on the new disk")
     town.check_states()
 
 
@@ -212,7 +214,7 @@ def test_a_host_that_returns_after_a_takeover_gets_the_warm_copy(
     town.rsus[host].wait()
     town.wait_for_host(standby, newer_than=epoch)
     town.start_rsu(host)
-    probe.wait_for(lambda: "standby" in town.presences[host].holdings, "that it keeps a warm copy")
+    probe.wait_for(lambda: "standby" in town.host_heartbeats[host].holdings, "that it keeps a replica")
     assert town.host() == standby
     town.check_states()
 
@@ -240,33 +242,35 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     epoch = town.epoch()
-    beacons = probe.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
-    presences = probe.create_publisher(TwinPresence, topics.TWIN_PRESENCES, topics.MARKET)
+    heartbeats = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
+    host_heartbeats = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
     requests = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
 
     def attack() -> None:
-        beacons.publish(TwinBeacon(uav_ids=["uav_0"], hosts=["rsu_1"]))  # ragged
-        beacons.publish(beacon("x" * 10_000, "rsu_0", 5))
-        beacons.publish(beacon("uav_7", "rsu_0", 2**64 - 1))  # no epoch
-        elsewhere = beacon("uav_0", "rsu_0", epoch)
+        heartbeats.publish(UavHeartbeat(uav_ids=["uav_0"], hosts=["rsu_1"]))  # of mismatched lengths
+        heartbeats.publish(heartbeat("x" * 10_000, "rsu_0", 5))
+        heartbeats.publish(heartbeat("uav_7", "rsu_0", 2**64 - 1))  # no epoch
+        elsewhere = heartbeat("uav_0", "rsu_0", epoch)
         elsewhere.standbys = ["y" * 10_000]
-        beacons.publish(elsewhere)
-        nowhere = beacon("uav_0", "rsu_0", epoch)
+        heartbeats.publish(elsewhere)
+        nowhere = heartbeat("uav_0", "rsu_0", epoch)
         nowhere.rates = [math.inf]  # would lift the limit of a migration
         nowhere.sequences, nowhere.positions = [2**62], [math.nan, math.inf, 1e300]
-        beacons.publish(nowhere)
-        claim = TwinPresence(rsu_id="rsu_9", life=1, time=1.0, uav_ids=["uav_0"], holdings=["hosting"], marks=[1])
+        heartbeats.publish(nowhere)
+        claim = TwinHostStatus(
+            rsu_id="rsu_9", incarnation=1, time=1.0, uav_ids=["uav_0"], holdings=["hosting"], versions=[1]
+        )
         claim.epochs, claim.successors = [epoch + 10], [""]
-        claim.replicas, claim.replica_marks, claim.replica_ages = ["rsu_9"], [2**60], [0.0]
-        presences.publish(claim)  # it never held the twin
-        presences.publish(TwinPresence(rsu_id="rsu_9", uav_ids=["uav_0"], holdings=["nonsense"]))
+        claim.replicas, claim.replica_versions, claim.replica_ages = ["rsu_9"], [2**60], [0.0]
+        host_heartbeats.publish(claim)  # it never held the twin
+        host_heartbeats.publish(TwinHostStatus(rsu_id="rsu_9", uav_ids=["uav_0"], holdings=["nonsense"]))
         for size in (1e8, math.nan):
             request = TwinRequest(uav_ids=["uav_8"], rsu_ids=["rsu_0"], epochs=[make_epoch(9)], sizes=[size])
-            request.least_epochs, request.least_marks = [0], [0]
+            request.least_epochs, request.least_versions = [0], [0]
             requests.publish(request)
 
     probe.create_timer(0.2, attack)
-    expected = {"twin_ragged", "twin_stranger", "twin_bad_epoch", "twin_rate"}
+    expected = {"twin_length_mismatches", "twin_unknown_rsu", "twin_bad_epoch", "twin_rate"}
     probe.wait_for(lambda: expected <= probe.refused().keys(), f"{expected}")
     heard = len(town.states)
     probe.wait_for(lambda: len(town.states) > heard + 10, "the twin, served on")
@@ -275,15 +279,15 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
     assert town.rsus["rsu_0"].poll() is None
 
 
-def beacon(uav: str, host: str, epoch: int) -> TwinBeacon:
+def heartbeat(uav: str, host: str, epoch: int) -> UavHeartbeat:
     """What a UAV might say."""
-    return TwinBeacon(
+    return UavHeartbeat(
         uav_ids=[uav],
         hosts=[host],
         standbys=[""],
         epochs=[epoch],
         fences=[epoch],
-        stamp_lives=[0],
+        stamp_incarnations=[0],
         stamp_times=[0.0],
         sequences=[0],
         telemetry_stamps=[0.0],
@@ -321,9 +325,9 @@ def test_an_rsu_speaks_of_a_twin_only_while_it_hears_the_uav(
     town = Town(processes, probe, tmp_path)
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
-    assert town.presences["rsu_0"].uav_ids == ["uav_0"]
+    assert town.host_heartbeats["rsu_0"].uav_ids == ["uav_0"]
     town.uav.kill()
-    probe.wait_for(lambda: len(town.presences["rsu_0"].uav_ids) == 0, "silence about the twin")
+    probe.wait_for(lambda: len(town.host_heartbeats["rsu_0"].uav_ids) == 0, "silence about the twin")
     town.states.clear()
     processes.start("uav", "/uav/uav_0", **UAV | QUICK | {"twin_size": SMALL})
     town.wait_for_host("rsu_0")

@@ -10,7 +10,7 @@ from uav_twin_migration.scenario.generate import SHIPPED, generate
 from uav_twin_migration.scenario.geometry import contains
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.vehicle.motion import Flight
 
 SIZES = [*SHIPPED.values(), (2, 8, 7), (8, 64, 3), (1, 1, 0)]
@@ -37,11 +37,11 @@ def test_generated_scenarios_are_sound(rsus: int, uavs: int, seed: int) -> None:
 
 def along_the_flight(scenario: Scenario, *times: float) -> tuple[np.ndarray, np.ndarray]:
     """Which links and which UAVs are in the market: [T, N, M] efficiencies and [T, N] rates at prices of twice cost."""
-    surroundings, flight = Surroundings(scenario), Flight(scenario)
+    snapshot, flight = Snapshot(scenario), Flight(scenario)
     efficiency, rate = [], []
     for time in times:
         flight.advance(time)
-        market = surroundings.market(flight.position, flight.velocity)
+        market = snapshot.market(flight.position, flight.velocity)
         efficiency.append(market.efficiency)
         rate.append(respond(market, 2 * market.unit_cost).rate.reshape(-1))
     return np.array(efficiency), np.array(rate)

@@ -28,7 +28,7 @@ from uav_twin_migration.scenario.model import (
 TEXT = """
 name: Two streets
 origin: {latitude: 50.1, longitude: 14.4}
-market: {substitutability: 0.5}
+market: {rho: 0.5}
 rsus:
   - {id: west, position: [-200, 0], antenna_height: 15, range: 600, capacity: 20, unit_cost: 1, price_cap: 20}
   - {id: no, position: [200, 0], antenna_height: 15, range: 600, capacity: 1e1, unit_cost: 1, price_cap: 20}
@@ -62,7 +62,7 @@ def test_values_and_defaults_are_read() -> None:
     assert [rsu.id for rsu in scenario.rsus] == ["west", "no"]  # YAML 1.1 alone would take `no` for false
     assert scenario.rsus[1].capacity == 10.0  # and 1e1 for text
     assert scenario.uavs[0] == Uav("u1", ((0.0, 0.0), (100.0, 0.0)), 100.0, 10.0, 2.0, 10.0, 60.0, loop=False)
-    assert scenario.market == MarketParameters(substitutability=0.5)
+    assert scenario.market == MarketParameters(rho=0.5)
     assert scenario.radio == RadioParameters()
     assert scenario.buildings[0].base == 0.0
 
@@ -98,7 +98,7 @@ def test_values_and_defaults_are_read() -> None:
         ("buildings/0/footprint", [[0, 0], [1, 0], [2, 0]], "buildings[0].footprint", "simple polygon"),
         ("buildings/0/footprint/1", [0, "x"], "buildings[0].footprint[1]", "a number"),
         ("buildings/0/height", 0, "buildings[0].height", "above 0"),
-        ("market/substitutability", 1, "market.substitutability", "at most 0.99"),
+        ("market/rho", 1, "market.rho", "at most 0.99"),
         ("market/offer_window", 1.0, "market.offer_window", "less than the round_period 1"),
         ("market/max_bids", 1.5, "market.max_bids", "a whole number"),
         ("market/max_stay", 1, "market.max_stay", "at least the min_stay 30"),
@@ -214,7 +214,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         radio=RadioParameters(
             environment=draw(st.sampled_from(["UMi-AV", "UMa-AV"])), antenna_gain=draw(positive) % 50
         ),
-        market=MarketParameters(substitutability=draw(st.floats(0.01, 0.99)), max_bids=draw(st.integers(1, 99))),
+        market=MarketParameters(rho=draw(st.floats(0.01, 0.99)), max_bids=draw(st.integers(1, 99))),
         buildings=draw(st.sampled_from([(), (block,)])),
     )
 

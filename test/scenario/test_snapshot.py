@@ -8,7 +8,7 @@ import numpy as np
 
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.snapshot import (
-    Surroundings,
+    Snapshot,
     best_links,
     market_at,
     market_of,
@@ -33,8 +33,8 @@ def test_market_of_an_instant() -> None:
     position, velocity = states_at(scenario, 30.0)
     market = market_at(scenario, 30.0)
     again = market_of(scenario, position, velocity)
-    surroundings = Surroundings(scenario)
-    links, stay = surroundings.links(position), surroundings.stay(position, velocity)
+    snapshot = Snapshot(scenario)
+    links, stay = snapshot.links(position), snapshot.stay(position, velocity)
     for name in ("alpha", "required_rate", "efficiency", "unit_cost", "capacity", "price_cap", "rho"):
         assert np.array_equal(getattr(market, name), getattr(again, name))
     assert ((market.efficiency > 0).sum(axis=1) <= 2).all()
@@ -48,9 +48,9 @@ def test_market_of_an_instant() -> None:
 
 def test_antennas_stand_on_the_ground_at_their_height() -> None:
     scenario = load("default")
-    surroundings = Surroundings(scenario)
+    snapshot = Snapshot(scenario)
     overhead = [(*rsu.position, rsu.antenna_height + 50.0) for rsu in scenario.rsus]
-    assert np.allclose(np.diag(surroundings.links(overhead).distance), 50.0)
+    assert np.allclose(np.diag(snapshot.links(overhead).distance), 50.0)
 
 
 def test_a_uav_out_of_all_coverage_buys_nothing_and_breaks_nothing() -> None:
@@ -62,7 +62,7 @@ def test_a_uav_out_of_all_coverage_buys_nothing_and_breaks_nothing() -> None:
 
 
 def test_equal_links_are_taken_in_the_order_of_ids() -> None:
-    """As an agent does, who knows the RSUs by their ids only, so that it and an auditor name the same market."""
+    """As an agent does, who knows the RSUs by their ids only, so that it and an monitor name the same market."""
     scenario = load("default")
     twins = [dataclasses.replace(scenario.rsus[0], id=name) for name in ("c", "a", "b")]
     scenario = dataclasses.replace(scenario, rsus=tuple(twins), market=dataclasses.replace(scenario.market, max_bids=2))

@@ -1,4 +1,4 @@
-"""Seals: nobody speaks in another's name, be it an RSU or a UAV."""
+"""Signatures: nobody speaks in another's name, be it an RSU or a UAV."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
 
-from uav_twin_migration.cli.keys import make_seals, make_uav_seals
+from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.market.messages import Refusal
 from uav_twin_migration.security import ed25519
-from uav_twin_migration.security import message_signature as seal
+from uav_twin_migration.security import message_signature as signature
 from uav_twin_migration.security.ed25519 import KeyFileError
 from uav_twin_migration.security.message_signature import (
-    SEAL_CONTEXT,
+    SIGNATURE_CONTEXT,
     UAVS_LABEL,
-    Sealer,
-    SealReader,
+    MessageSigner,
+    MessageVerifier,
 )
 
 SAID = b"a message's content"
@@ -32,83 +32,87 @@ NOW = time.time()
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("keys")
-    make_seals(directory, ["north", "south"])
+    make_signing_keys(directory, ["north", "south"])
     return directory
 
 
 @pytest.fixture
-def reader(keys: Path) -> SealReader:
-    return SealReader.from_file(keys / "market.pub")
+def reader(keys: Path) -> MessageVerifier:
+    return MessageVerifier.from_file(keys / "market.pub")
 
 
-def test_what_an_rsu_sealed_is_believed(keys: Path, reader: SealReader) -> None:
-    for _ in range(2):  # also when its voucher is known
-        assert reader.refusal("north", SAID, Sealer(keys / "north.seal").seal(SAID), NOW) is None
+def test_what_an_rsu_signed_is_believed(keys: Path, reader: MessageVerifier) -> None:
+    for _ in range(2):  # also when its certificate is known
+        assert reader.refusal("north", SAID, MessageSigner(keys / "north.signing").signature(SAID), NOW) is None
 
 
-def test_another_rsu_cannot_speak_in_its_name(keys: Path, reader: SealReader) -> None:
-    north, south = Sealer(keys / "north.seal"), Sealer(keys / "south.seal")
-    assert reader.refusal("north", SAID, south.seal(SAID), NOW) is Refusal.FORGED
-    own = north.seal(SAID)
+def test_another_rsu_cannot_speak_in_its_name(keys: Path, reader: MessageVerifier) -> None:
+    north, south = MessageSigner(keys / "north.signing"), MessageSigner(keys / "south.signing")
+    assert reader.refusal("north", SAID, south.signature(SAID), NOW) is Refusal.FORGED
+    own = north.signature(SAID)
     assert reader.refusal("north", SAID, own, NOW) is None
-    mixed = own[: seal.VOUCHER_SIZE] + south.seal(SAID)[seal.VOUCHER_SIZE :]  # its voucher, another's signature
+    mixed = (
+        own[: signature.CERTIFICATE_SIZE] + south.signature(SAID)[signature.CERTIFICATE_SIZE :]
+    )  # its certificate, another's signature
     assert reader.refusal("north", SAID, mixed, NOW) is Refusal.FORGED
     assert reader.refusal("south", SAID, own, NOW) is Refusal.FORGED
     assert reader.refusal("north", SAID + b" ", own, NOW) is Refusal.FORGED
-    assert reader.refusal("north", SAID, b"", NOW) is Refusal.UNSEALED
+    assert reader.refusal("north", SAID, b"", NOW) is Refusal.UNSIGNED
     assert reader.refusal("north", SAID, own[:-1], NOW) is Refusal.FORGED
 
 
-def test_a_voucher_of_another_authority_is_worth_nothing(reader: SealReader, tmp_path: Path) -> None:
-    make_seals(tmp_path, ["north"])
-    assert reader.refusal("north", SAID, Sealer(tmp_path / "north.seal").seal(SAID), NOW) is Refusal.FORGED
+def test_a_certificate_of_another_authority_is_worth_nothing(reader: MessageVerifier, tmp_path: Path) -> None:
+    make_signing_keys(tmp_path, ["north"])
+    assert (
+        reader.refusal("north", SAID, MessageSigner(tmp_path / "north.signing").signature(SAID), NOW) is Refusal.FORGED
+    )
 
 
-def test_a_voucher_runs_out(keys: Path, reader: SealReader) -> None:
-    north = Sealer(keys / "north.seal")
+def test_a_certificate_runs_out(keys: Path, reader: MessageVerifier) -> None:
+    north = MessageSigner(keys / "north.signing")
     assert north.until - NOW == pytest.approx(825 * 86400, abs=86400.0)
-    assert reader.refusal("north", SAID, north.seal(SAID), north.until + 1.0) is Refusal.EXPIRED
-    prolonged = bytearray(north.seal(SAID))
+    assert reader.refusal("north", SAID, north.signature(SAID), north.until + 1.0) is Refusal.EXPIRED
+    prolonged = bytearray(north.signature(SAID))
     prolonged[6] = 1
     assert reader.refusal("north", SAID, bytes(prolonged), north.until + 1.0) is Refusal.FORGED
 
 
 @settings(deadline=None)  # it makes keys
-@given(bit=st.integers(min_value=0, max_value=seal.SEAL_SIZE * 8 - 1))
-def test_no_changed_seal_passes(bit: int) -> None:
+@given(bit=st.integers(min_value=0, max_value=signature.SIGNATURE_SIZE * 8 - 1))
+def test_no_changed_signature_passes(bit: int) -> None:
     authority, own = ed25519.make_key(), ed25519.make_key()
-    voucher = seal.vouch(authority, "north", ed25519.public_of(own), 2**62)
-    sealed = bytearray(voucher + ed25519.sign(own, SEAL_CONTEXT + SAID))
-    reader = SealReader(ed25519.public_of(authority))
-    assert reader.refusal("north", SAID, bytes(sealed), NOW) is None
-    sealed[bit // 8] ^= 1 << bit % 8
-    assert reader.refusal("north", SAID, bytes(sealed), NOW) in (Refusal.FORGED, Refusal.EXPIRED)
+    certificate = signature.certify(authority, "north", ed25519.public_of(own), 2**62)
+    signed = bytearray(certificate + ed25519.sign(own, SIGNATURE_CONTEXT + SAID))
+    reader = MessageVerifier(ed25519.public_of(authority))
+    assert reader.refusal("north", SAID, bytes(signed), NOW) is None
+    signed[bit // 8] ^= 1 << bit % 8
+    assert reader.refusal("north", SAID, bytes(signed), NOW) in (Refusal.FORGED, Refusal.EXPIRED)
 
 
 def test_bad_key_files_are_named(keys: Path, tmp_path: Path) -> None:
-    mixed = tmp_path / "mixed.seal"
-    south = (keys / "south.seal").read_text()
-    north = (keys / "north.seal").read_text()
+    mixed = tmp_path / "mixed.signing"
+    south = (keys / "south.signing").read_text()
+    north = (keys / "north.signing").read_text()
     mixed.write_text(south[: south.index("-----BEGIN UAVTWIN")] + north[north.index("-----BEGIN UAVTWIN") :])
-    with pytest.raises(KeyFileError, match=r"mixed\.seal"):
-        Sealer(mixed)
+    with pytest.raises(KeyFileError, match=r"mixed\.signing"):
+        MessageSigner(mixed)
     with pytest.raises(KeyFileError, match="nowhere"):
-        SealReader.from_file(tmp_path / "nowhere.pub")
+        MessageVerifier.from_file(tmp_path / "nowhere.pub")
     (tmp_path / "text.pub").write_text("no key")
     with pytest.raises(KeyFileError, match="not an Ed25519 public key"):
-        SealReader.from_file(tmp_path / "text.pub")
+        MessageVerifier.from_file(tmp_path / "text.pub")
 
 
-def test_seals_are_renewed_only_when_asked_to(tmp_path: Path) -> None:
-    make_seals(tmp_path, ["north"])
-    before = (tmp_path / "north.seal").read_bytes()
-    assert [file.name for file in make_seals(tmp_path, ["north", "south"])] == ["south.seal"]
-    assert (tmp_path / "north.seal").read_bytes() == before
-    make_seals(tmp_path, ["north"], renew=True)
-    assert (tmp_path / "north.seal").read_bytes() != before
-    reader = SealReader.from_file(tmp_path / "market.pub")  # the authority stays: nobody else needs a new file
-    assert reader.refusal("north", SAID, Sealer(tmp_path / "north.seal").seal(SAID), NOW) is None
-    assert (tmp_path / "north.seal").stat().st_mode & 0o077 == 0
+def test_signatures_are_renewed_only_when_asked_to(tmp_path: Path) -> None:
+    make_signing_keys(tmp_path, ["north"])
+    before = (tmp_path / "north.signing").read_bytes()
+    assert [file.name for file in make_signing_keys(tmp_path, ["north", "south"])] == ["south.signing"]
+    assert (tmp_path / "north.signing").read_bytes() == before
+    make_signing_keys(tmp_path, ["north"], renew=True)
+    assert (tmp_path / "north.signing").read_bytes() != before
+    reader = MessageVerifier.from_file(tmp_path / "market.pub")  # the authority stays: nobody else needs a new file
+    assert reader.refusal("north", SAID, MessageSigner(tmp_path / "north.signing").signature(SAID), NOW) is None
+    assert (tmp_path / "north.signing").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
@@ -126,62 +130,73 @@ MARKET, OWN = ed25519.make_key(), ed25519.make_key()
 IDS = st.lists(st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True), min_size=1, max_size=6, unique=True)
 
 
-def seal_of(voucher: bytes, said: bytes = SAID) -> bytes:
-    """A seal as OWN makes it with a voucher."""
-    return voucher[: seal.VOUCHER_SIZE] + ed25519.sign(OWN, SEAL_CONTEXT + said) + voucher[seal.VOUCHER_SIZE :]
+def signature_of(certificate: bytes, said: bytes = SAID) -> bytes:
+    """A signature as OWN makes it with a certificate."""
+    return (
+        certificate[: signature.CERTIFICATE_SIZE]
+        + ed25519.sign(OWN, SIGNATURE_CONTEXT + said)
+        + certificate[signature.CERTIFICATE_SIZE :]
+    )
 
 
 @settings(deadline=None)
-@given(fleet=IDS, data=st.data())
-def test_a_fleet_speaks_for_its_uavs_and_for_nobody_else(fleet: list[str], data: st.DataObject) -> None:
-    reader = SealReader(ed25519.public_of(MARKET))
-    sealed = seal_of(seal.vouch_for_uavs(MARKET, fleet, ed25519.public_of(OWN), 2**62))
-    some = data.draw(st.lists(st.sampled_from(fleet)))
-    assert reader.refusal_of_uavs(some, SAID, sealed, NOW) is None
-    assert reader.refusal_of_uavs(some, SAID + b" ", sealed, NOW) is Refusal.FORGED
-    stranger = data.draw(IDS.map(lambda ids: ids[0]).filter(lambda one: one not in fleet))
-    assert reader.refusal_of_uavs([*some, stranger], SAID, sealed, NOW) is Refusal.FORGED
-    for ids in (" ".join([*fleet, stranger]).encode(), stranger.encode()):  # other ids under the same voucher
-        assert reader.refusal_of_uavs([stranger], SAID, sealed[: seal.SEAL_SIZE] + ids, NOW) is Refusal.FORGED
+@given(uav_container=IDS, data=st.data())
+def test_a_uav_container_speaks_for_its_uavs_and_for_nobody_else(uav_container: list[str], data: st.DataObject) -> None:
+    reader = MessageVerifier(ed25519.public_of(MARKET))
+    signed = signature_of(signature.certify_uavs(MARKET, uav_container, ed25519.public_of(OWN), 2**62))
+    some = data.draw(st.lists(st.sampled_from(uav_container)))
+    assert reader.refusal_of_uavs(some, SAID, signed, NOW) is None
+    assert reader.refusal_of_uavs(some, SAID + b" ", signed, NOW) is Refusal.FORGED
+    unknown_rsu = data.draw(IDS.map(lambda ids: ids[0]).filter(lambda one: one not in uav_container))
+    assert reader.refusal_of_uavs([*some, unknown_rsu], SAID, signed, NOW) is Refusal.FORGED
+    for ids in (
+        " ".join([*uav_container, unknown_rsu]).encode(),
+        unknown_rsu.encode(),
+    ):  # other ids under the same certificate
+        assert (
+            reader.refusal_of_uavs([unknown_rsu], SAID, signed[: signature.SIGNATURE_SIZE] + ids, NOW) is Refusal.FORGED
+        )
 
 
 @settings(deadline=None)
 @given(ids=IDS)
 def test_no_key_of_one_kind_passes_for_the_other(ids: list[str]) -> None:
-    reader, public = SealReader(ed25519.public_of(MARKET)), ed25519.public_of(OWN)
+    reader, public = MessageVerifier(ed25519.public_of(MARKET)), ed25519.public_of(OWN)
     one = ids[0]
-    of_rsu = seal_of(seal.vouch(MARKET, one, public, 2**62))
-    of_uavs = seal_of(seal.vouch_for_uavs(MARKET, ids, public, 2**62))
+    of_rsu = signature_of(signature.certify(MARKET, one, public, 2**62))
+    of_uavs = signature_of(signature.certify_uavs(MARKET, ids, public, 2**62))
     assert reader.refusal(one, SAID, of_rsu, NOW) is None
     assert reader.refusal_of_uavs(ids, SAID, of_uavs, NOW) is None
     for disguised in (of_rsu, of_rsu + one.encode()):
         assert reader.refusal_of_uavs([one], SAID, disguised, NOW) is Refusal.FORGED
-    for disguised in (of_uavs, of_uavs[: seal.SEAL_SIZE]):
+    for disguised in (of_uavs, of_uavs[: signature.SIGNATURE_SIZE]):
         assert reader.refusal(one, SAID, disguised, NOW) is Refusal.FORGED
 
 
 @settings(deadline=None)
-@given(fleet=IDS, place=st.floats(min_value=0.0, max_value=1.0, exclude_max=True), bit=st.integers(0, 7))
-def test_no_changed_seal_of_uavs_passes(fleet: list[str], place: float, bit: int) -> None:
-    reader = SealReader(ed25519.public_of(MARKET))
-    sealed = bytearray(seal_of(seal.vouch_for_uavs(MARKET, fleet, ed25519.public_of(OWN), 2**62)))
-    shorter = bytes(sealed[: int(place * len(sealed))])
-    assert reader.refusal_of_uavs(fleet, SAID, shorter, NOW) is (Refusal.FORGED if shorter else Refusal.UNSEALED)
-    sealed[int(place * len(sealed))] ^= 1 << bit
-    assert reader.refusal_of_uavs([], SAID, bytes(sealed), NOW) in (Refusal.FORGED, Refusal.EXPIRED)
+@given(uav_container=IDS, place=st.floats(min_value=0.0, max_value=1.0, exclude_max=True), bit=st.integers(0, 7))
+def test_no_changed_signature_of_uavs_passes(uav_container: list[str], place: float, bit: int) -> None:
+    reader = MessageVerifier(ed25519.public_of(MARKET))
+    signed = bytearray(signature_of(signature.certify_uavs(MARKET, uav_container, ed25519.public_of(OWN), 2**62)))
+    shorter = bytes(signed[: int(place * len(signed))])
+    assert reader.refusal_of_uavs(uav_container, SAID, shorter, NOW) is (
+        Refusal.FORGED if shorter else Refusal.UNSIGNED
+    )
+    signed[int(place * len(signed))] ^= 1 << bit
+    assert reader.refusal_of_uavs([], SAID, bytes(signed), NOW) in (Refusal.FORGED, Refusal.EXPIRED)
 
 
-def test_a_uavs_voucher_runs_out() -> None:
-    reader = SealReader(ed25519.public_of(MARKET))
-    sealed = seal_of(seal.vouch_for_uavs(MARKET, ["uav"], ed25519.public_of(OWN), int(NOW) + 10))
-    assert reader.refusal_of_uavs(["uav"], SAID, sealed, NOW + 9.0) is None
-    assert reader.refusal_of_uavs(["uav"], SAID, sealed, NOW + 11.0) is Refusal.EXPIRED
+def test_a_uavs_certificate_runs_out() -> None:
+    reader = MessageVerifier(ed25519.public_of(MARKET))
+    signed = signature_of(signature.certify_uavs(MARKET, ["uav"], ed25519.public_of(OWN), int(NOW) + 10))
+    assert reader.refusal_of_uavs(["uav"], SAID, signed, NOW + 9.0) is None
+    assert reader.refusal_of_uavs(["uav"], SAID, signed, NOW + 11.0) is Refusal.EXPIRED
 
 
-def test_a_seal_file_is_of_one_kind(keys: Path, tmp_path: Path) -> None:
-    make_uav_seals(tmp_path, {"east": ["b", "a"]})
-    assert Sealer(tmp_path / "east.seal", UAVS_LABEL).uavs == ["a", "b"]
-    with pytest.raises(KeyFileError, match="no RSU's voucher"):
-        Sealer(tmp_path / "east.seal")
-    with pytest.raises(KeyFileError, match="no UAV's voucher"):
-        Sealer(keys / "north.seal", UAVS_LABEL)
+def test_a_signature_file_is_of_one_kind(keys: Path, tmp_path: Path) -> None:
+    make_uav_signing_keys(tmp_path, {"east": ["b", "a"]})
+    assert MessageSigner(tmp_path / "east.signing", UAVS_LABEL).uavs == ["a", "b"]
+    with pytest.raises(KeyFileError, match="no RSU's certificate"):
+        MessageSigner(tmp_path / "east.signing")
+    with pytest.raises(KeyFileError, match="no UAV's certificate"):
+        MessageSigner(keys / "north.signing", UAVS_LABEL)

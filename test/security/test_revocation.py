@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
 
-from uav_twin_migration.cli.keys import make_seals, make_uav_seals
+from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.market.messages import Refusal
 from uav_twin_migration.security import ed25519, revocation
 from uav_twin_migration.security.ed25519 import KeyFileError
-from uav_twin_migration.security.message_signature import UAVS_LABEL, Sealer, SealReader
+from uav_twin_migration.security.message_signature import UAVS_LABEL, MessageSigner, MessageVerifier
 from uav_twin_migration.security.revocation import LABEL, Revocations, RevokedList
 
 AUTHORITY = ed25519.make_key()
@@ -87,22 +87,22 @@ def test_a_list_counts_as_soon_as_it_is_there_and_an_older_one_never(file: Path)
     assert two in revoked
 
 
-def test_what_a_revoked_key_sealed_is_refused(tmp_path: Path) -> None:
-    make_seals(tmp_path, ["north", "south"])
-    make_uav_seals(tmp_path, {"uav": ["uav"]})
-    north, south = Sealer(tmp_path / "north.seal"), Sealer(tmp_path / "south.seal")
-    uav = Sealer(tmp_path / "uav.seal", UAVS_LABEL)
-    reader, now = SealReader.from_file(tmp_path / "market.pub"), time.time()
-    assert reader.refusal("north", SAID, north.seal(SAID), now) is None
+def test_what_a_revoked_key_signed_is_refused(tmp_path: Path) -> None:
+    make_signing_keys(tmp_path, ["north", "south"])
+    make_uav_signing_keys(tmp_path, {"uav": ["uav"]})
+    north, south = MessageSigner(tmp_path / "north.signing"), MessageSigner(tmp_path / "south.signing")
+    uav = MessageSigner(tmp_path / "uav.signing", UAVS_LABEL)
+    reader, now = MessageVerifier.from_file(tmp_path / "market.pub"), time.time()
+    assert reader.refusal("north", SAID, north.signature(SAID), now) is None
     key = ed25519.read_key(tmp_path / "market.key", "PRIVATE KEY")
     put(tmp_path / "revoked", revocation.to_text(key, 1, {north.public, uav.public}))
-    assert reader.refusal("north", SAID, north.seal(SAID), now) is Refusal.REVOKED
-    assert reader.refusal_of_uavs(["uav"], SAID, uav.seal(SAID), now) is Refusal.REVOKED
-    assert reader.refusal("south", SAID, south.seal(SAID), now) is None
+    assert reader.refusal("north", SAID, north.signature(SAID), now) is Refusal.REVOKED
+    assert reader.refusal_of_uavs(["uav"], SAID, uav.signature(SAID), now) is Refusal.REVOKED
+    assert reader.refusal("south", SAID, south.signature(SAID), now) is None
 
 
 def test_who_begins_with_a_bad_list_is_told(tmp_path: Path) -> None:
-    make_seals(tmp_path, ["north"])
+    make_signing_keys(tmp_path, ["north"])
     put(tmp_path / "revoked", revocation.to_text(AUTHORITY, 1, set()))
     with pytest.raises(KeyFileError, match="revoked: no list"):
-        SealReader.from_file(tmp_path / "market.pub")
+        MessageVerifier.from_file(tmp_path / "market.pub")

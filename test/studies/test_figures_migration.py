@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uav_twin_migration.market.leader import Decision, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, RoundResult
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.studies.harnesses.flown import AtEquilibrium, EachByItself, fly
 from uav_twin_migration.studies.harnesses.outage import watch
@@ -22,9 +22,9 @@ class Fixed:
         self.price = price
         self.history: Sequence[RoundResult] = ()
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         self.history = list(history)
-        return Decision(self.price)
+        return PriceDecision(self.price)
 
 
 def test_cheaper_bandwidth_makes_younger_migrations_and_more_immersion() -> None:

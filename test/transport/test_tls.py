@@ -25,8 +25,8 @@ from uav_twin_migration.transport.tls import (
     Broken,
     Carrier,
     CarrierError,
-    Happening,
     Limits,
+    LinkEvent,
 )
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
@@ -38,25 +38,27 @@ from uav_twin_migration.twin.protocol.messages import (
 )
 
 PATIENCE = 20.0  # s that an event may take on a busy machine
-QUICK = Limits(greeting=0.5, frame=0.6, silence=0.8, keep_alive=0.2, strangers=8, strangers_of_one_address=8)
+QUICK = Limits(
+    handshake=0.5, frame=0.6, silence=0.8, keep_alive=0.2, unauthenticated=8, unauthenticated_of_one_address=8
+)
 
 
-class Ear:
+class Verifying:
     """Gets what a carrier delivers."""
 
     def __init__(self) -> None:
-        self.happened: queue.Queue[Happening] = queue.Queue()
+        self.happened: queue.Queue[LinkEvent] = queue.Queue()
 
     def frame(self) -> Arrived:
-        happening = self.happened.get(timeout=PATIENCE)
-        assert isinstance(happening, Arrived), happening
-        return happening
+        event = self.happened.get(timeout=PATIENCE)
+        assert isinstance(event, Arrived), event
+        return event
 
     def broken(self) -> Broken:
         while True:
-            happening = self.happened.get(timeout=PATIENCE)
-            if isinstance(happening, Broken):
-                return happening
+            event = self.happened.get(timeout=PATIENCE)
+            if isinstance(event, Broken):
+                return event
 
 
 class City:
@@ -64,11 +66,11 @@ class City:
 
     def __init__(self, keys_of: Callable[[str], Identity | None], limits: Limits | None = None) -> None:
         self.ports: dict[str, Address] = {}
-        self.ears = {name: Ear() for name in ("north", "south")}
+        self.ears = {name: Verifying() for name in ("north", "south")}
         self.carriers: dict[str, Carrier] = {}
-        for name, ear in self.ears.items():
+        for name, verifying in self.ears.items():
             address = ("127.0.0.1", 0)
-            carrier = Carrier(name, keys_of(name), address, ear.happened.put, self.ports.get, limits)
+            carrier = Carrier(name, keys_of(name), address, verifying.happened.put, self.ports.get, limits)
             self.carriers[name] = carrier
             self.ports[name] = carrier.address
             carrier.start()
@@ -100,8 +102,8 @@ def strict(authority: Path) -> Iterator[City]:
     opened.close()
 
 
-def ack(mark: int) -> bytes:
-    return wire.encode(Ack("u1", 1, mark))
+def ack(version: int) -> bytes:
+    return wire.encode(Ack("u1", 1, version))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -120,10 +122,10 @@ def test_frames_arrive_in_order_both_ways(authority: Path, encrypted: bool) -> N
     try:
         north, south = city.carriers["north"], city.carriers["south"]
         north.open(1, "south", 1e9)
-        for mark in range(50):
-            north.send(1, ack(mark))
+        for version in range(50):
+            north.send(1, ack(version))
         heard = [city.ears["south"].frame() for _ in range(50)]
-        assert [(one.peer, one.frame) for one in heard] == [("north", Ack("u1", 1, mark)) for mark in range(50)]
+        assert [(one.peer, one.frame) for one in heard] == [("north", Ack("u1", 1, version)) for version in range(50)]
         assert heard[0].link < 0
         south.send(heard[0].link, ack(99))
         assert city.ears["north"].frame()[:3] == (1, "south", Ack("u1", 1, 99))
@@ -198,17 +200,17 @@ def test_a_link_closed_without_bandwidth_still_says_goodbye(city: City) -> None:
 
 def test_plain_tcp_is_for_loopback_alone() -> None:
     with pytest.raises(CarrierError, match="plain TCP is for the loopback interface only"):
-        Carrier("north", None, ("0.0.0.0", 0), lambda happening: None, lambda peer: None)
+        Carrier("north", None, ("0.0.0.0", 0), lambda event: None, lambda peer: None)
 
 
 def test_a_port_in_use_is_told(city: City, authority: Path) -> None:
     with pytest.raises(CarrierError, match="cannot listen"):
-        Carrier("east", Identity(authority, "east"), city.ports["north"], lambda happening: None, lambda peer: None)
+        Carrier("east", Identity(authority, "east"), city.ports["north"], lambda event: None, lambda peer: None)
 
 
 def test_a_revoked_certificate_is_refused_from_then_on(tmp_path: Path) -> None:
     keys.make_keys(tmp_path, ["north", "south"])
-    keys.make_seals(tmp_path, [])
+    keys.make_signing_keys(tmp_path, [])
     city = City(lambda name: Identity(tmp_path, name))
     try:
         city.carriers["south"].open(1, "north", 1e9)
@@ -290,7 +292,7 @@ def expired(directory: Path, rsu: str) -> None:
 def test_only_a_certificate_of_this_authority_in_its_time_gets_through(city: City, tmp_path: Path) -> None:
     authority = city.carriers["north"].identity
     assert authority is not None
-    here, elsewhere, late = authority.directory, tmp_path / "elsewhere", tmp_path / "late"
+    here, elsewhere, late = authority.directory, tmp_path / "elsewhere", tmp_path / "overdue"
     keys.make_keys(elsewhere, ["east"])
     late.mkdir()
     for file in here.iterdir():
@@ -345,7 +347,7 @@ def test_plain_text_on_the_port_is_refused(city: City, said: bytes) -> None:
         (struct.pack(">IB", 5000, 10), "bad_frame"),
         (struct.pack(">IB", 10, 99), "bad_frame"),  # of no known kind
         (struct.pack(">IB", 4, 0) + b"{}}", "bad_frame"),
-        (ack(1), "no_greeting"),
+        (ack(1), "no_handshake"),
         (wire.encode(wire.Hello("east", 99)), "other_version"),
         (HELLO + struct.pack(">IB", 3, 22) + b"{}", "bad_frame"),
     ],
@@ -362,7 +364,7 @@ def test_an_rsu_that_speaks_nonsense_is_cut_off(city: City, said: bytes, why: st
 def test_who_is_slow_to_greet_is_cut_off(strict: City) -> None:
     silent = [dial(strict.ports["north"]) for _ in range(3)]
     slow = dial(strict.ports["north"])
-    drops = iter(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(490))  # of a TLS greeting that never ends
+    drops = iter(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(490))  # of a TLS handshake that never ends
 
     def drip() -> bool:
         with contextlib.suppress(OSError):
@@ -407,21 +409,21 @@ def test_a_quiet_link_between_two_rsus_stays(strict: City) -> None:
     assert strict.ears["south"].frame().frame == Ack("u1", 1, 2)
 
 
-def test_a_crowd_of_strangers_keeps_no_rsu_out_and_costs_little(strict: City) -> None:
+def test_a_crowd_of_unauthenticated_keeps_no_rsu_out_and_costs_little(strict: City) -> None:
     north = strict.carriers["north"]
     strict.carriers["south"].open(1, "north", 1e9)
     strict.carriers["south"].send(1, ack(1))
     strict.ears["north"].frame()
     crowd = [dial(strict.ports["north"]) for _ in range(60)]
-    wait_until(lambda: north.counts["too_many_strangers"] >= 40)
-    assert sum(north.strangers.values()) <= QUICK.strangers
+    wait_until(lambda: north.counts["too_many_unauthenticated"] >= 40)
+    assert sum(north.unauthenticated.values()) <= QUICK.unauthenticated
     strict.carriers["south"].send(1, ack(2))
     while True:  # those who were known stay, whoever else knocks
-        happening = strict.ears["north"].happened.get(timeout=PATIENCE)
-        if isinstance(happening, Arrived):
+        event = strict.ears["north"].happened.get(timeout=PATIENCE)
+        if isinstance(event, Arrived):
             break
-    assert happening.frame == Ack("u1", 1, 2)
-    wait_until(lambda: not north.strangers)
+    assert event.frame == Ack("u1", 1, 2)
+    wait_until(lambda: not north.unauthenticated)
     for connection in crowd:
         connection.close()
     strict.ears["north"].happened.queue.clear()

@@ -31,11 +31,11 @@ from uav_twin_migration.twin.protocol.messages import (
     Data,
     Fenced,
     HostRequest,
+    LeaseRenewal,
     Offer,
     Prepare,
     Prepared,
     Reason,
-    Recognition,
     Refuse,
     Stamp,
     Unprepared,
@@ -53,7 +53,7 @@ class Target:
 
     def __init__(self, directory: Path, settings: HostSettings | None = None) -> None:
         self.host = TwinHost(Store(directory / "target.db", "target"), UavTwins(), 0.0, settings)
-        self.host.recognise(Recognition("u1", "enemy", EPOCH, EPOCH), 0.0)
+        self.host.recognise(LeaseRenewal("u1", "enemy", EPOCH, EPOCH), 0.0)
         self.host.commit(0.0)
 
     def say(self, frame: Any, peer: str = "enemy") -> list[Any]:
@@ -68,7 +68,7 @@ class Target:
 
     @property
     def record(self) -> Record:
-        return self.host._resident("u1").custody.record
+        return self.host._hosted_twin("u1").replica_state.record
 
     def is_empty(self) -> bool:
         """Whether the disk has nothing but itself, once it was swept."""
@@ -110,7 +110,7 @@ def test_chunks_of_another_session_or_sender_leave_no_trace(target: Target) -> N
     assert isinstance(target.offer()[0], Accept)
     answer = target.say(chunks(0, b"x" * 1000, session=SESSION + 1))
     assert [one.reason for one in answer] == [Reason.NO_SESSION]
-    assert target.say(chunks(0, b"x" * 1000), peer="stranger") == refusal(Reason.NO_SESSION)
+    assert target.say(chunks(0, b"x" * 1000), peer="unknown_rsu") == refusal(Reason.NO_SESSION)
     assert target.host.store._value("SELECT count(*) FROM contents") == 0
 
 
@@ -138,7 +138,7 @@ def test_a_chunk_larger_than_agreed_ends_the_migration(target: Target) -> None:
 
 def test_more_than_was_announced_ends_the_migration(target: Target) -> None:
     target.offer(size=10, chunk_size=1 << 20)
-    limit = target.host._resident("u1").arriving
+    limit = target.host._hosted_twin("u1").arriving
     assert limit is not None
     answers: list[Any] = []
     for place in range(limit.limit // (1 << 20) + 1):
@@ -162,7 +162,7 @@ def test_chunks_that_do_not_follow_on_what_is_here_are_ignored(target: Target) -
     target.say(chunks(0, b"first"))
     assert target.say(chunks(0, b"again")) == []
     assert target.record.incoming is not None
-    assert target.record.incoming.mark == 1
+    assert target.record.incoming.version == 1
 
 
 # -- offers ------------------------------------------------------------------------------------------------------------
@@ -191,17 +191,17 @@ def test_an_old_epoch_is_refused_with_the_newer_one(target: Target) -> None:
     assert target.offer(epoch=EPOCH) == refusal(Reason.STALE, EPOCH)
 
 
-def test_a_stranger_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
+def test_a_unknown_rsu_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
     offer = Offer("u1", SESSION, EPOCH + 1, 1000, 1, 65536, UavTwins.name)
-    assert target.say(offer, peer="stranger") == refusal(Reason.UNCONFIRMED)
-    assert target.say(replace(offer, uav="u2"), peer="stranger") == [Refuse("u2", SESSION, Reason.UNCONFIRMED)]
+    assert target.say(offer, peer="unknown_rsu") == refusal(Reason.UNCONFIRMED)
+    assert target.say(replace(offer, uav="u2"), peer="unknown_rsu") == [Refuse("u2", SESSION, Reason.UNCONFIRMED)]
     assert target.is_empty()
 
 
 def test_only_so_many_copies_arrive_at_once(tmp_path: Path) -> None:
     target = Target(tmp_path, HostSettings(most_arriving=2))
     for number in range(3):
-        target.host.recognise(Recognition(f"v{number}", "enemy", EPOCH, EPOCH), 0.5)
+        target.host.recognise(LeaseRenewal(f"v{number}", "enemy", EPOCH, EPOCH), 0.5)
         (answer,) = target.offer(uav=f"v{number}")
         assert isinstance(answer, Accept) == (number < 2)
     assert answer.reason is Reason.BUSY
@@ -238,7 +238,7 @@ def test_a_copy_with_a_wrong_digest_is_thrown_away(target: Target) -> None:
 def test_a_copy_that_lacks_a_chunk_is_thrown_away(target: Target) -> None:
     target.offer()
     prepare = whole(target)
-    arriving = target.host._resident("u1").arriving
+    arriving = target.host._hosted_twin("u1").arriving
     assert arriving is not None
     del arriving.latest[1024]
     assert target.say(prepare) == refusal(Reason.CORRUPT)
@@ -283,7 +283,7 @@ def test_a_copy_that_is_no_twin_is_thrown_away(target: Target, head: bytes) -> N
 @pytest.mark.parametrize("epoch", [EPOCH + 1, EPOCH + 2, make_epoch(1 << 30), HIGHEST])
 def test_a_commit_by_who_never_held_the_twin_is_ignored(target: Target, epoch: int) -> None:
     commit = Commit("u1", epoch, 10, 3.0, Stamp(1, 0.5))
-    assert target.say(commit, peer="stranger") == []
+    assert target.say(commit, peer="unknown_rsu") == []
     assert target.host.counts["unconfirmed_commit"] == 1
     assert target.record == Record()
     assert isinstance(target.offer()[0], Accept)  # it would still take the twin from its host
@@ -298,9 +298,9 @@ def test_a_host_that_commits_what_it_never_sent_is_told_so(target: Target) -> No
 def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
     town = Town(tmp_path)
     town.run_until(town.is_served)
-    host = town.rsus[town.finder.host].host
+    host = town.rsus[town.host_discovery.host].host
     assert host is not None
-    before = host._resident("u1").custody.record
+    before = host._hosted_twin("u1").replica_state.record
     forged = [
         message
         for epoch in (before.epoch, before.epoch + 1, HIGHEST)
@@ -321,10 +321,10 @@ def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
     for message in forged:
         host.receive(LINK, "Z", message, town.now)
         host.commit(town.now)
-    assert host._resident("u1").custody.record == before
+    assert host._hosted_twin("u1").replica_state.record == before
     assert sum(host.counts.values()) >= 20
     assert town.is_served()
-    town.migrate(next(name for name in town.rsus if name != town.finder.host))
+    town.migrate(next(name for name in town.rsus if name != town.host_discovery.host))
     town.run(3.0)
     assert [report.reason for report in town.reports] == [None]
 
@@ -332,22 +332,22 @@ def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
 def test_a_target_that_says_it_has_what_was_never_sent_gets_nothing(tmp_path: Path) -> None:
     town = Town(tmp_path)
     town.run_until(town.is_served)
-    host = town.rsus[town.finder.host].host
+    host = town.rsus[town.host_discovery.host].host
     assert host is not None
-    town.rsus["Z"] = town.rsus[next(name for name in town.rsus if name != town.finder.host)]
+    town.rsus["Z"] = town.rsus[next(name for name in town.rsus if name != town.host_discovery.host)]
     town.migrate("Z", rate=0.0)
-    outgoing = host._resident("u1").custody.outgoing
+    outgoing = host._hosted_twin("u1").replica_state.outgoing
     assert outgoing is not None
     for message in (
         Prepared("u1", outgoing.session, 0, Stamp(1, 0.0)),
-        Prepared("u1", outgoing.session, host._resident("u1").custody.record.mark, Stamp(1, 0.0)),
-        Activated("u1", town.finder.epoch + 1),
+        Prepared("u1", outgoing.session, host._hosted_twin("u1").replica_state.record.version, Stamp(1, 0.0)),
+        Activated("u1", town.host_discovery.epoch + 1),
         Accept("u1", outgoing.session, HIGHEST),
     ):
         host.receive(1, "Z", message, town.now)
         host.commit(town.now)
     assert host.hosted == ["u1"]
-    assert host._resident("u1").custody.serves(town.now)
+    assert host._hosted_twin("u1").replica_state.serves(town.now)
 
 
 def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
@@ -359,16 +359,16 @@ def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
     ):
         target.host.request(request, 1.0)
     assert target.host.counts["bad_request"] == 4
-    target.host.recognise(Recognition("u9", "target", 1 << 63, 0), 1.0)
+    target.host.recognise(LeaseRenewal("u9", "target", 1 << 63, 0), 1.0)
     assert target.host.counts["bad_epoch"] == 1
     assert target.host.commit(1.0) == []
 
 
-def test_many_strangers_are_forgotten(tmp_path: Path) -> None:
+def test_many_unauthenticated_are_forgotten(tmp_path: Path) -> None:
     target = Target(tmp_path)
     for number in range(hosting.MOST_STRANGERS + 500):
-        target.host.recognise(Recognition(f"w{number}", "enemy", EPOCH, EPOCH), 1.0)
+        target.host.recognise(LeaseRenewal(f"w{number}", "enemy", EPOCH, EPOCH), 1.0)
         if number % 1000 == 0:
             target.host.commit(1.0)
     target.host.commit(1.0)
-    assert len(target.host._residents) <= hosting.MOST_STRANGERS
+    assert len(target.host._hosted_twins) <= hosting.MOST_STRANGERS

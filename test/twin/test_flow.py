@@ -18,16 +18,16 @@ MB = 1e6
     present=st.integers(0, 20),
     writes=st.lists(st.lists(st.integers(0, 25), max_size=4), max_size=20),
     most=st.integers(1, 5000),
-    mark=st.integers(0, 25),
+    version=st.integers(0, 25),
 )
 def test_every_chunk_goes_in_its_newest_version_and_in_order(
-    present: int, writes: list[list[int]], most: int, mark: int
+    present: int, writes: list[list[int]], most: int, version: int
 ) -> None:
     """A target that takes what is sent has, in the end, what the source has."""
     entries = [Entry(number, number + 1, digest(b"%d" % number), 500) for number in range(present)]
-    flow = Flow(entries, mark)
-    there = {entry.number: entry for entry in entries if entry.version <= mark}
-    version, at = max(present, mark), min(mark, present)
+    flow = Flow(entries, version)
+    there = {entry.number: entry for entry in entries if entry.version <= version}
+    version, at = max(present, version), min(version, present)
     for numbers in [*writes, []]:
         chunks = []
         for number in numbers:

@@ -12,7 +12,7 @@ from uav_twin_migration.twin.hosting.host import HostSettings, TwinHost
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
-from uav_twin_migration.twin.protocol.messages import HostRequest, Recognition, Stamp
+from uav_twin_migration.twin.protocol.messages import HostRequest, LeaseRenewal, Stamp
 
 UAVS = [f"u{number}" for number in range(20)]
 EPOCH = make_epoch(1)
@@ -55,8 +55,8 @@ def settle(host: TwinHost, now: float) -> int:
     raise AssertionError("it never comes to rest")
 
 
-def beacon(host: TwinHost, uav: str, number: int, now: float) -> None:
-    host.recognise(Recognition(uav, "rsu1", EPOCH, EPOCH, Stamp(host.store.life, now)), now)
+def heartbeat(host: TwinHost, uav: str, number: int, now: float) -> None:
+    host.recognise(LeaseRenewal(uav, "rsu1", EPOCH, EPOCH, Stamp(host.store.incarnation, now)), now)
     assert host.observe(uav, Telemetry(number, now, (now, 0.0, 100.0), (1.0, 0.0, 0.0)), now, now)
     host.commit(now)
 
@@ -68,7 +68,7 @@ def test_what_all_twins_change_in_a_period_is_one_commit(store: CountingStore) -
     before, now, wake_at = store.commits, 0.0, 0.0
     for number in range(1, 401):  # each twin hears twice a second, at another time than the others
         now = number * PERIOD / len(UAVS)
-        beacon(host, UAVS[number % len(UAVS)], number, now)
+        heartbeat(host, UAVS[number % len(UAVS)], number, now)
         if now >= wake_at:
             wake_at = host.tick(now)
             host.commit(now)

@@ -34,26 +34,26 @@ def live(town: Town, seconds: float) -> None:
 
 
 def others(town: Town) -> list[str]:
-    return [name for name in town.rsus if name != town.finder.host]
+    return [name for name in town.rsus if name != town.host_discovery.host]
 
 
 # -- as it should be ---------------------------------------------------------------------------------------------------
 
 
 def test_a_uav_without_a_host_gets_one(town: Town) -> None:
-    assert town.hosts() == [town.finder.host]
+    assert town.hosts() == [town.host_discovery.host]
     assert len(town.acked) > 10
     town.check_acknowledged()
 
 
 def test_a_twin_moves_with_all_that_was_acknowledged(town: Town) -> None:
-    old, epoch, (target, _) = town.finder.host, town.finder.epoch, others(town)
+    old, epoch, (target, _) = town.host_discovery.host, town.host_discovery.epoch, others(town)
     town.migrate(target)
     live(town, 3.0)
-    assert town.hosts() == [town.finder.host] == [target]
-    assert town.finder.epoch == epoch + 1
-    assert town.resident(old).custody.record.status is Status.ABSENT
-    assert town.resident(old).own is None
+    assert town.hosts() == [town.host_discovery.host] == [target]
+    assert town.host_discovery.epoch == epoch + 1
+    assert town.hosted_twin(old).replica_state.record.status is Status.ABSENT
+    assert town.hosted_twin(old).own is None
     (report,) = town.reports
     assert (report.reason, report.source, report.target) == (None, old, target)
     assert 0 < report.downtime < 0.1
@@ -76,7 +76,7 @@ def test_a_twin_goes_round_many_times(town: Town) -> None:
 
 def test_a_cancelled_migration_leaves_the_twin_where_it_was(tmp_path: Path) -> None:
     town = settled(Town(tmp_path, size=3_000_000))
-    host = town.finder.host
+    host = town.host_discovery.host
     town.migrate(others(town)[0])
     town.run(0.5)
     town.cancel()
@@ -84,12 +84,12 @@ def test_a_cancelled_migration_leaves_the_twin_where_it_was(tmp_path: Path) -> N
     assert [report.reason for report in town.reports] == [Reason.CANCELLED]
     assert town.hosts() == [host]
     assert town.is_served()
-    assert all(town.resident(name).custody.record.incoming is None for name in others(town))
+    assert all(town.hosted_twin(name).replica_state.record.incoming is None for name in others(town))
     town.check_acknowledged()
 
 
 def test_a_migration_without_bandwidth_ends_after_a_while(town: Town) -> None:
-    host = town.finder.host
+    host = town.host_discovery.host
     town.migrate(others(town)[0], rate=0.0)
     live(town, 2.0)
     assert town.reports == []
@@ -110,7 +110,7 @@ def test_a_second_request_is_refused_while_a_migration_is_under_way(town: Town) 
 
 @pytest.mark.parametrize("target", ["Z", "itself"])
 def test_a_target_that_is_none_leaves_the_twin_where_it_was(town: Town, target: str) -> None:
-    host = town.finder.host
+    host = town.host_discovery.host
     town.migrate(host if target == "itself" else target)
     live(town, 70.0)
     expected = Reason.INVALID if target == "itself" else Reason.UNREACHABLE
@@ -121,17 +121,17 @@ def test_a_target_that_is_none_leaves_the_twin_where_it_was(town: Town, target: 
 
 def test_a_request_for_another_hosting_or_twin_is_refused(town: Town) -> None:
     target, _ = others(town)
-    here = town.rsus[town.finder.host]
-    here.feed(lambda host: host.migrate(MigrateRequest("u1", town.finder.epoch - 1, target), 1e6, town.now))
+    here = town.rsus[town.host_discovery.host]
+    here.feed(lambda host: host.migrate(MigrateRequest("u1", town.host_discovery.epoch - 1, target), 1e6, town.now))
     here.feed(lambda host: host.migrate(MigrateRequest("nobody", 7, target), 1e6, town.now))
     assert [report.reason for report in town.reports] == [Reason.STALE, Reason.UNKNOWN]
 
 
 def test_a_draining_rsu_moves_its_twins_away_and_takes_none(town: Town) -> None:
-    going, target = town.finder.host, others(town)[0]
+    going, target = town.host_discovery.host, others(town)[0]
     town.tell(going, lambda host: host.drain([target], 1e7, town.now))
     live(town, 3.0)
-    assert town.hosts() == [town.finder.host] == [target]
+    assert town.hosts() == [town.host_discovery.host] == [target]
     town.migrate(going)
     live(town, 2.0)
     assert [report.reason for report in town.reports] == [None, Reason.DRAINING]
@@ -151,7 +151,7 @@ def test_a_draining_rsu_moves_its_twins_away_and_takes_none(town: Town) -> None:
     ],
 )
 def test_a_target_without_room_refuses(town: Town, settings: HostSettings, reason: Reason) -> None:
-    host, (target, _) = town.finder.host, others(town)
+    host, (target, _) = town.host_discovery.host, others(town)
     there = town.rsus[target].host
     assert there is not None
     there.settings = settings
@@ -166,41 +166,41 @@ def test_a_target_without_room_refuses(town: Town, settings: HostSettings, reaso
 
 
 def test_a_restarted_host_goes_on_with_the_same_epoch(town: Town) -> None:
-    host, epoch = town.finder.host, town.finder.epoch
+    host, epoch = town.host_discovery.host, town.host_discovery.epoch
     town.rsus[host].crash()
     town.run(2.0)
     assert not town.is_served()
     town.rsus[host].start()
     live(town, 2.0)
-    assert (town.finder.host, town.finder.epoch) == (host, epoch)
+    assert (town.host_discovery.host, town.host_discovery.epoch) == (host, epoch)
     assert town.is_served()
     town.check_acknowledged()
 
 
 def test_a_dead_host_is_replaced_under_a_higher_term_and_fenced_when_it_returns(town: Town) -> None:
-    dead, epoch = town.finder.host, town.finder.epoch
+    dead, epoch = town.host_discovery.host, town.host_discovery.epoch
     town.rsus[dead].crash()
     town.run(20.0)
     assert town.is_served()
-    assert town.finder.host != dead
-    assert term_of(town.finder.epoch) > term_of(epoch)
+    assert town.host_discovery.host != dead
+    assert term_of(town.host_discovery.epoch) > term_of(epoch)
     town.rsus[dead].start()
     live(town, 3.0)
-    assert town.hosts() == [town.finder.host]
-    assert town.finder.host != dead
-    assert town.resident(dead).custody.record.status is Status.FENCED
+    assert town.hosts() == [town.host_discovery.host]
+    assert town.host_discovery.host != dead
+    assert town.hosted_twin(dead).replica_state.record.status is Status.FENCED
 
 
 def test_a_migration_goes_on_where_a_break_stopped_it(tmp_path: Path) -> None:
     town = settled(Town(tmp_path, size=8_000_000))
     target, _ = others(town)
     town.migrate(target, rate=4e6)
-    town.run_until(lambda: (arriving := town.resident(target).arriving) is not None and arriving.total > 1_000_000)
+    town.run_until(lambda: (arriving := town.hosted_twin(target).arriving) is not None and arriving.total > 1_000_000)
     town.hang_up(target)
     town.run(0.05)
-    incoming = town.resident(target).custody.record.incoming
+    incoming = town.hosted_twin(target).replica_state.record.incoming
     assert incoming is not None
-    assert incoming.mark > 0
+    assert incoming.version > 0
     live(town, 5.0)
     assert town.hosts() == [target]
     (report,) = town.reports
@@ -227,7 +227,9 @@ def test_nothing_is_lost_whatever_breaks(tmp_path: Path, seed: int) -> None:
     town.run_until(lambda: town.is_served() and len(town.hosts()) == 1, limit=90.0)
     live(town, 1.0)
     assert len(town.acked) > 20
-    assert all(term_of(epoch) == term_of(town.finder.epoch) for _, _, epoch in town.served)  # it never began anew
+    assert all(
+        term_of(epoch) == term_of(town.host_discovery.epoch) for _, _, epoch in town.served
+    )  # it never began anew
     town.check_acknowledged()
 
 
@@ -258,7 +260,7 @@ def test_a_disk_that_refuses_now_and_then_loses_nothing(tmp_path: Path, monkeypa
 
 
 def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> None:
-    host, (target, _) = town.finder.host, others(town)
+    host, (target, _) = town.host_discovery.host, others(town)
     there = town.rsus[target].host
     assert there is not None
     there.store._database.execute(f"PRAGMA max_page_count = {there.store._value('PRAGMA page_count')}")
@@ -278,7 +280,7 @@ def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> Non
 
 
 def test_a_damaged_twin_is_told_not_served_and_kept_while_the_uav_moves_on(town: Town) -> None:
-    host = town.finder.host
+    host = town.host_discovery.host
     town.rsus[host].crash()
     with Store(town.rsus[host].path, host) as store:
         store._write("UPDATE contents SET bytes = x'00' WHERE id & 0xffffff = 0")
@@ -287,9 +289,9 @@ def test_a_damaged_twin_is_told_not_served_and_kept_while_the_uav_moves_on(town:
     here = town.rsus[host].host
     assert here is not None
     assert "twin of u1 is damaged" in str(here.trouble)
-    assert here.presences(town.now) == []
+    assert here.host_heartbeats(town.now) == []
     town.run(20.0)
     assert town.is_served()
-    assert town.finder.host != host
-    assert town.resident(host).custody.record.status is Status.FENCED
-    assert town.resident(host).own is not None
+    assert town.host_discovery.host != host
+    assert town.hosted_twin(host).replica_state.record.status is Status.FENCED
+    assert town.hosted_twin(host).own is not None

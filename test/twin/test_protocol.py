@@ -16,9 +16,9 @@ from uav_twin_migration.twin.protocol.messages import Ack
 from uav_twin_migration.twin.protocol.migration import step
 from uav_twin_migration.twin.protocol.replica_state import (
     Context,
-    Custody,
     Phase,
     Record,
+    ReplicaState,
     Status,
     Step,
     Timeout,
@@ -49,7 +49,7 @@ FREE = Left(*[PLENTY] * len(Left._fields))._replace(lose=0)
         pytest.param(
             Rules(atomic_voice=True, terms=1, sessions=2), Left(crash=1, write=0, migrate=2), 4_000, id="to-and-fro"
         ),
-        pytest.param(Rules(terms=1, sessions=2), Left(crash=0, write=0, migrate=2), 60_000, id="late-recognitions"),
+        pytest.param(Rules(terms=1, sessions=2), Left(crash=0, write=0, migrate=2), 60_000, id="late-lease renewals"),
         pytest.param(
             Rules(atomic_voice=True, lease=1, rehost_after=1, sessions=2, terms=2),
             Left(crash=0, write=1, tick=1),
@@ -67,7 +67,7 @@ def test_every_promise_holds_in_every_state(rules: Rules, left: Left, least: int
     assert (make_epoch(2) in begun) == (rules.terms > 1)
 
 
-WARM = Rules(atomic_voice=True, standby="target")  # the target shall have a warm copy
+WARM = Rules(atomic_voice=True, standby="target")  # the target shall have a replica
 LOSING = replace(WARM, lease=1, rehost_after=1, terms=2, sessions=1)
 
 
@@ -83,7 +83,7 @@ def test_every_promise_holds_where_there_is_a_warm_copy(rules: Rules, left: Left
     model = Model(RSUS, rules)
     found = explore(model, model.hosted(left))
     assert found.states > least
-    copies = {site.custody.record.status for site in model.sites.values if site.me == "target"}
+    copies = {site.replica_state.record.status for site in model.sites.values if site.me == "target"}
     assert Status.STANDBY in copies
     assert (Status.HOSTING in copies) == bool(left.migrate or left.lose)
 
@@ -125,27 +125,27 @@ def test_a_random_schedule_is_reproduced_by_its_seed() -> None:
 # -- protocols that are broken on purpose ------------------------------------------------------------------------------
 
 
-def forgets_the_tombstone(custody: Custody, event: Any, context: Context) -> Step:
+def forgets_the_tombstone(replica_state: ReplicaState, event: Any, context: Context) -> Step:
     """An RSU that remembers nothing of a twin that moved on."""
-    custody, actions = step(custody, event, context)
-    if custody.record.status is Status.ABSENT and custody.record.incoming is None:
-        custody = replace(custody, record=Record())
-    return custody, actions
+    replica_state, actions = step(replica_state, event, context)
+    if replica_state.record.status is Status.ABSENT and replica_state.record.incoming is None:
+        replica_state = replace(replica_state, record=Record())
+    return replica_state, actions
 
 
-def takes_the_twin_back(custody: Custody, event: Any, context: Context) -> Step:
+def takes_the_twin_back(replica_state: ReplicaState, event: Any, context: Context) -> Step:
     """A source that serves again when the target does not answer its commit."""
-    if isinstance(event, Timeout) and custody.place is Phase.LEAVING:
-        return replace(with_record(custody, status=Status.HOSTING, target=""), outgoing=None), ()
-    return step(custody, event, context)
+    if isinstance(event, Timeout) and replica_state.place is Phase.LEAVING:
+        return replace(with_record(replica_state, status=Status.HOSTING, target=""), outgoing=None), ()
+    return step(replica_state, event, context)
 
 
-def believes_in_half_a_copy(custody: Custody, event: Any, context: Context) -> Step:
-    """A host that takes every acknowledgement for a whole warm copy."""
-    custody, actions = step(custody, event, context)
-    if isinstance(event, Ack) and custody.replication is not None:
-        custody = replace(custody, replica=context.peer, replica_mark=event.mark)
-    return custody, actions
+def believes_in_half_a_copy(replica_state: ReplicaState, event: Any, context: Context) -> Step:
+    """A host that takes every acknowledgement for a whole replica."""
+    replica_state, actions = step(replica_state, event, context)
+    if isinstance(event, Ack) and replica_state.replication is not None:
+        replica_state = replace(replica_state, replica=context.peer, replica_version=event.version)
+    return replica_state, actions
 
 
 @pytest.mark.parametrize(

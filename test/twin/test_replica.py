@@ -1,4 +1,4 @@
-"""Warm copies: RSUs with real stores in virtual time."""
+"""Replicas: RSUs with real stores in virtual time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from test.twin.town import Town
 from uav_twin_migration.twin.protocol.epochs import term_of
-from uav_twin_migration.twin.protocol.messages import Recognition
+from uav_twin_migration.twin.protocol.messages import LeaseRenewal
 from uav_twin_migration.twin.protocol.replica_state import Status
 
 RATE = 1e6  # bytes/s
@@ -16,10 +16,10 @@ RATE = 1e6  # bytes/s
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
-    """A town whose UAV is hosted by A and has a warm copy at B."""
+    """A town whose UAV is hosted by A and has a replica at B."""
     town = Town(tmp_path, standby="B", rate=RATE)
     town.run_until(town.is_served)
-    assert town.finder.host == "A"
+    assert town.host_discovery.host == "A"
     live(town, 4.0)
     assert kept_up(town)
     return town
@@ -33,11 +33,11 @@ def live(town: Town, seconds: float) -> None:
 
 
 def kept_up(town: Town, name: str = "B") -> bool:
-    return town.resident(name).custody.record.status is Status.STANDBY
+    return town.hosted_twin(name).replica_state.record.status is Status.STANDBY
 
 
 def age(town: Town) -> float:
-    host = town.rsus[town.finder.host].host
+    host = town.rsus[town.host_discovery.host].host
     assert host is not None
     return host.replica_ages(town.now)["u1"]
 
@@ -50,7 +50,7 @@ def lose(town: Town, name: str) -> None:
 
 
 def sent(town: Town) -> int:
-    mirror = town.resident("A").mirror
+    mirror = town.hosted_twin("A").mirror
     assert mirror is not None
     assert mirror.flow is not None
     return mirror.flow.bytes_sent
@@ -72,12 +72,12 @@ def test_a_warm_copy_begins_when_the_twin_is_whole(tmp_path: Path) -> None:
     size = 20_000_000
     town = Town(tmp_path, standby="B", rate=10 * RATE, size=size)
     town.run_until(lambda: "A" in town.hosts())
-    epoch = town.resident("A").custody.record.epoch
+    epoch = town.hosted_twin("A").replica_state.record.epoch
     filling = 0
-    while town.resident("A").filling is not None:
+    while town.hosted_twin("A").filling is not None:
         for name in "BA":  # the UAV is quick
-            town.tell(name, lambda host: host.recognise(Recognition("u1", "A", epoch, epoch, None, "B"), town.now))
-        assert town.resident("A").custody.replication is None
+            town.tell(name, lambda host: host.recognise(LeaseRenewal("u1", "A", epoch, epoch, None, "B"), town.now))
+        assert town.hosted_twin("A").replica_state.replication is None
         town.run(0.002)
         filling += 1
     assert filling > 1
@@ -106,7 +106,7 @@ def test_the_warm_copy_takes_over_when_the_host_is_lost(town: Town) -> None:
     behind, acknowledged = age(town), list(town.acked)
     lost_at = town.now
     lose(town, "A")
-    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
     sequences = {one.sequence for one in town.twin("B").history()}
     missing = [sequence for sequence in acknowledged if sequence not in sequences]
     assert missing == acknowledged[len(acknowledged) - len(missing) :]  # the newest
@@ -114,20 +114,20 @@ def test_the_warm_copy_takes_over_when_the_host_is_lost(town: Town) -> None:
     assert town.now - lost_at < 15.0
     host = town.rsus["B"].host
     assert host is not None
-    own = town.resident("B").own
+    own = town.hosted_twin("B").own
     assert own is not None
     assert list(host.store.damaged(own)) == []
 
 
 def test_a_host_that_returns_after_a_takeover_is_fenced(town: Town) -> None:
-    epoch = town.finder.epoch
+    epoch = town.host_discovery.epoch
     town.rsus["A"].crash()
-    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
     town.rsus["A"].start()
     live(town, 5.0)
     assert town.hosts() == ["B"]
-    assert term_of(town.finder.epoch) > term_of(epoch)
-    assert town.resident("A").custody.record.status in (Status.FENCED, Status.STANDBY)
+    assert term_of(town.host_discovery.epoch) > term_of(epoch)
+    assert town.hosted_twin("A").replica_state.record.status in (Status.FENCED, Status.STANDBY)
 
 
 def test_a_twin_moves_to_its_standby_by_changes_and_the_two_change_places(town: Town) -> None:
@@ -137,7 +137,7 @@ def test_a_twin_moves_to_its_standby_by_changes_and_the_two_change_places(town: 
     (report,) = town.reports
     assert report.reason is None
     assert report.sent < report.size / 2
-    assert town.finder.standby == "A"
+    assert town.host_discovery.standby == "A"
     assert kept_up(town, "A")
     live(town, 3.0)
     assert age(town) < 2.0
@@ -145,16 +145,16 @@ def test_a_twin_moves_to_its_standby_by_changes_and_the_two_change_places(town: 
 
 
 def test_a_twin_that_moves_elsewhere_keeps_its_standby(town: Town) -> None:
-    before = town.resident("B").own
+    before = town.hosted_twin("B").own
     town.migrate("C", RATE)
     live(town, 5.0)
     assert town.hosts() == ["C"]
-    assert town.resident("A").custody.record.status is Status.ABSENT
+    assert town.hosted_twin("A").replica_state.record.status is Status.ABSENT
     assert kept_up(town)
-    assert town.resident("B").own == before  # no second copy was made
+    assert town.hosted_twin("B").own == before  # no second copy was made
     assert age(town) < 2.0
     lose(town, "C")
-    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
     assert len(town.twin("B").history()) > 50
 
 
@@ -166,10 +166,10 @@ def test_a_migration_and_a_warm_copy_share_what_was_bought(tmp_path: Path) -> No
     for _ in range(30):
         live(town, 0.1)
         assert age(town) < 2.5
-    resident = town.resident("A")
-    assert resident.leaving is not None
-    assert resident.mirror is not None
-    assert resident.leaving.rate + resident.mirror.rate == RATE
+    hosted_twin = town.hosted_twin("A")
+    assert hosted_twin.leaving is not None
+    assert hosted_twin.mirror is not None
+    assert hosted_twin.leaving.rate + hosted_twin.mirror.rate == RATE
     live(town, 4.0)
     assert town.hosts() == ["C"]
 
@@ -178,26 +178,26 @@ def test_nobody_begins_anew_while_a_warm_copy_may_come_back(town: Town) -> None:
     town.rsus["A"].crash()
     town.rsus["B"].crash()
     town.run(30.0)
-    assert town.finder.host == ""
+    assert town.host_discovery.host == ""
     town.rsus["B"].start()
-    town.run_until(lambda: town.finder.host == "B" and town.is_served())
+    town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
     assert len(town.twin("B").history()) > 10
 
 
 def test_a_twin_begins_anew_when_nobody_who_has_it_comes_back(town: Town) -> None:
     lose(town, "A")
     lose(town, "B")
-    town.run_until(lambda: town.finder.host == "C" and town.is_served(), limit=100.0)
+    town.run_until(lambda: town.host_discovery.host == "C" and town.is_served(), limit=100.0)
     assert town.twin("C").history() == []
 
 
 def test_a_standby_that_restarts_goes_on_from_what_it_has(town: Town) -> None:
-    own = town.resident("B").own
+    own = town.hosted_twin("B").own
     town.rsus["B"].crash()
     live(town, 3.0)
     town.rsus["B"].start()
     live(town, 8.0)
-    assert town.resident("B").own == own
+    assert town.hosted_twin("B").own == own
     assert age(town) < 2.0
 
 
@@ -211,13 +211,13 @@ def test_a_standby_that_lost_its_disk_gets_a_whole_copy_again(town: Town) -> Non
 
 
 def test_a_copy_that_nobody_wants_any_more_goes(town: Town) -> None:
-    town.finder = town.finder.__class__(**{**town.finder.__dict__, "standby": "C"})
+    town.host_discovery = town.host_discovery.__class__(**{**town.host_discovery.__dict__, "standby": "C"})
     live(town, 10.0)
     assert kept_up(town, "C")
     assert kept_up(town)
     live(town, 60.0)
     assert not kept_up(town)
-    assert town.resident("B").own is None
+    assert town.hosted_twin("B").own is None
 
 
 @pytest.mark.parametrize("seed", range(8))

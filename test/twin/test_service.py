@@ -34,9 +34,9 @@ from uav_twin_migration.twin.protocol.messages import (
     Holding,
     HostReply,
     HostRequest,
+    LeaseRenewal,
     MigrateRequest,
     Reason,
-    Recognition,
 )
 
 PATIENCE = 30.0
@@ -66,13 +66,13 @@ class Notes:
     def snapshot(self) -> Iterator[Piece]:
         yield from self.changes_since(0).pieces
 
-    def mark(self) -> int:
+    def version(self) -> int:
         return len(self.lines)
 
-    def changes_since(self, mark: int) -> Changes:
+    def changes_since(self, version: int) -> Changes:
         count = Piece(0, json.dumps(len(self.lines)).encode())
-        new = [Piece(1 + number, line.encode()) for number, line in enumerate(self.lines) if number >= mark]
-        return Changes(len(self.lines), [*new, count] if new or not mark else [])
+        new = [Piece(1 + number, line.encode()) for number, line in enumerate(self.lines) if number >= version]
+        return Changes(len(self.lines), [*new, count] if new or not version else [])
 
 
 class Notebook:
@@ -105,8 +105,8 @@ class Pair:
         self.troubles: list[Any] = []
         self.services = {name: self._start(name) for name in ("north", "south")}
         self.closing = threading.Event()
-        self.voice = threading.Thread(target=self._speak)
-        self.voice.start()
+        self.speaker = threading.Thread(target=self._speak)
+        self.speaker.start()
 
     def _start(self, name: str) -> TwinService:
         service = TwinService(
@@ -129,10 +129,10 @@ class Pair:
     def _speak(self) -> None:
         while not self.closing.wait(0.05):
             services = list(self.services.values())
-            held = [one for service in services for one in service.presences() if one.holding is Holding.HOSTING]
+            held = [one for service in services for one in service.host_heartbeats() if one.holding is Holding.HOSTING]
             for one in held:
                 for service in services:
-                    service.recognise(Recognition(one.uav, one.rsu, one.epoch, one.epoch, one.stamp))
+                    service.recognise(LeaseRenewal(one.uav, one.rsu, one.epoch, one.epoch, one.stamp))
 
     def host(self, uav: str = "u1") -> str:
         return next((name for name, service in list(self.services.items()) if uav in service.hosted), "")
@@ -155,14 +155,14 @@ class Pair:
 
     def migrate(self, target: str, rate: float = 1e8) -> MigrationReport:
         host, before = self.host(), len(self.reports)
-        epoch = next(one.epoch for one in self.services[host].presences() if one.uav == "u1")
+        epoch = next(one.epoch for one in self.services[host].host_heartbeats() if one.uav == "u1")
         self.services[host].migrate(MigrateRequest("u1", epoch, target), rate)
         wait_until(lambda: len(self.reports) > before)
         return self.reports[-1]
 
     def close(self) -> None:
         self.closing.set()
-        self.voice.join()
+        self.speaker.join()
         for service in self.services.values():
             service.stop()
 
@@ -279,7 +279,7 @@ def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pyte
     assert not stopping.is_alive()
 
 
-def test_a_failure_of_the_thread_is_told_and_ends_the_presences(
+def test_a_failure_of_the_thread_is_told_and_ends_the_host_heartbeats(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     pair.place("north")
@@ -291,4 +291,4 @@ def test_a_failure_of_the_thread_is_told_and_ends_the_presences(
     pair.services["north"].update("u1", fail, lambda accepted: None)
     wait_until(lambda: bool(pair.troubles))
     assert "ZeroDivisionError" in str(pair.troubles[-1])
-    wait_until(lambda: pair.services["north"].presences() == [])
+    wait_until(lambda: pair.services["north"].host_heartbeats() == [])

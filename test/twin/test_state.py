@@ -34,11 +34,11 @@ class Disk:
 
     def __init__(self, twin: UavTwin) -> None:
         self.chunks = {piece.number: piece.content for piece in twin.snapshot()}
-        self.mark = twin.mark()
+        self.version = twin.version()
 
     def take(self, twin: UavTwin) -> list[Piece]:
-        changes = twin.changes_since(self.mark)
-        self.mark = changes.mark
+        changes = twin.changes_since(self.version)
+        self.version = changes.version
         self.chunks |= {piece.number: piece.content for piece in changes.pieces}
         return list(changes.pieces)
 
@@ -77,9 +77,9 @@ def test_only_what_changed_is_written() -> None:
 
 def test_a_change_is_reported_until_it_is_on_the_disk() -> None:
     twin = UavTwin("u1", 100_000)
-    mark = twin.mark()
+    version = twin.version()
     twin.write_payload(0, b"a" * twin.size_of(0))
-    assert len(twin.changes_since(mark).pieces) == len(twin.changes_since(mark).pieces) == 1
+    assert len(twin.changes_since(version).pieces) == len(twin.changes_since(version).pieces) == 1
 
 
 def test_payload_has_the_size_that_was_asked_for_and_does_not_compress() -> None:

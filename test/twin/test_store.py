@@ -48,14 +48,14 @@ def test_what_was_committed_is_there_after_a_reopening(tmp_path: Path) -> None:
         store.write(arriving, [chunk(1, b"y", 2)])
         store.save("u1", Stored(record, own, arriving))
         store.commit()
-        life = store.life
+        incarnation = store.incarnation
     with Store(tmp_path / "s.db", "rsu1") as store:
         assert store.load() == {"u1": Stored(record, own, arriving)}
         assert store.read(own, 9) == b"x" * 1024
         assert store.read(own, 1) is None
         assert [(entry.number, entry.version, entry.size) for entry in store.entries(own)] == [(0, 3, 4), (9, 12, 1024)]
         assert store.size_of(own) == 1028
-        assert store.life == life + 1
+        assert store.incarnation == incarnation + 1
         assert store.add_copy("u2", "app", 1).id > arriving.id
 
 
@@ -65,7 +65,7 @@ def test_what_was_not_committed_is_not_there(tmp_path: Path) -> None:
         store.save("u1", Stored(Record(Status.HOSTING, 1), copy))
         store.commit()
         store.write(copy, [chunk(0, b"later")])
-        store.save_mark("u1", 5)
+        store.save_version("u1", 5)
     with Store(tmp_path / "s.db", "rsu1") as store:
         assert store.load()["u1"].record == Record(Status.HOSTING, 1)
         assert store.read(copy, 0) is None
@@ -95,13 +95,13 @@ def test_an_rsu_whose_disk_was_replaced_does_not_count_as_an_earlier_life_of_its
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store(tmp_path / "s.db", "rsu1") as store:
-        life = store.life
+        incarnation = store.incarnation
     for file in tmp_path.glob("s.db*"):
         file.unlink()
     later = time.time() + 5.0
     monkeypatch.setattr(time, "time", lambda: later)
     with Store(tmp_path / "s.db", "rsu1") as store:
-        assert store.life > life
+        assert store.incarnation > incarnation
 
 
 KILLED = """
@@ -125,7 +125,7 @@ def test_a_killed_process_leaves_all_it_committed_and_nothing_else(tmp_path: Pat
     assert ended.returncode == -signal.SIGKILL
     with Store(tmp_path / "s.db", "rsu1") as store:
         stored = store.load()["u1"]
-        assert stored.record.mark == 59
+        assert stored.record.version == 59
         assert stored.own is not None
         assert store.read(stored.own, 0) == b"59"
         assert not list(store.damaged(stored.own))
@@ -286,7 +286,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="damaged") as caught:
         _read_all(path)
     assert caught.value.reason is Reason.CORRUPT
-    assert "uavtwin twins" in caught.value.remedy
+    assert "uavtwin twins" in caught.value.hint
 
 
 def _read_all(path: Path) -> None:

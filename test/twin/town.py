@@ -20,19 +20,19 @@ from uav_twin_migration.twin.hosting.store import Store, StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.host_discovery import (
-    Finder,
-    FinderTiming,
+    HostDiscovery,
+    HostDiscoveryTiming,
     Stage,
     act,
     answer,
     hear,
+    lease_renewal,
     moving,
-    recognition,
 )
 from uav_twin_migration.twin.protocol.messages import CancelRequest, HostRequest, MigrateRequest
 from uav_twin_migration.twin.protocol.replica_state import Status
 
-VOICE = 0.25  # s between two rounds of presences and recognitions
+VOICE = 0.25  # s between two rounds of host heartbeats and lease renewals
 DELAY = 0.002  # s
 
 
@@ -70,14 +70,14 @@ class Rsu:
         self.town, self.name = town, name
         self.path = town.directory / f"{name}.db"
         self.host: TwinHost | None = None
-        self.life = 0
+        self.incarnation = 0
         self.start()
 
     def start(self) -> None:
-        self.life += 1
+        self.incarnation += 1
         store = Store(self.path, self.name)
         self.host = TwinHost(store, self.town.application, self.town.now, self.town.settings, self.queued)
-        self.town.wake(self, self.life)
+        self.town.wake(self, self.incarnation)
 
     def crash(self) -> None:
         """What was not committed is gone, and all connections with it."""
@@ -114,17 +114,17 @@ class Town:
         seed: int = 0,
         loss: float = 0.0,
         settings: HostSettings | None = None,
-        timing: FinderTiming | None = None,
+        timing: HostDiscoveryTiming | None = None,
         size: int = 200_000,
         application: Application | None = None,
         standby: str = "",
         rate: float = 0.0,
     ) -> None:
-        """standby: the RSU that shall have a warm copy. rate: bytes/s that the UAV has bought."""
+        """standby: the RSU that shall have a replica. rate: bytes/s that the UAV has bought."""
         self.directory, self.now, self.loss = directory, 0.0, loss
         self.settings = settings or HostSettings(flush_period=0.2)
         self.application = application or UavTwins()
-        self.finder_timing = timing or FinderTiming()
+        self.host_discovery_timing = timing or HostDiscoveryTiming()
         self.chance = random.Random(seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -134,7 +134,9 @@ class Town:
         self.reports: list[MigrationReport] = []
         self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
         self.size = size
-        self.finder = Finder("u1", self.now, fence=0, size=size, candidates=tuple(names), standby=standby)
+        self.host_discovery = HostDiscovery(
+            "u1", self.now, fence=0, size=size, candidates=tuple(names), standby=standby
+        )
         self.rate = rate
         self.sequence = 0
         self.acked: list[int] = []  # sequence numbers of telemetry that is on a disk
@@ -166,22 +168,22 @@ class Town:
             assert self.now < end, "it did not happen in time"
             self.run(0.01)
 
-    def wake(self, rsu: Rsu, life: int) -> None:
-        if rsu.host is None or rsu.life != life:
+    def wake(self, rsu: Rsu, incarnation: int) -> None:
+        if rsu.host is None or rsu.incarnation != incarnation:
             return
         wake_at = rsu.feed(lambda host: host.tick(self.now)) or self.now + 0.1
-        self.at(max(0.001, wake_at - self.now), lambda: self.wake(rsu, life))
+        self.at(max(0.001, wake_at - self.now), lambda: self.wake(rsu, incarnation))
 
     # -- promises ----------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """At most one RSU serves, and never under an older epoch than was served before."""
         serving = [
-            (rsu.name, resident.custody.record.epoch)
+            (rsu.name, hosted_twin.replica_state.record.epoch)
             for rsu in self.rsus.values()
             if rsu.host is not None
-            for resident in rsu.host._residents.values()
-            if resident.custody.serves(self.now)
+            for hosted_twin in rsu.host._hosted_twins.values()
+            if hosted_twin.replica_state.serves(self.now)
         ]
         assert len(serving) <= 1, serving
         if serving:
@@ -191,7 +193,7 @@ class Town:
 
     def check_acknowledged(self) -> None:
         """What was acknowledged is in the twin, once: its history, and in each piece of payload the newest write."""
-        twin = self.twin(self.finder.host)
+        twin = self.twin(self.host_discovery.host)
         sequences = [telemetry.sequence for telemetry in twin.history()]
         assert len(sequences) == len(set(sequences))
         assert set(self.acked) <= set(sequences)
@@ -199,40 +201,42 @@ class Town:
         for sequence in sequences:
             if sequence % 3 == 0:
                 newest[sequence % twin.pieces] = sequence
-        resident = self.resident(self.finder.host)
-        host = self.rsus[self.finder.host].host
+        hosted_twin = self.hosted_twin(self.host_discovery.host)
+        host = self.rsus[self.host_discovery.host].host
         assert host is not None
-        assert resident.own is not None
-        assert list(host.store.damaged(resident.own)) == []
-        host._flush(resident)
+        assert hosted_twin.own is not None
+        assert list(host.store.damaged(hosted_twin.own)) == []
+        host._flush(hosted_twin)
         for piece, sequence in newest.items():
-            content = host.store.read(resident.own, PAYLOAD_AT + piece)
+            content = host.store.read(hosted_twin.own, PAYLOAD_AT + piece)
             assert content == self.payload(sequence, twin.size_of(piece))
 
-    def resident(self, name: str) -> hosting.Resident:
+    def hosted_twin(self, name: str) -> hosting.HostedTwin:
         host = self.rsus[name].host
         assert host is not None
-        return host._resident("u1")
+        return host._hosted_twin("u1")
 
     def hosts(self) -> list[str]:
         return [
             rsu.name
             for rsu in self.rsus.values()
             if rsu.host is not None
-            for resident in rsu.host._residents.values()
-            if resident.custody.record.status is Status.HOSTING
+            for hosted_twin in rsu.host._hosted_twins.values()
+            if hosted_twin.replica_state.record.status is Status.HOSTING
         ]
 
     def twin(self, name: str) -> UavTwin:
         host = self.rsus[name].host
         assert host is not None
-        twin = host._residents["u1"].twin
+        twin = host._hosted_twins["u1"].twin
         assert isinstance(twin, UavTwin)
         return twin
 
     def is_served(self) -> bool:
-        host = self.rsus[self.finder.host].host if self.finder.host else None
-        return host is not None and "u1" in host._residents and host._residents["u1"].custody.serves(self.now)
+        host = self.rsus[self.host_discovery.host].host if self.host_discovery.host else None
+        return (
+            host is not None and "u1" in host._hosted_twins and host._hosted_twins["u1"].replica_state.serves(self.now)
+        )
 
     # -- the network -------------------------------------------------------------------------------------------------
 
@@ -260,12 +264,12 @@ class Town:
             output.done(output.accepted)
 
     def _answer(self, output: hosting.Reply) -> None:
-        self.finder = answer(self.finder, output.reply, self.now)
+        self.host_discovery = answer(self.host_discovery, output.reply, self.now)
 
     def _open(self, rsu: Rsu, output: hosting.Open) -> None:
         peer = self.rsus.get(output.peer)
         if peer is None or peer.host is None or self.lost():
-            self.at(DELAY, lambda: self._down(rsu, rsu.life, output.link))
+            self.at(DELAY, lambda: self._down(rsu, rsu.incarnation, output.link))
             return
         ends = (rsu.name, output.link), (peer.name, next(self._inbound))
         self.links[ends[0]], self.links[ends[1]] = ends[1], ends[0]
@@ -304,10 +308,10 @@ class Town:
         self.wires.pop((name, link), None)
         self.wires.pop(other, None)
         for end_name, end_link in ((name, link), other):
-            self._down(self.rsus[end_name], self.rsus[end_name].life, end_link)
+            self._down(self.rsus[end_name], self.rsus[end_name].incarnation, end_link)
 
-    def _down(self, rsu: Rsu, life: int, link: int) -> None:
-        if rsu.host is not None and rsu.life == life:
+    def _down(self, rsu: Rsu, incarnation: int, link: int) -> None:
+        if rsu.host is not None and rsu.incarnation == incarnation:
             rsu.feed(lambda host: host.link_down(link, self.now))
 
     def hang_up(self, name: str) -> None:
@@ -318,19 +322,19 @@ class Town:
     # -- the UAV -----------------------------------------------------------------------------------------------------
 
     def voices(self) -> None:
-        """Presences, the UAV's decisions, recognitions and telemetry, once."""
+        """Host heartbeats, the UAV's decisions, lease renewals and telemetry, once."""
         for rsu in self.rsus.values():
-            for presence in rsu.host.presences(self.now) if rsu.host is not None else ():
+            for host_heartbeat in rsu.host.host_heartbeats(self.now) if rsu.host is not None else ():
                 if not self.lost():
-                    self.finder = hear(self.finder, presence, self.now)
-        self.finder, requests = act(self.finder, self.now, self.finder_timing)
+                    self.host_discovery = hear(self.host_discovery, host_heartbeat, self.now)
+        self.host_discovery, requests = act(self.host_discovery, self.now, self.host_discovery_timing)
         for request in requests:
             self.tell(request.rsu, partial(self._request, request))
-        said = recognition(self.finder)
+        said = lease_renewal(self.host_discovery)
         for name in self.rsus:
             self.tell(name, lambda host: host.recognise(said, self.now))
-        if self.rate and self.finder.host:
-            self.tell(self.finder.host, lambda host: host.grant("u1", self.rate, self.now))
+        if self.rate and self.host_discovery.host:
+            self.tell(self.host_discovery.host, lambda host: host.grant("u1", self.rate, self.now))
         self.at(VOICE, self.voices)
 
     def _request(self, request: HostRequest, host: TwinHost) -> None:
@@ -343,12 +347,13 @@ class Town:
 
     def observe(self) -> None:
         """Telemetry, and a change of the payload now and then, acknowledged once on a disk."""
-        if self.finder.stage is not Stage.HOSTED:
+        if self.host_discovery.stage is not Stage.HOSTED:
             return
         self.sequence += 1
         telemetry = Telemetry(self.sequence, self.now, (self.now, 0.0, 100.0), (1.0, 0.0, 0.0))
         self.tell(
-            self.finder.host, lambda host: host.update("u1", self._change(telemetry), self._acked(telemetry), self.now)
+            self.host_discovery.host,
+            lambda host: host.update("u1", self._change(telemetry), self._acked(telemetry), self.now),
         )
 
     def _change(self, telemetry: Telemetry) -> Callable[[Any], None]:
@@ -367,14 +372,14 @@ class Town:
         return lambda accepted: self.acked.append(telemetry.sequence) if accepted else None
 
     def migrate(self, target: str, rate: float = 1e6) -> None:
-        if self.finder.stage is not Stage.HOSTED:
+        if self.host_discovery.stage is not Stage.HOSTED:
             return
-        self.finder = moving(self.finder, target)
-        request = MigrateRequest("u1", self.finder.epoch, target)
-        self.tell(self.finder.host, lambda host: host.migrate(request, rate, self.now))
+        self.host_discovery = moving(self.host_discovery, target)
+        request = MigrateRequest("u1", self.host_discovery.epoch, target)
+        self.tell(self.host_discovery.host, lambda host: host.migrate(request, rate, self.now))
 
     def cancel(self) -> None:
-        self.tell(self.finder.host, lambda host: host.cancel(CancelRequest("u1"), self.now))
+        self.tell(self.host_discovery.host, lambda host: host.cancel(CancelRequest("u1"), self.now))
 
 
 def decode(data: bytes) -> Any:

@@ -309,7 +309,7 @@ def test_late_and_double_messages_do_no_harm(flight: Flight) -> None:
     flight.run(30)
     assert flight.phases.count(Phase.FLYING) == 1
     assert flight.autopilot.phase is Phase.FLYING
-    assert flight.link.refused["late"] > 100
+    assert flight.link.refused["overdue"] > 100
 
 
 def test_hold_and_go_on(flight: Flight) -> None:

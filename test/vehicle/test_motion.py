@@ -46,11 +46,11 @@ def flown(fliers: list[Uav], seconds: float) -> tuple[Array, Array]:
 coordinate = st.integers(-300, 300).map(float)
 routes = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=6, unique=True).map(tuple)
 fliers_of = st.builds(uav, routes, speed=st.floats(2, 30), acceleration=st.floats(1, 8), loop=st.booleans())
-fleets = st.lists(fliers_of, min_size=8, max_size=8)  # vectorised: eight cost as much as one
+uav_containers = st.lists(fliers_of, min_size=8, max_size=8)  # vectorised: eight cost as much as one
 
 
 @settings(max_examples=8, deadline=None)
-@given(fleets)
+@given(uav_containers)
 def test_limits_are_never_exceeded(fliers: list[Uav]) -> None:
     _, velocity = flown(fliers, 60)
     speed = np.array([flier.speed for flier in fliers])
@@ -60,7 +60,7 @@ def test_limits_are_never_exceeded(fliers: list[Uav]) -> None:
 
 
 @settings(max_examples=4, deadline=None)
-@given(fleets)
+@given(uav_containers)
 def test_every_waypoint_is_reached_in_turn(fliers: list[Uav]) -> None:
     """Progress: no route, however awkward, takes much longer than flying it at the speed of its sharpest turn."""
     routes_ = routes_of(fliers)

@@ -81,6 +81,11 @@ def digest(*parts: str | Path) -> str:
     return sha.hexdigest()
 
 
+def relative(path: Path) -> str:
+    """A file's name in the checkout, wherever that lies."""
+    return str(path.relative_to(CHECKOUT))
+
+
 def is_source(path: Path) -> bool:
     """Whether a file of the checkout is one that gets installed."""
     return path.is_file() and path.parent.name != "__pycache__"
@@ -158,10 +163,10 @@ class Environment:
         files = [CHECKOUT / name for name in ("CMakeLists.txt", "package.xml", "setup.py")]
         for folder in ("msg", "srv", "action"):
             files += sorted((CHECKOUT / folder).glob(f"*.{folder}"))
-        interfaces = digest(*map(str, files), *files)
+        interfaces = digest(*map(relative, files), *files)
         for folder in ("uav_twin_migration", "config", "launch", "worlds"):
             files += (path for path in sorted((CHECKOUT / folder).rglob("*")) if is_source(path))
-        everything = digest(*map(str, files), *files)
+        everything = digest(*map(relative, files), *files)
         if done(self.stamps / "install", everything):
             return
         source = self.source()

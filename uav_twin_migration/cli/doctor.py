@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def tell(finding: Finding) -> str:
     """A finding for people."""
     line = f"{MARKS[finding.status]}  {finding.check:<11} {finding.detail}"
-    return f"{line}\n{'':<22}-> {finding.remedy}" if finding.remedy else line
+    return f"{line}\n{'':<22}-> {finding.hint}" if finding.hint else line
 
 
 def examine(directory: Path | None, patience: float) -> list[Finding]:
@@ -102,7 +102,7 @@ def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[F
         *guarded("discovery", lambda: checks.check_discovery(host.servers)),
         *guarded("port", lambda: checks.check_port(twin_address(directory), running)),
         *guarded("keys", lambda: checks.check_keys(directory, host.rsu, now)),
-        *guarded("seal", lambda: checks.check_seal(directory, host.rsu, now)),
+        *guarded("signing_key", lambda: checks.check_signing_key(directory, host.rsu, now)),
         *guarded("learners", lambda: checks.check_learners(directory)),
         *guarded("store", lambda: checks.check_store(directory, host.rsu)),
         *guarded("disk", lambda: checks.check_disk(shutil.disk_usage(store).free, store)),

@@ -1,6 +1,6 @@
 """A policy against the equilibrium, on games that nobody trained on or on given markets. Needs no torch.
 
-Without --markets: 256 games of 4 RSUs and 16 moving UAVs, substitutability 0.7; measured are the last four rounds.
+Without --markets: 256 games of 4 RSUs and 16 moving UAVs, rho 0.7; measured are the last four rounds.
 With --markets: each market held still; measured is the last round. Both begin with a round of random prices.
 """
 

@@ -1,18 +1,18 @@
 """Make keys for RSUs, UAVs and learners, and the authorities that vouch for them: what they need to trust each other.
 
 DIR gets authority.pem and authority.key, market.pub and market.key, and for each RSU ID.pem and ID.key, with which it
-moves twins, and ID.seal, with which it seals what it says. An RSU's host needs authority.pem, market.pub, its own
-ID.pem, ID.key and ID.seal, and nothing else. Keep authority.key and market.key away from all of them. Run again with
+moves twins, and ID.signing, with which it signs what it says. An RSU's host needs authority.pem, market.pub, its own
+ID.pem, ID.key and ID.signing, and nothing else. Keep authority.key and market.key away from all of them. Run again with
 more ids to add RSUs: the authorities that are there are used.
 
-A UAV gets ID.seal, too, with which it seals what it says, and a fleet NAME.seal, which is for all its UAVs; each needs
-that file and market.pub.
+A UAV gets ID.signing, too, with which it signs what it says, and a UAV container NAME.signing, which is for all its
+UAVs; each needs that file and market.pub.
 
 A learner gets NAME.key, with which it signs the policies that it publishes, and NAME.pub, which goes into the directory
 `learners` of each RSU's host that shall believe it.
 
-`--revoke ID` takes back all keys that were ever made here for an RSU, a UAV or a fleet: they are named in the signed
-file `revoked`, which goes beside market.pub of all hosts and UAVs. The ID can then be given new ones.
+`--revoke ID` takes back all keys that were ever made here for an RSU, a UAV or a UAV container: they are named in the
+signed file `revoked`, which goes beside market.pub of all hosts and UAVs. The ID can then be given new ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.security import ed25519, revocation
-from uav_twin_migration.security import message_signature as seal
+from uav_twin_migration.security import message_signature as signature
 from uav_twin_migration.security.certificates import AUTHORITY_FILE, MARKET_FILE, URI_PREFIX
 from uav_twin_migration.twin.protocol.wire import is_name
 
@@ -45,28 +45,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rsus", metavar="ID", nargs="+", default=[])
     parser.add_argument("--uavs", metavar="ID", nargs="+", default=[], help="UAVs that are nodes of their own")
     parser.add_argument(
-        "--fleet", metavar=("NAME", "ID"), nargs="+", action="append", default=[], help="a fleet node and its UAVs"
+        "--uav-container",
+        metavar=("NAME", "ID"),
+        nargs="+",
+        action="append",
+        default=[],
+        help="a UAV container and its UAVs",
     )
     parser.add_argument("--learner", metavar="NAME", action="append", default=[], help="a learner's signing key")
     parser.add_argument("--revoke", metavar="ID", nargs="+", default=[], help="take back all keys of an RSU or a UAV")
-    parser.add_argument("--days", type=int, default=825, help="validity of certificates and seals (default 825)")
+    parser.add_argument("--days", type=int, default=825, help="validity of certificates and signatures (default 825)")
     parser.add_argument("--renew", action="store_true", help="replace the keys of those who have some")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files. Returns the exit code."""
-    fleets = {uav: [uav] for uav in arguments.uavs} | {name: uavs for name, *uavs in arguments.fleet}
-    if not (arguments.rsus or fleets or arguments.learner or arguments.revoke):
-        raise InputError("command line", "--rsus", None, "ids of RSUs, or --uavs, --fleet, --learner or --revoke")
-    _check_names(arguments, fleets)
+    uav_containers = {uav: [uav] for uav in arguments.uavs} | {name: uavs for name, *uavs in arguments.uav_container}
+    if not (arguments.rsus or uav_containers or arguments.learner or arguments.revoke):
+        raise InputError(
+            "command line", "--rsus", None, "ids of RSUs, or --uavs, --uav-container, --learner or --revoke"
+        )
+    _check_names(arguments, uav_containers)
     made: list[Path] = []
     if arguments.revoke:
         made += revoke(arguments.directory, arguments.revoke)
     if arguments.rsus:
         made += make_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
-        made += make_seals(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
-    if fleets:
-        made += make_uav_seals(arguments.directory, fleets, arguments.days, arguments.renew)
+        made += make_signing_keys(arguments.directory, arguments.rsus, arguments.days, arguments.renew)
+    if uav_containers:
+        made += make_uav_signing_keys(arguments.directory, uav_containers, arguments.days, arguments.renew)
     for learner in arguments.learner:
         made += make_learner_key(arguments.directory, learner, arguments.renew)
     for file in made:
@@ -74,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_names(arguments: argparse.Namespace, fleets: Mapping[str, Sequence[str]]) -> None:
+def _check_names(arguments: argparse.Namespace, uav_containers: Mapping[str, Sequence[str]]) -> None:
     """Raises InputError."""
     token = "a letter, then letters, digits and _, at most 64"
     for learner in arguments.learner:
@@ -83,12 +90,12 @@ def _check_names(arguments: argparse.Namespace, fleets: Mapping[str, Sequence[st
     for rsu in arguments.rsus:
         if not is_name(rsu) or rsu == AUTHORITY:
             raise InputError("--rsus", "ID", rsu, f"{token}; not 'authority'")
-    for name, uavs in fleets.items():
+    for name, uavs in uav_containers.items():
         if not uavs:
-            raise InputError("--fleet", name, "no UAV", "a name, and the ids of the fleet's UAVs")
+            raise InputError("--uav-container", name, "no UAV", "a name, and the ids of the UAV container's UAVs")
         for one in (name, *uavs):
             if not is_name(one) or one in arguments.rsus:
-                raise InputError("--uavs or --fleet", "ID", one, f"{token}; not an RSU's")
+                raise InputError("--uavs or --uav-container", "ID", one, f"{token}; not an RSU's")
     if arguments.days < 1:
         raise InputError("--days", "validity", arguments.days, "at least 1 day")
 
@@ -103,43 +110,45 @@ def make_keys(directory: Path, rsus: list[str], days: int = 825, renew: bool = F
     return made
 
 
-def make_seals(directory: Path, rsus: Sequence[str], days: int = 825, renew: bool = False) -> list[Path]:
-    """Make what is missing of the market's authority, and of what RSUs seal with: ID.seal.
+def make_signing_keys(directory: Path, rsus: Sequence[str], days: int = 825, renew: bool = False) -> list[Path]:
+    """Make what is missing of the market's authority, and of what RSUs sign with: ID.signing.
 
     Returns the files written. Raises UavTwinError.
     """
-    return _make_seals(directory, {rsu: [] for rsu in rsus}, days, renew)
+    return _make_signing_keys(directory, {rsu: [] for rsu in rsus}, days, renew)
 
 
-def make_uav_seals(
-    directory: Path, fleets: Mapping[str, Sequence[str]], days: int = 825, renew: bool = False
+def make_uav_signing_keys(
+    directory: Path, uav_containers: Mapping[str, Sequence[str]], days: int = 825, renew: bool = False
 ) -> list[Path]:
-    """The same for nodes of UAVs. fleets: name of the seal's file -> the UAVs that it is for."""
-    return _make_seals(directory, fleets, days, renew)
+    """The same for nodes of UAVs. UAV containers: name of the signature's file -> the UAVs that it is for."""
+    return _make_signing_keys(directory, uav_containers, days, renew)
 
 
-def _make_seals(directory: Path, speakers: Mapping[str, Sequence[str]], days: int, renew: bool) -> list[Path]:
+def _make_signing_keys(directory: Path, speakers: Mapping[str, Sequence[str]], days: int, renew: bool) -> list[Path]:
     """speakers: name -> UAVs; none for an RSU."""
     authority, public = directory / MARKET_PRIVATE, directory / MARKET_PUBLIC
     made = _make_signing_pair(authority, public, renew=False)
     key = ed25519.read_key(authority, "PRIVATE KEY")
     until = int(time.time()) + days * 86400
     for name, uavs in speakers.items():
-        file, label = directory / f"{name}.seal", seal.UAVS_LABEL if uavs else seal.VOUCHER_LABEL
-        if file.exists() and seal.Sealer(file, label).uavs != sorted(set(uavs)) and not renew:
+        file, label = directory / f"{name}.signing", signature.UAVS_LABEL if uavs else signature.CERTIFICATE_LABEL
+        if file.exists() and signature.MessageSigner(file, label).uavs != sorted(set(uavs)) and not renew:
             raise UavTwinError(f"{file} is for other UAVs; --renew replaces it")
         if renew or not file.exists():
             own = ed25519.make_key()
             mine = ed25519.public_of(own)
-            voucher = seal.vouch_for_uavs(key, uavs, mine, until) if uavs else seal.vouch(key, name, mine, until)
+            certificate = (
+                signature.certify_uavs(key, uavs, mine, until) if uavs else signature.certify(key, name, mine, until)
+            )
             _note_issue(directory, name, mine)
-            _replace(file, (ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(voucher, label)).encode(), 0o600)
+            _replace(file, (ed25519.to_pem(own, "PRIVATE KEY") + ed25519.pem_block(certificate, label)).encode(), 0o600)
             made.append(file)
     return made
 
 
 def revoke(directory: Path, names: Sequence[str]) -> list[Path]:
-    """Take back all keys that were made for RSUs, UAVs or fleets, and remove them. Returns the files written.
+    """Take back all keys that were made for RSUs, UAVs or UAV containers, and remove them. Returns the files written.
 
     Raises InputError, UavTwinError.
     """
@@ -149,12 +158,14 @@ def revoke(directory: Path, names: Sequence[str]) -> list[Path]:
     for name in names:
         issued = _issued(directory, name)
         if not issued:
-            raise InputError("--revoke", "ID", name, f"an RSU, a UAV or a fleet whose keys were made in {directory}")
+            raise InputError(
+                "--revoke", "ID", name, f"an RSU, a UAV or a UAV container whose keys were made in {directory}"
+            )
         entries |= issued
     _replace(file, revocation.to_text(key, version + 1, entries).encode(), 0o644)
     for name in names:
         pair = ("pem", "key") if (directory / f"{name}.pem").exists() else ()  # a learner may have a key of this name
-        for suffix in ("seal", *pair):
+        for suffix in ("signing", *pair):
             (directory / f"{name}.{suffix}").unlink(missing_ok=True)
     return [file]
 
@@ -169,7 +180,10 @@ def _issued(directory: Path, name: str) -> set[bytes]:
     """All that was ever issued to a name, as a list of revoked keys calls it."""
     lines = (directory / ISSUED).read_text(encoding="ascii").split("\n") if (directory / ISSUED).exists() else []
     entries = {bytes.fromhex(line.partition(" ")[2]) for line in lines if line.partition(" ")[0] == name}
-    certificate, own = directory / f"{name}.pem", directory / f"{name}.seal"  # made before there was that file, perhaps
+    certificate, own = (
+        directory / f"{name}.pem",
+        directory / f"{name}.signing",
+    )  # made before there was that file, perhaps
     if certificate.exists():
         entries.add(revocation.certificate_entry(ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))))
     if own.exists():

@@ -61,9 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
     init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
     init.add_argument(
-        "--uav-seals",
+        "--uav-signatures",
         action=argparse.BooleanOptionalAction,
-        help="refuse what UAVs say without a seal (default: where KEYS has seals of UAVs)",
+        help="refuse what UAVs say without a signature (default: where KEYS has signatures of UAVs)",
     )
     run_ = verbs.add_parser("run", help="run the RSU of a host directory")
     run_.add_argument("directory", metavar="DIR", type=Path)
@@ -97,7 +97,9 @@ def init(args: argparse.Namespace) -> int:
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
     parameters |= own_parameters(at, args.rsu, address)
-    parameters["require_uav_seals"] = has_uav_seals(args.keys) if args.uav_seals is None else args.uav_seals
+    parameters["require_uav_signatures"] = (
+        has_uav_signing_keys(args.keys) if args.uav_signatures is None else args.uav_signatures
+    )
     try:
         write_files(args.directory, host, parameters)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
@@ -142,7 +144,7 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
     """The parameters that depend on the host. directory: where it lies there. address: where other RSUs reach it."""
     directory = directory.absolute()
     return {
-        "seal": str(directory / KEYS / f"{rsu}.seal"),
+        "signing_key": str(directory / KEYS / f"{rsu}.signing"),
         "market_key": str(directory / KEYS / "market.pub"),
         "learners": str(directory / LEARNERS),
         "policy_kept": str(directory / STORE / "policy.safetensors"),
@@ -164,15 +166,15 @@ def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> N
 
 def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     """Copy the RSU's key and certificates, made where they are missing. The authorities' keys stay behind."""
-    from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_seals
+    from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_signing_keys
     from uav_twin_migration.security.certificates import AUTHORITY_FILE
     from uav_twin_migration.security.revocation import REVOKED_FILE
 
     make_keys(keys, [rsu])
-    make_seals(keys, [rsu])
+    make_signing_keys(keys, [rsu])
     for name in (AUTHORITY_FILE, f"{rsu}.pem", MARKET_PUBLIC):
         copy(keys / name, to / name)
-    for name in (f"{rsu}.key", f"{rsu}.seal"):
+    for name in (f"{rsu}.key", f"{rsu}.signing"):
         (to / name).touch(mode=0o600)
         copy(keys / name, to / name)
     if (keys / REVOKED_FILE).exists():
@@ -184,19 +186,21 @@ def copy(file: Path, to: Path) -> None:
     to.write_bytes(file.read_bytes())
 
 
-def has_uav_seals(keys: Path | None) -> bool:
-    """Whether seals of UAVs were made in a folder."""
+def has_uav_signing_keys(keys: Path | None) -> bool:
+    """Whether signatures of UAVs were made in a folder."""
     from uav_twin_migration.security import ed25519
     from uav_twin_migration.security.message_signature import UAVS_LABEL
 
-    return keys is not None and any(ed25519.read_block(file, UAVS_LABEL) for file in keys.glob("*.seal"))
+    return keys is not None and any(ed25519.read_block(file, UAVS_LABEL) for file in keys.glob("*.signing"))
 
 
 def next_steps(directory: Path, at: Path, host: EdgeHost, parameters: dict[str, Any], args: argparse.Namespace) -> str:
     """What the operator does now."""
     steps = [f"{directory} has what RSU {host.rsu}'s host needs."]
-    if parameters["require_uav_seals"]:
-        steps.append("It refuses what UAVs say without a seal: give each its ID.seal (uavtwin keys KEYS --uavs ID...).")
+    if parameters["require_uav_signatures"]:
+        steps.append(
+            "It refuses what UAVs say without a signature: give each its ID.signing (uavtwin keys KEYS --uavs ID...)."
+        )
     if args.address.startswith("127."):
         steps.append(f"Other hosts cannot bring twins to {args.address}: give the host's own address as --address.")
     if args.at or args.user != getpass.getuser():
@@ -205,7 +209,9 @@ def next_steps(directory: Path, at: Path, host: EdgeHost, parameters: dict[str, 
         steps.append(
             f"  make its keys where the authority is: uavtwin keys KEYS --rsus {host.rsu}; and copy from there"
         )
-        steps.append(f"      authority.pem, market.pub, {host.rsu}.pem, {host.rsu}.key, {host.rsu}.seal to {at / KEYS}")
+        steps.append(
+            f"      authority.pem, market.pub, {host.rsu}.pem, {host.rsu}.key, {host.rsu}.signature to {at / KEYS}"
+        )
     steps.append(f"  uavtwin doctor {at}                # examine it")
     steps.append(f"  uavtwin rsu run {at}               # try it in the foreground, Ctrl-C stops it")
     steps.append(f"  sudo useradd --system --user-group {args.user}; sudo chown -R {args.user}: {at}")

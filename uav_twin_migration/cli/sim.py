@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--px4-dir", default="", metavar="DIR", help="PX4 SITL build to start the drones from")
     parser.add_argument("--real-time-factor", type=float, default=1.0, metavar="X", help="simulated seconds per second")
     parser.add_argument(
-        "--compose", default="auto", help="auto, processes (one a node), compose (several nodes a process) or fleet"
+        "--compose",
+        default="auto",
+        help="auto, processes (one a node), compose (several nodes a process) or UAV container",
     )
     parser.add_argument(
         "--policy",
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
     from uav_twin_migration.deployment.discovery import keep_to_this_machine
-    from uav_twin_migration.deployment.plan import Options, observer_process, plan
+    from uav_twin_migration.deployment.plan import Options, monitor_process, plan
     from uav_twin_migration.scenario.load import load, scenario_path
 
     scenario = load(args.scenario)
@@ -82,9 +84,9 @@ def run(args: argparse.Namespace) -> int:
 
         from uav_twin_migration.nodes.ros.runner import Runner
 
-        observer = observer_process(file, args.duration, args.json, args.plain, len(processes), options)
+        monitor = monitor_process(file, args.duration, args.json, args.plain, len(processes), options)
         live = not args.plain and (sys.stderr if args.json == "-" else sys.stdout).isatty()
-        return Runner([*processes, observer], until=observer.name, quiet=live).run()
+        return Runner([*processes, monitor], until=monitor.name, quiet=live).run()
 
 
 @contextmanager

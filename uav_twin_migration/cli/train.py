@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--games",
         choices=GAMES,
-        help="mixed: 1 to 8 RSUs, 4 to 64 UAVs (default); standard: 4 RSUs, 16 UAVs, substitutability 0.7",
+        help="mixed: 1 to 8 RSUs, 4 to 64 UAVs (default); standard: 4 RSUs, 16 UAVs, rho 0.7",
     )
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
     parser.add_argument(

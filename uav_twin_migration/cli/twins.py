@@ -54,7 +54,7 @@ def _opened(path: str) -> StoreReader:
     except StoreError as error:
         if error.reason is Reason.CORRUPT:
             raise
-        raise InputError(path, "file", error.what, f"an RSU's store; {error.remedy}") from None
+        raise InputError(path, "file", error.what, f"an RSU's store; {error.hint}") from None
 
 
 def _text(path: str, rsu: str, problems: list[str], found: list[Inspected]) -> str:

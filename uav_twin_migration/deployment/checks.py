@@ -40,7 +40,7 @@ class Finding(NamedTuple):
     check: str
     status: str  # OK, WARNING, ERROR or UNKNOWN
     detail: str
-    remedy: str = ""
+    hint: str = ""
 
 
 # -- ROS -------------------------------------------------------------------------------------------------------------
@@ -50,22 +50,20 @@ def check_ros(environment: Mapping[str, str], rclpy_file: str | None) -> list[Fi
     """Which ROS is there. rclpy_file: where rclpy would be imported from, None for nowhere."""
     distribution = environment.get("ROS_DISTRO", "")
     if rclpy_file is None:
-        remedy = (
-            "source /opt/ros/jazzy/setup.bash and the workspace's install/setup.bash, or install ros-jazzy-ros-base"
-        )
+        hint = "source /opt/ros/jazzy/setup.bash and the workspace's install/setup.bash, or install ros-jazzy-ros-base"
         where = f"ROS_DISTRO is {distribution}, but rclpy cannot be imported" if distribution else "no ROS 2 was found"
-        return [Finding("ros", ERROR, where, remedy)]
+        return [Finding("ros", ERROR, where, hint)]
     if distribution not in KNOWN_ROS:
-        remedy = f"source one of {', '.join(KNOWN_ROS)}"
-        return [Finding("ros", WARNING, f"{distribution or 'an unnamed ROS 2'}, rclpy from {rclpy_file}", remedy)]
+        hint = f"source one of {', '.join(KNOWN_ROS)}"
+        return [Finding("ros", WARNING, f"{distribution or 'an unnamed ROS 2'}, rclpy from {rclpy_file}", hint)]
     return [Finding("ros", OK, f"{distribution}, rclpy from {rclpy_file}")]
 
 
 def check_interfaces(prefix: str | None) -> list[Finding]:
     """Whether this package's messages are built and sourced. prefix: where they are, None for nowhere."""
     if prefix is None:
-        remedy = "build the workspace (colcon build) and source its install/setup.bash"
-        return [Finding("interfaces", ERROR, "the messages of uav_twin_migration are not found", remedy)]
+        hint = "build the workspace (colcon build) and source its install/setup.bash"
+        return [Finding("interfaces", ERROR, "the messages of uav_twin_migration are not found", hint)]
     return [Finding("interfaces", OK, prefix)]
 
 
@@ -75,8 +73,8 @@ def check_middleware(wanted: str, installed: Sequence[str]) -> list[Finding]:
         return [Finding("middleware", OK, wanted)]
     there = ", ".join(installed) or "none"
     package = f"ros-$ROS_DISTRO-{wanted.replace('_', '-')}"
-    remedy = f"install {package}, or name an installed one as `rmw` in host.yaml or in RMW_IMPLEMENTATION"
-    return [Finding("middleware", ERROR, f"{wanted} is not installed; installed: {there}", remedy)]
+    hint = f"install {package}, or name an installed one as `rmw` in host.yaml or in RMW_IMPLEMENTATION"
+    return [Finding("middleware", ERROR, f"{wanted} is not installed; installed: {there}", hint)]
 
 
 def installed_middlewares(environment: Mapping[str, str]) -> list[str]:
@@ -100,9 +98,9 @@ def check_discovery(servers: Sequence[Address], patience: float = 0.3) -> list[F
         if state == "silent":
             findings.append(Finding("discovery", OK, f"{where} refuses nothing"))
         else:
-            remedy = f"start it there: fast-discovery-server -i {len(findings)} -l 0.0.0.0 -p {port}; open UDP {port}"
+            hint = f"start it there: fast-discovery-server -i {len(findings)} -l 0.0.0.0 -p {port}; open UDP {port}"
             status = ERROR if all(other != "silent" for other in states) else WARNING
-            findings.append(Finding("discovery", status, f"{where}: {state}", remedy))
+            findings.append(Finding("discovery", status, f"{where}: {state}", hint))
     return findings
 
 
@@ -139,30 +137,30 @@ def check_port(address: Address, running: bool) -> list[Finding]:
         if error.errno == errno.EADDRINUSE:
             if running:
                 return [Finding("port", OK, f"{where} is in use, as it should be")]
-            remedy = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `twin_port` in rsu.yaml"
-            return [Finding("port", ERROR, f"{where} is taken, and this RSU does not run", remedy)]
-        remedy = "name an address of this host as `twin_address` in rsu.yaml"
-        return [Finding("port", ERROR, f"{where}: {(error.strerror or str(error)).lower()}", remedy)]
+            hint = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `twin_port` in rsu.yaml"
+            return [Finding("port", ERROR, f"{where} is taken, and this RSU does not run", hint)]
+        hint = "name an address of this host as `twin_address` in rsu.yaml"
+        return [Finding("port", ERROR, f"{where}: {(error.strerror or str(error)).lower()}", hint)]
     if running:
-        remedy = "open the port in the firewall, and see the RSU's log for why it does not listen"
-        return [Finding("port", WARNING, f"{where} is free although the RSU runs", remedy)]
+        hint = "open the port in the firewall, and see the RSU's log for why it does not listen"
+        return [Finding("port", WARNING, f"{where} is free although the RSU runs", hint)]
     return [Finding("port", OK, f"{where} is free")]
 
 
 def check_clocks(ages: Mapping[str, float], synchronised: bool | None) -> list[Finding]:
     """The clock against other RSUs'. ages: s between the stamp of their offers and now, by RSU; None: not known."""
-    remedy = "run a time service: sudo systemctl enable --now systemd-timesyncd (or chrony)"
+    hint = "run a time service: sudo systemctl enable --now systemd-timesyncd (or chrony)"
     findings = []
     if synchronised is False:
-        findings.append(Finding("clock", WARNING, "no time service keeps this host's clock", remedy))
+        findings.append(Finding("clock", WARNING, "no time service keeps this host's clock", hint))
     for rsu, age in sorted(ages.items()):
         told = f"{abs(age):.1f} s {'ahead of' if age > 0 else 'behind'} {rsu}'s, the way included"
         if abs(age) > CLOCKS_FAR_APART:
             what = f"this clock is {told}; certificates may seem to be out of date"
-            findings.append(Finding("clock", ERROR, what, remedy))
+            findings.append(Finding("clock", ERROR, what, hint))
         elif abs(age) > CLOCKS_APART:
             what = f"this clock is {told}; the market does not mind, logs are hard to compare"
-            findings.append(Finding("clock", WARNING, what, remedy))
+            findings.append(Finding("clock", WARNING, what, hint))
         else:
             findings.append(Finding("clock", OK, told))
     if not findings:
@@ -178,17 +176,17 @@ def check_clocks(ages: Mapping[str, float], synchronised: bool | None) -> list[F
 
 def check_directory(directory: Path) -> tuple[EdgeHost | None, list[Finding]]:
     """The files that `uavtwin rsu init` writes."""
-    remedy = "write it anew: uavtwin rsu init DIR --rsu ID --scenario FILE"
+    hint = "write it anew: uavtwin rsu init DIR --rsu ID --scenario FILE"
     try:
         host = load_host(directory)
     except InputError as error:
-        return None, [Finding("host", ERROR, str(error), remedy)]
+        return None, [Finding("host", ERROR, str(error), hint)]
     try:
         id_ = read_parameters(directory).get("rsu_id")
         if id_ != host.rsu:
             raise InputError(str(directory / "rsu.yaml"), "rsu_id", id_, f"{host.rsu!r}, as host.yaml says")
     except InputError as error:
-        return host, [Finding("host", ERROR, str(error), remedy)]
+        return host, [Finding("host", ERROR, str(error), hint)]
     return host, [Finding("host", OK, f"{directory} is RSU {host.rsu}'s")]
 
 
@@ -198,9 +196,9 @@ def check_keys(directory: Path, rsu: str, now: datetime.datetime) -> list[Findin
 
     keys = directory / KEYS
     key = keys / f"{rsu}.key"
-    remedy = f"make new ones (uavtwin keys KEYS --rsus {rsu}) and copy {AUTHORITY_FILE}, {rsu}.pem, {rsu}.key to {keys}"
+    hint = f"make new ones (uavtwin keys KEYS --rsus {rsu}) and copy {AUTHORITY_FILE}, {rsu}.pem, {rsu}.key to {keys}"
     files = (keys / AUTHORITY_FILE, keys / f"{rsu}.pem")
-    findings = [finding for file in files for finding in _check_validity(file, now, remedy)]
+    findings = [finding for file in files for finding in _check_validity(file, now, hint)]
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
         if mode & 0o077:
@@ -209,16 +207,16 @@ def check_keys(directory: Path, rsu: str, now: datetime.datetime) -> list[Findin
         Identity(keys, rsu)
     except UavTwinError as error:
         if not any(finding.status == ERROR for finding in findings):
-            findings.append(Finding("keys", ERROR, str(error), remedy))
+            findings.append(Finding("keys", ERROR, str(error), hint))
     except OSError as error:
-        findings.append(Finding("keys", ERROR, f"{key}: {(error.strerror or str(error)).lower()}", remedy))
+        findings.append(Finding("keys", ERROR, f"{key}: {(error.strerror or str(error)).lower()}", hint))
     if (keys / "authority.key").exists():
         what = f"{keys / 'authority.key'}: whoever takes this host can make keys for every RSU"
         findings.append(Finding("keys", ERROR, what, "move it to where no RSU runs"))
     return findings
 
 
-def _check_validity(file: Path, now: datetime.datetime, remedy: str) -> list[Finding]:
+def _check_validity(file: Path, now: datetime.datetime, hint: str) -> list[Finding]:
     try:
         from cryptography import x509
     except ImportError:
@@ -229,23 +227,23 @@ def _check_validity(file: Path, now: datetime.datetime, remedy: str) -> list[Fin
     except PermissionError:
         return [Finding("keys", ERROR, f"{file}: this user may not read it", AS_SERVICE)]
     except OSError as error:
-        return [Finding("keys", ERROR, f"{file}: {(error.strerror or str(error)).lower()}", remedy)]
+        return [Finding("keys", ERROR, f"{file}: {(error.strerror or str(error)).lower()}", hint)]
     except ValueError:
-        return [Finding("keys", ERROR, f"{file} is no certificate", remedy)]
+        return [Finding("keys", ERROR, f"{file} is no certificate", hint)]
     begin, end = _validity(certificate)
     if now < begin:
         what = f"{file} is valid only from {begin:%Y-%m-%d %H:%M} UTC"
         return [Finding("keys", ERROR, what, "set this host's clock; then, make a new one")]
-    return [_until("keys", file, now, end, remedy)]
+    return [_until("keys", file, now, end, hint)]
 
 
-def _until(check: str, file: Path, now: datetime.datetime, end: datetime.datetime, remedy: str) -> Finding:
+def _until(check: str, file: Path, now: datetime.datetime, end: datetime.datetime, hint: str) -> Finding:
     """Until when a file is valid."""
     if now >= end:
-        return Finding(check, ERROR, f"{file} has expired on {end:%Y-%m-%d}", remedy)
+        return Finding(check, ERROR, f"{file} has expired on {end:%Y-%m-%d}", hint)
     told = f"{file} valid until {end:%Y-%m-%d}, {(end - now).days} days"
     if end - now < SOON:
-        return Finding(check, WARNING, told, f"renew it: uavtwin keys KEYS --rsus ID --renew; {remedy}")
+        return Finding(check, WARNING, told, f"renew it: uavtwin keys KEYS --rsus ID --renew; {hint}")
     return Finding(check, OK, told)
 
 
@@ -257,26 +255,28 @@ def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
     return certificate.not_valid_before.replace(tzinfo=utc), certificate.not_valid_after.replace(tzinfo=utc)
 
 
-def check_seal(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
-    """What the RSU seals with, and verifies others' seals with; and the list of revoked keys."""
+def check_signing_key(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
+    """What the RSU signatures with, and verifies others' signatures with; and the list of revoked keys."""
     from uav_twin_migration.security import ed25519, revocation
-    from uav_twin_migration.security.message_signature import Sealer
+    from uav_twin_migration.security.message_signature import MessageSigner
 
     keys = directory / KEYS
-    file = keys / f"{rsu}.seal"
-    remedy = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.seal to {keys}"
+    file = keys / f"{rsu}.signing"
+    hint = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.signature to {keys}"
     try:
         authority = ed25519.read_key(keys / "market.pub", "PUBLIC KEY")
-        sealer = Sealer(file)
+        signer = MessageSigner(file)
         version, revoked = revocation.read(keys / revocation.REVOKED_FILE, authority)
     except ed25519.KeyFileError as error:
-        return [Finding("seal", ERROR, str(error), remedy)]
-    until = datetime.datetime.fromtimestamp(sealer.until, datetime.timezone.utc)
-    findings = [_until("seal", file, now, until, remedy)]
-    if sealer.public in revoked:
-        findings = [Finding("seal", ERROR, f"{file} is revoked: whoever has the list refuses it", remedy)]
+        return [Finding("signing_key", ERROR, str(error), hint)]
+    until = datetime.datetime.fromtimestamp(signer.until, datetime.timezone.utc)
+    findings = [_until("signing_key", file, now, until, hint)]
+    if signer.public in revoked:
+        findings = [Finding("signing_key", ERROR, f"{file} is revoked: whoever has the list refuses it", hint)]
     if version:
-        findings.append(Finding("seal", OK, f"list {version} of revoked keys and certificates has {len(revoked)}"))
+        findings.append(
+            Finding("signing_key", OK, f"list {version} of revoked keys and certificates has {len(revoked)}")
+        )
     return findings
 
 
@@ -303,15 +303,15 @@ def check_store(directory: Path, rsu: str) -> list[Finding]:
         reader = StoreReader(file)
         with contextlib.closing(reader):
             if reader.rsu != rsu:
-                remedy = "each RSU needs its own store; move this one away or back to its RSU"
-                return [Finding("store", ERROR, f"{file} belongs to RSU {reader.rsu}", remedy)]
+                hint = "each RSU needs its own store; move this one away or back to its RSU"
+                return [Finding("store", ERROR, f"{file} belongs to RSU {reader.rsu}", hint)]
             twins = len(reader.load())
         trouble = quick_check(file)
     except UavTwinError as error:
         return [Finding("store", ERROR, str(error), "the message says it")]
     if trouble:
-        remedy = f"stop the RSU, keep a copy of {file}, look at the disk (dmesg, smartctl), then `uavtwin twins {file}`"
-        return [Finding("store", ERROR, f"{file}: {trouble}", remedy)]
+        hint = f"stop the RSU, keep a copy of {file}, look at the disk (dmesg, smartctl), then `uavtwin twins {file}`"
+        return [Finding("store", ERROR, f"{file}: {trouble}", hint)]
     return [Finding("store", OK, f"{twins} twins, {file.stat().st_size / 1e6:.1f} MB, sound")]
 
 
@@ -328,9 +328,9 @@ def quick_check(file: Path) -> str:
 def check_disk(free: float, where: Path) -> list[Finding]:
     """Room for twins. free: bytes."""
     told = f"{free / 1e9:.1f} GB free at {where}"
-    remedy = "free some, or move the store to a larger disk: an RSU refuses twins that do not fit"
+    hint = "free some, or move the store to a larger disk: an RSU refuses twins that do not fit"
     if free < LITTLE_DISK:
-        return [Finding("disk", ERROR if free < NO_DISK else WARNING, told, remedy)]
+        return [Finding("disk", ERROR if free < NO_DISK else WARNING, told, hint)]
     return [Finding("disk", OK, told)]
 
 
@@ -343,16 +343,16 @@ def check_running(rsu: str, states: Mapping[str, Mapping[str, str]], nodes: Sequ
     if state is None:
         known = f"/rsu/{rsu}/rsu" in nodes
         what = "discovered, but it says nothing" if known else "not heard: it does not run, or in another ROS domain"
-        remedy = f"sudo systemctl status uavtwin-rsu-{rsu}; journalctl -u uavtwin-rsu-{rsu} -n 50"
-        return [Finding("running", WARNING, what, remedy)]
+        hint = f"sudo systemctl status uavtwin-rsu-{rsu}; journalctl -u uavtwin-rsu-{rsu} -n 50"
+        return [Finding("running", WARNING, what, hint)]
     shown = ", ".join(f"{key} {state[key]}" for key in ("price", "leased_mhz", "uavs_in_range") if key in state)
     findings = [Finding("running", OK, shown)]
     refused = {key.partition("/")[2]: value for key, value in state.items() if key.startswith("refused/")}
     if refused:
         counted = ", ".join(f"{reason} {count}" for reason, count in sorted(refused.items()))
-        remedy = "docs/market.md says what each reason means; duplicate_id: two hosts claim to be this RSU"
+        hint = "docs/market.md says what each reason means; duplicate_id: two hosts claim to be this RSU"
         status = ERROR if "duplicate_id" in refused else WARNING
-        findings.append(Finding("refusals", status, counted, remedy))
+        findings.append(Finding("refusals", status, counted, hint))
     version = state.get("policy_version")
     if version is not None:
         rule = "none: the RSU prices by its rule" if version == "0" else f"version {version}"

@@ -22,8 +22,8 @@ from uav_twin_migration.deployment.plan import (
     NodeSpec,
     Options,
     ProcessSpec,
+    monitor_process,
     needs_discovery_server,
-    observer_process,
     plan,
     px4_node,
     rsu_node,
@@ -44,7 +44,7 @@ def sim_actions(context: LaunchContext) -> list[Any]:
     options = Options(
         value["world"],
         float(value["real_time_factor"]),
-        value["compose"],
+        value["composed"],
         int(value["seed"]),
         value["gui"].lower() in ("true", "1"),
         value["px4_dir"],
@@ -56,12 +56,12 @@ def sim_actions(context: LaunchContext) -> list[Any]:
         learned=value["learned"],
     )
     processes = plan(scenario, file, options)
-    observer = observer_process(file, float(value["duration"]), "", True, len(processes), options)
+    monitor = monitor_process(file, float(value["duration"]), "", True, len(processes), options)
     actions: list[Any] = [SetEnvironmentVariable("OPENBLAS_NUM_THREADS", "1")]
     if needs_discovery_server(processes):
         actions += discovery_actions()
     actions += [process_action(process) for process in processes]
-    (watching,) = observer.nodes
+    (watching,) = monitor.nodes
     return [*actions, node_action(watching, respawn=False, on_exit=EmitEvent(event=Shutdown(reason="the run is over")))]
 
 
@@ -155,7 +155,7 @@ def process_action(process: ProcessSpec) -> Node:
     arguments = [json.dumps(process.to_json())]
     return Node(
         package=PACKAGE,
-        executable="host",
+        executable="component_container",
         exec_name=process.name,
         arguments=arguments,
         output="screen",

@@ -16,14 +16,14 @@ from uav_twin_migration.scenario.model import MarketParameters, Rsu, Scenario, U
 
 T = TypeVar("T")
 
-COMPOSITIONS = ("auto", "processes", "compose", "fleet")
+COMPOSITIONS = ("auto", "processes", "composed", "uav_container")
 WORLDS = ("embedded", "gazebo", "px4")
 
 MOST_PROCESSES = 16  # RSUs and UAVs that get a process each
 MOST_COMPOSED = 48  # above, UAVs share nodes, too
 NODES_PER_PROCESS = 8
-UAVS_PER_FLEET = 50
-RSUS_PER_FLEET_PROCESS = 4
+UAVS_PER_UAV_CONTAINER = 50
+RSUS_PER_UAV_CONTAINER_PROCESS = 4
 SERVER_ABOVE = 30  # processes, above which simple discovery overflows its socket buffers
 
 
@@ -91,7 +91,7 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
     if options.world not in WORLDS:
         raise InputError("options", "world", options.world, f"one of {', '.join(WORLDS)}")
     if options.composition not in COMPOSITIONS:
-        raise InputError("options", "compose", options.composition, f"one of {', '.join(COMPOSITIONS)}")
+        raise InputError("options", "composed", options.composition, f"one of {', '.join(COMPOSITIONS)}")
     if not 1e-3 <= options.real_time_factor <= 1e3:
         raise InputError("options", "real_time_factor", options.real_time_factor, "a number in [0.001, 1000]")
     if options.world != "embedded" and options.real_time_factor != 1.0:
@@ -99,27 +99,27 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
         raise InputError("options", "real_time_factor", options.real_time_factor, expected)
     composition = choose_composition(scenario) if options.composition == "auto" else options.composition
     rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
-    surroundings = movers(scenario, scenario_file, options)
-    surroundings += one_each([link_node(scenario, scenario_file, options), *learning_nodes(options)])
-    if composition == "fleet":
-        fleets = [
-            fleet_node(number, some, scenario, options)
-            for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_FLEET))
+    snapshot = movers(scenario, scenario_file, options)
+    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(options)])
+    if composition == "uav_container":
+        uav_containers = [
+            uav_container_node(number, some, scenario, options)
+            for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_UAV_CONTAINER))
         ]
-        return [*surroundings, *grouped("rsus", rsus, RSUS_PER_FLEET_PROCESS), *one_each(fleets)]
+        return [*snapshot, *grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
     uavs = [uav_node(uav, scenario, options) for uav in scenario.uavs]
-    if composition == "compose":
+    if composition == "composed":
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
-        return [*surroundings, *groups]
-    return [*surroundings, *one_each([*rsus, *uavs])]
+        return [*snapshot, *groups]
+    return [*snapshot, *one_each([*rsus, *uavs])]
 
 
 def choose_composition(scenario: Scenario) -> str:
-    """A process each in a small simulation, several nodes a process in a larger one, fleets in a large one."""
+    """A process each in a small simulation, several nodes a process in a larger one, UAV containers in a large one."""
     size = len(scenario.rsus) + len(scenario.uavs)
     if size <= MOST_PROCESSES:
         return "processes"
-    return "compose" if size <= MOST_COMPOSED else "fleet"
+    return "composed" if size <= MOST_COMPOSED else "uav_container"
 
 
 def needs_discovery_server(processes: Sequence[ProcessSpec]) -> bool:
@@ -205,7 +205,7 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
         "round_period": scenario.market.round_period,
         "offer_window": scenario.market.offer_window,
         "lease_rounds": float(scenario.market.lease_rounds),
-        "substitutability": scenario.market.substitutability,
+        "rho": scenario.market.rho,
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,
@@ -235,31 +235,31 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
         "immersion_weight": uav.immersion_weight,
         "twin_size": uav.twin_size,
         **market_parameters(scenario.market),
-        **beacon_parameters(len(scenario.uavs), options),
+        **heartbeat_parameters(len(scenario.uavs), options),
         "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
 
 
-def fleet_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
+def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
     """Many UAVs in one node."""
     parameters = {
         "uav_ids": [uav.id for uav in uavs],
         "immersion_weights": [uav.immersion_weight for uav in uavs],
         "twin_sizes": [uav.twin_size for uav in uavs],
         **market_parameters(scenario.market),
-        **beacon_parameters(-(-len(scenario.uavs) // UAVS_PER_FLEET), options),
+        **heartbeat_parameters(-(-len(scenario.uavs) // UAVS_PER_UAV_CONTAINER), options),
         "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
-    return NodeSpec("fleet", f"/fleet_{number}", parameters)
+    return NodeSpec("uav_container", f"/fleet_{number}", parameters)
 
 
-def observer_process(
+def monitor_process(
     scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, options: Options
 ) -> ProcessSpec:
-    """The observer of a simulation, as a process for the runner."""
+    """The monitor of a simulation, as a process for the runner."""
     parameters = {
         "scenario": scenario_file,
         "duration": duration or 0.0,
@@ -270,13 +270,13 @@ def observer_process(
         "seed": options.seed,
         "use_sim_time": options.simulated_time,
     }
-    return ProcessSpec("observer", (NodeSpec("observer", "", parameters),))
+    return ProcessSpec("monitor", (NodeSpec("monitor", "", parameters),))
 
 
 def market_parameters(market: MarketParameters) -> dict[str, Any]:
     """What every UAV knows of the market."""
     return {
-        "substitutability": market.substitutability,
+        "rho": market.rho,
         "round_period": market.round_period,
         "max_bids": market.max_bids,
         "min_stay": market.min_stay,
@@ -284,9 +284,9 @@ def market_parameters(market: MarketParameters) -> dict[str, Any]:
     }
 
 
-def beacon_parameters(nodes: int, options: Options) -> dict[str, Any]:
+def heartbeat_parameters(nodes: int, options: Options) -> dict[str, Any]:
     """How often UAVs speak to RSUs: four times a second, but no more than 40 messages in all, and at least once."""
-    return {"twin": bool(options.twins), "beacon_period": min(max(0.25, nodes / 40.0), 1.0)}
+    return {"twin": bool(options.twins), "heartbeat_period": min(max(0.25, nodes / 40.0), 1.0)}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """SROS2 policies: what each role may publish, subscribe to, serve and call, and nothing else.
 
-`uavtwin rsu init` writes an RSU's; for the others, `python3 -m uav_twin_migration.deployment.sros2 ROLE ID`. The name of an
-enclave is /ROLE/ID; docs/security.md tells how to switch SROS2 on. A test compares this table with what nodes open.
+`uavtwin rsu init` writes an RSU's; for the others, `python3 -m uav_twin_migration.deployment.sros2 ROLE ID`. The name
+of an enclave is /ROLE/ID; docs/security.md tells how to switch SROS2 on. A test compares this table with what nodes
+open.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ ROLES: dict[str, Role] = {
     "rsu": Role(
         publish=(
             *("/market/price_offers", "/market/bandwidth_grants", "/market/interactions", "/diagnostics"),
-            *("/twin/hosts", "/twin/migrations", "/twin/presences", "/twin/replies", "/twin/states"),
+            *("/twin/hosts", "/twin/migrations", "/twin/host_status", "/twin/replies", "/twin/states"),
             "{node}/transition_event",
         ),
         subscribe=(
             *("/market/price_offers", "/market/bandwidth_demands", "/market/policy_updates"),
-            *("/twin/beacons", "/twin/hosts", "/twin/requests"),
+            *("/twin/heartbeats", "/twin/hosts", "/twin/requests"),
         ),
         reply=LIFECYCLE_SERVICES,
         execute=("/rsu/{id}/migrate_twin",),
@@ -59,11 +60,11 @@ ROLES: dict[str, Role] = {
     "uav": Role(
         publish=(
             *("/market/bandwidth_demands", "/market/hosting_decisions", "/diagnostics"),
-            *("/twin/beacons", "/twin/requests"),
+            *("/twin/heartbeats", "/twin/requests"),
         ),
         subscribe=(
             *("/market/price_offers", "/market/bandwidth_grants", "/radio/link_quality", "/uav/{id}/odometry"),
-            *("/twin/hosts", "/twin/presences", "/twin/replies"),
+            *("/twin/hosts", "/twin/host_status", "/twin/replies"),
         ),
         call=("/rsu/*/migrate_twin",),
     ),

@@ -61,7 +61,7 @@ class Heard(NamedTuple):
 
     def answerable(self, now: float) -> bool:
         """Whether its window is still open."""
-        return now < self.at + self.offer.valid_for
+        return now < self.at + self.offer.offer_window
 
 
 class OfferBoard:
@@ -126,7 +126,7 @@ class FollowerSettings:
     max_stay: float = 100.0  # s
     link_timeout: float = 3.0  # s after which link quality is no longer believed
     hosting: HostingSettings = field(default_factory=HostingSettings)
-    replicas: str = "none"  # or "one": its twin has a warm copy
+    replicas: str = "none"  # or "one": its twin has a replica
 
     @property
     def transfer_size(self) -> float:
@@ -301,7 +301,7 @@ class Follower:
             return []
         if len(due) < len(addressed):
             windows = [heard for rsu in due if (heard := self.board.get(rsu))]
-            self._gather_until = min(heard.at + heard.offer.valid_for / 4.0 for heard in windows)
+            self._gather_until = min(heard.at + heard.offer.offer_window / 4.0 for heard in windows)
             if now < self._gather_until:
                 return []
         self._gather_until = NEVER

@@ -77,7 +77,7 @@ class RoundResult(NamedTuple):
     concentration: float = 0.0  # Herfindahl index of what was demanded: sum of the UAVs' squared shares in it
 
 
-class Decision(NamedTuple):
+class PriceDecision(NamedTuple):
     """A price and how it came about; the policy's fields are empty where a rule priced."""
 
     price: float  # credit/MHz
@@ -91,17 +91,17 @@ class Decision(NamedTuple):
 class Pricer(Protocol):
     """Chooses the next round's price from what the RSU has seen, oldest round first."""
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision: ...
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision: ...
 
 
-class Booked(NamedTuple):
+class ClosedRound(NamedTuple):
     """A closed round with the decision that priced it."""
 
     result: RoundResult
-    decision: Decision
+    decision: PriceDecision
 
 
-Output = Offer | Grant | Booked
+Output = Offer | Grant | ClosedRound
 
 
 class _Lease(NamedTuple):
@@ -136,7 +136,7 @@ class Leader:
         self._now = -math.inf
         self._next_offer = -math.inf
         self._deadline = NEVER
-        self._decision = Decision(settings.unit_cost)
+        self._decision = PriceDecision(settings.unit_cost)
         self._rivals_at_offer: tuple[float, ...] = ()
         self._answers: dict[str, tuple[int, float]] = {}  # uav -> sequence, MHz
         self._revisions: dict[str, int] = {}
@@ -254,12 +254,12 @@ class Leader:
             settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window
         )
 
-    def _price(self) -> Decision:
+    def _price(self) -> PriceDecision:
         """The pricer's decision; one outside [cost, cap] is brought inside, one that is no number is not followed."""
         settings = self.settings
         decision = self.pricer.decide(self.history, self._rivals_at_offer)
         if not math.isfinite(decision.price):
-            return Decision(math.sqrt(settings.unit_cost * settings.price_cap))
+            return PriceDecision(math.sqrt(settings.unit_cost * settings.price_cap))
         return decision._replace(price=min(max(decision.price, settings.unit_cost), settings.price_cap))
 
     def _check(self, sequence: int, bid: Bid) -> Refusal | None:
@@ -310,7 +310,7 @@ class Leader:
         self._expected = set(wanted) - (refused - self._declined)
         self._declined = refused
         grant = Grant(settings.rsu, self.round, self._decision.price, granted, settings.lease)
-        return [grant, Booked(result, self._decision)]
+        return [grant, ClosedRound(result, self._decision)]
 
     def _result(self, wanted: Sequence[float], sold: float) -> RoundResult:
         price = self._decision.price

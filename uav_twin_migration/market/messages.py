@@ -28,9 +28,9 @@ class Refusal(str, Enum):
     NOT_FINITE = "not_finite"
     NEGATIVE = "negative"
     ABSURD = "absurd"  # larger than anything real
-    RAGGED = "ragged"  # arrays of different lengths
+    LENGTH_MISMATCH = "length_mismatch"  # arrays of different lengths
     PAST_ROUND = "past_round"
-    LATE = "late"  # for the round that just closed
+    LATE = "overdue"  # for the round that just closed
     FUTURE_ROUND = "future_round"
     REPLAYED = "replayed"  # sequence already seen in this round
     FLOODING = "flooding"  # too many revisions in one round
@@ -38,10 +38,10 @@ class Refusal(str, Enum):
     DUPLICATE_ID = "duplicate_id"  # somebody else uses our id
     UNASKED = "unasked"  # a grant for what was not demanded
     OVERCHARGED = "overcharged"  # a grant at another price than offered
-    UNSEALED = "unsealed"  # no seal where one is required
-    FORGED = "forged"  # a seal that is not of this message, or not of the RSU or the UAVs that it names
-    EXPIRED = "expired"  # a seal whose voucher has run out
-    REVOKED = "revoked"  # a seal by a key that the market's authority has revoked
+    UNSIGNED = "unsigned"  # no signature where one is required
+    FORGED = "forged"  # a signature that is not of this message, or not of the RSU or the UAVs that it names
+    EXPIRED = "expired"  # a signature whose certificate has run out
+    REVOKED = "revoked"  # a signature by a key that the market's authority has revoked
 
 
 class Refusals(Counter[Refusal]):
@@ -66,7 +66,7 @@ class Offer(NamedTuple):
     free_bandwidth: float  # MHz
     position: tuple[float, float, float]  # m, of the antenna
     range: float  # m
-    valid_for: float  # s
+    offer_window: float  # s
 
 
 class Bid(NamedTuple):
@@ -111,7 +111,7 @@ def check_offer(offer: Offer) -> Refusal | None:
         (offer.price, LARGEST_PRICE),
         (offer.free_bandwidth, LARGEST_BANDWIDTH),
         (offer.range, LARGEST_COORDINATE),
-        (offer.valid_for, LONGEST_DURATION),
+        (offer.offer_window, LONGEST_DURATION),
         (abs(x), LARGEST_COORDINATE),
         (abs(y), LARGEST_COORDINATE),
         (abs(z), LARGEST_COORDINATE),
@@ -120,4 +120,4 @@ def check_offer(offer: Offer) -> Refusal | None:
         refusal = check_number(value, largest)
         if refusal:
             return refusal
-    return Refusal.ABSURD if offer.price == 0.0 or offer.valid_for == 0.0 else None
+    return Refusal.ABSURD if offer.price == 0.0 or offer.offer_window == 0.0 else None

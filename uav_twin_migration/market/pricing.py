@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from uav_twin_migration.market.leader import Decision, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, RoundResult
 
 SMALLEST_SALE = 1e-3  # MHz: what "nothing sold" counts as in the logarithm
 LEAST_ELASTICITY = 1.15  # below, the Lerner mark-up explodes on noise; the price cap bounds the price anyhow
@@ -54,13 +54,13 @@ class ElasticityPricer:
         self._noise = 4e-3  # variance of ln(sold) that the power law leaves unexplained
         self._seen = -1
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz."""
         if history and history[-1].round != self._seen:
             self._seen = history[-1].round
             self._learn(history[-1])
         price = self._lerner_price(rival_prices) * math.exp(self._random.gauss(0.0, self.dither))
-        return Decision(min(max(price, self.unit_cost), self.price_cap))
+        return PriceDecision(min(max(price, self.unit_cost), self.price_cap))
 
     def _learn(self, last: RoundResult) -> None:
         """One Kalman step. A round that sold out says only that demand was at least that; it uses the demand."""

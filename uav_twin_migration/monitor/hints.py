@@ -8,26 +8,26 @@ from types import MappingProxyType
 EXAMINE = "examine its sender: it is broken, of another version, or means harm"
 SLOW = "now and then this is harmless; often, its sender's network or CPU is too slow for the offer_window"
 
-REMEDIES: Mapping[str, str] = MappingProxyType(
+HINTS: Mapping[str, str] = MappingProxyType(
     {
         "bad_id": EXAMINE,
         "unknown_uav": "add it to admitted_uavs, or find out who sends there",
         "not_finite": EXAMINE,
         "negative": EXAMINE,
         "absurd": EXAMINE,
-        "ragged": EXAMINE,
+        "length_mismatch": EXAMINE,
         "past_round": SLOW,
-        "late": SLOW,
+        "overdue": SLOW,
         "future_round": EXAMINE,
         "replayed": "two senders use one id, or somebody sends again what he has recorded",
         "flooding": EXAMINE,
         "crowded": "more take part than one node serves: divide the region",
         "duplicate_id": "another RSU uses this id: find it, and end one of the two",
-        "unasked": "the RSU is broken, or somebody speaks in its name: seal the market (market_key)",
-        "overcharged": "the RSU is broken, or somebody speaks in its name: seal the market (market_key)",
-        "unsealed": "give the RSU or UAV its seal (uavtwin keys), unless somebody speaks in its name",
-        "forged": "somebody speaks in its name, or its seal is another authority's",
-        "expired": "uavtwin keys KEYS --rsus ID --renew, and copy its seal",
+        "unasked": "the RSU is broken, or somebody speaks in its name: signature the market (market_key)",
+        "overcharged": "the RSU is broken, or somebody speaks in its name: signature the market (market_key)",
+        "unsigned": "give the RSU or UAV its signature (uavtwin keys), unless somebody speaks in its name",
+        "forged": "somebody speaks in its name, or its signature is another authority's",
+        "expired": "uavtwin keys KEYS --rsus ID --renew, and copy its signature",
         "revoked": "somebody uses a stolen key; its rightful owner needs a new one (uavtwin keys)",
         "twin_store_failed": "examine the disk: uavtwin doctor, uavtwin twins",
         "twin_unreachable": "the other RSU or its network is down, or its TCP port is closed",
@@ -35,12 +35,12 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "twin_tls": "the other side's certificate is of another authority or has run out, or it is no RSU",
         "twin_accept_failed": "too few file descriptors: raise LimitNOFILE",
         "twin_too_many_links": "more RSUs connect than one serves, or somebody means harm",
-        "twin_too_many_strangers": "somebody connects who shows no certificate: close the TCP port to him",
+        "twin_too_many_unauthenticated": "somebody connects who shows no certificate: close the TCP port to him",
     }
 )
 OTHERWISE = "docs/market.md and docs/migration.md tell the reasons; uavtwin doctor examines this host"
 
 
-def remedy(reason: str) -> str:
+def hint(reason: str) -> str:
     """What to do."""
-    return REMEDIES.get(reason, OTHERWISE)
+    return HINTS.get(reason, OTHERWISE)

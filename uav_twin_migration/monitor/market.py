@@ -1,7 +1,7 @@
 """What happened in a market, seen from outside: for people who watch it, and for the summary at its end.
 
-An `Audit` hears what everybody may hear and knows the scenario, with its private values; so it can say how far the
-posted prices are from the true equilibrium. Nobody in the market hears the audit.
+An `MarketMonitor` hears what everybody may hear and knows the scenario, with its private values; so it can say how far
+the posted prices are from the true equilibrium. Nobody in the market hears the monitor.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.market.follower import Vector
 from uav_twin_migration.market.messages import Bid, Grant, Offer, check_offer
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.scenario.snapshot import Snapshot
 
 Array = NDArray[np.float64]
 
 
-class Audit:
+class MarketMonitor:
     """Counts and measures one run of a scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self._surroundings = Surroundings(scenario)
+        self._snapshot = Snapshot(scenario)
         self.rsu_index = {rsu.id: index for index, rsu in enumerate(scenario.rsus)}
         self.uav_index = {uav.id: index for index, uav in enumerate(scenario.uavs)}
         uavs, rsus = len(scenario.uavs), len(scenario.rsus)
@@ -157,7 +157,7 @@ class Audit:
         """Compare the market of this moment with its equilibrium, and note what users get."""
         if np.isnan(self.position).any() or np.isnan(self.price).any():
             return
-        market = self._surroundings.market(self.position, self.velocity)
+        market = self._snapshot.market(self.position, self.velocity)
         self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
         self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
         self.immersions.append(float(self.immersion.mean()))

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from uav_twin_migration.monitor.market import Audit
-from uav_twin_migration.monitor.twins import TwinAudit
+from uav_twin_migration.monitor.market import MarketMonitor
+from uav_twin_migration.monitor.twins import TwinMonitor
 
 MOST_ROWS = 12  # UAVs shown; a terminal is only so high
 UNITS = {
@@ -31,10 +31,10 @@ LINE_PERIOD = 5.0  # s of wall time between two plain lines
 
 
 class Display:
-    """Shows an `Audit` of the market and one of the twins."""
+    """Shows an `MarketMonitor` of the market and one of the twins."""
 
-    def __init__(self, audit: Audit, twins: TwinAudit, out: TextIO, plain: bool) -> None:
-        self._audit, self._twins = audit, twins
+    def __init__(self, monitor: MarketMonitor, twins: TwinMonitor, out: TextIO, plain: bool) -> None:
+        self._monitor, self._twins = monitor, twins
         self._console = Console(file=out, highlight=False)
         self._live: Live | None = None
         self._plain = plain or not self._console.is_terminal
@@ -42,7 +42,7 @@ class Display:
 
     def start(self, processes: int, seed: int) -> None:
         """Say what is about to run."""
-        scenario = self._audit.scenario
+        scenario = self._monitor.scenario
         self.say(
             f"scenario {scenario.name}: {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs, "
             f"{processes} processes, seed {seed}; Ctrl-C stops"
@@ -77,36 +77,36 @@ class Display:
         self._console.print(table)
 
     def _line(self, now: float) -> str:
-        audit = self._audit
-        prices = " ".join(f"{rsu.id} {number(audit.price[i])}" for i, rsu in enumerate(audit.scenario.rsus[:8]))
+        monitor = self._monitor
+        prices = " ".join(f"{rsu.id} {number(monitor.price[i])}" for i, rsu in enumerate(monitor.scenario.rsus[:8]))
         moved = len(self._twins.completed)
-        return f"t {now:.1f} s  rounds {audit.rounds.sum()}  grants {audit.grants}  moved {moved}  prices: {prices}"
+        return f"t {now:.1f} s  rounds {monitor.rounds.sum()}  grants {monitor.grants}  moved {moved}  prices: {prices}"
 
     def _picture(self, now: float) -> Group:
-        gap = self._audit.gaps[-1] if self._audit.gaps else None
-        head = f"t = {now:.1f} s   rounds {self._audit.rounds.sum()}   price gap to equilibrium "
+        gap = self._monitor.gaps[-1] if self._monitor.gaps else None
+        head = f"t = {now:.1f} s   rounds {self._monitor.rounds.sum()}   price gap to equilibrium "
         head += "-" if gap is None else f"{gap:.1%}"
         head += f"   twins moved {len(self._twins.completed)}"
         return Group(Text(head, style="bold"), self._rsus(now), self._uavs(now))
 
     def _rsus(self, now: float) -> Table:
-        audit = self._audit
+        monitor = self._monitor
         table = Table("RSU", "price\ncredit/MHz", "sold\nMHz", "load\nof capacity", "profit\ncredit/round")
-        held = audit.leases(now).sum(axis=0)
-        for index, rsu in enumerate(audit.scenario.rsus):
-            price, sold, profit = map(number, (audit.price[index], audit.sold[index], audit.profit[index]))
+        held = monitor.leases(now).sum(axis=0)
+        for index, rsu in enumerate(monitor.scenario.rsus):
+            price, sold, profit = map(number, (monitor.price[index], monitor.sold[index], monitor.profit[index]))
             table.add_row(rsu.id, price, sold, f"{held[index] / rsu.capacity:.0%}", profit)
         return table
 
     def _uavs(self, now: float) -> Table:
-        audit = self._audit
+        monitor = self._monitor
         table = Table("UAV", "wanted\nhost", "twin's\nhost", "bandwidth\nMHz", "rate\nMbit/s", "immersion\ncredit")
-        held = audit.leases(now).sum(axis=1)
-        for index, uav in enumerate(audit.scenario.uavs[:MOST_ROWS]):
-            values = map(number, (held[index], audit.rate[index], audit.immersion[index]))
-            table.add_row(uav.id, audit.host[index] or "-", self._twins.host_of(uav.id) or "-", *values)
-        if len(audit.scenario.uavs) > MOST_ROWS:
-            table.caption = f"and {len(audit.scenario.uavs) - MOST_ROWS} more"
+        held = monitor.leases(now).sum(axis=1)
+        for index, uav in enumerate(monitor.scenario.uavs[:MOST_ROWS]):
+            values = map(number, (held[index], monitor.rate[index], monitor.immersion[index]))
+            table.add_row(uav.id, monitor.host[index] or "-", self._twins.host_of(uav.id) or "-", *values)
+        if len(monitor.scenario.uavs) > MOST_ROWS:
+            table.caption = f"and {len(monitor.scenario.uavs) - MOST_ROWS} more"
         return table
 
 

@@ -28,7 +28,7 @@ class _Thing:
     lines: int = 1
 
 
-class Repeats:
+class ThrottledLog:
     """Decides which of them are said, and says them."""
 
     def __init__(

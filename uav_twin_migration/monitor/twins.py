@@ -45,7 +45,7 @@ class _Newest(NamedTuple):
     at: float  # s, when the last one was
 
 
-class TwinAudit:
+class TwinMonitor:
     """Counts and measures one run."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class TwinAudit:
         self.lost: set[str] = set()
         self.handovers: list[tuple[float, str, str, str]] = []  # when, UAV, from, to
         self.losses: list[float] = []  # s of telemetry that users had seen and that is gone, by takeover
-        self.replica_ages: list[float] = []  # s by which warm copies were behind
+        self.replica_ages: list[float] = []  # s by which replicas were behind
         self._newest: dict[str, _Newest] = {}
         self._gaps: list[float] = []  # s without any state at hand-overs
 
@@ -94,7 +94,7 @@ class TwinAudit:
             self.losses.append(max(newest.state.stamp - as_of, 0.0))
 
     def on_replica(self, age: float) -> None:
-        """A host told by how much a warm copy is behind, s."""
+        """A host told by how much a replica is behind, s."""
         if math.isfinite(age):
             self.replica_ages.append(age)
 

@@ -15,12 +15,12 @@ from uav_twin_migration.nodes.ros.spin import run
 
 # executable -> class, for the nodes that can share a process
 CLASSES = {
-    "fleet": ("uav", "FleetNode"),
+    "uav_container": ("uav", "UavContainerNode"),
     "gazebo": ("gazebo", "GazeboNode"),
     "learner": ("learner", "LearnerNode"),
     "link": ("link", "LinkNode"),
     "metrics": ("metrics", "MetricsNode"),
-    "observer": ("observer", "ObserverNode"),
+    "monitor": ("monitor", "MonitorNode"),
     "pilot": ("pilot", "PilotNode"),
     "px4": ("px4", "Px4Node"),
     "recorder": ("recorder", "RecorderNode"),

@@ -100,7 +100,7 @@ class LearnerNode(Node):
         try:
             policy = artifact.from_bytes(bytes(message.artifact), "policy update", message.sha256)
         except PolicyRefused as refused:
-            self._diagnostics.repeats.note("a policy is refused", str(refused))
+            self._diagnostics.throttled_log.note("a policy is refused", str(refused))
             self._learner.refused[f"policy_{refused.reason.value}"] += 1
         else:
             self._learner.on_policy(policy)
@@ -112,7 +112,7 @@ class LearnerNode(Node):
             try:
                 self._publish(replace(training.result(), version=self._learner.next_version()))
             except UavTwinError as error:
-                self._diagnostics.repeats.note("a training gave no policy", str(error))
+                self._diagnostics.throttled_log.note("a training gave no policy", str(error))
         if self._training is None and self._learner.due():
             interactions = self._learner.take()
             self._training = self._thread.submit(self._train, interactions, self._trainings)

@@ -17,7 +17,7 @@ from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.scenario.snapshot import Snapshot
 
 PATIENCE = 10.0  # s of wall time until a UAV without odometry is missed
 PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds there, and everybody is busy then
@@ -36,7 +36,7 @@ class LinkNode(Node):
         values = declare(self, PARAMETERS)
         require(self, values, "period", 1e-3, 3600.0)
         scenario = load(values["scenario"])
-        self._surroundings = Surroundings(scenario)
+        self._snapshot = Snapshot(scenario)
         self._rsu_ids = [rsu.id for rsu in scenario.rsus]
         self._regions = [rsu.region for rsu in scenario.rsus] if any(rsu.region for rsu in scenario.rsus) else []
         self._uav_ids = [uav.id for uav in scenario.uavs]
@@ -79,7 +79,7 @@ class LinkNode(Node):
         known = np.isfinite(self._position).all(axis=1)
         if not known.any():
             return
-        links = self._surroundings.links(self._position[known])
+        links = self._snapshot.links(self._position[known])
         message = LinkQuality(
             uav_ids=[uav for uav, seen in zip(self._uav_ids, known, strict=True) if seen], rsu_ids=self._rsu_ids
         )

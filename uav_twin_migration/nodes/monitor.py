@@ -15,9 +15,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 
-from uav_twin_migration.monitor.market import Audit
+from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.terminal import Display
-from uav_twin_migration.monitor.twins import TwinAudit
+from uav_twin_migration.monitor.twins import TwinMonitor
 from uav_twin_migration.msg import (
     BandwidthDemand,
     BandwidthGrant,
@@ -25,7 +25,7 @@ from uav_twin_migration.msg import (
     LinkQuality,
     MigrationReport,
     PriceOffer,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinState,
 )
@@ -49,17 +49,17 @@ PARAMETERS = (
 )
 
 
-class ObserverNode(Node):
-    """Feeds an `Audit` and a `Display`."""
+class MonitorNode(Node):
+    """Feeds an `MarketMonitor` and a `Display`."""
 
     stop: Callable[[], None]
 
     def __init__(self, **options: Any) -> None:
-        super().__init__("observer", **options)
+        super().__init__("monitor", **options)
         self._values = declare(self, PARAMETERS)
         self._scenario = load(self._values["scenario"])
-        self._audit = Audit(self._scenario)
-        self._twins = TwinAudit()
+        self._monitor = MarketMonitor(self._scenario)
+        self._twins = TwinMonitor()
         self._timing = Timing(self)
         # a simulation's clock starts at 0 with its world; drones fly in the time of day
         self._started_at = 0.0 if self.get_parameter("use_sim_time").value else self._timing.now()
@@ -71,7 +71,7 @@ class ObserverNode(Node):
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
-        self._display = Display(self._audit, self._twins, out, self._values["plain"])
+        self._display = Display(self._monitor, self._twins, out, self._values["plain"])
         self._display.start(self._values["processes"], self._values["seed"])
         market = topics.MARKET
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
@@ -81,7 +81,7 @@ class ObserverNode(Node):
         self._listen(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._listen(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
         self._listen(TwinReply, topics.TWIN_REPLIES, self._on_replies, market)
-        self._listen(TwinPresence, topics.TWIN_PRESENCES, self._on_presences, market)
+        self._listen(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeats, market)
         self._listen(MigrationReport, topics.MIGRATIONS, self._on_report, market)
         self._listen(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, market)
         for uav in self._scenario.uavs:
@@ -101,39 +101,39 @@ class ObserverNode(Node):
 
     def _follow_motion(self, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:
-            self._audit.on_motion(uav, *convert.motion_from_message(message))
+            self._monitor.on_motion(uav, *convert.motion_from_message(message))
 
         self._listen(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
 
     def _on_offer(self, message: PriceOffer) -> None:
-        self._audit.on_offer(convert.offer_from_message(message))
+        self._monitor.on_offer(convert.offer_from_message(message))
 
     def _on_demand(self, message: BandwidthDemand) -> None:
-        if not convert.is_ragged(message):
-            self._audit.on_bids(convert.all_bids(message))
+        if not convert.has_length_mismatch(message):
+            self._monitor.on_bids(convert.all_bids(message))
 
     def _on_grant(self, message: BandwidthGrant) -> None:
-        if convert.is_ragged(message):
+        if convert.has_length_mismatch(message):
             return
-        self._audit.on_grant(self._now(), convert.grant_from_message(message))
+        self._monitor.on_grant(self._now(), convert.grant_from_message(message))
         if self._first_grant is None and message.uav_ids:
             self._first_grant = time.monotonic() - self._began
             self._display.say(f"first grant {self._first_grant:.1f} s after the start")
 
     def _on_hosting(self, message: HostingDecision) -> None:
         for uav, rsu in zip(message.uav_ids, message.rsu_ids, strict=False):
-            self._audit.on_hosting(uav, rsu)
+            self._monitor.on_hosting(uav, rsu)
 
     def _on_links(self, message: LinkQuality) -> None:
         shape = (len(message.uav_ids), len(message.rsu_ids))
         if len(message.spectral_efficiency) == shape[0] * shape[1]:
             efficiency = np.asarray(message.spectral_efficiency, dtype=np.float64).reshape(shape)
-            self._audit.on_links(message.uav_ids, message.rsu_ids, efficiency)
+            self._monitor.on_links(message.uav_ids, message.rsu_ids, efficiency)
 
     def _on_states(self, message: TwinState) -> None:
         now = self._timing.now()
         for state in twin_convert.states_from_message(message):
-            self._twins.on_state(now, state, self._audit.position_of(state.uav))
+            self._twins.on_state(now, state, self._monitor.position_of(state.uav))
 
     def _on_replies(self, message: TwinReply) -> None:
         for reply in twin_convert.replies_from_message(message):
@@ -142,7 +142,7 @@ class ObserverNode(Node):
         for takeover in twin_convert.takeovers_from_message(message):
             self._twins.on_takeover(*takeover)
 
-    def _on_presences(self, message: TwinPresence) -> None:
+    def _on_host_heartbeats(self, message: TwinHostStatus) -> None:
         for _, age in twin_convert.replica_ages_from_message(message):
             self._twins.on_replica(age)
 
@@ -151,7 +151,7 @@ class ObserverNode(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self._audit.on_diagnostics(status.name, {entry.key: entry.value for entry in status.values})
+            self._monitor.on_diagnostics(status.name, {entry.key: entry.value for entry in status.values})
 
     def _now(self) -> float:
         """Time since the start of the run, s."""
@@ -162,7 +162,7 @@ class ObserverNode(Node):
         sample = math.floor(now / self._values["sample_period"] + 0.5)  # half-way: rounds start at whole periods
         if sample != self._sampled:
             self._sampled = sample
-            self._audit.sample(now)
+            self._monitor.sample(now)
             self._twins.sample(self._timing.now())
         self._notice_steady_state()
         self._display.update(now)
@@ -173,11 +173,11 @@ class ObserverNode(Node):
     def _notice_steady_state(self) -> None:
         """The first full round, and a little later, when nodes have reported what came before it, the steady state."""
         elapsed = time.monotonic() - self._began
-        if self._first_full_round is None and self._audit.everybody_served():
+        if self._first_full_round is None and self._monitor.everybody_served():
             self._first_full_round = elapsed
             self._display.say(f"first full round {elapsed:.1f} s after the start")
-        if not self._audit.full and self._first_full_round and elapsed > self._first_full_round + SETTLING:
-            self._audit.start_steady_state()
+        if not self._monitor.full and self._first_full_round and elapsed > self._first_full_round + SETTLING:
+            self._monitor.start_steady_state()
 
     def finish(self) -> None:
         """Say what was seen; once."""
@@ -185,7 +185,7 @@ class ObserverNode(Node):
             return
         self._finished = True
         summary = {
-            **self._audit.summary(),
+            **self._monitor.summary(),
             **self._twins.summary(),
             "first_grant_s": self._first_grant,
             "first_full_round_s": self._first_full_round,
@@ -206,5 +206,5 @@ class ObserverNode(Node):
 
 
 def main() -> int:
-    """``ros2 run uav_twin_migration observer``."""
-    return run(lambda: [ObserverNode()])
+    """``ros2 run uav_twin_migration monitor``."""
+    return run(lambda: [MonitorNode()])

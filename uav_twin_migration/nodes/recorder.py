@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration import msg
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
@@ -63,7 +63,7 @@ class RecorderNode(Node):
         require(self, self._values, "discovery_period", 0.01, 60.0)
         self._recording = Recording(free_folder(Path(self._values["directory"])))
         self._kinds: dict[str, str] = {}  # topic -> message type, also of topics that cannot be recorded
-        self._repeats = Repeats(self.get_logger().warning, ends=False)
+        self._throttled_log = ThrottledLog(self.get_logger().warning, ends=False)
         self.get_logger().info(f"recording to {self._recording.directory}")
         for topic, (message, qos) in MARKET.items():
             self._follow(topic, f"{msg.__name__.partition('.')[0]}/msg/{message.__name__}", message, qos)
@@ -74,14 +74,14 @@ class RecorderNode(Node):
 
     def _discover(self) -> None:
         """Subscribe to topics that are new."""
-        self._repeats.tick()
+        self._throttled_log.tick()
         for topic, kinds in self.get_topic_names_and_types():
             if topic in self._kinds or not self.get_publishers_info_by_topic(topic):
                 continue
             message = message_class(kinds[0])
             if message is None:
                 self._kinds[topic] = kinds[0]
-                self._repeats.note(f"not recorded, for its type is not installed here: {kinds[0]}", topic)
+                self._throttled_log.note(f"not recorded, for its type is not installed here: {kinds[0]}", topic)
             else:
                 self._follow(topic, kinds[0], message, self._matching(topic))
 

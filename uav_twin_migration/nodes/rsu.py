@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.market.leader import Booked, Leader, LeaderSettings, Output
+from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
@@ -17,7 +17,7 @@ from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
 from uav_twin_migration.nodes.ros.rsu_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing
 from uav_twin_migration.policy.choice import make_pricer
@@ -35,7 +35,7 @@ PARAMETERS = (
     Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
     Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
     Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
-    Parameter("substitutability", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
+    Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
     Parameter(
         "policy",
         "default",
@@ -49,11 +49,11 @@ PARAMETERS = (
     Parameter("seed", 0, "seed of the exploration"),
     Parameter("learners", "", "folder of the public keys of learners to believe; empty: unsigned policies, too"),
     Parameter("policy_kept", "", "file that keeps the last policy it took, for its next start; empty: none"),
-    Parameter("seal", "", "file (ID.seal) with which to seal all that it says; empty: without"),
+    Parameter("signing_key", "", "file (ID.signing) with which to sign all that it says; empty: without"),
     Parameter(
-        "market_key", "", "file (market.pub) that other RSUs' seals are verified with; empty: unsealed is believed"
+        "market_key", "", "file (market.pub) that other RSUs' signatures are verified with; empty: unsigned is believed"
     ),
-    Parameter("require_uav_seals", False, "refuse what UAVs say without a seal that market_key verifies"),
+    Parameter("require_uav_signatures", False, "refuse what UAVs say without a signature that market_key verifies"),
     Parameter("autostart", True, "configure and activate without a lifecycle manager"),
     *TWIN_PARAMETERS,
 )
@@ -66,12 +66,12 @@ class RsuNode(LifecycleNode):
         super().__init__("rsu", **options)
         self._values = declare(self, PARAMETERS)
         self.settings = self._read_settings(self._values)
-        self._voice = Voice(self._values["seal"])
-        self._ear = Ear(self._values["market_key"], self._values["require_uav_seals"])
+        self._signing = Signing(self._values["signing_key"])
+        self._verifying = Verifying(self._values["market_key"], self._values["require_uav_signatures"])
         self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
         self._pricer = make_pricer(
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
-            self._values["substitutability"],
+            self._values["rho"],
             self._policies.first(self._values["policy"]),
             *(self._values[name] for name in ("exploration", "seed")),
         )
@@ -95,10 +95,10 @@ class RsuNode(LifecycleNode):
             raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
         for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
             require(self, values, name, 1e-9, 1e6)
-        if values["require_uav_seals"] and not values["market_key"]:
-            raise InputError(where, "market_key", "", "the file market.pub, which require_uav_seals needs")
+        if values["require_uav_signatures"] and not values["market_key"]:
+            raise InputError(where, "market_key", "", "the file market.pub, which require_uav_signatures needs")
         require(self, values, "price_cap", values["unit_cost"], 1e6)
-        require(self, values, "substitutability", 0.01, 0.99)
+        require(self, values, "rho", 0.01, 0.99)
         require(self, values, "exploration", -1.0, 10.0)
         require(self, values, "offer_window", 1e-3, values["round_period"] * 0.999)
         return LeaderSettings(
@@ -156,7 +156,7 @@ class RsuNode(LifecycleNode):
         if not self._values["twin_store"]:
             return None
         try:
-            return RsuTwins(self, self.settings.rsu, self._values, self._timing, self._voice, self._ear)
+            return RsuTwins(self, self.settings.rsu, self._values, self._timing, self._signing, self._verifying)
         except StoreError as error:
             self._trouble = f"hosts no twins: {error}"
             self.get_logger().error(self._trouble)
@@ -213,11 +213,11 @@ class RsuNode(LifecycleNode):
 
     def _on_demand(self, message: BandwidthDemand) -> None:
         assert self._leader is not None  # the subscription came with it
-        if convert.is_ragged(message):
-            self._leader.refusals.note(Refusal.RAGGED, next(iter(message.uav_ids), ""))
+        if convert.has_length_mismatch(message):
+            self._leader.refusals.note(Refusal.LENGTH_MISMATCH, next(iter(message.uav_ids), ""))
             return
         bids = list(convert.bids_for(message, self.settings.rsu))
-        if not bids or not self._ear.believes_uavs(message):
+        if not bids or not self._verifying.believes_uavs(message):
             return
         now = self._timing.now()
         for bid in bids:
@@ -228,14 +228,14 @@ class RsuNode(LifecycleNode):
         offer = convert.offer_from_message(message)
         if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
             return  # our own voice
-        if self._ear.believes(message):
+        if self._verifying.believes(message):
             self._leader.on_offer(self._timing.now(), offer)
 
     def _on_policy(self, message: PolicyUpdate) -> None:
         try:
             self._policies.take(message, self._pricer)
         except (UavTwinError, OSError) as refused:
-            self._diagnostics.repeats.note("a policy is refused", str(refused))
+            self._diagnostics.throttled_log.note("a policy is refused", str(refused))
         else:
             self.get_logger().info(f"prices by policy {message.version} from the next round on")
 
@@ -245,10 +245,10 @@ class RsuNode(LifecycleNode):
             now = self._timing.now()
             if isinstance(output, Offer):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
-                self._offers.publish(self._voice.sealed(convert.offer_to_message(output, now)))
+                self._offers.publish(self._signing.signed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
-                self._grants.publish(self._voice.sealed(convert.grant_to_message(output, now)))
-            elif isinstance(output, Booked):
+                self._grants.publish(self._signing.signed(convert.grant_to_message(output, now)))
+            elif isinstance(output, ClosedRound):
                 self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
         self._waker.set(self._leader.wake_at)
 
@@ -265,7 +265,7 @@ class RsuNode(LifecycleNode):
             "policy_version": self._pricer.version,
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
-        refusals = leader.refusals + self._ear.refusals
+        refusals = leader.refusals + self._verifying.refusals
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
         if self._twins is not None:
             values.update(self._twins.describe())
@@ -277,7 +277,7 @@ class RsuNode(LifecycleNode):
 
     def _senders(self) -> dict[str, str]:
         assert self._leader is not None  # diagnostics come with it
-        return self._leader.refusals.senders | self._ear.refusals.senders
+        return self._leader.refusals.senders | self._verifying.refusals.senders
 
     def destroy_node(self) -> None:
         """Close the store before the node goes."""

@@ -1,4 +1,4 @@
-"""UAV nodes: followers of the market. A `UavNode` is one UAV, a `FleetNode` many in one process.
+"""UAV nodes: followers of the market. A `UavNode` is one UAV, a `UavContainerNode` many in one process.
 
 Both are an `AgentsNode`: the same state machines over subscriptions that the UAVs of the process share.
 """
@@ -16,32 +16,34 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
 from uav_twin_migration.market.messages import Bid, Refusal, is_id
 from uav_twin_migration.market.regions import Membership
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.regions import Regions
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.nodes.ros.uav_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.ros.uav_twins import UavTwins
 
-# RSUs post together. A fleet lets that burst of offers come in before it looks at them, so that its UAVs answer with
-# one message instead of one for each offer: every RSU has to read every message.
+# RSUs post together. A UAV container lets that burst of offers come in before it looks at them, so that its UAVs
+# answer with one message instead of one for each offer: every RSU has to read every message.
 GATHERING = 0.005  # s of wall time
 SILENCE, SILENT_ROUNDS = 10.0, 10.0  # s of wall time, and rounds, without an offer that are worth a line in the log
 
 MARKET_PARAMETERS = (
-    Parameter("substitutability", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
+    Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
     Parameter("round_period", 1.0, "time between two offers of an RSU, s"),
     Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
     Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
     Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
-    Parameter("market_key", "", "file (market.pub) that RSUs' seals are verified with; empty: unsealed is believed"),
-    Parameter("replicas", "none", "warm copies of the twin on a second RSU: none or one"),
-    Parameter("seal", "", "file (ID.seal) with which to seal what it says as its UAVs; empty: without"),
+    Parameter(
+        "market_key", "", "file (market.pub) that RSUs' signatures are verified with; empty: unsigned is believed"
+    ),
+    Parameter("replicas", "none", "replicas of the twin on a second RSU: none or one"),
+    Parameter("signing_key", "", "file (ID.signing) with which to sign what it says as its UAVs; empty: without"),
     Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
     *TWIN_PARAMETERS,
 )
@@ -51,8 +53,8 @@ UAV_PARAMETERS = (
     Parameter("twin_size", float, "size of the twin, Mbit; private"),
     *MARKET_PARAMETERS,
 )
-FLEET_PARAMETERS = (
-    Parameter("uav_ids", list, "ids of the fleet's UAVs"),
+UAV_CONTAINER_PARAMETERS = (
+    Parameter("uav_ids", list, "ids of the UAV container's UAVs"),
     Parameter("immersion_weights", tuple, "alpha of each UAV, credit"),
     Parameter("twin_sizes", tuple, "twin size of each UAV, Mbit"),
     *MARKET_PARAMETERS,
@@ -67,14 +69,14 @@ class AgentsNode(Node):
         values, settings = self._read()
         self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
-        self._ear = Ear(values["market_key"])
-        self._voice = Voice(values["seal"], [one.uav for one in settings])
+        self._verifying = Verifying(values["market_key"])
+        self._signing = Signing(values["signing_key"], [one.uav for one in settings])
         self._followers = {one.uav: Follower(one, self._board) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
         self._latencies: deque[float] = deque(maxlen=4096)  # ms from an offer's reception to its grant's
         self._heard_at: dict[str, tuple[int, float]] = {}  # rsu -> round, wall time
-        self._ragged = 0
+        self._length_mismatches = 0
         self._timing = Timing(self)
         self._waker = self._timing.waker(self._on_time)
         self._membership = Membership()
@@ -86,14 +88,14 @@ class AgentsNode(Node):
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
         self._twins: UavTwins | None = None
         if values["twin"]:
-            own = (self._followers, values, self._timing, self._voice, self._ear)
+            own = (self._followers, values, self._timing, self._signing, self._verifying)
             self._twins = UavTwins(self, self._regions, *own)
         for follower in self._followers.values():
             self._follow_motion(follower)
         self._gathering = steady_timer(self, GATHERING, self._answer)
         self._gathering.cancel()
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
-        self._news = Repeats(lambda line: self.get_logger().info(line), ends=False)
+        self._news = ThrottledLog(lambda line: self.get_logger().info(line), ends=False)
         self._heard_last, self._silent = time.monotonic(), False
         self._silence = max(SILENCE, SILENT_ROUNDS * values["round_period"])
         steady_timer(self, 1.0, self._watch_offers)
@@ -104,7 +106,7 @@ class AgentsNode(Node):
 
     def _check(self, values: dict[str, Any], settings: list[FollowerSettings]) -> None:
         where = f"parameters of {self.get_fully_qualified_name()}"
-        require(self, values, "substitutability", 0.01, 0.99)
+        require(self, values, "rho", 0.01, 0.99)
         require(self, values, "round_period", 1e-3, 3600.0)
         require(self, values, "max_bids", 1, 256)
         require(self, values, "min_stay", 1e-3, values["max_stay"])
@@ -132,7 +134,7 @@ class AgentsNode(Node):
     def _on_offer(self, message: PriceOffer) -> None:
         now = self._timing.now()
         offer = convert.offer_from_message(message)
-        if not self._ear.believes(message) or not self._board.on_offer(now, offer):
+        if not self._verifying.believes(message) or not self._board.on_offer(now, offer):
             return
         self._heard_last = time.monotonic()
         self._heard_at[offer.rsu] = (offer.round, self._heard_last)
@@ -153,7 +155,7 @@ class AgentsNode(Node):
     def _on_links(self, message: LinkQuality) -> None:
         width = len(message.rsu_ids)
         if len(message.spectral_efficiency) != width * len(message.uav_ids) or len(message.regions) not in (0, width):
-            self._ragged += 1
+            self._length_mismatches += 1
             return
         now = self._timing.now()
         outputs: list[Output] = []
@@ -170,17 +172,17 @@ class AgentsNode(Node):
 
     def _visit(self, now: float) -> None:
         """Be in the regions whose RSUs can be reached, or have the UAVs' twins."""
-        hosts = [keeper.host for keeper in self._twins.keepers.values()] if self._twins else []
+        hosts = [twin_client.host for twin_client in self._twins.twin_clients.values()] if self._twins else []
         regions = self._membership.regions(now, hosts)
         if regions != self._regions.joined:
             self._regions.move(regions)
             self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))
 
     def _on_grant(self, message: BandwidthGrant) -> None:
-        if convert.is_ragged(message):
-            self._ragged += 1
+        if convert.has_length_mismatch(message):
+            self._length_mismatches += 1
             return
-        if not self._ear.believes(message):
+        if not self._verifying.believes(message):
             return
         now = self._timing.now()
         grant = convert.grant_from_message(message)
@@ -199,7 +201,7 @@ class AgentsNode(Node):
         changes = {output.uav: output for output in outputs if isinstance(output, HostChange)}
         if bids:
             self._sequence += 1
-            self._demands.publish(self._voice.sealed(convert.demand_to_message(bids, self._sequence, now)))
+            self._demands.publish(self._signing.signed(convert.demand_to_message(bids, self._sequence, now)))
         if changes:
             self._wanted_hosts.update(changes)
             self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))
@@ -210,14 +212,14 @@ class AgentsNode(Node):
         silent = time.monotonic() - self._heard_last > self._silence
         if silent and not self._silent:
             reason = "out of the reach of all RSUs, none runs, or ROS does not connect us"
-            self._diagnostics.repeats.note("hears no offer any more", reason)
+            self._diagnostics.throttled_log.note("hears no offer any more", reason)
         elif self._silent and not silent:
             self._news.note("hears offers again")
         self._silent = silent
         self._news.tick()
 
     def _senders(self) -> dict[str, str]:
-        senders = self._board.refusals.senders | self._ear.refusals.senders
+        senders = self._board.refusals.senders | self._verifying.refusals.senders
         for one in self._followers.values():
             senders |= one.refusals.senders
         return senders
@@ -226,11 +228,11 @@ class AgentsNode(Node):
         """One status for the process's UAVs; latencies are those since the last time."""
         followers = self._followers.values()
         refusals = self._board.refusals.copy()
-        refusals.update(self._ear.refusals)
+        refusals.update(self._verifying.refusals)
         for one in followers:
             refusals.update(one.refusals)
-        if self._ragged:
-            refusals[Refusal.RAGGED] = self._ragged
+        if self._length_mismatches:
+            refusals[Refusal.LENGTH_MISMATCH] = self._length_mismatches
         latencies = [self._latencies.popleft() for _ in range(len(self._latencies))]
         values: dict[str, object] = {
             "uavs": len(followers),
@@ -256,14 +258,14 @@ class UavNode(AgentsNode):
         return values, [make_settings(values["uav_id"], values["immersion_weight"], values["twin_size"], values)]
 
 
-class FleetNode(AgentsNode):
+class UavContainerNode(AgentsNode):
     """Many UAVs."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__("fleet", **options)
+        super().__init__("uav_container", **options)
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
-        values = declare(self, FLEET_PARAMETERS)
+        values = declare(self, UAV_CONTAINER_PARAMETERS)
         columns: list[Any] = [values["uav_ids"], values["immersion_weights"], values["twin_sizes"]]
         if len({len(column) for column in columns}) > 1 or not columns[0]:
             where = f"parameters of {self.get_fully_qualified_name()}"
@@ -278,7 +280,7 @@ def make_settings(uav: str, immersion_weight: float, twin_size: float, values: d
         uav,
         immersion_weight,
         twin_size,
-        values["substitutability"],
+        values["rho"],
         values["max_bids"],
         values["min_stay"],
         values["max_stay"],
@@ -291,6 +293,6 @@ def main() -> int:
     return run(lambda: [UavNode()])
 
 
-def fleet_main() -> int:
-    """``ros2 run uav_twin_migration fleet``."""
-    return run(lambda: [FleetNode()])
+def container_main() -> int:
+    """``ros2 run uav_twin_migration UAV container``."""
+    return run(lambda: [UavContainerNode()])

@@ -16,7 +16,7 @@ from uav_twin_migration.msg import (
     Interaction,
     PolicyUpdate,
     PriceOffer,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinState,
 )
@@ -35,8 +35,8 @@ class WatchNode(Node):
             self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
             replies = topics.in_region(region, topics.TWIN_REPLIES)
             self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
-            presences = topics.in_region(region, topics.TWIN_PRESENCES)
-            self.create_subscription(TwinPresence, presences, self._on_presences, topics.REPEATED)
+            host_heartbeats = topics.in_region(region, topics.TWIN_HOST_HEARTBEATS)
+            self.create_subscription(TwinHostStatus, host_heartbeats, self._on_host_heartbeats, topics.REPEATED)
         self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
         self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, topics.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
@@ -68,7 +68,7 @@ class WatchNode(Node):
         for uav, epoch, as_of in twin_convert.takeovers_from_message(message):
             tell("takeover", rsu=message.rsu_id, uav=uav, epoch=epoch, as_of=None if math.isnan(as_of) else as_of)
 
-    def _on_presences(self, message: TwinPresence) -> None:
+    def _on_host_heartbeats(self, message: TwinHostStatus) -> None:
         ages = dict(twin_convert.replica_ages_from_message(message))
         if ages:
             tell("warm", rsu=message.rsu_id, ages=ages)

@@ -15,7 +15,7 @@ from rclpy.clock import ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
@@ -50,7 +50,7 @@ class WorldNode(Node):
         self._ticks = 0
         self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._tracks = [self._make_track(index, uav.id) for index, uav in enumerate(self._scenario.uavs)]
-        self._repeats = Repeats(self.get_logger().warning)
+        self._throttled_log = ThrottledLog(self.get_logger().warning)
         self._steady = RosClock(clock_type=ClockType.STEADY_TIME)
         self._due = self._steady.now().nanoseconds
         self.create_timer(self._pace, self._on_tick, clock=self._steady)
@@ -74,11 +74,11 @@ class WorldNode(Node):
         pace = int(self._pace * convert.NANOSECONDS)
         if now - self._due > MOST_TICKS_BEHIND * pace:
             lost = (now - self._due) / convert.NANOSECONDS
-            self._repeats.note(
+            self._throttled_log.note(
                 "the world falls behind", f"{lost:.1f} s given up at last; too slow a machine, or too busy"
             )
             self._due = now
-        self._repeats.tick()
+        self._throttled_log.tick()
         while self._due <= now:
             self._due += pace
             self._advance()

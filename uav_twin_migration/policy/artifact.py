@@ -166,11 +166,11 @@ def check_schema(schema: str, refuse: Refuse) -> None:
         return
     name, version = observation.SCHEMA.split("/")
     if _version(schema, name) > int(version):
-        raise refuse(Reason.NEWER, "observation_schema", schema, f"at most {observation.SCHEMA!r}; {REMEDY}")
+        raise refuse(Reason.NEWER, "observation_schema", schema, f"at most {observation.SCHEMA!r}; {HINT}")
     raise refuse(Reason.SCHEMA, "observation_schema", schema, repr(observation.SCHEMA))
 
 
-REMEDY = "upgrade this software, or train the policy with this version of it"
+HINT = "upgrade this software, or train the policy with this version of it"
 
 
 def _upgraded(content: Content, refuse: Refuse) -> Content:
@@ -178,7 +178,7 @@ def _upgraded(content: Content, refuse: Refuse) -> Content:
     found = content[1].get("format", "")
     version = _version(found, NAME)
     if version > VERSION:
-        raise refuse(Reason.NEWER, "format", found, f"at most {FORMAT!r}; {REMEDY}")
+        raise refuse(Reason.NEWER, "format", found, f"at most {FORMAT!r}; {HINT}")
     if version < 1:
         raise refuse(Reason.METADATA, "format", found, repr(FORMAT))
     for step in range(version, VERSION):

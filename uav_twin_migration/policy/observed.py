@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from uav_twin_migration.market.leader import Decision, Pricer, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import action_of, price_of
 from uav_twin_migration.policy.pricer import observe
@@ -36,11 +36,11 @@ class ObservedRule:
         self.exploration = exploration
         self._random = random.Random(seed)
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz, with what a learner needs to know about it."""
         price, log_probability = self.rule.decide(history, rival_prices).price, math.nan
         if not math.isfinite(price):
-            return Decision(price)
+            return PriceDecision(price)
         action = float(action_of(price, self.unit_cost, self.price_cap))
         if self.exploration > 0.0:
             noise = self._random.gauss(0.0, 1.0)
@@ -48,4 +48,4 @@ class ObservedRule:
             log_probability = -0.5 * noise**2 - math.log(self.exploration * math.sqrt(2.0 * math.pi))
             price = float(price_of(action, self.unit_cost, self.price_cap))
         seen = observe(history, rival_prices, self.unit_cost, self.price_cap, self.capacity, self.rho)
-        return Decision(price, action, log_probability, tuple(seen.tolist()), observation.SCHEMA)
+        return PriceDecision(price, action, log_probability, tuple(seen.tolist()), observation.SCHEMA)

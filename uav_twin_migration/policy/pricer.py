@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from uav_twin_migration.market.leader import Decision, Pricer, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
@@ -60,7 +60,7 @@ class PolicyPricer:
             self.refusals[refused.reason] += 1
             raise
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz, with what the learner needs to know about it."""
         policy = self.policy
         if policy is None:
@@ -76,7 +76,7 @@ class PolicyPricer:
         price = float(price_of(action, self.unit_cost, self.price_cap))
         if not math.isfinite(price):
             return self.fallback.decide(history, rival_prices)
-        return Decision(price, action, log_probability, tuple(seen.tolist()), policy.schema, policy.version)
+        return PriceDecision(price, action, log_probability, tuple(seen.tolist()), policy.schema, policy.version)
 
     def _check(self, data: bytes, sha256: str, version: int, schema: str) -> Policy:
         source = "policy update"

@@ -368,7 +368,7 @@ _RADIO = _record(
 )
 _MARKET = _record(
     MarketParameters,
-    substitutability=_number(0.01, 0.99),
+    rho=_number(0.01, 0.99),
     round_period=_number(0.01, 3600),
     offer_window=_number(high=3600, above=0),
     lease_rounds=_number(1, 1_000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Point = tuple[float, float]
-REPLICA_SHARE = 0.1  # of what a UAV buys, for the warm copy while its twin moves
+REPLICA_SHARE = 0.1  # of what a UAV buys, for the replica while its twin moves
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RadioParameters:
 class MarketParameters:
     """Rules of the market that everybody knows."""
 
-    substitutability: float = 0.6  # rho in (0, 1)
+    rho: float = 0.6  # rho in (0, 1)
     round_period: float = 1.0  # s between two offers of an RSU
     offer_window: float = 0.5  # s in which an offer may be answered, less than `round_period`
     lease_rounds: float = 2.0  # rounds that a grant stays valid without being renewed
@@ -85,11 +85,11 @@ class MarketParameters:
 class TwinParameters:
     """How twins are kept."""
 
-    replicas: str = "none"  # or "one": a warm copy on a second RSU
+    replicas: str = "none"  # or "one": a replica on a second RSU
 
 
 def transfer_size(twin_size: float, replicas: str) -> float:
-    """D_n, what a UAV buys bandwidth for, Mbit: its twin, and beside it what keeps a warm copy up to date."""
+    """D_n, what a UAV buys bandwidth for, Mbit: its twin, and beside it what keeps a replica up to date."""
     return twin_size / (1.0 - REPLICA_SHARE) if replicas == "one" else twin_size
 
 

@@ -1,6 +1,6 @@
 """The market of an instant: who can buy what from whom, given where the UAVs are.
 
-The UAVs' agents, the auditor that measures how far posted prices are from the equilibrium and `uavtwin solve` all get
+The UAVs' agents, the monitor that measures how far posted prices are from the equilibrium and `uavtwin solve` all get
 their market from the functions here; each piece can be had alone.
 """
 
@@ -32,7 +32,7 @@ def required_rate(twin_size: ArrayLike, stay: ArrayLike, min_stay: float, max_st
     return np.asarray(np.asarray(twin_size, dtype=float) / np.clip(stay, min_stay, max_stay))
 
 
-class Surroundings:
+class Snapshot:
     """What stands still in a scenario, made ready to judge the UAVs' positions many times a second.
 
     Attributes:
@@ -75,14 +75,14 @@ class Surroundings:
             unit_cost=[rsu.unit_cost for rsu in rsus],
             capacity=[rsu.capacity for rsu in rsus],
             price_cap=[rsu.price_cap for rsu in rsus],
-            rho=rules.substitutability,
+            rho=rules.rho,
             source=self.scenario.name,
         )
 
 
 def market_of(scenario: Scenario, positions: ArrayLike, velocities: ArrayLike) -> Market:
-    """The market with UAVs at `positions` and `velocities` [N, 3] (m, m/s). For many instants make a `Surroundings`."""
-    return Surroundings(scenario).market(positions, velocities)
+    """The market with UAVs at `positions` and `velocities` [N, 3] (m, m/s). For many instants make a `Snapshot`."""
+    return Snapshot(scenario).market(positions, velocities)
 
 
 def market_at(scenario: Scenario, time: float) -> Market:

@@ -94,12 +94,12 @@ class Identity:
         try:
             context.load_verify_locations(authority)
         except ssl.SSLError as error:
-            raise IdentityError(f"{authority}: not a certificate ({error.reason}); {REMEDY}") from error
+            raise IdentityError(f"{authority}: not a certificate ({error.reason}); {HINT}") from error
         try:
             context.load_cert_chain(certificate, key)
         except ssl.SSLError as error:
             what = f"not a certificate and its key ({error.reason})"
-            raise IdentityError(f"{certificate}, {key}: {what}; {REMEDY}") from error
+            raise IdentityError(f"{certificate}, {key}: {what}; {HINT}") from error
         return context
 
     def _check(self, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
@@ -109,12 +109,12 @@ class Identity:
             certificate = _shake_hands(client, server)
         except ssl.SSLCertVerificationError as error:
             what = f"other RSUs will refuse it ({error.verify_message})"
-            raise IdentityError(f"{file}: {what}; {REMEDY}") from error
+            raise IdentityError(f"{file}: {what}; {HINT}") from error
         if rsu_of(certificate) != self.rsu:
-            raise IdentityError(f"{file}: the certificate of RSU {rsu_of(certificate)!r}, not {self.rsu!r}; {REMEDY}")
+            raise IdentityError(f"{file}: the certificate of RSU {rsu_of(certificate)!r}, not {self.rsu!r}; {HINT}")
 
 
-REMEDY = "make new ones with `uavtwin keys DIR --rsus ID...`"
+HINT = "make new ones with `uavtwin keys DIR --rsus ID...`"
 
 
 def rsu_of(certificate: dict[str, Any] | None) -> str | None:
@@ -140,4 +140,4 @@ def _check_readable(file: Path) -> None:
         with file.open("rb"):
             pass
     except OSError as error:
-        raise IdentityError(f"{file}: cannot be read ({error.strerror}); {REMEDY}") from error
+        raise IdentityError(f"{file}: cannot be read ({error.strerror}); {HINT}") from error

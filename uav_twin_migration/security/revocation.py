@@ -1,7 +1,7 @@
 """Keys that nobody shall believe any more, in a list that the market's authority has signed.
 
-The list is a file beside `market.pub`. It names the keys of seals by themselves, and certificates by their SHA-256. Its
-version rises with every change: an older list never takes the place of a newer one while a node runs.
+The list is a file beside `market.pub`. It names the keys of signatures by themselves, and certificates by their
+SHA-256. Its version rises with every change: an older list never takes the place of a newer one while a node runs.
 """
 
 from __future__ import annotations

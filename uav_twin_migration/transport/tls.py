@@ -1,7 +1,7 @@
 """Carries frames between RSUs: mutual TLS, one port, one thread. Knows nothing of twins.
 
 All connections are served by one thread with non-blocking sockets, so that a peer that is slow, silent or hostile costs
-a file descriptor and little else. A connection must prove who it is within `Limits.greeting` seconds, finish a frame
+a file descriptor and little else. A connection must prove who it is within `Limits.handshake` seconds, finish a frame
 that it began within `Limits.frame`, and say something, if only that it is still there, every `Limits.silence`.
 
 A *link* is one connection as its user sees it: a positive number where this side opened it, a negative one where the
@@ -48,9 +48,9 @@ class Limits:
     """What a stranger, or a broken peer, can cost."""
 
     links: int = 256
-    strangers: int = 128  # links that have not proven who they are
-    strangers_of_one_address: int = 64
-    greeting: float = 5.0  # s from the first packet to the first frame
+    unauthenticated: int = 128  # links that have not proven who they are
+    unauthenticated_of_one_address: int = 64
+    handshake: float = 5.0  # s from the first packet to the first frame
     frame: float = 30.0  # s for one frame
     silence: float = 10.0  # s without anything
     keep_alive: float = 3.0  # s after which a silent side says that it is there
@@ -74,7 +74,7 @@ class Broken(NamedTuple):
     why: str
 
 
-Happening = Arrived | Broken
+LinkEvent = Arrived | Broken
 
 
 class Carrier:
@@ -85,7 +85,7 @@ class Carrier:
         rsu: str,
         identity: Identity | None,
         address: Address,
-        deliver: Callable[[Happening], None],
+        deliver: Callable[[LinkEvent], None],
         resolve: Callable[[str], Address | None],
         limits: Limits | None = None,
     ) -> None:
@@ -113,7 +113,7 @@ class Carrier:
         self.selector.register(self._sleeper, selectors.EVENT_READ)
         self._links: dict[int, _Link] = {}
         self._given: dict[int, int] = {}  # link -> bytes ever given to `send`; written by its callers alone
-        self.strangers: Counter[str] = Counter()  # address -> links that have not proven who they are
+        self.unauthenticated: Counter[str] = Counter()  # address -> links that have not proven who they are
         self._inbound = itertools.count(-1, -1)
         self._commands: deque[Callable[[], None]] = deque()
         self._asleep, self._stopping = True, False
@@ -229,11 +229,14 @@ class Carrier:
                 connection.close()
 
     def _crowded(self, address: str) -> str | None:
-        limits, strangers = self.limits, self.strangers
+        limits, unauthenticated = self.limits, self.unauthenticated
         if len(self._links) >= limits.links:
             return "too_many_links"
-        if sum(strangers.values()) >= limits.strangers or strangers[address] >= limits.strangers_of_one_address:
-            return "too_many_strangers"
+        if (
+            sum(unauthenticated.values()) >= limits.unauthenticated
+            or unauthenticated[address] >= limits.unauthenticated_of_one_address
+        ):
+            return "too_many_unauthenticated"
         return None
 
     def _open(self, number: int, peer: str, rate: float) -> None:
@@ -295,7 +298,7 @@ class _Link:
         self._finishing = False
         self._reader, self._frame_began = wire.FrameReader(), now
         self._heard = self._spoke = now
-        self._deadline = now + carrier.limits.greeting
+        self._deadline = now + carrier.limits.handshake
         self._wake_at = now
         self._wants = 0
         connection.setblocking(False)
@@ -303,7 +306,7 @@ class _Link:
         self._connection: Any = connection
         self._receive: Callable[[memoryview], int] = connection.recv_into
         self._watch(selectors.EVENT_WRITE if wanted is not None else selectors.EVENT_READ)
-        carrier.strangers[address] += 1
+        carrier.unauthenticated[address] += 1
 
     # -- for the carrier ---------------------------------------------------------------------------------------------
 
@@ -334,7 +337,7 @@ class _Link:
         if self.number not in self.carrier._links:
             return
         if self._peer is None:
-            self._no_stranger()
+            self._authenticated()
         with contextlib.suppress(KeyError, ValueError):
             self.carrier.selector.unregister(self._connection)
         self._connection.close()
@@ -479,7 +482,7 @@ class _Link:
     def _got(self, frame: wire.Frame) -> None:
         size, self._counted = self.arrived - self._counted, self.arrived
         if self._peer is None:
-            self._greet(frame)
+            self._shake_hands(frame)
             self._skipped += size
         elif isinstance(frame, (wire.KeepAlive, wire.Hello)):
             self._skipped += size
@@ -496,10 +499,10 @@ class _Link:
         crowded = self.carrier.unread >= limits.unread_of_all and own >= LEAST_UNREAD
         return own >= limits.unread or crowded
 
-    def _greet(self, hello: object) -> None:
-        """The first frame must be a greeting by whom the certificate names, and whom we wanted."""
+    def _shake_hands(self, hello: object) -> None:
+        """The first frame must be a handshake by whom the certificate names, and whom we wanted."""
         if not isinstance(hello, wire.Hello):
-            raise _RefusedError("no_greeting")
+            raise _RefusedError("no_handshake")
         if hello.version != wire.VERSION:
             raise _RefusedError("other_version")
         if self.carrier.identity is not None and rsu_of(self._connection.getpeercert()) != hello.rsu:
@@ -508,13 +511,13 @@ class _Link:
             raise _RefusedError("wrong_peer")
         self._peer = hello.rsu
         self._reader.trusted = self.ready = True
-        self._no_stranger()
+        self._authenticated()
 
-    def _no_stranger(self) -> None:
-        strangers = self.carrier.strangers
-        strangers[self.address] -= 1
-        if not strangers[self.address]:
-            del strangers[self.address]
+    def _authenticated(self) -> None:
+        unauthenticated = self.carrier.unauthenticated
+        unauthenticated[self.address] -= 1
+        if not unauthenticated[self.address]:
+            del unauthenticated[self.address]
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -571,7 +574,7 @@ def _listen(address: Address) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        remedy = "another process has the port, or this machine not the address"
-        raise CarrierError(f"{host}:{port}: cannot listen ({error.strerror}); {remedy}") from error
+        hint = "another process has the port, or this machine not the address"
+        raise CarrierError(f"{host}:{port}: cannot listen ({error.strerror}); {hint}") from error
     listener.setblocking(False)
     return listener

@@ -72,7 +72,7 @@ class MavlinkLink:
             elif message.get_srcComponent() == common.MAV_COMP_ID_AUTOPILOT1:
                 heard = True
                 if self._is_late(message.get_seq()):
-                    self.refused["late"] += 1
+                    self.refused["overdue"] += 1
                 else:
                     events += _event(message)
         if decoder.buf_len() > 0:

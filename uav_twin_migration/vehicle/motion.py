@@ -3,7 +3,7 @@
 A *pilot* looks at a UAV's position and says with which velocity to fly; it does not care who moves the UAV: the
 embedded world, Gazebo or PX4. The embedded world moves it as a *point mass* that follows the commanded velocity as
 fast as its acceleration allows. `Flight` puts the two together in fixed steps, so whoever computes where the UAVs of
-a scenario are at time t (the world, an auditor, a benchmark) gets the same answer to the last bit.
+a scenario are at time t (the world, an monitor, a benchmark) gets the same answer to the last bit.
 
 Everything is vectorised over UAVs: N of them at once, one being the case N = 1. Positions are metres in the local
 ENU frame (altitude above its ground plane), velocities m/s in the same frame.

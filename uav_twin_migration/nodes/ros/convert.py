@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration, Time
 
-from uav_twin_migration.market.leader import Booked, LeaderSettings
+from uav_twin_migration.market.leader import ClosedRound, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.msg import (
     BandwidthDemand,
@@ -52,7 +52,7 @@ def offer_to_message(offer: Offer, now: float) -> PriceOffer:
     message.header.frame_id = MAP
     message.free_bandwidth = offer.free_bandwidth
     message.position.x, message.position.y, message.position.z = offer.position
-    message.valid_for = to_duration(offer.valid_for)
+    message.offer_window = to_duration(offer.offer_window)
     return message
 
 
@@ -66,7 +66,7 @@ def offer_from_message(message: PriceOffer) -> Offer:
         message.free_bandwidth,
         (at.x, at.y, at.z),
         message.range,
-        seconds(message.valid_for),
+        seconds(message.offer_window),
     )
 
 
@@ -83,7 +83,7 @@ def demand_to_message(bids: Sequence[Bid], sequence: int, now: float) -> Bandwid
     return message
 
 
-def is_ragged(message: BandwidthDemand | BandwidthGrant) -> bool:
+def has_length_mismatch(message: BandwidthDemand | BandwidthGrant) -> bool:
     """Whether the arrays of entries differ in length."""
     lengths = {len(message.uav_ids), len(message.bandwidth)}
     if isinstance(message, BandwidthDemand):
@@ -99,7 +99,7 @@ def bids_for(message: BandwidthDemand, rsu: str) -> Iterator[Bid]:
 
 
 def all_bids(message: BandwidthDemand) -> Iterator[Bid]:
-    """All bids of a demand that is not ragged."""
+    """All bids of a demand that is not of mismatched lengths."""
     return map(Bid, message.uav_ids, message.rsu_ids, message.rounds, message.bandwidth)
 
 
@@ -118,12 +118,12 @@ def grant_to_message(grant: Grant, now: float) -> BandwidthGrant:
 
 
 def grant_from_message(message: BandwidthGrant) -> Grant:
-    """The grant that a message claims; not for ragged ones."""
+    """The grant that a message claims; not for of mismatched lengths ones."""
     shares = dict(zip(message.uav_ids, message.bandwidth, strict=True))
     return Grant(message.rsu_id, message.round, message.price, shares, seconds(message.lease))
 
 
-def interaction_to_message(booked: Booked, settings: LeaderSettings, now: float) -> Interaction:
+def interaction_to_message(booked: ClosedRound, settings: LeaderSettings, now: float) -> Interaction:
     """A closed round as the learner and the recorder get it."""
     result, decision = booked
     message = Interaction(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from uav_twin_migration.monitor.hints import remedy
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.hints import hint
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.nodes.ros.topics import DIAGNOSTICS
 
@@ -32,7 +32,7 @@ class Diagnostics:
         self._node = node
         self._describe, self._senders = describe, senders
         self._counts: dict[tuple[str, str], int] = {}
-        self.repeats = Repeats(node.get_logger().warning)
+        self.throttled_log = ThrottledLog(node.get_logger().warning)
         self._refused: dict[str, int] = {}
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         steady_timer(node, 1.0, self.publish)
@@ -55,7 +55,7 @@ class Diagnostics:
             self._log_refusals(name, values)
             message.status.append(status)
         self._publisher.publish(message)
-        self.repeats.tick()
+        self.throttled_log.tick()
 
     def _log_refusals(self, name: str, values: Mapping[str, object]) -> None:
         senders = self._senders()
@@ -64,5 +64,5 @@ class Diagnostics:
             news = int(str(value)) - self._counts.get((name, key), 0) if kind == "refused" else 0
             if news > 0:
                 sender = f"last from {senders[reason]!r}; " if senders.get(reason) else ""
-                self.repeats.note(f"refused, {reason}", sender + remedy(reason), news)
+                self.throttled_log.note(f"refused, {reason}", sender + hint(reason), news)
                 self._counts[name, key] = int(str(value))

@@ -14,23 +14,23 @@ from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.market.messages import is_id
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
     MigrationReport,
-    TwinBeacon,
     TwinHost,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinRequest,
     TwinState,
+    UavHeartbeat,
 )
 from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
 from uav_twin_migration.nodes.ros.parameters import Parameter, require
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
-from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Beacon
+from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
 from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.tls import Address
@@ -42,9 +42,9 @@ from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     HostReply,
+    LeaseRenewal,
     MigrateRequest,
     Reason,
-    Recognition,
     Stamp,
 )
 from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTiming
@@ -56,12 +56,12 @@ PARAMETERS = (
     Parameter("twin_port", 0, "port at that address; 0 for any free one"),
     Parameter("twin_advertise", "", "address that other RSUs are told; empty: twin_address"),
     Parameter("twin_lease", 3.0, "time for which it serves the twin of a silent UAV, s of wall time; all must agree"),
-    Parameter("twin_beat", 0.5, "time between two presences, s of wall time; a small part of twin_lease"),
+    Parameter("twin_beat", 0.5, "time between two host heartbeats, s of wall time; a small part of twin_lease"),
     Parameter("state_period", 0.1, "time between two states of the twins for users, s of wall time"),
     Parameter("drain_rate", 100.0, "rate of all its migrations when it goes down on purpose, Mbit/s"),
     Parameter("drain_limit", 30.0, "time after which it stops waiting for its twins to have moved then, s"),
-    Parameter("replica_period", 1.0, "time between two checkpoints of a twin's warm copy, s of wall time"),
-    Parameter("replica_bound", 3.0, "age from which a warm copy counts as late, s of wall time"),
+    Parameter("replica_period", 1.0, "time between two checkpoints of a twin's replica, s of wall time"),
+    Parameter("replica_bound", 3.0, "age from which a replica counts as late, s of wall time"),
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
@@ -72,7 +72,7 @@ MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: wi
 News = tuple[str, int, int, str]
 
 
-def _news(said: Recognition) -> News:
+def _news(said: LeaseRenewal) -> News:
     """What other RSUs than the host need to hear, once."""
     return said.host, said.epoch, said.fence, said.standby
 
@@ -80,7 +80,9 @@ def _news(said: Recognition) -> News:
 class RsuTwins:
     """Translates between ROS and a `TwinService`."""
 
-    def __init__(self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, voice: Voice, ear: Ear) -> None:
+    def __init__(
+        self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, signing: Signing, verifying: Verifying
+    ) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
         durations = ("twin_lease", "twin_beat", "state_period", "drain_limit", "replica_period", "replica_bound")
         for name in (*durations, "time_scale"):
@@ -88,19 +90,19 @@ class RsuTwins:
         require(node, values, "twin_port", 0, 65535)
         require(node, values, "drain_rate", 1e-3, 1e9)
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
-        self._voice, self._ear = voice, ear
+        self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, News] = {}
         self._heard_at: dict[str, float] = {}  # s, own steady clock
         self._began = time.monotonic()
-        self._sequences: dict[str, int] = {}  # of the newest beacons
+        self._sequences: dict[str, int] = {}  # of the newest UAV heartbeats
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
-        self._repeats = Repeats(node.get_logger().warning)
-        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
+        self._throttled_log = ThrottledLog(node.get_logger().warning)
+        self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._mail = Mailbox(node)
         self._service = self._open(values)
         self._connect(node)
@@ -124,20 +126,22 @@ class RsuTwins:
             callbacks=Callbacks(
                 reply=lambda reply: post(lambda: self._send_reply(reply)),
                 report=lambda report: post(lambda: self._send_report(report)),
-                tenure=lambda tenure: post(self._on_tenure),
+                hosting_change=lambda hosting_change: post(self._on_hosting_change),
                 trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
             ),
         )
 
     def _connect(self, node: Node) -> None:
         here = partial(topics.in_region, self._values["region"])
-        self._presences = node.create_publisher(TwinPresence, here(topics.TWIN_PRESENCES), topics.MARKET)
+        self._host_heartbeats = node.create_publisher(TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), topics.MARKET)
         self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), topics.MARKET)
         self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
         self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
         self._entities = [
-            node.create_subscription(TwinBeacon, here(topics.TWIN_BEACONS), self._on_beacon, topics.REPEATED),
+            node.create_subscription(
+                UavHeartbeat, here(topics.TWIN_UAV_HEARTBEATS), self._on_uav_heartbeat, topics.REPEATED
+            ),
             node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
         ]
@@ -162,7 +166,7 @@ class RsuTwins:
             self._node.destroy_subscription(subscription)
         self._server.destroy()
         self._service.stop()
-        for publisher in (self._presences, self._replies, self._states, self._reports, self._announcements):
+        for publisher in (self._host_heartbeats, self._replies, self._states, self._reports, self._announcements):
             self._node.destroy_publisher(publisher)
 
     # -- going down on purpose ---------------------------------------------------------------------------------------
@@ -193,31 +197,31 @@ class RsuTwins:
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
-    def _on_beacon(self, message: TwinBeacon) -> None:
-        beacons = twin_convert.beacons_from_message(message)
-        if beacons is None:
-            self._refused["ragged"] += 1
+    def _on_uav_heartbeat(self, message: UavHeartbeat) -> None:
+        heartbeats = twin_convert.uav_heartbeats_from_message(message)
+        if heartbeats is None:
+            self._refused["length_mismatch"] += 1
             return
-        relevant = [beacon for beacon in beacons if self._is_relevant(beacon)]
-        if relevant and self._ear.believes_uavs(message):
-            for beacon in relevant:
-                self._hear(beacon)
+        relevant = [heartbeat for heartbeat in heartbeats if self._is_relevant(heartbeat)]
+        if relevant and self._verifying.believes_uavs(message):
+            for heartbeat in relevant:
+                self._hear(heartbeat)
 
-    def _is_relevant(self, beacon: Beacon) -> bool:
-        """Whether it is news, or concerns a twin that is here. To verify the others' seals would be for nothing."""
-        said = beacon.recognition
+    def _is_relevant(self, heartbeat: Heartbeat) -> bool:
+        """Whether it is news, or concerns a twin that is here: nothing else is worth verifying."""
+        said = heartbeat.lease_renewal
         return said.uav in self._held or self._recognised.get(said.uav) != _news(said)
 
-    def _hear(self, beacon: Beacon) -> None:
+    def _hear(self, heartbeat: Heartbeat) -> None:
         """Pass on what a UAV has told."""
-        said, uav = beacon.recognition, beacon.recognition.uav
+        said, uav = heartbeat.lease_renewal, heartbeat.lease_renewal.uav
         if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
             self._forget_some()
         crowded = uav not in self._recognised and len(self._recognised) >= MOST_UAVS
         if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
-            self._refused["stranger"] += 1
+            self._refused["unknown_rsu"] += 1
             return
-        if self._is_old(beacon):
+        if self._is_old(heartbeat):
             self._refused["replayed"] += 1
             return
         self._heard_at[uav] = time.monotonic()
@@ -226,16 +230,18 @@ class RsuTwins:
             self._recognised[uav] = _news(said)
             self._service.recognise(said)
         if held and said.host == self.rsu:
-            self._service.hear(said, beacon.telemetry, self._timing.now(), self._granted(beacon))
+            self._service.hear(said, heartbeat.telemetry, self._timing.now(), self._granted(heartbeat))
 
-    def _granted(self, beacon: Beacon) -> float | None:
-        """A beacon's rate, bytes/s; None where it does not count."""
-        if beacon.telemetry is None and self._ear.verifies_uavs:
+    def _granted(self, heartbeat: Heartbeat) -> float | None:
+        """A UAV heartbeat's rate, bytes/s; None where it does not count."""
+        if heartbeat.telemetry is None and self._verifying.verifies_uavs:
             return None  # without a sequence, it may be an old one
-        if not 0.0 <= beacon.rate <= MOST_RATE:
+        if not 0.0 <= heartbeat.rate <= MOST_RATE:
             self._refused["rate"] += 1
             return None
-        return self._rate(beacon.rate) if self._drain_until is None else None  # who goes down pays for the moves itself
+        return (
+            self._rate(heartbeat.rate) if self._drain_until is None else None
+        )  # who goes down pays for the moves itself
 
     def _forget_some(self) -> None:
         """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
@@ -245,14 +251,14 @@ class RsuTwins:
             self._sequences.pop(uav, None)
             self._heard_at.pop(uav, None)
 
-    def _is_old(self, beacon: Beacon) -> bool:
-        """Whether somebody sends a beacon again: all else in it is guarded by itself, but it would bring an old rate.
+    def _is_old(self, heartbeat: Heartbeat) -> bool:
+        """Whether somebody sends a heartbeat again: its rate would be an old one, all else is guarded by itself.
 
-        Only where UAVs seal: else, who forges a high sequence would silence the UAV.
+        Only where UAVs sign: else, who forges a high sequence would silence the UAV.
         """
-        if not self._ear.verifies_uavs or beacon.telemetry is None:
+        if not self._verifying.verifies_uavs or heartbeat.telemetry is None:
             return False
-        uav, sequence = beacon.recognition.uav, beacon.telemetry.sequence
+        uav, sequence = heartbeat.lease_renewal.uav, heartbeat.telemetry.sequence
         if sequence <= self._sequences.get(uav, 0):
             return True
         self._sequences[uav] = sequence
@@ -260,12 +266,12 @@ class RsuTwins:
 
     def _on_request(self, message: TwinRequest) -> None:
         requests = list(twin_convert.requests_for(message, self.rsu))
-        if requests and self._ear.believes_uavs(message):
+        if requests and self._verifying.believes_uavs(message):
             for request in requests:
                 self._service.request(request)
 
     def _on_host(self, message: TwinHost) -> None:
-        if message.rsu_id != self.rsu and self._ear.believes(message):
+        if message.rsu_id != self.rsu and self._verifying.believes(message):
             self._hosts[message.rsu_id] = message
 
     def _resolve(self, rsu: str) -> Address | None:
@@ -280,31 +286,31 @@ class RsuTwins:
         message.tls = bool(self._values["twin_keys"])
         message.draining = self._drain_until is not None
         message.header.stamp = to_time(self._timing.now())
-        self._announcements.publish(self._voice.sealed(message))
+        self._announcements.publish(self._signing.signed(message))
 
     def _on_beat(self) -> None:
         self._mail.empty()
-        self._send_presences()
+        self._send_host_heartbeats()
         self._watch_drain()
-        self._repeats.tick()
+        self._throttled_log.tick()
         self._news.tick()
         for progress in self._service.progress():
             goal = self._goals.get(progress.uav)
             if goal is not None:
                 goal[0].publish_feedback(self._feedback(progress))
 
-    def _on_tenure(self) -> None:
-        self._send_presences()
+    def _on_hosting_change(self) -> None:
+        self._send_host_heartbeats()
         self._send_states()
 
-    def _send_presences(self) -> None:
-        presences = self._service.presences()
-        self._held = {presence.uav for presence in presences}
-        stamp = presences[0].stamp if presences else Stamp(0, 0.0)
-        heard = [presence for presence in presences if self._hears(presence.uav)]
+    def _send_host_heartbeats(self) -> None:
+        host_heartbeats = self._service.host_heartbeats()
+        self._held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
+        stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(0, 0.0)
+        heard = [host_heartbeat for host_heartbeat in host_heartbeats if self._hears(host_heartbeat.uav)]
         ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
-        message = twin_convert.presences_to_message(self.rsu, stamp, heard, ages, self._timing.now())
-        self._presences.publish(self._voice.sealed(message))
+        message = twin_convert.host_heartbeats_to_message(self.rsu, stamp, heard, ages, self._timing.now())
+        self._host_heartbeats.publish(self._signing.signed(message))
 
     def _hears(self, uav: str) -> bool:
         """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
@@ -315,19 +321,19 @@ class RsuTwins:
         now = self._timing.now()
         served = self._service.served(now)
         if served:
-            self._states.publish(self._voice.sealed(twin_convert.states_to_message(self.rsu, served, now)))
+            self._states.publish(self._signing.signed(twin_convert.states_to_message(self.rsu, served, now)))
 
     def _send_reply(self, reply: HostReply) -> None:
         as_of = self._service.as_of(reply.uav) if reply.restored else None
-        self._replies.publish(self._voice.sealed(twin_convert.reply_to_message(reply, as_of, self._timing.now())))
+        self._replies.publish(self._signing.signed(twin_convert.reply_to_message(reply, as_of, self._timing.now())))
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
         message = twin_convert.report_to_message(report, self._values["time_scale"], self._timing.now())
-        self._reports.publish(self._voice.sealed(message))
+        self._reports.publish(self._signing.signed(message))
         if report.reason is not None and report.reason is not Reason.CANCELLED:
             target = report.target if report.target in self._hosts else "an RSU that is not known here"
             detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
-            self._repeats.note(f"a twin could not be moved to {target}", detail)
+            self._throttled_log.note(f"a twin could not be moved to {target}", detail)
         goal = self._goals.get(report.uav)
         if goal is not None and goal[0].request.target == report.target:
             goal[1].set_result(message)
@@ -337,7 +343,7 @@ class RsuTwins:
         if trouble is None:
             self._news.note("the store of twins works again")
         else:
-            self._repeats.note("the store of twins refuses, no new twin is taken", str(trouble))
+            self._throttled_log.note("the store of twins refuses, no new twin is taken", str(trouble))
 
     def _say(self, what: str) -> None:
         self._node.get_logger().info(what)
@@ -346,7 +352,7 @@ class RsuTwins:
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
-        return GoalResponse.ACCEPT if sensible and self._ear.believes_uavs(goal) else GoalResponse.REJECT
+        return GoalResponse.ACCEPT if sensible and self._verifying.believes_uavs(goal) else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
         """Move the twin; ends with the service's report, which comes in any case."""
@@ -407,7 +413,7 @@ class RsuTwins:
         return values
 
     def _describe_replicas(self) -> dict[str, object]:
-        """Warm copies of the twins that are hosted here; nothing where nobody wants any."""
+        """Replicas of the twins that are hosted here; nothing where nobody wants any."""
         ages = self._service.replica_ages().values()
         if not ages:
             return {}

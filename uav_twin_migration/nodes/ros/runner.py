@@ -20,7 +20,7 @@ from rclpy.type_support import check_for_type_support
 
 from uav_twin_migration.deployment.discovery import discovery_server
 from uav_twin_migration.deployment.plan import ProcessSpec, needs_discovery_server
-from uav_twin_migration.monitor.throttled_log import Repeats
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.component_container import CLASSES, host, node_class
 from uav_twin_migration.nodes.ros.children import die_with_parent
 
@@ -90,7 +90,7 @@ def spawn(process: ProcessSpec, quiet: bool = False) -> int:
 
 
 class Runner:
-    """Runs processes until the one named `until` ends (the observer, at the end of its time) or a signal comes."""
+    """Runs processes until the one named `until` ends (the monitor, at the end of its time) or a signal comes."""
 
     def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None, quiet: bool = False) -> None:
         """quiet: the processes log errors alone, since a live table has the terminal."""
@@ -98,7 +98,7 @@ class Runner:
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
-        self._repeats = Repeats(lambda line: print(f"uavtwin: {line}", file=sys.stderr, flush=True))
+        self._throttled_log = ThrottledLog(lambda line: print(f"uavtwin: {line}", file=sys.stderr, flush=True))
 
     def run(self) -> int:
         """Returns an exit code: 0 done, 1 the awaited process failed, 2 a process refused its parameters."""
@@ -134,7 +134,7 @@ class Runner:
                 if code == BAD_INPUT:
                     return BAD_INPUT
                 self._schedule_restart(child, code)
-            self._repeats.tick()
+            self._throttled_log.tick()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= time.monotonic():
                     self._start(child)
@@ -162,7 +162,7 @@ class Runner:
         child.backoff = min(max(child.backoff * 2.0, 0.5), LONGEST_BACKOFF) if young else 0.0
         child.restarts += 1
         child.restart_at = time.monotonic() + child.backoff
-        self._repeats.note(
+        self._throttled_log.note(
             f"{child.process.name} has ended", f"exit code {code}; it is restarted in {child.backoff:.1f} s"
         )
 

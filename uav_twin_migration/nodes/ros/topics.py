@@ -11,8 +11,8 @@ BANDWIDTH_GRANTS = "/market/bandwidth_grants"
 HOSTING_DECISIONS = "/market/hosting_decisions"
 INTERACTIONS = "/market/interactions"
 POLICY_UPDATES = "/market/policy_updates"
-TWIN_BEACONS = "/twin/beacons"
-TWIN_PRESENCES = "/twin/presences"
+TWIN_UAV_HEARTBEATS = "/twin/heartbeats"
+TWIN_HOST_HEARTBEATS = "/twin/host_status"
 TWIN_REQUESTS = "/twin/requests"
 TWIN_REPLIES = "/twin/replies"
 TWIN_STATES = "/twin/states"
@@ -72,8 +72,8 @@ REGIONAL = frozenset(
         BANDWIDTH_DEMANDS,
         BANDWIDTH_GRANTS,
         HOSTING_DECISIONS,
-        TWIN_BEACONS,
-        TWIN_PRESENCES,
+        TWIN_UAV_HEARTBEATS,
+        TWIN_HOST_HEARTBEATS,
         TWIN_REQUESTS,
         TWIN_REPLIES,
     }

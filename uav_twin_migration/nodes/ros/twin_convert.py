@@ -9,11 +9,11 @@ from typing import NamedTuple
 from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.msg import (
     MigrationReport,
-    TwinBeacon,
-    TwinPresence,
+    TwinHostStatus,
     TwinReply,
     TwinRequest,
     TwinState,
+    UavHeartbeat,
 )
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.topics import MAP
@@ -21,11 +21,11 @@ from uav_twin_migration.twin.hosting import host as hosting
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
+    HostHeartbeat,
     HostReply,
     HostRequest,
-    Presence,
+    LeaseRenewal,
     Reason,
-    Recognition,
     Stamp,
 )
 
@@ -34,48 +34,48 @@ HOLDINGS = {holding.value: holding for holding in Holding}
 REASONS = {reason.value: reason for reason in Reason}
 
 
-class Beacon(NamedTuple):
+class Heartbeat(NamedTuple):
     """What a UAV tells RSUs; `telemetry` is None before its first odometry."""
 
-    recognition: Recognition
+    lease_renewal: LeaseRenewal
     telemetry: Telemetry | None
     rate: float  # Mbit/s
 
 
-def beacons_to_message(beacons: Sequence[Beacon], now: float) -> TwinBeacon:
+def uav_heartbeats_to_message(heartbeats: Sequence[Heartbeat], now: float) -> UavHeartbeat:
     """What the UAVs of a node tell RSUs, stamped."""
-    message = TwinBeacon()
+    message = UavHeartbeat()
     message.header.stamp = to_time(now)
     message.header.frame_id = MAP
-    recognitions = [beacon.recognition for beacon in beacons]
-    stamps = [one.stamp or Stamp(0, 0.0) for one in recognitions]
-    telemetry = [beacon.telemetry or NO_TELEMETRY for beacon in beacons]
-    message.uav_ids = [one.uav for one in recognitions]
-    message.hosts = [one.host for one in recognitions]
-    message.standbys = [one.standby for one in recognitions]
-    message.epochs = [one.epoch for one in recognitions]
-    message.fences = [one.fence for one in recognitions]
-    message.stamp_lives = [stamp.life for stamp in stamps]
+    lease_renewals = [heartbeat.lease_renewal for heartbeat in heartbeats]
+    stamps = [one.stamp or Stamp(0, 0.0) for one in lease_renewals]
+    telemetry = [heartbeat.telemetry or NO_TELEMETRY for heartbeat in heartbeats]
+    message.uav_ids = [one.uav for one in lease_renewals]
+    message.hosts = [one.host for one in lease_renewals]
+    message.standbys = [one.standby for one in lease_renewals]
+    message.epochs = [one.epoch for one in lease_renewals]
+    message.fences = [one.fence for one in lease_renewals]
+    message.stamp_incarnations = [stamp.incarnation for stamp in stamps]
     message.stamp_times = [stamp.time for stamp in stamps]
     message.sequences = [one.sequence for one in telemetry]
     message.telemetry_stamps = [one.stamp for one in telemetry]
     message.positions = [value for one in telemetry for value in one.position]
     message.velocities = [value for one in telemetry for value in one.velocity]
-    message.rates = [beacon.rate for beacon in beacons]
+    message.rates = [heartbeat.rate for heartbeat in heartbeats]
     return message
 
 
 NO_TELEMETRY = Telemetry(0, 0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
-def beacons_from_message(message: TwinBeacon) -> list[Beacon] | None:
+def uav_heartbeats_from_message(message: UavHeartbeat) -> list[Heartbeat] | None:
     """What UAVs told; None where the arrays do not fit together."""
     count = len(message.uav_ids)
     columns = (
         message.hosts,
         message.epochs,
         message.fences,
-        message.stamp_lives,
+        message.stamp_incarnations,
         message.stamp_times,
         message.sequences,
         message.telemetry_stamps,
@@ -87,52 +87,52 @@ def beacons_from_message(message: TwinBeacon) -> list[Beacon] | None:
     if len(message.positions) != 3 * count or len(message.velocities) != 3 * count:
         return None
     positions, velocities = message.positions.tolist(), message.velocities.tolist()
-    beacons = []
-    for row, (uav, host, epoch, fence, life, time, sequence, at, rate, standby) in enumerate(
+    heartbeats = []
+    for row, (uav, host, epoch, fence, incarnation, time, sequence, at, rate, standby) in enumerate(
         zip(message.uav_ids, *columns, strict=True)
     ):
         three = slice(3 * row, 3 * row + 3)
         telemetry = Telemetry(sequence, at, tuple(positions[three]), tuple(velocities[three])) if sequence else None
-        stamp = Stamp(life, time) if life else None
-        beacons.append(Beacon(Recognition(uav, host, epoch, fence, stamp, standby), telemetry, rate))
-    return beacons
+        stamp = Stamp(incarnation, time) if incarnation else None
+        heartbeats.append(Heartbeat(LeaseRenewal(uav, host, epoch, fence, stamp, standby), telemetry, rate))
+    return heartbeats
 
 
-def presences_to_message(
-    rsu: str, stamp: Stamp, presences: Sequence[Presence], ages: Mapping[str, float], now: float
-) -> TwinPresence:
-    """All that an RSU holds, stamped. ages: by how much warm copies of what it hosts are behind, s by UAV."""
-    message = TwinPresence(
+def host_heartbeats_to_message(
+    rsu: str, stamp: Stamp, host_heartbeats: Sequence[HostHeartbeat], ages: Mapping[str, float], now: float
+) -> TwinHostStatus:
+    """All that an RSU holds, stamped. ages: by how much replicas of what it hosts are behind, s by UAV."""
+    message = TwinHostStatus(
         rsu_id=rsu,
-        life=stamp.life,
+        incarnation=stamp.incarnation,
         time=stamp.time,
-        uav_ids=[one.uav for one in presences],
-        holdings=[one.holding.value for one in presences],
-        epochs=[one.epoch for one in presences],
-        marks=[one.mark for one in presences],
-        successors=[one.successor for one in presences],
-        replicas=[one.replica for one in presences],
-        replica_marks=[one.replica_mark for one in presences],
-        replica_ages=[ages.get(one.uav, math.inf) for one in presences],
+        uav_ids=[one.uav for one in host_heartbeats],
+        holdings=[one.holding.value for one in host_heartbeats],
+        epochs=[one.epoch for one in host_heartbeats],
+        versions=[one.version for one in host_heartbeats],
+        successors=[one.successor for one in host_heartbeats],
+        replicas=[one.replica for one in host_heartbeats],
+        replica_versions=[one.replica_version for one in host_heartbeats],
+        replica_ages=[ages.get(one.uav, math.inf) for one in host_heartbeats],
     )
     message.header.stamp = to_time(now)
     return message
 
 
-def presences_from_message(message: TwinPresence) -> Iterator[Presence]:
+def host_heartbeats_from_message(message: TwinHostStatus) -> Iterator[HostHeartbeat]:
     """What an RSU holds; nothing where the message makes no sense."""
-    replicas = (message.replicas, message.replica_marks)
-    columns = (message.uav_ids, message.holdings, message.epochs, message.marks, message.successors, *replicas)
+    replicas = (message.replicas, message.replica_versions)
+    columns = (message.uav_ids, message.holdings, message.epochs, message.versions, message.successors, *replicas)
     if len({len(column) for column in columns}) > 1:
         return
-    stamp = Stamp(message.life, message.time)
-    for uav, holding, epoch, mark, successor, *replica in zip(*columns, strict=True):
+    stamp = Stamp(message.incarnation, message.time)
+    for uav, holding, epoch, version, successor, *replica in zip(*columns, strict=True):
         if holding in HOLDINGS:
-            yield Presence(uav, message.rsu_id, HOLDINGS[holding], epoch, mark, stamp, successor, *replica)
+            yield HostHeartbeat(uav, message.rsu_id, HOLDINGS[holding], epoch, version, stamp, successor, *replica)
 
 
-def replica_ages_from_message(message: TwinPresence) -> Iterator[tuple[str, float]]:
-    """By how much warm copies are behind, s, of twins that have one."""
+def replica_ages_from_message(message: TwinHostStatus) -> Iterator[tuple[str, float]]:
+    """By how much replicas are behind, s, of twins that have one."""
     columns = (message.uav_ids, message.replicas, message.replica_ages)
     if len({len(column) for column in columns}) == 1:
         yield from ((uav, age) for uav, replica, age in zip(*columns, strict=True) if replica)
@@ -146,7 +146,7 @@ def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequ
         epochs=[one.epoch for one in requests],
         sizes=[one.size / BYTES_PER_MBIT for one in requests],
         least_epochs=[one.least_epoch for one in requests],
-        least_marks=[one.least_mark for one in requests],
+        least_versions=[one.least_version for one in requests],
     )
     message.header.stamp = to_time(now)
     return message
@@ -154,7 +154,7 @@ def requests_to_message(requests: Sequence[HostRequest], now: float) -> TwinRequ
 
 def requests_for(message: TwinRequest, rsu: str) -> Iterator[HostRequest]:
     """The requests to one RSU; nothing where the message makes no sense."""
-    least = (message.least_epochs, message.least_marks)
+    least = (message.least_epochs, message.least_versions)
     columns = (message.uav_ids, message.rsu_ids, message.epochs, message.sizes, *least)
     if len({len(column) for column in columns}) > 1:
         return

@@ -13,18 +13,18 @@ from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.market.follower import Follower
-from uav_twin_migration.monitor.throttled_log import Repeats
-from uav_twin_migration.msg import TwinBeacon, TwinHost, TwinPresence, TwinReply, TwinRequest
+from uav_twin_migration.monitor.throttled_log import ThrottledLog
+from uav_twin_migration.msg import TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
 from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.parameters import Parameter, require
 from uav_twin_migration.nodes.ros.regions import Regions
-from uav_twin_migration.nodes.ros.signatures import Ear, Voice
+from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
-from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Beacon
+from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
 from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
-from uav_twin_migration.twin.protocol.host_discovery import FinderTiming
+from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import HostRequest
-from uav_twin_migration.twin.protocol.twin_client import Keeper, Move, Stop
+from uav_twin_migration.twin.protocol.twin_client import Move, Stop, TwinClient
 
 PARAMETERS = (
     Parameter(
@@ -34,15 +34,17 @@ PARAMETERS = (
     Parameter(
         "begin_anew_after",
         60.0,
-        "silence of its twin's host after which the UAV gives up a warm copy that is out of reach, s of wall time",
+        "silence of its twin's host after which the UAV gives up a replica that is out of reach, s of wall time",
     ),
-    Parameter("beacon_period", 0.25, "time between two beacons to RSUs, s of wall time; a small part of twin_lease"),
+    Parameter(
+        "heartbeat_period", 0.25, "time between two UAV heartbeats to RSUs, s of wall time; a small part of twin_lease"
+    ),
 )
 CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
 
 
 class UavTwins:
-    """Translates between ROS and a `Keeper` for each UAV."""
+    """Translates between ROS and a `TwinClient` for each UAV."""
 
     def __init__(
         self,
@@ -51,40 +53,42 @@ class UavTwins:
         followers: Mapping[str, Follower],
         values: dict[str, Any],
         timing: Timing,
-        voice: Voice,
-        ear: Ear,
+        signing: Signing,
+        verifying: Verifying,
     ) -> None:
-        require(node, values, "beacon_period", 1e-3, values["twin_lease"] / 2.0)
+        require(node, values, "heartbeat_period", 1e-3, values["twin_lease"] / 2.0)
         require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
         require(node, values, "begin_anew_after", 0.0, 1e6)
         self._node, self._followers, self._timing = node, followers, timing
-        self._voice, self._ear = voice, ear
+        self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
         self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
         self._begun: set[str] = set()  # UAVs whose twins were ever hosted
-        self._trouble = Repeats(node.get_logger().warning)
-        self._news = Repeats(lambda line: node.get_logger().info(line), ends=False)
+        self._trouble = ThrottledLog(node.get_logger().warning)
+        self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
-        protocol = FinderTiming(
+        protocol = HostDiscoveryTiming(
             CLOCKS_DIFFER * values["twin_lease"],
             values["rehost_after"],
             begin_anew_after=values["begin_anew_after"],
         )
         now, one = time.monotonic(), values["replicas"] == "one"
-        self.keepers = {
-            uav: Keeper(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host, one)
+        self.twin_clients = {
+            uav: TwinClient(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host, one)
             for uav, follower in followers.items()
         }
         self._clients: dict[str, ActionClient] = {}
         self._goals: dict[str, ClientGoalHandle] = {}
-        self._beacons = regions.create_publisher(TwinBeacon, topics.TWIN_BEACONS, topics.MARKET)
+        self._uav_heartbeats = regions.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
         self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
-        regions.create_subscription(TwinPresence, topics.TWIN_PRESENCES, self._on_presence, topics.REPEATED)
+        regions.create_subscription(
+            TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, topics.REPEATED
+        )
         regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
-        steady_timer(node, values["beacon_period"], self._on_beat)
+        steady_timer(node, values["heartbeat_period"], self._on_beat)
 
     @staticmethod
     def _bytes_of(follower: Follower) -> int:
@@ -96,33 +100,33 @@ class UavTwins:
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
-    def _on_presence(self, message: TwinPresence) -> None:
-        if not self._ear.believes(message):
+    def _on_host_heartbeat(self, message: TwinHostStatus) -> None:
+        if not self._verifying.believes(message):
             return
         now, moved = time.monotonic(), False
-        for presence in twin_convert.presences_from_message(message):
-            keeper = self.keepers.get(presence.uav)
-            if keeper is not None:
-                before = keeper.host
-                keeper.hear(presence, now)
-                moved |= keeper.host != before
+        for host_heartbeat in twin_convert.host_heartbeats_from_message(message):
+            twin_client = self.twin_clients.get(host_heartbeat.uav)
+            if twin_client is not None:
+                before = twin_client.host
+                twin_client.hear(host_heartbeat, now)
+                moved |= twin_client.host != before
         if moved:
             self._on_beat()  # the new host need not wait for its lease
 
     def _on_reply(self, message: TwinReply) -> None:
-        if not self._ear.believes(message):
+        if not self._verifying.believes(message):
             return
         now = time.monotonic()
         for reply in twin_convert.replies_from_message(message):
-            keeper = self.keepers.get(reply.uav)
-            if keeper is not None:
-                keeper.answer(reply, now)
+            twin_client = self.twin_clients.get(reply.uav)
+            if twin_client is not None:
+                twin_client.answer(reply, now)
                 if reply.reason is None and not reply.restored and reply.uav in self._begun:
                     lost = f"{reply.uav}'s, at {reply.rsu}: what its host alone had is lost"
                     self._trouble.note("a twin begins anew", lost)
 
     def _on_host(self, message: TwinHost) -> None:
-        if self._ear.believes(message):
+        if self._verifying.believes(message):
             self._hosts[message.rsu_id] = message
 
     def _may_host(self, rsu: str) -> bool:
@@ -135,24 +139,24 @@ class UavTwins:
         now, sim_now = time.monotonic(), self._timing.now()
         self._sequence += 1
         requests: list[HostRequest] = []
-        beacons = []
-        for uav, keeper in self.keepers.items():
+        heartbeats = []
+        for uav, twin_client in self.twin_clients.items():
             follower = self._followers[uav]
             rate = follower.rate(sim_now)
-            keeper.want(follower.hosting.host, follower.in_range)
-            for output in keeper.step(now, rate):
+            twin_client.want(follower.hosting.host, follower.in_range)
+            for output in twin_client.step(now, rate):
                 if isinstance(output, HostRequest):
                     requests.append(output)
                 elif isinstance(output, Move):
                     self._move(output)
                 else:
                     self._stop(output)
-            self._watch_host(uav, keeper.host)
-            self._client_of(keeper.host)
-            beacons.append(Beacon(keeper.recognition(), self._telemetry(uav), rate))
-        self._beacons.publish(self._voice.sealed(twin_convert.beacons_to_message(beacons, sim_now)))
+            self._watch_host(uav, twin_client.host)
+            self._client_of(twin_client.host)
+            heartbeats.append(Heartbeat(twin_client.lease_renewal(), self._telemetry(uav), rate))
+        self._uav_heartbeats.publish(self._signing.signed(twin_convert.uav_heartbeats_to_message(heartbeats, sim_now)))
         if requests:
-            self._requests.publish(self._voice.sealed(twin_convert.requests_to_message(requests, sim_now)))
+            self._requests.publish(self._signing.signed(twin_convert.requests_to_message(requests, sim_now)))
         self._trouble.tick()
         self._news.tick()
 
@@ -197,11 +201,11 @@ class UavTwins:
             result = future.result()
             self._ended(move, moved=result is not None and not result.result.report.reason)
 
-        client.send_goal_async(self._voice.sealed(goal)).add_done_callback(accepted)
+        client.send_goal_async(self._signing.signed(goal)).add_done_callback(accepted)
 
     def _ended(self, move: Move, moved: bool) -> None:
         self._goals.pop(move.uav, None)
-        self.keepers[move.uav].ended(move.host, move.target, moved, time.monotonic())
+        self.twin_clients[move.uav].ended(move.host, move.target, moved, time.monotonic())
 
     def _stop(self, stop: Stop) -> None:
         handle = self._goals.get(stop.uav)

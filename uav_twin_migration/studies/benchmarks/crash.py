@@ -22,9 +22,9 @@ from typing import Any
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.plain_rsu import (
+    host_heartbeat_of,
     introduce,
     payload_of,
-    presence_of,
     start_together,
 )
 from uav_twin_migration.twin.hosting.inspection import inspect
@@ -32,14 +32,14 @@ from uav_twin_migration.twin.hosting.store import StoreReader
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.host_discovery import (
-    Finder,
-    FinderTiming,
+    HostDiscovery,
+    HostDiscoveryTiming,
     Stage,
     act,
     answer,
     hear,
+    lease_renewal,
     moving,
-    recognition,
 )
 from uav_twin_migration.twin.protocol.messages import HostReply, Reason
 
@@ -47,10 +47,10 @@ KILLS = 100
 RSUS, UAVS = ("north", "east", "south"), 4
 SIZE = 2_000_000  # bytes of a twin's payload
 RATE = 4_000_000.0  # bytes/s of a migration
-VOICE = 0.1  # s between two rounds of presences, recognitions and updates
+VOICE = 0.1  # s between two rounds of host heartbeats, lease renewals and updates
 LEASE = 1.0  # s
 LONGEST_DEATH = 0.5  # s before a killed process is started again
-TIMING = FinderTiming(quarantine=1.1 * LEASE, rehost_after=60.0)  # none is dead for good
+TIMING = HostDiscoveryTiming(quarantine=1.1 * LEASE, rehost_after=60.0)  # none is dead for good
 PATIENCE = 120.0  # s for everything to come to rest
 
 
@@ -59,7 +59,7 @@ class Flier:
 
     def __init__(self, uav: str, now: float) -> None:
         self.uav = uav
-        self.finder = Finder(uav, now, fence=0, size=SIZE, candidates=RSUS)
+        self.host_discovery = HostDiscovery(uav, now, fence=0, size=SIZE, candidates=RSUS)
         self.sequence = 0
         self.pieces: dict[int, int] = {}  # sequence of an update -> the piece of payload that it wrote
         self.acknowledged: set[int] = set()
@@ -67,7 +67,7 @@ class Flier:
     @property
     def host(self) -> str:
         """The RSU that hosts its twin; empty where it knows none."""
-        return self.finder.host if self.finder.stage is Stage.HOSTED else ""
+        return self.host_discovery.host if self.host_discovery.stage is Stage.HOSTED else ""
 
 
 class Sky:
@@ -81,13 +81,13 @@ class Sky:
         self.left = threading.Event()  # a source has decided that its twin leaves
         self.rsus = start_together(RSUS, directory, self._hear, lease=LEASE, flush_period=0.2)
         self._closing = threading.Event()
-        self._voice = threading.Thread(target=self._speak, daemon=True)
-        self._voice.start()
+        self._signing = threading.Thread(target=self._speak, daemon=True)
+        self._signing.start()
 
     def close(self) -> None:
         """End all processes as they should be."""
         self._closing.set()
-        self._voice.join()
+        self._signing.join()
         for rsu in self.rsus.values():
             rsu.stop()
 
@@ -96,39 +96,39 @@ class Sky:
     def _hear(self, rsu: str, line: dict[str, Any]) -> None:
         now, what = time.monotonic(), line.pop("what")
         with self.lock:
-            if what == "presences":
+            if what == "host_heartbeats":
                 for values in line["held"]:
-                    said = presence_of(values)
+                    said = host_heartbeat_of(values)
                     flier = self.fliers[said.uav]
-                    flier.finder = hear(flier.finder, said, now)
+                    flier.host_discovery = hear(flier.host_discovery, said, now)
             elif what == "reply":
                 line["reason"] = None if line["reason"] is None else Reason(line["reason"])
                 flier = self.fliers[line["uav"]]
-                flier.finder = answer(flier.finder, HostReply(**line), now)
+                flier.host_discovery = answer(flier.host_discovery, HostReply(**line), now)
             elif what == "updated" and line["accepted"]:
                 self.fliers[line["uav"]].acknowledged.add(line["sequence"])
             elif what == "report":
                 self.reports.append(line)
-        if what == "tenure":
+        if what == "hosting_change":
             if not line["hosting"]:
                 self.left.set()
-            self.rsus[rsu].say("presences")
+            self.rsus[rsu].say("host_heartbeats")
 
     def _speak(self) -> None:
         while not self._closing.wait(VOICE):
             with self.lock:
                 for rsu in self.rsus.values():
-                    rsu.say("presences")
+                    rsu.say("host_heartbeats")
                 for flier in self.fliers.values():
                     self._voice_of(flier)
                     self.update(flier)
 
     def _voice_of(self, flier: Flier) -> None:
-        flier.finder, requests = act(flier.finder, time.monotonic(), TIMING)
+        flier.host_discovery, requests = act(flier.host_discovery, time.monotonic(), TIMING)
         for request in requests:
             self.rsus[request.rsu].say("request", **vars(request))
-        said = recognition(flier.finder)
-        stamp = [said.stamp.life, said.stamp.time] if said.stamp else None
+        said = lease_renewal(flier.host_discovery)
+        stamp = [said.stamp.incarnation, said.stamp.time] if said.stamp else None
         for rsu in self.rsus.values():
             rsu.say("recognise", uav=said.uav, host=said.host, epoch=said.epoch, fence=said.fence, stamp=stamp)
 
@@ -148,8 +148,8 @@ class Sky:
             if not source:
                 return None
             target = self.chance.choice([rsu for rsu in RSUS if rsu != source])
-            flier.finder = moving(flier.finder, target)
-            epoch = flier.finder.epoch
+            flier.host_discovery = moving(flier.host_discovery, target)
+            epoch = flier.host_discovery.epoch
             self.rsus[source].say("migrate", uav=flier.uav, epoch=epoch, target=target, rate=RATE)
         return source, target
 
@@ -170,9 +170,9 @@ class Sky:
     def rest(self) -> None:
         """Wait until every twin is served, and has stored an update that is newer than now."""
         with self.lock:
-            marks = {flier.uav: flier.sequence for flier in self.fliers.values()}
+            versions = {flier.uav: flier.sequence for flier in self.fliers.values()}
         end = time.monotonic() + PATIENCE
-        while any(max(flier.acknowledged, default=0) <= marks[flier.uav] for flier in self.fliers.values()):
+        while any(max(flier.acknowledged, default=0) <= versions[flier.uav] for flier in self.fliers.values()):
             if time.monotonic() > end:
                 raise UavTwinError(f"not every twin is served again after {PATIENCE:.0f} s")
             time.sleep(0.05)
@@ -268,8 +268,8 @@ def _examine(here: Sky) -> tuple[list[str], int, int, int]:
         if hosts[flier.uav] != 1:
             troubles.append(f"{flier.uav} has {hosts[flier.uav]} hosts")
             duplicated += max(0, hosts[flier.uav] - 1)
-        if term_of(flier.finder.epoch) != 1:
-            troubles.append(f"{flier.uav} began anew: term {term_of(flier.finder.epoch)}")
+        if term_of(flier.host_discovery.epoch) != 1:
+            troubles.append(f"{flier.uav} began anew: term {term_of(flier.host_discovery.epoch)}")
     return troubles, lost, duplicated, corrupt
 
 

@@ -60,7 +60,7 @@ def run(directory: Path | None) -> list[Figure]:
         os.environ.update(server.variables if server else {})
         host = edge_host(Path(folder) / "host", scenario, str(file))
         with running([list(server.command)] if server and server.command else []):
-            return [*measure(host, [], 0), *measure(host, surroundings(scenario, str(file)), UAVS)]
+            return [*measure(host, [], 0), *measure(host, snapshot(scenario, str(file)), UAVS)]
 
 
 def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
@@ -87,7 +87,7 @@ def crowd() -> Scenario:
     return replace(scenario, rsus=(replace(rsu, range=1e5),), buildings=())
 
 
-def surroundings(scenario: Scenario, file: str) -> list[ProcessSpec]:
+def snapshot(scenario: Scenario, file: str) -> list[ProcessSpec]:
     """The processes of the world, the links and the UAVs."""
     options = Options()
     link = link_node(scenario, file, options)
@@ -118,10 +118,14 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
     in_range = next((state["uavs_in_range"] for status, state in states.items() if status.startswith("rsu/")), "none")
     if in_range != str(uavs):
         raise UavTwinError(f"{in_range} UAVs were in the RSU's market, not {uavs}")
-    resident, own = memory.rss / 1e6, memory.uss / 1e6
+    hosted_twin, own = memory.rss / 1e6, memory.uss / 1e6
     return [
         Figure(
-            f"{name}: resident memory (baseline: the budget)", resident, "MB", MEMORY_BUDGET, MEMORY_BUDGET / resident
+            f"{name}: resident memory (baseline: the budget)",
+            hosted_twin,
+            "MB",
+            MEMORY_BUDGET,
+            MEMORY_BUDGET / hosted_twin,
         ),
         Figure(f"{name}: memory of its own", own, "MB"),
         Figure(f"{name}: CPU (baseline: the budget)", cpu, "% of a core", CPU_BUDGET, CPU_BUDGET / max(cpu, 0.1)),

@@ -1,9 +1,9 @@
 """A city on several hosts, and everything that happens to networks and hosts: what each costs, and how long it lasts.
 
 Four RSU hosts, a host with the UAVs, a learner's host and two discovery hosts, each a network namespace of this machine
-(studies/harnesses/network.py), on a network of 30 ms delay with 10 ms of jitter, 5 % loss and 20 Mbit/s a host. One disturbance after
-the other; in between, everybody recovers, and each twin has a warm copy. It needs root, and some ten minutes; without
-PyTorch there is no learner.
+(studies/harnesses/network.py), on a network of 30 ms delay with 10 ms of jitter, 5 % loss and 20 Mbit/s a host. One
+disturbance after the other; in between, everybody recovers, and each twin has a replica. It needs root, and some ten
+minutes; without PyTorch there is no learner.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
         ),
         Figure(f"{one.name}: longest time without word of a twin", city.longest_silence(began), "s"),
         Figure(f"{one.name}: twins that began anew", len(city.begun_anew()) - anew, ""),
-        Figure(f"{one.name}: twins taken over by their warm copies", len(losses), ""),
+        Figure(f"{one.name}: twins taken over by their replicas", len(losses), ""),
         Figure(f"{one.name}: most that a takeover lost", max(losses, default=0.0), "s"),
-        Figure(f"{one.name}: all twins had a warm copy before after", warm, "s"),
+        Figure(f"{one.name}: all twins had a replica before after", warm, "s"),
         *([Figure(f"{one.name}: all RSUs price by the newest policy after", learned, "s")] if city.learns else []),
     ]

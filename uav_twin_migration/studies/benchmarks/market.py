@@ -36,9 +36,9 @@ CASES = (
     Case(8, 2, "processes"),
     Case(8, 2, "processes", twins=True),
     Case(64, 8, "processes"),
-    Case(64, 8, "fleet"),
-    Case(64, 8, "fleet", twins=True),
-    Case(200, 16, "fleet"),
+    Case(64, 8, "uav_container"),
+    Case(64, 8, "uav_container", twins=True),
+    Case(200, 16, "uav_container"),
 )
 
 
@@ -67,10 +67,10 @@ class Usage:
         self._times = (self._times[0] or now, now)
 
     def cpu(self) -> dict[int, float]:
-        """Share of one core by process, the observer left out: it is the measuring device."""
+        """Share of one core by process, the monitor left out: it is the measuring device."""
         elapsed = max(self._times[1] - self._times[0], 1e-9)
         return {
-            pid: (self._last[pid] - self._first[pid]) / elapsed for pid in self._first if self.names[pid] != "observer"
+            pid: (self._last[pid] - self._first[pid]) / elapsed for pid in self._first if self.names[pid] != "monitor"
         }
 
 

@@ -25,15 +25,15 @@ import numpy as np
 from uav_twin_migration.cli.keys import make_keys
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.studies.benchmarks import Figure
-from uav_twin_migration.studies.harnesses.plain_rsu import presence_of, start_together
+from uav_twin_migration.studies.harnesses.plain_rsu import host_heartbeat_of, start_together
 from uav_twin_migration.twin.hosting.runtime import LONG_LOG
 from uav_twin_migration.twin.hosting.store import Store, checkpoint_beside
 from uav_twin_migration.twin.protocol.chunks import Chunk
 from uav_twin_migration.twin.protocol.epochs import make_epoch
-from uav_twin_migration.twin.protocol.messages import Holding, Presence
+from uav_twin_migration.twin.protocol.messages import Holding, HostHeartbeat
 
 MBIT = 125_000  # bytes
-VOICE = 0.2  # s between two recognitions
+VOICE = 0.2  # s between two lease renewals
 SECONDS = 8.0  # s that a transfer is watched for its rate
 HANDOVERS = 40  # for the downtime
 
@@ -45,16 +45,16 @@ class Street:
         self.directory, self.options = directory, options
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.news = threading.Condition()
-        self.hosts: dict[str, Presence] = {}
+        self.hosts: dict[str, HostHeartbeat] = {}
         self.rsus = start_together(rsus, directory, self._hear, **options)
         self._closing = threading.Event()
-        self._voice = threading.Thread(target=self._speak, daemon=True)
-        self._voice.start()
+        self._signing = threading.Thread(target=self._speak, daemon=True)
+        self._signing.start()
 
     def close(self) -> None:
         """End all processes."""
         self._closing.set()
-        self._voice.join()
+        self._signing.join()
         for rsu in self.rsus.values():
             rsu.stop()
 
@@ -95,9 +95,9 @@ class Street:
         return self.wait("usage", rsu=rsu)
 
     def _hear(self, rsu: str, line: dict[str, Any]) -> None:
-        if line["what"] == "presences":
+        if line["what"] == "host_heartbeats":
             for values in line["held"]:
-                said = presence_of(values)
+                said = host_heartbeat_of(values)
                 known = self.hosts.get(said.uav)
                 if said.holding is Holding.HOSTING and (known is None or said.epoch >= known.epoch):
                     self.hosts[said.uav] = said
@@ -110,9 +110,9 @@ class Street:
     def _speak(self) -> None:
         while not self._closing.wait(VOICE):
             for rsu in self.rsus.values():
-                rsu.say("presences")
+                rsu.say("host_heartbeats")
             for uav, host in list(self.hosts.items()):
-                stamp = [host.stamp.life, host.stamp.time]
+                stamp = [host.stamp.incarnation, host.stamp.time]
                 for rsu in self.rsus.values():
                     rsu.say("recognise", uav=uav, host=host.rsu, epoch=host.epoch, fence=host.epoch, stamp=stamp)
 
@@ -285,16 +285,16 @@ def bare_store(size: int) -> float:
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")))
         store = stack.enter_context(Store(Path(directory) / "store.db", "a"))
-        copy, began, keeper = store.add_copy("u", "bench", 64 * 1024), time.perf_counter(), None
+        copy, began, twin_client = store.add_copy("u", "bench", 64 * 1024), time.perf_counter(), None
         for first in range(0, len(chunks), 128):
             store.write(copy, chunks[first : first + 128])
             store.commit()
-            if store.log_size() > LONG_LOG and (keeper is None or not keeper.is_alive()):
-                keeper = threading.Thread(target=checkpoint_beside, args=(store.path,))
-                keeper.start()
+            if store.log_size() > LONG_LOG and (twin_client is None or not twin_client.is_alive()):
+                twin_client = threading.Thread(target=checkpoint_beside, args=(store.path,))
+                twin_client.start()
         seconds = time.perf_counter() - began
-        if keeper is not None:
-            keeper.join()
+        if twin_client is not None:
+            twin_client.join()
     return size / seconds
 
 

@@ -41,7 +41,7 @@ class Schedules(NamedTuple):
     twins: int
     moves: int
     total: int
-    lost_disks: int = 0  # where there is a warm copy
+    lost_disks: int = 0  # where there is a replica
 
 
 ONE_TERM = Rules(atomic_voice=True, terms=1, sessions=3)
@@ -52,13 +52,15 @@ EXHAUSTIVE = (
     Bounds("a crash, a change, a lost copy, 3 sessions", ONE_TERM, Left(crash=1, write=1, forget=1)),
     Bounds("2 crashes, 3 sessions", ONE_TERM, Left(crash=2, write=0)),
     Bounds("2 changes, a cancellation, a break, 3 sessions", ONE_TERM, Left(0, write=2, cancel=1, break_=1)),
-    Bounds("2 hand-overs, late recognitions", Rules(terms=1, sessions=2), Left(0, write=0, migrate=2)),
+    Bounds("2 hand-overs, late lease renewals", Rules(terms=1, sessions=2), Left(0, write=0, migrate=2)),
     Bounds("re-hosting, a crash", RE_HOSTING, Left(crash=1, write=0, tick=1)),
     Bounds("re-hosting, a change, 2 ticks", RE_HOSTING, Left(0, write=1, tick=2)),
-    Bounds("re-hosting, late recognitions", Rules(lease=1, rehost_after=1, sessions=1, terms=2), Left(0, 0, 0, tick=1)),
-    Bounds("a warm copy, a crash, a change, 2 sessions", replace(WARM, sessions=2), Left(migrate=0)),
-    Bounds("a warm copy, a hand-over to it, 3 sessions", replace(WARM, sessions=3), Left(crash=0)),
-    Bounds("a warm copy, a change, a lost disk", replace(LOSING, sessions=1), Left(0, migrate=0, tick=1, lose=1)),
+    Bounds(
+        "re-hosting, late lease renewals", Rules(lease=1, rehost_after=1, sessions=1, terms=2), Left(0, 0, 0, tick=1)
+    ),
+    Bounds("a replica, a crash, a change, 2 sessions", replace(WARM, sessions=2), Left(migrate=0)),
+    Bounds("a replica, a hand-over to it, 3 sessions", replace(WARM, sessions=3), Left(crash=0)),
+    Bounds("a replica, a change, a lost disk", replace(LOSING, sessions=1), Left(0, migrate=0, tick=1, lose=1)),
 )
 RANDOM = (Schedules("ABC", 2, 60, 150_000), Schedules("ABCD", 3, 100, 50_000), Schedules("ABC", 2, 60, 50_000, 1))
 
@@ -88,7 +90,7 @@ def _exhaust(bounds: Bounds) -> list[Figure]:
 
 def _wander(schedules: Schedules) -> list[Figure]:
     name = f"{len(schedules.rsus)} RSUs, {schedules.twins} twins, up to {schedules.moves} moves"
-    name += ", warm copies, a lost disk" if schedules.lost_disks else ""
+    name += ", replicas, a lost disk" if schedules.lost_disks else ""
     done, moves, began = 0, 0, time.monotonic()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for found in pool.imap_unordered(_batch, _batches(schedules)):

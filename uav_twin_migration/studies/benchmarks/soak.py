@@ -1,6 +1,6 @@
 """The whole system for an hour at ten times real time, RSUs restarted every few minutes: does anything grow?
 
-Three RSUs as their hosts run them, a fleet of four UAVs, a world, a link node and a recorder. Resident memory,
+Three RSUs as their hosts run them, a UAV container of four UAVs, a world, a link node and a recorder. Resident memory,
 descriptors and threads of every process, the size of the RSUs' stores, and what is heard of the market are sampled; a
 slope of each is fitted with its confidence interval. A process begins anew with each start, so only the samples between
 two starts are compared with each other; a store lives on, and is fitted in one piece. UAVTWIN_SOAK_MINUTES makes it
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
     seconds: float  # since the beginning
     process: str
-    life: int  # which start of the process
+    incarnation: int  # which start of the process
     age: float  # s since that start
     memory: float  # MB resident
     descriptors: float
@@ -200,7 +200,7 @@ class Sampler:
             row = Row(
                 now - self._began,
                 name,
-                city.lives[name],
+                city.incarnations[name],
                 now - city.started[name],
                 usage.memory_info().rss / 1e6,
                 usage.num_fds(),
@@ -286,10 +286,10 @@ def trend(rows: Sequence[Row], quantity: Quantity) -> Trend:
     """How a quantity of one process went, the rows being all of it."""
     hours = [row.seconds / 3600.0 for row in rows]
     values = [float(getattr(row, quantity.column)) for row in rows]
-    lives = [0 if quantity.lives_on else row.life for row in rows]
+    incarnations = [0 if quantity.lives_on else row.incarnation for row in rows]
     tenth = max(len(values) // 10, 1)
     return Trend(
-        rows[0].process, quantity, median(values[:tenth]), median(values[-tenth:]), slope(hours, values, lives)
+        rows[0].process, quantity, median(values[:tenth]), median(values[-tenth:]), slope(hours, values, incarnations)
     )
 
 

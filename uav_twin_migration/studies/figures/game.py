@@ -1,7 +1,7 @@
 """Studies of the game's equilibria, each on random markets (`uav_twin_migration.game.sample`) from one seed.
 
 Lines are medians over markets and bands their middle halves, unless a picture says otherwise. Costs, caps, capacities
-and substitutability are varied on the same markets: all else about them stays.
+and rho are varied on the same markets: all else about them stays.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNLIMITED_CAP = 400.0  # credit/MHz, beyond what any RSU here would ask
 
 def run(directory: Path) -> None:
     """Makes every picture and its table."""
-    for study in (cost_and_cap, sizes, substitutability, peaks_and_cycles, planner):
+    for study in (cost_and_cap, sizes, rho, peaks_and_cycles, planner):
         print(f"  {study.__name__} ...", flush=True)
         canvas, columns = study()
         canvas.savefig(directory / f"game_{study.__name__}.png", dpi=110)
@@ -102,7 +102,7 @@ def sizes() -> tuple[Figure, Columns]:
     return canvas, columns
 
 
-def substitutability() -> tuple[Figure, Columns]:
+def rho() -> tuple[Figure, Columns]:
     """From monopoly-like to nearly Bertrand: mark-ups, profits, and how many markets have a pure equilibrium."""
     rhos = np.concatenate([np.linspace(0.02, 0.7, 18), np.linspace(0.74, 0.98, 13)])
     solved = [_solved(rho=rho, limited=False) for rho in rhos]
@@ -119,13 +119,13 @@ def substitutability() -> tuple[Figure, Columns]:
     left.set_yscale("log")
     left.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
     left.minorticks_off()
-    _labels(left, "substitutability rho", "mark-up p / C", "price over cost")
+    _labels(left, "rho rho", "mark-up p / C", "price over cost")
     _band(middle, rhos, profits, BLUE, None)
-    _labels(middle, "substitutability rho", "profit per RSU, credit", "profit, where there is an equilibrium")
+    _labels(middle, "rho rho", "profit per RSU, credit", "profit, where there is an equilibrium")
     right.plot(rhos, found, "o-", color=BLUE, ms=3, label="pure equilibrium found")
     right.plot(rhos, several, "s-", color=GREEN, ms=3, label="several found")
     right.set_ylim(-3, 103)
-    _labels(right, "substitutability rho", "markets, %", "existence and uniqueness")
+    _labels(right, "rho rho", "markets, %", "existence and uniqueness")
     missing = rhos[found < 100.0]
     if len(missing):
         for axes in (left, middle, right):
@@ -198,7 +198,7 @@ def planner() -> tuple[Figure, Columns]:
             rhos[3 if text == "lost" else 8], y[3 if text == "lost" else 8], text, ha="center", va="center", fontsize=9
         )
     left.margins(0)
-    _labels(left, "substitutability rho", "mean over markets, credit", "who gets what")
+    _labels(left, "rho rho", "mean over markets, credit", "who gets what")
     curves: list[list[FloatArray]] = []
     for axes, x, results, name, color in (
         (middle, rsus, by_rsus, "number of RSUs", BLUE),

@@ -1,6 +1,7 @@
 """Studies of migration: hand-overs on the map, ages and immersion by how RSUs price, what a broken RSU does to users.
 
-The market is flown through in virtual time (flown.py); the outage plays the real hosts and host finder (outage.py).
+The market is flown through in virtual time (flown.py); the outage plays the real hosts and host host discovery
+(outage.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from uav_twin_migration.game.market import FloatArray
-from uav_twin_migration.market.leader import Decision, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, RoundResult
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.pricer import PolicyPricer
@@ -99,8 +100,8 @@ class _Fixed:
     def __init__(self, price: float) -> None:
         self.price = price
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
-        return Decision(self.price)
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        return PriceDecision(self.price)
 
 
 class _Random:
@@ -109,13 +110,13 @@ class _Random:
     def __init__(self, rsu: Rsu, seed: int) -> None:
         self.rsu, self.chance = rsu, Random(seed)
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Decision:
-        return Decision(self.chance.uniform(self.rsu.unit_cost, self.rsu.price_cap))
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        return PriceDecision(self.chance.uniform(self.rsu.unit_cost, self.rsu.price_cap))
 
 
 def pricings(scenario: Scenario) -> dict[str, tuple[Pricing, str]]:
     """How RSUs may price, with a colour: what the studies compare. The policy is there if one was shipped."""
-    rho = scenario.market.substitutability
+    rho = scenario.market.rho
 
     def rule(number: int, rsu: Rsu) -> ElasticityPricer:
         return ElasticityPricer(rsu.unit_cost, rsu.price_cap, rsu.capacity, seed=SEED + number)

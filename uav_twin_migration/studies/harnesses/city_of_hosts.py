@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.keys import make_learner_key, make_uav_seals
+from uav_twin_migration.cli.keys import make_learner_key, make_uav_signing_keys
 from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.deployment.host_directory import (
     DISCOVERY_PORT,
@@ -33,8 +33,8 @@ from uav_twin_migration.deployment.plan import (
     NodeSpec,
     Options,
     ProcessSpec,
-    fleet_node,
     link_node,
+    uav_container_node,
     world_node,
 )
 from uav_twin_migration.errors import UavTwinError
@@ -45,12 +45,12 @@ from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario, TwinParameters
 from uav_twin_migration.studies.harnesses.network import Hosts, Network, made_hosts
 
-FLEET = "fleet_0"
+UAV_CONTAINER = "uav_container_0"
 UAVS = "uavs"  # the host that the UAVs, their world and the watcher are on
 LEARNER = "learner"  # the host that a learner is on
 LEARNING = {"first": 100, "growth": 1.15, "effort": 0.05}  # little, but often: what matters is that it arrives
-TWIN_SIZE = 20.0  # Mbit; small, so that a new warm copy is there in seconds
-LATE = 3.0  # s, age from which a warm copy is not one
+TWIN_SIZE = 20.0  # Mbit; small, so that a new replica is there in seconds
+LATE = 3.0  # s, age from which a replica is not one
 PYTHON = [sys.executable, "-m"]
 Event = dict[str, Any]
 
@@ -73,7 +73,7 @@ class City:
         save(self.scenario, self._file)
         for name in self.discovery:
             self.start_discovery(name)
-        make_uav_seals(self._keys, {FLEET: [uav.id for uav in self.scenario.uavs]})
+        make_uav_signing_keys(self._keys, {UAV_CONTAINER: [uav.id for uav in self.scenario.uavs]})
         make_learner_key(self._keys, LEARNER)
         for rsu in self.rsus:
             self.make_rsu_host(rsu)
@@ -100,7 +100,7 @@ class City:
         directory = self.folder / rsu
         address = (self.hosts[rsu].address, TWIN_PORT)
         parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
-        parameters["require_uav_seals"] = True
+        parameters["require_uav_signatures"] = True
         write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
         bring_keys(self._keys, directory / KEYS, rsu)
         shutil.copyfile(self._keys / f"{LEARNER}.pub", directory / LEARNERS / f"{LEARNER}.pub")
@@ -144,12 +144,12 @@ class City:
     def _start_uavs(self) -> None:
         environment = self._environment(UAVS)
         link = link_node(self.scenario, self._file, Options())
-        fleet = fleet_node(0, self.scenario.uavs, self.scenario)
-        key, seal = str(self._keys / "market.pub"), str(self._keys / f"{FLEET}.seal")
-        fleet.parameters.update(market_key=key, seal=seal, twin=True, use_sim_time=False)
+        uav_container = uav_container_node(0, self.scenario.uavs, self.scenario)
+        key, signature = str(self._keys / "market.pub"), str(self._keys / f"{UAV_CONTAINER}.signing")
+        uav_container.parameters.update(market_key=key, signature=signature, twin=True, use_sim_time=False)
         link.parameters["use_sim_time"] = False
         host = self.hosts[UAVS]
-        for node in (world_node(self.scenario, self._file, Options()), link, fleet):
+        for node in (world_node(self.scenario, self._file, Options()), link, uav_container):
             host.start(node.executable, host_command(node), environment, self.folder / f"{node.executable}.log")
         host.start("watch", [*PYTHON, "uav_twin_migration.nodes.watch"], environment, self._heard)
 
@@ -238,13 +238,13 @@ class City:
         return [event for event in begun if event is not first[event["uav"]]]
 
     def warm_copies(self, since: float) -> set[str]:
-        """The UAVs whose twins had a warm copy, not late, at some time since then."""
+        """The UAVs whose twins had a replica, not late, at some time since then."""
         return {uav for event in self.events("warm", since) for uav, age in event["ages"].items() if age < LATE}
 
     def wait_for_warm_copies(self) -> float:
-        """Wait until each twin has a warm copy. Returns how long that took, s."""
+        """Wait until each twin has a replica. Returns how long that took, s."""
         since = time.monotonic()
-        return self.wait_for(lambda: self.warm_copies(since) == self.twins(), "a warm copy of each twin", 240.0)
+        return self.wait_for(lambda: self.warm_copies(since) == self.twins(), "a replica of each twin", 240.0)
 
     def takeovers(self, since: float) -> list[float]:
         """What each takeover since then has cost, s of telemetry that users had seen and that is gone."""

@@ -20,7 +20,7 @@ from uav_twin_migration.market.hosting_decision import HostingChoice, Prospect
 from uav_twin_migration.market.leader import Pricer, RoundResult
 from uav_twin_migration.policy.observation import concentration
 from uav_twin_migration.scenario.model import Rsu, Scenario
-from uav_twin_migration.scenario.snapshot import Surroundings
+from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.vehicle.motion import Flight
 
 HISTORY = 16  # rounds that a pricer sees
@@ -132,14 +132,14 @@ def fly(
     broken: ids of the RSUs that are down at a time; they sell nothing and are no hosts.
     progress: is called with the part that is done.
     """
-    flight, surroundings, flown = Flight(scenario), Surroundings(scenario), Flown()
+    flight, snapshot, flown = Flight(scenario), Snapshot(scenario), Flown()
     twins = [_Twin(uav.twin_size) for uav in scenario.uavs]
     period = scenario.market.round_period
     for number in range(int(duration / period)):
         now = number * period
         flight.advance(now)
         down = [rsu.id in broken(now) for rsu in scenario.rsus]
-        market = _without(surroundings.market(flight.position, flight.velocity), np.array(down))
+        market = _without(snapshot.market(flight.position, flight.velocity), np.array(down))
         prices = pricing.prices(market)
         demanded = followers.respond(market, prices).bandwidth
         granted = leaders.ration(market, demanded)
@@ -149,7 +149,7 @@ def fly(
         flown.prices.append(np.where(down, np.nan, prices))
         flown.profits.append((prices - market.unit_cost) * granted.sum(axis=0))
         flown.immersion.append(followers.immersion(rate, market.alpha, market.required_rate))
-        prospects = _prospects(scenario, surroundings, flight, np.array(down))
+        prospects = _prospects(scenario, snapshot, flight, np.array(down))
         for uav, twin in enumerate(twins):
             if twin.host in broken(now):
                 twin.host = twin.target = None  # re-hosted, not moved
@@ -164,12 +164,10 @@ def _without(market: Market, down: FloatArray) -> Market:
     return Market(**(vars(market) | {"efficiency": np.where(down, 0.0, market.efficiency)}))
 
 
-def _prospects(
-    scenario: Scenario, surroundings: Surroundings, flight: Flight, down: FloatArray
-) -> list[dict[str, Prospect]]:
+def _prospects(scenario: Scenario, snapshot: Snapshot, flight: Flight, down: FloatArray) -> list[dict[str, Prospect]]:
     """What each RSU offers each UAV as a host."""
-    efficiency = np.where(down, 0.0, surroundings.links(flight.position).efficiency)
-    stay = surroundings.stay(flight.position, flight.velocity)
+    efficiency = np.where(down, 0.0, snapshot.links(flight.position).efficiency)
+    stay = snapshot.stay(flight.position, flight.velocity)
     return [
         {
             rsu.id: Prospect(float(stay[uav, place]), float(efficiency[uav, place]))

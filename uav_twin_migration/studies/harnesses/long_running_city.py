@@ -31,8 +31,8 @@ from uav_twin_migration.deployment.host_directory import (
 from uav_twin_migration.deployment.plan import Options, ProcessSpec, plan
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.market.messages import Grant
-from uav_twin_migration.monitor.market import Audit
-from uav_twin_migration.monitor.twins import State, TwinAudit
+from uav_twin_migration.monitor.market import MarketMonitor
+from uav_twin_migration.monitor.twins import State, TwinMonitor
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
 
@@ -48,7 +48,7 @@ class Hearing:
     """What the watcher heard, added up as it comes in."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.market, self.twins = Audit(scenario), TwinAudit()
+        self.market, self.twins = MarketMonitor(scenario), TwinMonitor()
         self._capacity = {rsu.id: rsu.capacity for rsu in scenario.rsus}
         self._offered: dict[tuple[str, int], float] = {}
         self._latencies: dict[str, list[float]] = {rsu: [] for rsu in self._capacity}
@@ -102,12 +102,12 @@ class LongRunningCity:
         self.hearing, self.lock = Hearing(scenario), threading.Lock()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.started: dict[str, float] = {}
-        self.lives: Counter[str] = Counter()
+        self.incarnations: Counter[str] = Counter()
         self._file, self._domain = str(folder / "scenario.yaml"), domain
         self.recording = folder / "recording"
         options = Options(
             real_time_factor=speed,
-            composition="fleet",
+            composition="uav_container",
             twins=str(folder),
             record=str(self.recording) if record else "",
         )
@@ -123,7 +123,7 @@ class LongRunningCity:
         nodes = []
         for node in spec.nodes:
             further: dict[str, dict[str, Any]] = {
-                "fleet": {"market_key": key, "rehost_after": REHOST_AFTER},
+                "uav_container": {"market_key": key, "rehost_after": REHOST_AFTER},
                 "recorder": {"file_period": RECORDER_FILE / self._speed},
             }
             nodes.append(replace(node, parameters=node.parameters | further.get(node.executable, {})))
@@ -158,7 +158,7 @@ class LongRunningCity:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(self._commands[name], stdout=log, stderr=log)
         self.started[name] = time.monotonic()
-        self.lives[name] += 1
+        self.incarnations[name] += 1
 
     def end_process(self, name: str, with_signal: signal.Signals) -> None:
         """End a process; returns when it has ended. Raises UavTwinError where it will not."""
@@ -195,7 +195,7 @@ class LongRunningCity:
     def _watch(self) -> None:
         command = [*PYTHON, "uav_twin_migration.nodes.watch"]
         process = self.processes["watch"] = subprocess.Popen(command, stdout=subprocess.PIPE)
-        self.started["watch"], self.lives["watch"] = time.monotonic(), 1
+        self.started["watch"], self.incarnations["watch"] = time.monotonic(), 1
 
         def listen() -> None:
             assert process.stdout is not None  # it is a pipe

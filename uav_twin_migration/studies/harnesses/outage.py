@@ -1,4 +1,4 @@
-"""A host of a twin dies: what the twin's users see. Real hosts, stores and host finder, in virtual time."""
+"""A host of a twin dies: what the twin's users see. Real hosts, stores and host host discovery, in virtual time."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from uav_twin_migration.twin.hosting.host import Reply, TwinHost
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.host_discovery import (
-    Finder,
-    FinderTiming,
+    HostDiscovery,
+    HostDiscoveryTiming,
     Stage,
     act,
     answer,
     hear,
-    recognition,
+    lease_renewal,
 )
 from uav_twin_migration.vehicle.motion import Flight
 
-STEP = 0.1  # s between two telemetry messages, states to users, presences and recognitions
+STEP = 0.1  # s between two telemetry messages, states to users, host heartbeats and lease renewals
 SIZE = 100_000  # bytes of payload; it plays no role here
 
 
@@ -56,8 +56,8 @@ class _Outage:
 
     def __init__(self, directory: Path, scenario: Scenario, rsus: Sequence[str], rehost_after: float) -> None:
         self.directory, self.flight = directory, Flight(scenario)
-        self.timing = FinderTiming(rehost_after=rehost_after)
-        self.finder = Finder("uav", 0.0, fence=0, size=SIZE, candidates=tuple(rsus))
+        self.timing = HostDiscoveryTiming(rehost_after=rehost_after)
+        self.host_discovery = HostDiscovery("uav", 0.0, fence=0, size=SIZE, candidates=tuple(rsus))
         self.hosts: dict[str, TwinHost] = {}
         self.told: Estimate | None = None  # the user, at `told_at`, by which RSU
         self.told_at, self.by, self.epoch = 0.0, "", 0
@@ -83,7 +83,7 @@ class _Outage:
         self.hosts[rsu] = TwinHost(Store(self.directory / f"{rsu}.db", rsu), UavTwins(), now)
 
     def _break_and_mend(self, now: float, broken: bool) -> None:
-        first = self.finder.candidates[0]
+        first = self.host_discovery.candidates[0]
         if broken and first in self.hosts:
             self.hosts.pop(first).store.close()
         elif not broken and first not in self.hosts:
@@ -91,21 +91,21 @@ class _Outage:
 
     def _step(self, now: float) -> None:
         for host in self.hosts.values():
-            for presence in host.presences(now):
-                self.finder = hear(self.finder, presence, now)
-        self.finder, requests = act(self.finder, now, self.timing)
-        said = recognition(self.finder)
+            for host_heartbeat in host.host_heartbeats(now):
+                self.host_discovery = hear(self.host_discovery, host_heartbeat, now)
+        self.host_discovery, requests = act(self.host_discovery, now, self.timing)
+        said = lease_renewal(self.host_discovery)
         for rsu, host in self.hosts.items():
             host.recognise(said, now)
             for request in requests:
                 if request.rsu == rsu:
                     host.request(request, now)
-            if self.finder.stage is Stage.HOSTED and self.finder.host == rsu:
+            if self.host_discovery.stage is Stage.HOSTED and self.host_discovery.host == rsu:
                 host.observe("uav", self._telemetry(now), now, now)
             host.tick(now)
             for output in host.commit(now):
                 if isinstance(output, Reply):
-                    self.finder = answer(self.finder, output.reply, now)
+                    self.host_discovery = answer(self.host_discovery, output.reply, now)
         self.by, self.epoch = "", 0
         for rsu, host in self.hosts.items():
             for served in host.served(now, now):

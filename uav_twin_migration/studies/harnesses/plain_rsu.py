@@ -29,10 +29,10 @@ from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     Holding,
+    HostHeartbeat,
     HostRequest,
+    LeaseRenewal,
     MigrateRequest,
-    Presence,
-    Recognition,
     Stamp,
 )
 from uav_twin_migration.twin.protocol.replica_state import Timing
@@ -67,7 +67,7 @@ class _Process:
             callbacks=Callbacks(
                 reply=lambda reply: self.tell("reply", **vars(reply)),
                 report=lambda report: self.tell("report", **report._asdict()),
-                tenure=self.tenure,
+                hosting_change=self.hosting_change,
                 trouble=lambda trouble: self.tell("trouble", why=str(trouble) if trouble else None),
             ),
         )
@@ -81,9 +81,9 @@ class _Process:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
-    def tenure(self, tenure: Any) -> None:
+    def hosting_change(self, hosting_change: Any) -> None:
         """The owner is told at once, and so are the users."""
-        self.tell("tenure", at=time.monotonic(), **tenure._asdict())
+        self.tell("hosting_change", at=time.monotonic(), **hosting_change._asdict())
         self.stream()
 
     def stream(self) -> None:
@@ -114,12 +114,12 @@ class _Process:
         self.service.request(HostRequest(**request))
 
     def do_recognise(self, uav: str, host: str, epoch: int, fence: int, stamp: Any) -> None:
-        """Hear a UAV's recognition."""
-        self.service.recognise(Recognition(uav, host, epoch, fence, Stamp(*stamp) if stamp else None))
+        """Hear a UAV's lease renewal."""
+        self.service.recognise(LeaseRenewal(uav, host, epoch, fence, Stamp(*stamp) if stamp else None))
 
-    def do_presences(self) -> None:
+    def do_host_heartbeats(self) -> None:
         """Tell what is held."""
-        self.tell("presences", held=[[*_values(presence)] for presence in self.service.presences()])
+        self.tell("host_heartbeats", held=[[*_values(host_heartbeat)] for host_heartbeat in self.service.host_heartbeats()])
 
     def do_migrate(self, uav: str, epoch: int, target: str, rate: float | None) -> None:
         """Move a twin."""
@@ -181,16 +181,16 @@ def _plain(value: Any) -> Any:
     return value.value if hasattr(value, "value") else str(value)
 
 
-def _values(presence: Presence) -> list[Any]:
-    stamp = [presence.stamp.life, presence.stamp.time]
+def _values(host_heartbeat: HostHeartbeat) -> list[Any]:
+    stamp = [host_heartbeat.stamp.incarnation, host_heartbeat.stamp.time]
     return [
-        presence.uav,
-        presence.rsu,
-        presence.holding.value,
-        presence.epoch,
-        presence.mark,
+        host_heartbeat.uav,
+        host_heartbeat.rsu,
+        host_heartbeat.holding.value,
+        host_heartbeat.epoch,
+        host_heartbeat.version,
         stamp,
-        presence.successor,
+        host_heartbeat.successor,
     ]
 
 
@@ -269,10 +269,10 @@ def introduce(rsus: Mapping[str, PlainRsu]) -> None:
         rsu.say("addresses", **ports)
 
 
-def presence_of(values: list[Any]) -> Presence:
-    """A presence that came as a line."""
-    uav, rsu, holding, epoch, mark, stamp, successor = values
-    return Presence(uav, rsu, Holding(holding), epoch, mark, Stamp(*stamp), successor)
+def host_heartbeat_of(values: list[Any]) -> HostHeartbeat:
+    """A host heartbeat that came as a line."""
+    uav, rsu, holding, epoch, version, stamp, successor = values
+    return HostHeartbeat(uav, rsu, Holding(holding), epoch, version, Stamp(*stamp), successor)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class HostSettings:
     lease_patience: float = 3.0  # s that a migration may be without bandwidth
     retry_store: float = 1.0  # s after the disk refused
     drain_at_once: int = 4  # migrations
-    replica_period: float = 1.0  # s between two checkpoints of a warm copy
-    replica_share: float = 0.1  # of the bandwidth, for the warm copy while the twin moves
+    replica_period: float = 1.0  # s between two checkpoints of a replica
+    replica_share: float = 0.1  # of the bandwidth, for the replica while the twin moves
 
 
 class Occupancy(NamedTuple):

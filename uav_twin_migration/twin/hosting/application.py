@@ -25,9 +25,9 @@ class Piece(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What changed, and the mark to ask from the next time."""
+    """What changed, and the version to ask from the next time."""
 
-    mark: int
+    version: int
     pieces: Sequence[Piece]
 
 
@@ -44,14 +44,14 @@ class Twin(Protocol):
         """When the newest telemetry in it was measured, s, by the UAV's clock; None before any."""
 
     def snapshot(self) -> Iterator[Piece]:
-        """All pieces of the twin as it is. Read a few at a time while the twin changes on; what changes after a mark
+        """All pieces of the twin as it is. Read a few at a time while the twin changes on; what changes after a version
         that was taken before is reported by `changes_since` as well."""
 
-    def mark(self) -> int:
+    def version(self) -> int:
         """Counts changes: larger after each."""
 
-    def changes_since(self, mark: int) -> Changes:
-        """The pieces that changed after `mark`. The host has everything up to `mark` on its disk."""
+    def changes_since(self, version: int) -> Changes:
+        """The pieces that changed after `version`. The host has everything up to `version` on its disk."""
 
 
 class Application(Protocol):

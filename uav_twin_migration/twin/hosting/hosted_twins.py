@@ -11,7 +11,7 @@ from uav_twin_migration.twin.hosting.application import Piece, Twin
 from uav_twin_migration.twin.hosting.store import Copy, Stored
 from uav_twin_migration.twin.protocol.chunks import Entry
 from uav_twin_migration.twin.protocol.flow import Flow
-from uav_twin_migration.twin.protocol.replica_state import Custody
+from uav_twin_migration.twin.protocol.replica_state import ReplicaState
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Lane:
 
 @dataclass
 class Mirror(Lane):
-    """The bytes that keep a warm copy on another RSU up to date."""
+    """The bytes that keep a replica on another RSU up to date."""
 
     session: int = 0
 
@@ -66,42 +66,42 @@ class Arriving:
 
 
 @dataclass
-class Resident:
+class HostedTwin:
     """One twin at this RSU."""
 
     uav: str
-    custody: Custody = field(default_factory=Custody)
+    replica_state: ReplicaState = field(default_factory=ReplicaState)
     own: Copy | None = None
     incoming: Copy | None = None
     twin: Twin | None = None
     filling: Iterator[Piece] | None = None
-    stored_mark: int = 0  # the twin's own mark up to which the store has it
+    stored_version: int = 0  # the twin's own version up to which the store has it
     waiting: list[Callable[[bool], None]] = field(default_factory=list)
     rate: float = 0.0  # bytes/s granted to move it
     leaving: Leaving | None = None
     mirror: Mirror | None = None
-    replicated_at: float = math.nan  # s, when what the warm copy has was the newest here
+    replicated_at: float = math.nan  # s, when what the replica has was the newest here
     arriving: Arriving | None = None
 
     @property
     def stored(self) -> Stored:
-        return Stored(self.custody.record, self.own, self.incoming)
+        return Stored(self.replica_state.record, self.own, self.incoming)
 
 
 class Visible(NamedTuple):
     """What others may know of a twin: what is on the disk. Read by any thread."""
 
-    custody: Custody
+    replica_state: ReplicaState
     twin: Twin | None
     replicated_at: float = math.nan  # s
 
 
 class Undo(NamedTuple):
-    """A resident as the disk has it."""
+    """A hosted twin as the disk has it."""
 
-    custody: Custody
+    replica_state: ReplicaState
     own: Copy | None
     incoming: Copy | None
-    stored_mark: int
+    stored_version: int
     leaving: Leaving | None
     mirror: Mirror | None

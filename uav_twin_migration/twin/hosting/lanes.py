@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from uav_twin_migration.twin.hosting.hosted_twins import Lane, Resident
+from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, Lane
 from uav_twin_migration.twin.hosting.outputs import (
     Close,
     Open,
@@ -60,17 +60,17 @@ class Lanes:
             self.outputs.append(Close(lane.link))
         lane.alive = False
 
-    def share_out(self, resident: Resident, replica_share: float) -> None:
-        """Give each of a twin's links its part of what was bought. replica_share: the warm copy's while it moves."""
-        replication, leaving, mirror = resident.custody.replication, resident.leaving, resident.mirror
+    def share_out(self, hosted_twin: HostedTwin, replica_share: float) -> None:
+        """Give each of a twin's links its part of what was bought. replica_share: the replica's while it moves."""
+        replication, leaving, mirror = hosted_twin.replica_state.replication, hosted_twin.leaving, hosted_twin.mirror
         if leaving is None:
-            self._pace(mirror, resident.rate)
+            self._pace(mirror, hosted_twin.rate)
         elif replication is None or not replication.copying:
-            self._pace(leaving, resident.rate)
+            self._pace(leaving, hosted_twin.rate)
             self._pace(mirror, 0.0)
         else:
-            self._pace(leaving, resident.rate * (1.0 - replica_share))
-            self._pace(mirror, resident.rate * replica_share)
+            self._pace(leaving, hosted_twin.rate * (1.0 - replica_share))
+            self._pace(mirror, hosted_twin.rate * replica_share)
 
     def _pace(self, lane: Lane | None, rate: float) -> None:
         if lane is None or lane.rate == rate:
@@ -85,21 +85,21 @@ class Lanes:
         """Send a message without chunks."""
         self.outputs.append(Transmit(link, [wire.encode(message)], paced=False))
 
-    def send_on(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
+    def send_on(self, hosted_twin: HostedTwin, lane: Lane, flow: Flow, session: int) -> None:
         """Send the chunks that the rate and the window let through. Raises StoreError."""
         while flow.may_send(self._queued(lane.link) + self._pending[lane.link], lane.rate):
-            self._send_frame(resident, lane, flow, session)
+            self._send_frame(hosted_twin, lane, flow, session)
 
-    def send_all(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
+    def send_all(self, hosted_twin: HostedTwin, lane: Lane, flow: Flow, session: int) -> None:
         """Send all chunks that are left. Raises StoreError."""
         while not flow.is_empty:
-            self._send_frame(resident, lane, flow, session)
+            self._send_frame(hosted_twin, lane, flow, session)
 
-    def _send_frame(self, resident: Resident, lane: Lane, flow: Flow, session: int) -> None:
-        assert resident.own is not None
+    def _send_frame(self, hosted_twin: HostedTwin, lane: Lane, flow: Flow, session: int) -> None:
+        assert hosted_twin.own is not None
         after, entries = flow.sent, flow.take(frame_size(lane.rate))
-        chunks = [self._chunk(resident.own, entry) for entry in entries]
-        pieces = wire.encode_chunks(Data(resident.uav, session, after, flow.sent), chunks)
+        chunks = [self._chunk(hosted_twin.own, entry) for entry in entries]
+        pieces = wire.encode_chunks(Data(hosted_twin.uav, session, after, flow.sent), chunks)
         self._pending[lane.link] += sum(map(len, pieces))
         self.outputs.append(Transmit(lane.link, pieces, paced=True))
 

@@ -39,8 +39,8 @@ class Close(NamedTuple):
     link: int
 
 
-class Tenure(NamedTuple):
-    """This RSU began or ceased to host a twin: presences should go out at once."""
+class HostingChange(NamedTuple):
+    """This RSU began or ceased to host a twin: host heartbeats should go out at once."""
 
     uav: str
     epoch: int
@@ -76,7 +76,7 @@ class Durable(NamedTuple):
     accepted: bool
 
 
-Output = Open | Transmit | Pace | Close | Tenure | Reply | MigrationReport | Durable
+Output = Open | Transmit | Pace | Close | HostingChange | Reply | MigrationReport | Durable
 
 
 class Progress(NamedTuple):

@@ -1,4 +1,4 @@
-"""An RSU's twins as a running thing: the host (twin/hosting/host.py), its store and its carrier, in threads of their own.
+"""An RSU's twins as a running thing: the host (host.py), its store and its carrier, in threads of their own.
 
 One thread feeds the host. It takes all that has come in since the last time, lets the host have it, commits once, and
 only then lets anything out: so that many migrations share one write to the disk, and nothing is said that is not on it.
@@ -23,18 +23,18 @@ from uav_twin_migration.transport.tls import (
     Address,
     Arrived,
     Carrier,
-    Happening,
     Limits,
+    LinkEvent,
 )
 from uav_twin_migration.twin.hosting import host as hosting
 from uav_twin_migration.twin.hosting.application import Application, Twin
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import (
+    HostingChange,
     HostSettings,
     MigrationReport,
     Progress,
     Served,
-    Tenure,
     TwinHost,
 )
 from uav_twin_migration.twin.hosting.store import (
@@ -45,11 +45,11 @@ from uav_twin_migration.twin.hosting.store import (
 )
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
+    HostHeartbeat,
     HostReply,
     HostRequest,
+    LeaseRenewal,
     MigrateRequest,
-    Presence,
-    Recognition,
 )
 from uav_twin_migration.twin.protocol.replica_state import Phase
 from uav_twin_migration.twin.protocol.wire import Chunks
@@ -69,7 +69,7 @@ class Callbacks:
 
     reply: Callable[[HostReply], None] = lambda reply: None
     report: Callable[[MigrationReport], None] = lambda report: None
-    tenure: Callable[[Tenure], None] = lambda tenure: None
+    hosting_change: Callable[[HostingChange], None] = lambda hosting_change: None
     trouble: Callable[[StoreError | None], None] = lambda trouble: None  # the disk refuses, or takes again
 
 
@@ -116,7 +116,7 @@ class TwinService:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"twins of {rsu}", daemon=True)
         self._log_is_long = threading.Event()
-        self._log_keeper = threading.Thread(target=self._keep_log, name=f"log of {rsu}", daemon=True)
+        self._log_twin_client = threading.Thread(target=self._keep_log, name=f"log of {rsu}", daemon=True)
 
     @property
     def address(self) -> Address:
@@ -126,7 +126,7 @@ class TwinService:
     def start(self) -> None:
         """Begin to serve."""
         self.carrier.start()
-        self._log_keeper.start()
+        self._log_twin_client.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -134,7 +134,7 @@ class TwinService:
         self._stopping = True
         self._log_is_long.set()
         self._post(lambda host, now: None)
-        for thread in (self._thread, self._log_keeper):
+        for thread in (self._thread, self._log_twin_client):
             if thread.is_alive():
                 thread.join()
         self.carrier.stop()
@@ -142,9 +142,9 @@ class TwinService:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def recognise(self, recognition: Recognition) -> None:
+    def recognise(self, lease_renewal: LeaseRenewal) -> None:
         """A UAV told whom it takes for its twin's host: to be fed with all such messages, of all UAVs."""
-        self._post(lambda host, now: host.recognise(recognition, now))
+        self._post(lambda host, now: host.recognise(lease_renewal, now))
 
     def request(self, request: HostRequest) -> None:
         """A UAV asks to host its twin; `Callbacks.reply` answers."""
@@ -167,16 +167,16 @@ class TwinService:
         self._post(lambda host, now: host.observe(uav, telemetry, now, world_time))
 
     def hear(
-        self, recognition: Recognition, telemetry: Telemetry | None, world_time: float, rate: float | None
+        self, lease_renewal: LeaseRenewal, telemetry: Telemetry | None, world_time: float, rate: float | None
     ) -> None:
         """What a UAV with a twin here says again and again: `recognise`, `observe` and `grant` in one."""
 
         def event(host: TwinHost, now: float) -> None:
-            host.recognise(recognition, now)
+            host.recognise(lease_renewal, now)
             if telemetry is not None:
-                host.observe(recognition.uav, telemetry, now, world_time)
+                host.observe(lease_renewal.uav, telemetry, now, world_time)
             if rate is not None:
-                host.grant(recognition.uav, rate, now)
+                host.grant(lease_renewal.uav, rate, now)
 
         self._queue.put(_Item(event, calm=True))
 
@@ -194,16 +194,16 @@ class TwinService:
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
-    def presences(self) -> list[Presence]:
+    def host_heartbeats(self) -> list[HostHeartbeat]:
         """What to tell UAVs now: nothing unless the host's thread runs, so that they look for another host."""
-        return self._host.presences(time.monotonic()) if self._thread.is_alive() else []
+        return self._host.host_heartbeats(time.monotonic()) if self._thread.is_alive() else []
 
     def served(self, world_time: float) -> list[Served]:
         """The twins that users may see now. world_time: s, the clock of the telemetry's time stamps."""
         return self._host.served(time.monotonic(), world_time)
 
     def replica_ages(self) -> dict[str, float]:
-        """By how much the warm copies of hosted twins are behind, s by UAV; infinite before one is confirmed."""
+        """By how much the replicas of hosted twins are behind, s by UAV; infinite before one is confirmed."""
         return self._host.replica_ages(time.monotonic())
 
     def as_of(self, uav: str) -> float | None:
@@ -234,13 +234,13 @@ class TwinService:
     def _post(self, event: Event) -> None:
         self._queue.put(_Item(event))
 
-    def _deliver(self, happening: Happening) -> None:
+    def _deliver(self, event: LinkEvent) -> None:
         """From the carrier's thread."""
-        if not isinstance(happening, Arrived):
-            link = happening.link
+        if not isinstance(event, Arrived):
+            link = event.link
             self._post(lambda host, now: host.link_down(link, now))
             return
-        link, peer, frame, size = happening
+        link, peer, frame, size = event
         item = _Item(lambda host, now: host.receive(link, peer, frame, now), size, link)
         if isinstance(frame, Chunks):
             self._queue.put(item)
@@ -309,8 +309,8 @@ class TwinService:
                 carrier.pace(output.link, output.rate)
             elif isinstance(output, hosting.Close):
                 carrier.close(output.link)
-            elif isinstance(output, Tenure):
-                self.callbacks.tenure(output)
+            elif isinstance(output, HostingChange):
+                self.callbacks.hosting_change(output)
             elif isinstance(output, hosting.Reply):
                 self.callbacks.reply(output.reply)
             elif isinstance(output, MigrationReport):

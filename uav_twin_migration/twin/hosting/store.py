@@ -3,8 +3,8 @@
 Write-ahead log, `synchronous=FULL`: once `commit` returns, what was written is on the disk, and before that nothing of
 it is. Chunks are read and written one by one; a twin is never whole in memory.
 
-Tables: `twins` has one row a UAV, what `custody.Record` says; `copies` names the copies (an RSU may have two of one
-twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy with a `base` has
+Tables: `twins` has one row a UAV, what `replica state.Record` says; `copies` names the copies (an RSU may have two of
+one twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy with a `base` has
 only what changed since that one. A copy that is no longer wanted is marked `doomed` in the transaction that makes it
 so, and swept away later, a little at a time.
 
@@ -51,10 +51,10 @@ CREATE TABLE copies (
     id INTEGER PRIMARY KEY, uav TEXT NOT NULL, application TEXT NOT NULL, chunk_size INTEGER NOT NULL,
     size INTEGER NOT NULL, whole INTEGER NOT NULL, doomed INTEGER NOT NULL, base INTEGER REFERENCES copies);
 CREATE TABLE twins (
-    uav TEXT PRIMARY KEY, status TEXT NOT NULL, epoch INTEGER NOT NULL, mark INTEGER NOT NULL, fence INTEGER NOT NULL,
-    taken INTEGER NOT NULL, target TEXT NOT NULL, own INTEGER REFERENCES copies, incoming INTEGER REFERENCES copies,
-    source TEXT NOT NULL, incoming_epoch INTEGER NOT NULL, incoming_mark INTEGER NOT NULL, prepared INTEGER NOT NULL
-    ) WITHOUT ROWID;
+    uav TEXT PRIMARY KEY, status TEXT NOT NULL, epoch INTEGER NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT
+    NULL, taken INTEGER NOT NULL, target TEXT NOT NULL, own INTEGER REFERENCES copies, incoming INTEGER REFERENCES
+    copies, source TEXT NOT NULL, incoming_epoch INTEGER NOT NULL, incoming_version INTEGER NOT NULL, prepared INTEGER
+    NOT NULL ) WITHOUT ROWID;
 CREATE TABLE chunks (
     copy INTEGER NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL, size INTEGER NOT NULL,
     digest BLOB NOT NULL, PRIMARY KEY (copy, number)) WITHOUT ROWID;
@@ -62,15 +62,15 @@ CREATE TABLE contents (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
 FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
-CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: a new store counts its lives from there
+CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: a new store counts its incarnations from there
 
 
 class StoreError(UavTwinError):
     """The store cannot be used, or could not be written; says what to do. `reason` is what to tell other RSUs."""
 
-    def __init__(self, path: Path, what: str, remedy: str, reason: Reason = Reason.STORE) -> None:
-        super().__init__(f"{path}: {what}; {remedy}")
-        self.path, self.what, self.remedy, self.reason = path, what, remedy, reason
+    def __init__(self, path: Path, what: str, hint: str, reason: Reason = Reason.STORE) -> None:
+        super().__init__(f"{path}: {what}; {hint}")
+        self.path, self.what, self.hint, self.reason = path, what, hint, reason
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Store(StoreReader):
         self._lock = _lock(Path(path))
         try:
             super().__init__(path)
-            self.life = self._begin_life()
+            self.incarnation = self._begin_incarnation()
             self._next_copy = 1 + int(self._value("SELECT coalesce(max(id), 0) FROM copies"))
         except BaseException:
             self._lock.close()
@@ -250,7 +250,7 @@ class Store(StoreReader):
 
     def touch(self) -> None:
         """Write something that changes nothing."""
-        self._write("UPDATE meta SET value = value WHERE key = 'lives'")
+        self._write("UPDATE meta SET value = value WHERE key = 'incarnations'")
 
     # -- twins -------------------------------------------------------------------------------------------------------
 
@@ -258,18 +258,18 @@ class Store(StoreReader):
         """Write a twin's row."""
         record = stored.record
         incoming = record.incoming or Incoming("", 0)
-        own = (record.status.value, record.epoch, record.mark, record.fence, record.taken, record.target)
+        own = (record.status.value, record.epoch, record.version, record.fence, record.taken, record.target)
         copies = (stored.own.id if stored.own else None, stored.incoming.id if stored.incoming else None)
-        arriving = (incoming.source, incoming.epoch, incoming.mark, int(incoming.prepared))
+        arriving = (incoming.source, incoming.epoch, incoming.version, int(incoming.prepared))
         row = (uav, *own, *copies, *arriving)
         self._write("INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def save_mark(self, uav: str, mark: int, incoming: bool = False) -> None:
+    def save_version(self, uav: str, version: int, incoming: bool = False) -> None:
         """Write only how far a copy is."""
         if incoming:
-            self._write("UPDATE twins SET incoming_mark = ?, prepared = 0 WHERE uav = ?", (mark, uav))
+            self._write("UPDATE twins SET incoming_version = ?, prepared = 0 WHERE uav = ?", (version, uav))
         else:
-            self._write("UPDATE twins SET mark = ? WHERE uav = ?", (mark, uav))
+            self._write("UPDATE twins SET version = ? WHERE uav = ?", (version, uav))
 
     # -- copies ------------------------------------------------------------------------------------------------------
 
@@ -391,17 +391,17 @@ class Store(StoreReader):
         for statement in SCHEMA.split(";"):
             self._run(statement)
         # An RSU whose disk was replaced must not count as an earlier life of its own: others remember those.
-        lives = max(0, int(time.time()) - CLOCK_ZERO)
-        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, lives))
+        incarnations = max(0, int(time.time()) - CLOCK_ZERO)
+        self._run("INSERT INTO meta VALUES ('rsu', ?), ('incarnations', ?)", (self._owner, incarnations))
         self._run(f"PRAGMA application_id = {APPLICATION_ID}")
         self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.commit()
 
-    def _begin_life(self) -> int:
+    def _begin_incarnation(self) -> int:
         """A number that rises with each opening of the store."""
-        self._write("UPDATE meta SET value = value + 1 WHERE key = 'lives'")
+        self._write("UPDATE meta SET value = value + 1 WHERE key = 'incarnations'")
         self.commit()
-        return int(self._value("SELECT value FROM meta WHERE key = 'lives'"))
+        return int(self._value("SELECT value FROM meta WHERE key = 'incarnations'"))
 
     def _begin(self) -> None:
         if not self.dirty:
@@ -439,8 +439,8 @@ def _lock(path: Path) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = beside.open("a")
     except OSError as error:
-        remedy = "make the directory writable for this user, or name another file"
-        raise StoreError(path, f"cannot be written ({error.strerror})", remedy) from error
+        hint = "make the directory writable for this user, or name another file"
+        raise StoreError(path, f"cannot be written ({error.strerror})", hint) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -459,8 +459,8 @@ def _explained(path: Path, error: sqlite3.Error) -> StoreError:
     if "not a database" in said:
         return StoreError(path, "not an SQLite file", "move it away, or name another file")
     if "malformed" in said or "corrupt" in said:
-        remedy = "keep the file, look at what `uavtwin twins` can read of it, and start with another one"
-        return StoreError(path, f"damaged ({said})", remedy, Reason.CORRUPT)
+        hint = "keep the file, look at what `uavtwin twins` can read of it, and start with another one"
+        return StoreError(path, f"damaged ({said})", hint, Reason.CORRUPT)
     if "unable to open" in said:
         return StoreError(path, "cannot be opened", "check that its directory exists and is writable for this user")
     if "locked" in said:

@@ -41,8 +41,8 @@ class UavTwin:
         self.tracker = Tracker(noise)
         self.recorded = 0  # telemetry ever taken into the history
         self._blocks = [bytearray() for _ in range(HISTORY_BLOCKS)]
-        self._mark = 0
-        self._changed: dict[int, int] = {}  # chunk -> mark of its last change
+        self._version = 0
+        self._changed: dict[int, int] = {}  # chunk -> version of its last change
         self._written: dict[int, bytes] = {}  # payload that the host has not yet stored
 
     # -- serving -----------------------------------------------------------------------------------------------------
@@ -81,9 +81,9 @@ class UavTwin:
 
     # -- being stored ------------------------------------------------------------------------------------------------
 
-    def mark(self) -> int:
+    def version(self) -> int:
         """Counts changes."""
-        return self._mark
+        return self._version
 
     def snapshot(self) -> Iterator[Piece]:
         """All pieces. A new twin's payload is noise that depends on the UAV's id, so that it does not compress."""
@@ -93,12 +93,12 @@ class UavTwin:
         yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
         yield Piece(0, self._head())
 
-    def changes_since(self, mark: int) -> Changes:
-        """The pieces that changed after `mark`."""
-        for number in [number for number, changed in self._changed.items() if changed <= mark]:
+    def changes_since(self, version: int) -> Changes:
+        """The pieces that changed after `version`."""
+        for number in [number for number, changed in self._changed.items() if changed <= version]:
             del self._changed[number]
             self._written.pop(number, None)
-        return Changes(self._mark, [Piece(number, self._content(number)) for number in self._changed])
+        return Changes(self._version, [Piece(number, self._content(number)) for number in self._changed])
 
     @classmethod
     def restored(cls, uav: str, read: Reader, noise: Noise | None = None) -> UavTwin:
@@ -115,8 +115,8 @@ class UavTwin:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _touch(self, number: int) -> None:
-        self._mark += 1
-        self._changed[number] = self._mark
+        self._version += 1
+        self._changed[number] = self._version
 
     def _record(self, telemetry: Telemetry) -> None:
         block, place = divmod(self.recorded % HISTORY, BLOCK_RECORDS)

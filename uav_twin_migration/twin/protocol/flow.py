@@ -27,18 +27,18 @@ GUESSED_RATE = 50e6  # bytes/s, of an unlimited migration that has not been meas
 class Flow:
     """What is still to be sent of a copy, in the order of its versions."""
 
-    def __init__(self, entries: Iterable[Entry], mark: int) -> None:
-        """entries: all chunks of the copy. mark: the target has what is not newer."""
+    def __init__(self, entries: Iterable[Entry], version: int) -> None:
+        """entries: all chunks of the copy. version: the target has what is not newer."""
         self.latest = {entry.number: entry for entry in entries}
         self.size = sum(entry.size for entry in self.latest.values())  # bytes of the whole copy
-        newer = sorted((entry.version, entry.number) for entry in self.latest.values() if entry.version > mark)
+        newer = sorted((entry.version, entry.number) for entry in self.latest.values() if entry.version > version)
         self._waiting = deque(newer)
         self._unsent = sum(self.latest[number].size for _, number in newer)
-        self._flying: deque[tuple[int, int]] = deque()  # (mark, bytes)
+        self._flying: deque[tuple[int, int]] = deque()  # (version, bytes)
         self.unacknowledged = 0  # bytes
-        self.sent = mark
+        self.sent = version
         self.bytes_sent = 0
-        self._first_pass = newer[-1][0] if newer else mark
+        self._first_pass = newer[-1][0] if newer else version
         self._passed_at = math.inf  # s, when all that was there at first had gone
 
     @property
@@ -85,9 +85,9 @@ class Flow:
             self._flying.append((self.sent, total))
         return taken
 
-    def acknowledged(self, mark: int) -> None:
-        """The target has everything up to `mark` on its disk."""
-        while self._flying and self._flying[0][0] <= mark:
+    def acknowledged(self, version: int) -> None:
+        """The target has everything up to `version` on its disk."""
+        while self._flying and self._flying[0][0] <= version:
             self.unacknowledged -= self._flying.popleft()[1]
 
     def may_send(self, queued: int, rate: float) -> bool:

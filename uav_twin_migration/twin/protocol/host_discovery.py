@@ -3,8 +3,8 @@
 Theory of operation
 ===================
 
-The finder hears what RSUs say they hold (`Presence`) and says whom it recognises (`Recognition`), which renews the
-host's lease (migration.py). It goes from one recognised hosting to the next in three ways only:
+The host discovery hears what RSUs say they hold (`HostHeartbeat`) and says whom it recognises (`LeaseRenewal`), which
+renews the host's lease (migration.py). It goes from one recognised hosting to the next in three ways only:
 
 - *by a hand-over*: the next hosting has a higher epoch of the same term, and is at an RSU to which the UAV asked to
   migrate, or which the recognised host named as its successor. That RSU could not have come by the epoch if the host
@@ -17,11 +17,11 @@ host's lease (migration.py). It goes from one recognised hosting to the next in 
   host in yet another term.
 
 A UAV that starts listens for one quarantine, because its earlier life may have renewed a lease. Its terms must be above
-those of its earlier lives: `epochs.first_epoch` of a clock sees to that.
+those of its earlier incarnations: `epochs.first_epoch` of a clock sees to that.
 
 An RSU that merely claims a high epoch fits none of the three and is not recognised.
 
-A UAV that wants a warm copy (replica.py) asks for no less than what it has heard to be confirmed: first RSUs heard to
+A UAV that wants a replica (replica.py) asks for no less than what it has heard to be confirmed: first RSUs heard to
 have a copy, then the one that confirmed it, then the old host, whoever of them may be back. Only when none of them has
 hosted for `begin_anew_after` is the twin given to an RSU that has nothing.
 """
@@ -42,10 +42,10 @@ from uav_twin_migration.twin.protocol.epochs import (
 )
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
+    HostHeartbeat,
     HostReply,
     HostRequest,
-    Presence,
-    Recognition,
+    LeaseRenewal,
     Stamp,
 )
 
@@ -53,7 +53,7 @@ LONG_AGO = -math.inf
 
 
 class Stage(str, Enum):
-    """What the finder is doing."""
+    """What the host discovery is doing."""
 
     LISTENING = "listening"  # just started
     HOSTED = "hosted"
@@ -62,14 +62,14 @@ class Stage(str, Enum):
 
 
 @dataclass(frozen=True)
-class FinderTiming:
+class HostDiscoveryTiming:
     """Durations, s."""
 
     quarantine: float = 3.3  # the RSUs' `lease` and 10 %: more than their clocks may differ in rate
     rehost_after: float = 10.0  # of silence: the host is given up for good
     ask_again: float = 0.5  # without an answer to a request
     tries: int = 4  # of one RSU before the next
-    begin_anew_after: float = 60.0  # of silence: a warm copy, known of but out of reach, is given up as well
+    begin_anew_after: float = 60.0  # of silence: a replica, known of but out of reach, is given up as well
 
     def __post_init__(self) -> None:
         if self.rehost_after < self.quarantine:
@@ -83,14 +83,14 @@ class Heard:
     rsu: str
     holding: Holding
     epoch: int
-    mark: int
+    version: int
     stamp: Stamp
     at: float  # s
 
 
 @dataclass(frozen=True)
-class Finder:
-    """The finder's state; `step`-like functions below make the next one."""
+class HostDiscovery:
+    """The host discovery's state; `step`-like functions below make the next one."""
 
     uav: str
     started: float  # s
@@ -101,10 +101,10 @@ class Finder:
     epoch: int = 0
     stamp: Stamp | None = None
     heard_at: float = LONG_AGO  # s, when a recognised host was last heard
-    standby: str = ""  # the RSU that shall have a warm copy
+    standby: str = ""  # the RSU that shall have a replica
     replica: str = ""  # the RSU that has one, as a host told last; of which hosting and change
     replica_epoch: int = 0
-    replica_mark: int = 0
+    replica_version: int = 0
     last_host: str = ""
     successors: tuple[str, ...] = ()  # to whom the recognised host may hand over
     heard: tuple[Heard, ...] = ()  # by RSU
@@ -115,102 +115,138 @@ class Finder:
     turn: int = 0  # of the candidates
 
 
-def hear(finder: Finder, presence: Presence, now: float) -> Finder:
+def hear(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: float) -> HostDiscovery:
     """An RSU told what it holds."""
-    if presence.uav != finder.uav or not is_epoch(presence.epoch) or term_of(presence.epoch) >= LAST_TERM:
-        return finder
-    said = Heard(presence.rsu, presence.holding, presence.epoch, presence.mark, presence.stamp, now)
-    others = tuple(one for one in finder.heard if one.rsu != presence.rsu)
-    finder = replace(finder, heard=tuple(sorted((*others, said), key=lambda one: one.rsu)))
-    if presence.rsu == finder.host and presence.epoch == finder.epoch and finder.stage in (Stage.HOSTED, Stage.SEEKING):
-        return _hear_host(finder, presence, now)
-    if presence.holding is not Holding.HOSTING or presence.epoch < finder.fence:
-        return finder
-    if finder.stage is Stage.ASKING and (presence.rsu, presence.epoch) == (finder.asked, finder.fence):
-        return _recognise(finder, said, now)
-    if finder.stage in (Stage.HOSTED, Stage.SEEKING) and _succeeds(finder, presence):
-        return _recognise(finder, said, now)
-    return finder
+    if (
+        host_heartbeat.uav != host_discovery.uav
+        or not is_epoch(host_heartbeat.epoch)
+        or term_of(host_heartbeat.epoch) >= LAST_TERM
+    ):
+        return host_discovery
+    said = Heard(
+        host_heartbeat.rsu,
+        host_heartbeat.holding,
+        host_heartbeat.epoch,
+        host_heartbeat.version,
+        host_heartbeat.stamp,
+        now,
+    )
+    others = tuple(one for one in host_discovery.heard if one.rsu != host_heartbeat.rsu)
+    host_discovery = replace(host_discovery, heard=tuple(sorted((*others, said), key=lambda one: one.rsu)))
+    if (
+        host_heartbeat.rsu == host_discovery.host
+        and host_heartbeat.epoch == host_discovery.epoch
+        and host_discovery.stage in (Stage.HOSTED, Stage.SEEKING)
+    ):
+        return _hear_host(host_discovery, host_heartbeat, now)
+    if host_heartbeat.holding is not Holding.HOSTING or host_heartbeat.epoch < host_discovery.fence:
+        return host_discovery
+    if host_discovery.stage is Stage.ASKING and (host_heartbeat.rsu, host_heartbeat.epoch) == (
+        host_discovery.asked,
+        host_discovery.fence,
+    ):
+        return _recognise(host_discovery, said, now)
+    if host_discovery.stage in (Stage.HOSTED, Stage.SEEKING) and _succeeds(host_discovery, host_heartbeat):
+        return _recognise(host_discovery, said, now)
+    return host_discovery
 
 
-def answer(finder: Finder, reply: HostReply, now: float) -> Finder:
+def answer(host_discovery: HostDiscovery, reply: HostReply, now: float) -> HostDiscovery:
     """An RSU answered a request to host. Where it refuses, another is asked; if it knows a newer epoch, above that."""
-    asked = finder.stage is Stage.ASKING and (reply.rsu, reply.epoch) == (finder.asked, finder.fence)
-    if reply.uav != finder.uav or not asked or reply.reason is None:
-        return finder  # the host's presence, with a stamp to echo, says the rest
-    fence = finder.fence
+    asked = host_discovery.stage is Stage.ASKING and (reply.rsu, reply.epoch) == (
+        host_discovery.asked,
+        host_discovery.fence,
+    )
+    if reply.uav != host_discovery.uav or not asked or reply.reason is None:
+        return host_discovery  # the host's host heartbeat, with a stamp to echo, says the rest
+    fence = host_discovery.fence
     if is_epoch(reply.fence) and term_of(reply.fence) < LAST_TERM - 1:
         fence = max(fence, reply.fence)
-    return replace(finder, stage=Stage.SEEKING, fence=fence, host="", turn=finder.turn + 1)
+    return replace(host_discovery, stage=Stage.SEEKING, fence=fence, host="", turn=host_discovery.turn + 1)
 
 
-def moving(finder: Finder, target: str) -> Finder:
+def moving(host_discovery: HostDiscovery, target: str) -> HostDiscovery:
     """The UAV asked its host to hand the twin over to `target`."""
-    return replace(finder, successors=tuple(sorted({*finder.successors, target})))
+    return replace(host_discovery, successors=tuple(sorted({*host_discovery.successors, target})))
 
 
-def wish(finder: Finder, candidates: Sequence[str], standby: str = "") -> Finder:
-    """The RSUs that the UAV would have as a host, best first, and the one that shall have a warm copy."""
-    return replace(finder, candidates=tuple(candidates), standby=standby)
+def wish(host_discovery: HostDiscovery, candidates: Sequence[str], standby: str = "") -> HostDiscovery:
+    """The RSUs that the UAV would have as a host, best first, and the one that shall have a replica."""
+    return replace(host_discovery, candidates=tuple(candidates), standby=standby)
 
 
-def act(finder: Finder, now: float, timing: FinderTiming) -> tuple[Finder, tuple[HostRequest, ...]]:
-    """What time alone brings about. To be called often, with `recognition` after it."""
-    if finder.stage is Stage.LISTENING and now >= finder.started + timing.quarantine:
-        finder = _choose(finder, now, timing)
-    if finder.stage is Stage.HOSTED and now >= finder.heard_at + timing.rehost_after:
-        finder = replace(finder, stage=Stage.SEEKING)
-    if finder.stage is Stage.ASKING and now >= finder.ask_at and finder.tries >= timing.tries:
-        finder = replace(finder, stage=Stage.SEEKING, host="", turn=finder.turn + 1)
-    if finder.stage is Stage.SEEKING:
-        finder = _turn_to(finder, _best_candidate(finder, now, timing), now)
-    if finder.stage is Stage.ASKING and now >= finder.ask_at:
-        finder = replace(finder, ask_at=now + timing.ask_again, tries=finder.tries + 1)
-        least = _least(finder) if _insists(finder, now, timing) else (0, 0)
-        return finder, (HostRequest(finder.uav, finder.asked, finder.fence, finder.size, *least),)
-    return finder, ()
+def act(
+    host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming
+) -> tuple[HostDiscovery, tuple[HostRequest, ...]]:
+    """What time alone brings about. To be called often, with `lease_renewal` after it."""
+    if host_discovery.stage is Stage.LISTENING and now >= host_discovery.started + timing.quarantine:
+        host_discovery = _choose(host_discovery, now, timing)
+    if host_discovery.stage is Stage.HOSTED and now >= host_discovery.heard_at + timing.rehost_after:
+        host_discovery = replace(host_discovery, stage=Stage.SEEKING)
+    if host_discovery.stage is Stage.ASKING and now >= host_discovery.ask_at and host_discovery.tries >= timing.tries:
+        host_discovery = replace(host_discovery, stage=Stage.SEEKING, host="", turn=host_discovery.turn + 1)
+    if host_discovery.stage is Stage.SEEKING:
+        host_discovery = _turn_to(host_discovery, _best_candidate(host_discovery, now, timing), now)
+    if host_discovery.stage is Stage.ASKING and now >= host_discovery.ask_at:
+        host_discovery = replace(host_discovery, ask_at=now + timing.ask_again, tries=host_discovery.tries + 1)
+        least = _least(host_discovery) if _insists(host_discovery, now, timing) else (0, 0)
+        return host_discovery, (
+            HostRequest(host_discovery.uav, host_discovery.asked, host_discovery.fence, host_discovery.size, *least),
+        )
+    return host_discovery, ()
 
 
-def recognition(finder: Finder) -> Recognition:
+def lease_renewal(host_discovery: HostDiscovery) -> LeaseRenewal:
     """What to tell all RSUs, several times in a lease."""
-    if finder.stage is not Stage.HOSTED:
-        return Recognition(finder.uav, "", 0, finder.fence, standby=finder.standby)
-    return Recognition(finder.uav, finder.host, finder.epoch, finder.fence, finder.stamp, finder.standby)
+    if host_discovery.stage is not Stage.HOSTED:
+        return LeaseRenewal(host_discovery.uav, "", 0, host_discovery.fence, standby=host_discovery.standby)
+    return LeaseRenewal(
+        host_discovery.uav,
+        host_discovery.host,
+        host_discovery.epoch,
+        host_discovery.fence,
+        host_discovery.stamp,
+        host_discovery.standby,
+    )
 
 
-def _hear_host(finder: Finder, presence: Presence, now: float) -> Finder:
-    if presence.successor:
-        finder = moving(finder, presence.successor)
-    if presence.holding is not Holding.HOSTING:
-        return finder
-    finder = replace(finder, stage=Stage.HOSTED, stamp=presence.stamp, heard_at=now)
-    if not presence.replica:
-        return finder
-    mark = presence.replica_mark
-    return replace(finder, replica=presence.replica, replica_epoch=presence.epoch, replica_mark=mark)
-
-
-def _succeeds(finder: Finder, presence: Presence) -> bool:
-    """Whether this hosting can only have come from the recognised one."""
-    known = presence.rsu == finder.host or presence.rsu in finder.successors
-    newer = presence.epoch > finder.epoch and term_of(presence.epoch) == term_of(finder.epoch)
-    return bool(finder.host) and known and newer
-
-
-def _recognise(finder: Finder, said: Heard, now: float) -> Finder:
-    if said.rsu == finder.replica:  # by a hand-over the two change places; else nobody else has a copy
-        finder = replace(finder, replica=finder.host)
-    if said.rsu == finder.standby and finder.host:
-        finder = replace(finder, standby=finder.host)
-    if finder.stage is Stage.ASKING:  # a new term: what is known of the old one's changes is over
-        finder = replace(finder, replica="", replica_epoch=0, replica_mark=0)
+def _hear_host(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: float) -> HostDiscovery:
+    if host_heartbeat.successor:
+        host_discovery = moving(host_discovery, host_heartbeat.successor)
+    if host_heartbeat.holding is not Holding.HOSTING:
+        return host_discovery
+    host_discovery = replace(host_discovery, stage=Stage.HOSTED, stamp=host_heartbeat.stamp, heard_at=now)
+    if not host_heartbeat.replica:
+        return host_discovery
+    version = host_heartbeat.replica_version
     return replace(
-        finder,
+        host_discovery, replica=host_heartbeat.replica, replica_epoch=host_heartbeat.epoch, replica_version=version
+    )
+
+
+def _succeeds(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat) -> bool:
+    """Whether this hosting can only have come from the recognised one."""
+    known = host_heartbeat.rsu == host_discovery.host or host_heartbeat.rsu in host_discovery.successors
+    newer = host_heartbeat.epoch > host_discovery.epoch and term_of(host_heartbeat.epoch) == term_of(
+        host_discovery.epoch
+    )
+    return bool(host_discovery.host) and known and newer
+
+
+def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDiscovery:
+    if said.rsu == host_discovery.replica:  # by a hand-over the two change places; else nobody else has a copy
+        host_discovery = replace(host_discovery, replica=host_discovery.host)
+    if said.rsu == host_discovery.standby and host_discovery.host:
+        host_discovery = replace(host_discovery, standby=host_discovery.host)
+    if host_discovery.stage is Stage.ASKING:  # a new term: what is known of the old one's changes is over
+        host_discovery = replace(host_discovery, replica="", replica_epoch=0, replica_version=0)
+    return replace(
+        host_discovery,
         last_host=said.rsu,
         stage=Stage.HOSTED,
         host=said.rsu,
         epoch=said.epoch,
-        fence=max(finder.fence, said.epoch),
+        fence=max(host_discovery.fence, said.epoch),
         stamp=said.stamp,
         heard_at=said.at,
         successors=(),
@@ -220,51 +256,58 @@ def _recognise(finder: Finder, said: Heard, now: float) -> Finder:
     )
 
 
-def _choose(finder: Finder, now: float, timing: FinderTiming) -> Finder:
+def _choose(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> HostDiscovery:
     """After listening: the newest host heard, if it is none of before this life's first term."""
-    hosts = [one for one in finder.heard if one.holding is Holding.HOSTING and one.epoch >= finder.fence]
+    hosts = [
+        one for one in host_discovery.heard if one.holding is Holding.HOSTING and one.epoch >= host_discovery.fence
+    ]
     if not hosts:
-        return replace(finder, stage=Stage.SEEKING)
+        return replace(host_discovery, stage=Stage.SEEKING)
     newest = max(hosts, key=lambda one: one.epoch)
-    return _recognise(finder, newest, now)
+    return _recognise(host_discovery, newest, now)
 
 
-def _insists(finder: Finder, now: float, timing: FinderTiming) -> bool:
+def _insists(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> bool:
     """Whether the UAV still waits for somebody with what may be on a disk."""
-    return bool(finder.standby or finder.replica) and now < finder.heard_at + timing.begin_anew_after
+    return (
+        bool(host_discovery.standby or host_discovery.replica)
+        and now < host_discovery.heard_at + timing.begin_anew_after
+    )
 
 
-def _least(finder: Finder) -> tuple[int, int]:
-    """Epoch and mark of the copy that the UAV knows of; else any of the last term."""
-    return max((finder.replica_epoch, finder.replica_mark), (make_epoch(term_of(finder.epoch)), 1))
+def _least(host_discovery: HostDiscovery) -> tuple[int, int]:
+    """Epoch and version of the copy that the UAV knows of; else any of the last term."""
+    return max(
+        (host_discovery.replica_epoch, host_discovery.replica_version), (make_epoch(term_of(host_discovery.epoch)), 1)
+    )
 
 
-def _best_candidate(finder: Finder, now: float, timing: FinderTiming) -> str:
+def _best_candidate(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> str:
     """Those lately heard to have a copy, the newest first, then the others as the UAV prefers them, each in turn.
 
-    A host that was given up comes last. Where the UAV insists on a warm copy, only who may have it is asked.
+    A host that was given up comes last. Where the UAV insists on a replica, only who may have it is asked.
     """
     holders = sorted(
-        (one for one in finder.heard if now < one.at + timing.rehost_after),
-        key=lambda one: (-term_of(one.epoch), -one.mark, one.rsu),
+        (one for one in host_discovery.heard if now < one.at + timing.rehost_after),
+        key=lambda one: (-term_of(one.epoch), -one.version, one.rsu),
     )
-    candidates: Sequence[str] = sorted(finder.candidates, key=lambda rsu: rsu == finder.host)
-    if _insists(finder, now, timing):
-        candidates = [rsu for rsu in (finder.replica, finder.standby, finder.last_host) if rsu]
+    candidates: Sequence[str] = sorted(host_discovery.candidates, key=lambda rsu: rsu == host_discovery.host)
+    if _insists(host_discovery, now, timing):
+        candidates = [rsu for rsu in (host_discovery.replica, host_discovery.standby, host_discovery.last_host) if rsu]
     order = list(dict.fromkeys([*(one.rsu for one in holders), *candidates]))
-    return order[finder.turn % len(order)] if order else ""
+    return order[host_discovery.turn % len(order)] if order else ""
 
 
-def _turn_to(finder: Finder, rsu: str, now: float) -> Finder:
+def _turn_to(host_discovery: HostDiscovery, rsu: str, now: float) -> HostDiscovery:
     """Ask another RSU, under a term of its own; what was recognised before is over."""
     if not rsu:
-        return finder
+        return host_discovery
     return replace(
-        finder,
+        host_discovery,
         stage=Stage.ASKING,
         host="",
         asked=rsu,
-        fence=next_term(finder.fence),
+        fence=next_term(host_discovery.fence),
         ask_at=now,
         tries=0,
         successors=(),

@@ -1,8 +1,8 @@
 """What RSUs say to each other about one twin, and what a UAV and RSUs say to each other.
 
-Between RSUs the sender is known from its certificate; no message has to say who it is from. `Recognition`, `Presence`,
-`HostRequest` and the rest of the second half travel over ROS. Epochs: `epochs.py`. A *mark* is the version of a twin's
-newest change: versions count a twin's changes, through all its hostings of a term.
+Between RSUs the sender is known from its certificate; no message has to say who it is from. `LeaseRenewal`,
+`HostHeartbeat`, `HostRequest` and the rest of the second half travel over ROS. Epochs: `epochs.py`. A *version* is the
+version of a twin's newest change: versions count a twin's changes, through all its hostings of a term.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ TRANSIENT = frozenset({Reason.UNCONFIRMED, Reason.BUSY, Reason.NO_SESSION, Reaso
 
 @dataclass(frozen=True)
 class Stamp:
-    """An instant on one RSU's own clock. `life` tells that process from its earlier ones: its clock may restart."""
+    """An instant on one RSU's own clock. `incarnation` tells a process from earlier ones: its clock may restart."""
 
-    life: int
+    incarnation: int
     time: float  # s
 
 
@@ -76,11 +76,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Prepare:
-    """The source has frozen the twin at `mark`; its digest is `digest`."""
+    """The source has frozen the twin at `version`; its digest is `digest`."""
 
     uav: str
     session: int
-    mark: int
+    version: int
     digest: bytes = b""
 
 
@@ -94,7 +94,7 @@ class Commit:
 
     uav: str
     epoch: int
-    mark: int
+    version: int
     lease: float  # s
     stamp: Stamp | None
 
@@ -110,7 +110,7 @@ class Cancel:
 
 @dataclass(frozen=True)
 class ReplicaOffer:
-    """Keep a warm copy of this twin, which the sender hosts under `epoch`."""
+    """Keep a replica of this twin, which the sender hosts under `epoch`."""
 
     uav: str
     session: int
@@ -123,11 +123,11 @@ class ReplicaOffer:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was sent up to `mark` makes a whole twin; its digest is `digest`."""
+    """What was sent up to `version` makes a whole twin; its digest is `digest`."""
 
     uav: str
     session: int
-    mark: int
+    version: int
     digest: bytes = b""
 
 
@@ -136,11 +136,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Accept:
-    """Send what changed after `mark`: everything up to it is on the target's disk."""
+    """Send what changed after `version`: everything up to it is on the target's disk."""
 
     uav: str
     session: int
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
@@ -155,30 +155,30 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Ack:
-    """Everything up to `mark` is on the target's disk."""
+    """Everything up to `version` is on the target's disk."""
 
     uav: str
     session: int
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The whole twin at `mark` is on the target's disk, verified."""
+    """The whole twin at `version` is on the target's disk, verified."""
 
     uav: str
     session: int
-    mark: int
+    version: int
     stamp: Stamp
 
 
 @dataclass(frozen=True)
 class Replicated:
-    """The warm copy is whole at `mark`, verified and on the disk."""
+    """The replica is whole at `version`, verified and on the disk."""
 
     uav: str
     session: int
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Unprepared:
 
 @dataclass(frozen=True)
 class Fenced:
-    """Both are behind: the twin lives elsewhere under `fence`."""
+    """Both are behind: the twin incarnations elsewhere under `fence`."""
 
     uav: str
     fence: int
@@ -219,26 +219,26 @@ class Holding(str, Enum):
     LEAVING = "leaving"  # handed over, the target has not confirmed
     PREPARED = "prepared"  # a whole copy, waiting for the source's decision
     FENCED = "fenced"  # a copy that a newer hosting has overtaken
-    STANDBY = "standby"  # a warm copy, which the host keeps up to date
+    STANDBY = "standby"  # a replica, which the host keeps up to date
 
 
 @dataclass(frozen=True)
-class Presence:
+class HostHeartbeat:
     """An RSU tells what it holds of a twin. To be sent often: its stamp, echoed, is what the host's lease hangs on."""
 
     uav: str
     rsu: str
     holding: Holding
     epoch: int
-    mark: int
+    version: int
     stamp: Stamp
     successor: str = ""  # to whom it hands over, or is about to
-    replica: str = ""  # the RSU that has confirmed a warm copy, and up to which change
-    replica_mark: int = 0
+    replica: str = ""  # the RSU that has confirmed a replica, and up to which change
+    replica_version: int = 0
 
 
 @dataclass(frozen=True)
-class Recognition:
+class LeaseRenewal:
     """A UAV tells whom it takes for its twin's host, and that every epoch below `fence` is over.
 
     `stamp` echoes the last stamp heard from that host under that epoch; None where none was.
@@ -249,14 +249,14 @@ class Recognition:
     epoch: int
     fence: int
     stamp: Stamp | None = None
-    standby: str = ""  # the RSU that shall keep a warm copy; empty: none
+    standby: str = ""  # the RSU that shall keep a replica; empty: none
 
 
 @dataclass(frozen=True)
 class HostRequest:
     """A UAV asks one RSU to host its twin under a new epoch, from the best copy it has or else from nothing.
 
-    Where the UAV knows that there is a copy of (`least_epoch`, `least_mark`), an older one, or none, will not do.
+    Where the UAV knows that there is a copy of (`least_epoch`, `least_version`), an older one, or none, will not do.
     """
 
     uav: str
@@ -264,7 +264,7 @@ class HostRequest:
     epoch: int
     size: int = 0  # bytes, of the twin's payload
     least_epoch: int = 0  # 0: the twin may begin anew
-    least_mark: int = 0
+    least_version: int = 0
 
 
 @dataclass(frozen=True)

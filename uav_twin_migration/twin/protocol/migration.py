@@ -3,15 +3,16 @@
 Theory of operation
 ===================
 
-For each twin an RSU has a `Custody` (custody.py): a `Record` that is on disk, and a few things that a crash may take.
-`step` takes a custody and an event and gives the next custody and actions. It does nothing else: whoever calls it
-stores the record and the chunks that came with the event in one transaction, and carries the actions out *after* that
-is on disk. So whatever one RSU has told another is on its disk, and a crash between two steps loses messages and
-nothing else. Any message may be lost, repeated, delayed or overtaken, and either side may crash after any step.
+For each twin an RSU has a `ReplicaState` (replica state.py): a `Record` that is on disk, and a few things that a crash
+may take. `step` takes a replica state and an event and gives the next replica state and actions. It does nothing else:
+whoever calls it stores the record and the chunks that came with the event in one transaction, and carries the actions
+out *after* that is on disk. So whatever one RSU has told another is on its disk, and a crash between two steps loses
+messages and nothing else. Any message may be lost, repeated, delayed or overtaken, and either side may crash after any
+step.
 
 *The copy.* A twin is a set of numbered chunks. Each change gives its chunk the next *version*, and the newest version
-is the twin's *mark*. The source sends chunks in the order of their versions, while it serves and the twin changes; so
-one number says what the target has on its disk, and a break costs only what was not acknowledged.
+is the twin's *version*. The source sends chunks in the order of their versions, while it serves and the twin changes;
+so one number says what the target has on its disk, and a break costs only what was not acknowledged.
 
 *The hand-over.* When little is left, the source freezes: it serves no more, sends the rest and what a whole copy must
 look like (`Prepare`, with a digest). The target verifies, has it on disk, and says `Prepared`. Until here either side
@@ -33,10 +34,10 @@ forsworn; it is never forgotten, and nothing at or below it can begin again. Tha
 on.
 
 *Leases.* Epochs alone cannot keep a host that nobody reaches from serving while its UAV gives the twin to another
-RSU. So a host serves only while it has a lease: `Presence` carries the host's own clock, its UAV's `Recognition`
+RSU. So a host serves only while it has a lease: `HostHeartbeat` carries the host's own clock, its UAV's `LeaseRenewal`
 echoes it, and the host may serve until `lease` seconds after the echoed instant. A UAV re-hosts only when more than
-that has passed since it last echoed any stamp (finder.py). Neither needs the other's clock, and a late message is an
-old stamp, not a long lease. A hand-over passes the rest of the lease on: it counts from the target's stamp on
+that has passed since it last echoed any stamp (host discovery.py). Neither needs the other's clock, and a late message
+is an old stamp, not a long lease. A hand-over passes the rest of the lease on: it counts from the target's stamp on
 `Prepared`, which was earlier than the decision, so that the target's lease ends before the source's would have.
 
 *Re-hosting.* A UAV without a host asks an RSU (`HostRequest`) to host under the first epoch of a new term. The RSU
@@ -45,7 +46,8 @@ hosted under an older epoch hears of the new one, and is FENCED. An offer is acc
 has said that it is the host, and a commit only for a copy that was prepared: a node that never had the twin cannot
 make one.
 
-Places (custody.py: `Status` is on disk, `Phase` is not; a restart finds OFFERING, COPYING and FROZEN as HOSTING)::
+Places (replica state.py: `Status` is on disk, `Phase` is not; a restart finds OFFERING, COPYING and FROZEN as
+HOSTING)::
 
                          MigrateRequest        Accept         Freeze        Prepared
     ABSENT     HOSTING ----------------> OFFERING -----> COPYING -----> FROZEN -----> LEAVING --Activated--> ABSENT
@@ -76,11 +78,11 @@ from uav_twin_migration.twin.protocol.messages import (
     Data,
     Fenced,
     HostRequest,
+    LeaseRenewal,
     MigrateRequest,
     Offer,
     Prepare,
     Prepared,
-    Recognition,
     Refuse,
     ReplicaOffer,
     Replicated,
@@ -90,13 +92,13 @@ from uav_twin_migration.twin.protocol.replica import Answered
 from uav_twin_migration.twin.protocol.replica_state import (
     Check,
     Context,
-    Custody,
     Freeze,
     Intake,
     IntakeTimeout,
     LinkDown,
     Phase,
     ReplicaSent,
+    ReplicaState,
     ReplicaTimeout,
     Sent,
     StandbyTimeout,
@@ -127,7 +129,7 @@ Event = (
     | Offer
     | Prepare
     | Prepared
-    | Recognition
+    | LeaseRenewal
     | Refuse
     | ReplicaOffer
     | ReplicaSent
@@ -139,7 +141,7 @@ Event = (
     | Unprepared
     | Wrote
 )
-Transition = Callable[[Custody, Any, Context], Step]
+Transition = Callable[[ReplicaState, Any, Context], Step]
 
 UNDER_WAY: Mapping[type, Transition] = {  # in each phase in which the source may still turn back
     MigrateRequest: source.migrate_again,
@@ -191,8 +193,8 @@ TRANSITIONS: Mapping[Place, Mapping[type, Transition]] = {
 }
 ANYWHERE: Mapping[type, Transition] = {
     HostRequest: rehosting.host,
-    Recognition: rehosting.recognised,
-    # a warm copy, at the standby
+    LeaseRenewal: rehosting.recognised,
+    # a replica, at the standby
     ReplicaOffer: replica.offered,
     Checkpoint: replica.checkpoint,
     StandbyTimeout: replica.unwanted,
@@ -210,12 +212,14 @@ REPLICATION: Mapping[type, Transition] = {  # in the host's session with its sta
 }
 
 
-def step(custody: Custody, event: Event, context: Context) -> Step:
-    """The next custody of a twin, and what is to be done once that is on disk."""
+def step(replica_state: ReplicaState, event: Event, context: Context) -> Step:
+    """The next replica state of a twin, and what is to be done once that is on disk."""
     kind = type(event)
-    if isinstance(event, Answered) and replica.concerns(custody, event, context):
-        return REPLICATION[kind](custody, event, context)
-    transition = ANYWHERE.get(kind) or TRANSITIONS[custody.place].get(kind) or TRANSITIONS[custody.intake].get(kind)
+    if isinstance(event, Answered) and replica.concerns(replica_state, event, context):
+        return REPLICATION[kind](replica_state, event, context)
+    transition = (
+        ANYWHERE.get(kind) or TRANSITIONS[replica_state.place].get(kind) or TRANSITIONS[replica_state.intake].get(kind)
+    )
     if transition is None:
-        return ignored(custody, "old_session" if isinstance(event, Answered) else "unexpected")
-    return transition(custody, event, context)
+        return ignored(replica_state, "old_session" if isinstance(event, Answered) else "unexpected")
+    return transition(replica_state, event, context)

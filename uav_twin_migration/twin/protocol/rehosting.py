@@ -9,8 +9,8 @@ from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import (
     HostReply,
     HostRequest,
+    LeaseRenewal,
     Reason,
-    Recognition,
 )
 from uav_twin_migration.twin.protocol.replica_state import (
     LONG_AGO,
@@ -19,9 +19,9 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Answer,
     Context,
     Create,
-    Custody,
     DropIncoming,
     Record,
+    ReplicaState,
     Status,
     Step,
     hosting,
@@ -30,54 +30,56 @@ from uav_twin_migration.twin.protocol.replica_state import (
 from uav_twin_migration.twin.protocol.source import abandon
 
 
-def host(custody: Custody, event: HostRequest, context: Context) -> Step:
+def host(replica_state: ReplicaState, event: HostRequest, context: Context) -> Step:
     """Host the twin under a new epoch: from the newest copy there is here, or from nothing."""
-    record = custody.record
+    record = replica_state.record
     if record.status is Status.HOSTING and record.epoch == event.epoch:
-        return _answer(custody, event, context, restored=record.mark > 0)
+        return _answer(replica_state, event, context, restored=record.version > 0)
     # The epoch that is asked for may have been heard before, as the fence of a UAV that has no host yet.
     known = max(record.fence, record.incoming.epoch if record.incoming else 0)
-    if event.epoch <= known or event.epoch < custody.heard_epoch:
-        return _answer(custody, event, context, Reason.STALE)
+    if event.epoch <= known or event.epoch < replica_state.heard_epoch:
+        return _answer(replica_state, event, context, Reason.STALE)
     if context.refusal is not None:
-        return _answer(custody, event, context, context.refusal)
-    epoch, mark, kept = _best_copy(record)
-    if not _is_enough(epoch, mark, event):
-        return _answer(custody, event, context, Reason.UNKNOWN)
-    custody, actions = _abandon_all(custody, Reason.SUPERSEDED, context)
-    record = Record(Status.HOSTING, event.epoch, mark, fence=event.epoch, taken=record.taken)
-    custody = hosting(custody, record)
-    custody, answer = _answer(custody, event, context, restored=not any(isinstance(one, Create) for one in kept))
-    return custody, (*actions, *kept, *answer)
+        return _answer(replica_state, event, context, context.refusal)
+    epoch, version, kept = _best_copy(record)
+    if not _is_enough(epoch, version, event):
+        return _answer(replica_state, event, context, Reason.UNKNOWN)
+    replica_state, actions = _abandon_all(replica_state, Reason.SUPERSEDED, context)
+    record = Record(Status.HOSTING, event.epoch, version, fence=event.epoch, taken=record.taken)
+    replica_state = hosting(replica_state, record)
+    replica_state, answer = _answer(
+        replica_state, event, context, restored=not any(isinstance(one, Create) for one in kept)
+    )
+    return replica_state, (*actions, *kept, *answer)
 
 
-def recognised(custody: Custody, event: Recognition, context: Context) -> Step:
+def recognised(replica_state: ReplicaState, event: LeaseRenewal, context: Context) -> Step:
     """Hear whom the UAV takes for its host: it renews a lease, or ends a hosting that was overtaken."""
     epoch = max(event.epoch, event.fence)
-    if epoch >= custody.heard_epoch:
-        custody = replace(custody, heard_host=event.host, heard_epoch=epoch, standby=event.standby)
-        custody = replica.named(custody, event, context)
-    if epoch > custody.gone_epoch:
-        custody = replace(custody, gone_to="", gone_epoch=0)
-    record = custody.record
+    if epoch >= replica_state.heard_epoch:
+        replica_state = replace(replica_state, heard_host=event.host, heard_epoch=epoch, standby=event.standby)
+        replica_state = replica.named(replica_state, event, context)
+    if epoch > replica_state.gone_epoch:
+        replica_state = replace(replica_state, gone_to="", gone_epoch=0)
+    record = replica_state.record
     if _is_overtaken(record, epoch):
-        custody, actions = _abandon_all(custody, Reason.STALE, context)
-        custody = with_record(custody, status=Status.FENCED, target="", fence=max(record.fence, epoch))
-        return replace(custody, outgoing=None, lease_until=LONG_AGO), actions
-    return replica.follow(_renewed(custody, event, context), context)
+        replica_state, actions = _abandon_all(replica_state, Reason.STALE, context)
+        replica_state = with_record(replica_state, status=Status.FENCED, target="", fence=max(record.fence, epoch))
+        return replace(replica_state, outgoing=None, lease_until=LONG_AGO), actions
+    return replica.follow(_renewed(replica_state, event, context), context)
 
 
-def _abandon_all(custody: Custody, reason: Reason, context: Context) -> Step:
+def _abandon_all(replica_state: ReplicaState, reason: Reason, context: Context) -> Step:
     """End what the RSU was doing as this twin's host."""
-    custody, stopped = replica.stop(custody, context)
-    custody, abandoned = abandon(custody, reason, context)
-    return custody, (*stopped, *abandoned)
+    replica_state, stopped = replica.stop(replica_state, context)
+    replica_state, abandoned = abandon(replica_state, reason, context)
+    return replica_state, (*stopped, *abandoned)
 
 
-def _is_enough(epoch: int, mark: int, event: HostRequest) -> bool:
+def _is_enough(epoch: int, version: int, event: HostRequest) -> bool:
     """Whether a copy has what the UAV knows of. Within a term versions count on; a later one began with a copy."""
     if term_of(epoch) == term_of(event.least_epoch):
-        return mark >= event.least_mark
+        return version >= event.least_version
     return epoch >= event.least_epoch
 
 
@@ -88,27 +90,35 @@ def _is_overtaken(record: Record, epoch: int) -> bool:
     return record.status is Status.LEAVING and term_of(epoch) > term_of(record.epoch)
 
 
-def _renewed(custody: Custody, event: Recognition, context: Context) -> Custody:
-    record, stamp = custody.record, event.stamp
+def _renewed(replica_state: ReplicaState, event: LeaseRenewal, context: Context) -> ReplicaState:
+    record, stamp = replica_state.record, event.stamp
     mine = record.status is Status.HOSTING and event.host == context.me and event.epoch == record.epoch
-    if not mine or stamp is None or stamp.life != context.life or stamp.time > context.now:
-        return custody
-    return replace(custody, lease_until=max(custody.lease_until, stamp.time + context.timing.lease))
+    if not mine or stamp is None or stamp.incarnation != context.incarnation or stamp.time > context.now:
+        return replica_state
+    return replace(replica_state, lease_until=max(replica_state.lease_until, stamp.time + context.timing.lease))
 
 
 def _best_copy(record: Record) -> tuple[int, int, tuple[Action, ...]]:
-    """Epoch and mark of the newest whole copy, and what to do to keep it alone."""
+    """Epoch and version of the newest whole copy, and what to do to keep it alone."""
     incoming = record.incoming
-    if incoming is not None and incoming.prepared and (incoming.epoch, incoming.mark) > (record.epoch, record.mark):
-        return incoming.epoch, incoming.mark, (Adopt(),)
+    if (
+        incoming is not None
+        and incoming.prepared
+        and (incoming.epoch, incoming.version) > (record.epoch, record.version)
+    ):
+        return incoming.epoch, incoming.version, (Adopt(),)
     drop: tuple[Action, ...] = (DropIncoming(),) if incoming is not None else ()
     if record.status is not Status.ABSENT:
-        return record.epoch, record.mark, drop
+        return record.epoch, record.version, drop
     return 0, 0, (*drop, Create())
 
 
 def _answer(
-    custody: Custody, event: HostRequest, context: Context, reason: Reason | None = None, restored: bool = False
+    replica_state: ReplicaState,
+    event: HostRequest,
+    context: Context,
+    reason: Reason | None = None,
+    restored: bool = False,
 ) -> Step:
-    fence = custody.fence if reason is Reason.STALE else 0
-    return custody, (Answer(HostReply(context.uav, context.me, event.epoch, reason, fence, restored)),)
+    fence = replica_state.fence if reason is Reason.STALE else 0
+    return replica_state, (Answer(HostReply(context.uav, context.me, event.epoch, reason, fence, restored)),)

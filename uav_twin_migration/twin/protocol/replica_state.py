@@ -13,9 +13,9 @@ from enum import Enum
 
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
+    HostHeartbeat,
     HostReply,
     PeerMessage,
-    Presence,
     Reason,
     Stamp,
 )
@@ -31,7 +31,7 @@ class Status(str, Enum):
     HOSTING = "hosting"
     LEAVING = "leaving"  # handed over for good, kept until the target confirms
     FENCED = "fenced"  # overtaken by a newer hosting elsewhere
-    STANDBY = "standby"  # a warm copy of what another RSU hosts, whole at `mark`
+    STANDBY = "standby"  # a replica of what another RSU hosts, whole at `version`
 
 
 class Phase(str, Enum):
@@ -57,7 +57,7 @@ class Incoming:
 
     source: str
     epoch: int  # under which it would be activated
-    mark: int = 0  # newest version on disk
+    version: int = 0  # newest version on disk
     prepared: bool = False  # whole and verified
     chunk_size: int = 65536  # bytes
     application: str = ""
@@ -70,7 +70,7 @@ class Record:
 
     status: Status = Status.ABSENT
     epoch: int = 0  # of the own copy
-    mark: int = 0  # newest version in the own copy
+    version: int = 0  # newest version in the own copy
     fence: int = 0  # no hosting up to this epoch may begin here any more
     taken: int = 0  # the last epoch that was handed over to this RSU
     target: str = ""  # LEAVING: to whom, under epoch + 1
@@ -94,29 +94,29 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Replication:
-    """How the host keeps the warm copy on another RSU up to date. Not on disk."""
+    """How the host keeps the replica on another RSU up to date. Not on disk."""
 
     target: str
     session: int = 0  # 0: none, the next offer is due at the deadline
     copying: bool = False  # the offer was accepted
     sent: int = 0  # newest version sent
     acked: int = 0  # newest version on the target's disk
-    checked: int = 0  # the mark of a checkpoint that is not confirmed; 0: none
+    checked: int = 0  # the version of a checkpoint that is not confirmed; 0: none
     attempts: int = 0  # offers since the last confirmation
     deadline: float = NEVER  # s: then ReplicaTimeout
 
 
 @dataclass(frozen=True)
-class Custody:
+class ReplicaState:
     """One twin at one RSU."""
 
     record: Record = Record()
     outgoing: Outgoing | None = None
     replication: Replication | None = None
-    replica: str = ""  # while it hosts: the RSU that confirmed a warm copy last, and up to which version
-    replica_mark: int = 0
-    standby: str = ""  # the RSU that the UAV wants to keep a warm copy
-    unwanted_at: float = NEVER  # s: then a warm copy here may go, because the UAV wants it elsewhere
+    replica: str = ""  # while it hosts: the RSU that confirmed a replica last, and up to which version
+    replica_version: int = 0
+    standby: str = ""  # the RSU that the UAV wants to keep a replica
+    unwanted_at: float = NEVER  # s: then a replica here may go, because the UAV wants it elsewhere
     source: str = ""  # whose offer was accepted last
     session: int = 0  # and in which session; its data alone are taken
     heard_host: str = ""  # whom the UAV recognised last, and under which epoch
@@ -146,9 +146,9 @@ class Custody:
 
     @property
     def is_replicated(self) -> bool:
-        """Whether the RSU that keeps the warm copy has confirmed all there is."""
+        """Whether the RSU that keeps the replica has confirmed all there is."""
         target = self.replication.target if self.replication is not None else ""
-        return bool(target) and (self.replica, self.replica_mark) == (target, self.record.mark)
+        return bool(target) and (self.replica, self.replica_version) == (target, self.record.version)
 
     def serves(self, now: float) -> bool:
         """Whether this RSU may serve the twin, take its telemetry and change it."""
@@ -157,7 +157,7 @@ class Custody:
 
 @dataclass(frozen=True)
 class Timing:
-    """Durations of the protocol, s. Only `lease` and the finder's `quarantine` matter for safety."""
+    """Durations of the protocol, s. Only `lease` and the host discovery's `quarantine` matter for safety."""
 
     lease: float = 3.0  # for which a host may serve after a stamp that its UAV echoed
     offer_patience: float = 5.0  # without an answer to an offer
@@ -168,7 +168,7 @@ class Timing:
     give_up: float = 60.0  # without any progress
     keep_partial: float = 60.0  # an incoming copy that nobody continues
     keep_prepared: float = 600.0  # a whole one: it may be the best there is
-    keep_unwanted: float = 60.0  # a warm copy while the UAV wants another RSU to have it
+    keep_unwanted: float = 60.0  # a replica while the UAV wants another RSU to have it
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Context:
     uav: str
     now: float  # s, own steady clock
     peer: str = ""  # the RSU that sent the message, known from its certificate
-    life: int = 1  # of this process, higher each time
+    incarnation: int = 1  # of this process, higher each time
     session: int = 1  # higher than any session this RSU has used
     timing: Timing = Timing()
     refusal: Reason | None = None  # why this RSU takes no (further) copy of this twin
@@ -191,21 +191,21 @@ class Context:
 
 @dataclass(frozen=True)
 class Wrote:
-    """The twin changed; its newest version is `mark`. Stored in the same transaction."""
+    """The twin changed; its newest version is `version`. Stored in the same transaction."""
 
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
 class Sent:
-    """All versions up to `mark` are on their way to the target."""
+    """All versions up to `version` are on their way to the target."""
 
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
 class Freeze:
-    """Little enough is left: stop serving and finish. Everything up to the record's mark was sent."""
+    """Little enough is left: stop serving and finish. Everything up to the record's version was sent."""
 
     digest: bytes = b""
 
@@ -229,14 +229,14 @@ class IntakeTimeout:
 
 @dataclass(frozen=True)
 class ReplicaSent:
-    """All versions up to `mark` are on their way to the warm copy."""
+    """All versions up to `version` are on their way to the replica."""
 
-    mark: int
+    version: int
 
 
 @dataclass(frozen=True)
 class Check:
-    """Everything up to the record's mark was sent to the warm copy: what it must look like now."""
+    """Everything up to the record's version was sent to the replica: what it must look like now."""
 
     digest: bytes = b""
 
@@ -248,7 +248,7 @@ class ReplicaTimeout:
 
 @dataclass(frozen=True)
 class StandbyTimeout:
-    """The deadline of a warm copy that nobody wants here passed."""
+    """The deadline of a replica that nobody wants here passed."""
 
 
 # -- actions -----------------------------------------------------------------------------------------------------------
@@ -311,23 +311,23 @@ class Ignored:
 
 
 Action = Send | Answer | Create | Adopt | Keep | DropOwn | DropIncoming | Ended | Ignored
-Step = tuple[Custody, tuple[Action, ...]]
+Step = tuple[ReplicaState, tuple[Action, ...]]
 
 
-def ignored(custody: Custody, why: str) -> Step:
+def ignored(replica_state: ReplicaState, why: str) -> Step:
     """Nothing happens."""
-    return custody, (Ignored(why),)
+    return replica_state, (Ignored(why),)
 
 
-def hosting(custody: Custody, record: Record, lease_until: float = LONG_AGO) -> Custody:
-    """`custody` at the beginning of a hosting; what was under way before is over."""
+def hosting(replica_state: ReplicaState, record: Record, lease_until: float = LONG_AGO) -> ReplicaState:
+    """`replica_state` at the beginning of a hosting; what was under way before is over."""
     return replace(
-        custody,
+        replica_state,
         record=record,
         outgoing=None,
         replication=None,
         replica="",
-        replica_mark=0,
+        replica_version=0,
         unwanted_at=NEVER,
         intake_deadline=NEVER,
         lease_until=lease_until,
@@ -335,25 +335,33 @@ def hosting(custody: Custody, record: Record, lease_until: float = LONG_AGO) -> 
     )
 
 
-def with_record(custody: Custody, **changes: object) -> Custody:
-    """`custody` with changes to its record."""
-    return replace(custody, record=replace(custody.record, **changes))  # type: ignore[arg-type]
+def with_record(replica_state: ReplicaState, **changes: object) -> ReplicaState:
+    """`replica_state` with changes to its record."""
+    return replace(replica_state, record=replace(replica_state.record, **changes))  # type: ignore[arg-type]
 
 
-def presence(custody: Custody, context: Context) -> Presence | None:
+def host_heartbeat(replica_state: ReplicaState, context: Context) -> HostHeartbeat | None:
     """What to tell of this twin, or None where there is nothing to tell."""
-    record, stamp = custody.record, Stamp(context.life, context.now)
+    record, stamp = replica_state.record, Stamp(context.incarnation, context.now)
     idle = record.status not in (Status.HOSTING, Status.LEAVING)
-    if idle and custody.gone_to:
-        return Presence(context.uav, context.me, Holding.LEAVING, custody.gone_epoch, 0, stamp, custody.gone_to)
+    if idle and replica_state.gone_to:
+        return HostHeartbeat(
+            context.uav, context.me, Holding.LEAVING, replica_state.gone_epoch, 0, stamp, replica_state.gone_to
+        )
     if idle and record.incoming is not None and record.incoming.prepared:
-        return Presence(context.uav, context.me, Holding.PREPARED, record.incoming.epoch, record.incoming.mark, stamp)
+        return HostHeartbeat(
+            context.uav, context.me, Holding.PREPARED, record.incoming.epoch, record.incoming.version, stamp
+        )
     if record.status is Status.ABSENT:
         return None
-    successor = custody.outgoing.target if custody.outgoing is not None else record.target
-    said = Presence(context.uav, context.me, _HOLDING[record.status], record.epoch, record.mark, stamp, successor)
+    successor = replica_state.outgoing.target if replica_state.outgoing is not None else record.target
+    said = HostHeartbeat(
+        context.uav, context.me, _HOLDING[record.status], record.epoch, record.version, stamp, successor
+    )
     hosting = record.status is Status.HOSTING
-    return replace(said, replica=custody.replica, replica_mark=custody.replica_mark) if hosting else said
+    return (
+        replace(said, replica=replica_state.replica, replica_version=replica_state.replica_version) if hosting else said
+    )
 
 
 _HOLDING: Mapping[Status, Holding] = {

@@ -1,14 +1,14 @@
 """A UAV's side of its twin's life: it finds the twin a host, and has it moved to the RSU where the UAV wants it.
 
-Sans-I/O: feed a `Keeper` what is heard and the time, several times a lease; it returns what to ask of RSUs. Who may be
-recognised as the host is `finder.py`'s; here is when to ask for a migration:
+Sans-I/O: feed a `TwinClient` what is heard and the time, several times a lease; it returns what to ask of RSUs. Who
+may be recognised as the host is `host discovery.py`'s; here is when to ask for a migration:
 
 - the UAV is hosted, wants another RSU as its host, and holds bandwidth;
 - a migration that failed is asked for again after a pause, longer each time, while the UAV still wants it;
 - one that is not wanted any more is cancelled;
 - one whose source restarted or lost the hosting is over: the source has forgotten it.
 
-And here is which RSU shall have a warm copy, if the UAV wants one: the best in reach that is not the host. It stays the
+And here is which RSU shall have a replica, if the UAV wants one: the best in reach that is not the host. It stays the
 same for as long as it takes twins and keeps up.
 """
 
@@ -20,17 +20,17 @@ from typing import NamedTuple
 
 from uav_twin_migration.twin.protocol import host_discovery as finding
 from uav_twin_migration.twin.protocol.epochs import first_epoch
-from uav_twin_migration.twin.protocol.host_discovery import Finder, FinderTiming, Stage
+from uav_twin_migration.twin.protocol.host_discovery import HostDiscovery, HostDiscoveryTiming, Stage
 from uav_twin_migration.twin.protocol.messages import (
+    HostHeartbeat,
     HostReply,
     HostRequest,
-    Presence,
-    Recognition,
+    LeaseRenewal,
 )
 
 FIRST_PAUSE = 1.0  # s after a migration that failed; doubles with each
 LONGEST_PAUSE = 16.0  # s
-STANDBY_PATIENCE = 60.0  # s for which a warm copy may stand still, although there is bandwidth, before another is begun
+STANDBY_PATIENCE = 60.0  # s for which a replica may stand still, although there is bandwidth, before another is begun
 
 
 class Move(NamedTuple):
@@ -56,12 +56,12 @@ Output = HostRequest | Move | Stop
 class _Asked(NamedTuple):
     host: str
     epoch: int
-    life: int  # of the host's process
+    incarnation: int  # of the host's process
     target: str
     stopped: bool = False
 
 
-class Keeper:
+class TwinClient:
     """One UAV's."""
 
     def __init__(
@@ -70,19 +70,19 @@ class Keeper:
         size: int,
         now: float,
         wall_clock: float,
-        timing: FinderTiming | None = None,
+        timing: HostDiscoveryTiming | None = None,
         may_host: Callable[[str], bool] = lambda rsu: True,
         replica: bool = False,
     ) -> None:
         """size: bytes of the twin's payload. wall_clock: s since 1970. may_host: whether an RSU takes twins now.
 
-        replica: whether there shall be a warm copy on a second RSU.
+        replica: whether there shall be a replica on a second RSU.
         """
-        self.timing = timing or FinderTiming()
-        self._finder = Finder(uav, now, first_epoch(wall_clock), size)
+        self.timing = timing or HostDiscoveryTiming()
+        self._host_discovery = HostDiscovery(uav, now, first_epoch(wall_clock), size)
         self._may_host = may_host
         self._replica = replica
-        self._replicated: tuple[str, int] = ("", 0)  # what the host said last of the warm copy
+        self._replicated: tuple[str, int] = ("", 0)  # what the host said last of the replica
         self._kept_up_at = now
         self._wanted: str | None = None
         self._others: tuple[str, ...] = ()
@@ -93,12 +93,12 @@ class Keeper:
     @property
     def host(self) -> str:
         """Whom the UAV takes for its twin's host; empty for nobody."""
-        return self._finder.host if self._finder.stage is Stage.HOSTED else ""
+        return self._host_discovery.host if self._host_discovery.stage is Stage.HOSTED else ""
 
     @property
     def standby(self) -> str:
-        """The RSU that shall have a warm copy; empty for none."""
-        return self._finder.standby
+        """The RSU that shall have a replica; empty for none."""
+        return self._host_discovery.standby
 
     @property
     def target(self) -> str:
@@ -107,16 +107,18 @@ class Keeper:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def hear(self, presence: Presence, now: float) -> None:
+    def hear(self, host_heartbeat: HostHeartbeat, now: float) -> None:
         """An RSU told what it holds."""
-        self._finder = finding.hear(self._finder, presence, now)
-        replicated = (presence.replica, presence.replica_mark)
-        if presence.rsu == self.host and (replicated != self._replicated or presence.replica_mark == presence.mark):
+        self._host_discovery = finding.hear(self._host_discovery, host_heartbeat, now)
+        replicated = (host_heartbeat.replica, host_heartbeat.replica_version)
+        if host_heartbeat.rsu == self.host and (
+            replicated != self._replicated or host_heartbeat.replica_version == host_heartbeat.version
+        ):
             self._replicated, self._kept_up_at = replicated, now
 
     def answer(self, reply: HostReply, now: float) -> None:
         """An RSU answered a request to host."""
-        self._finder = finding.answer(self._finder, reply, now)
+        self._host_discovery = finding.answer(self._host_discovery, reply, now)
 
     def want(self, rsu: str | None, others: Sequence[str]) -> None:
         """The RSU that the UAV wants as its twin's host, and others that would do, best first."""
@@ -134,17 +136,17 @@ class Keeper:
         """What to ask of RSUs now. rate: Mbit/s that the UAV has bought."""
         order = [self._wanted, *self._others] if self._wanted else [*self._others]
         candidates = [rsu for rsu in dict.fromkeys(order) if self._may_host(rsu)]
-        self._finder = finding.wish(self._finder, candidates, self._standby(candidates, now, rate))
-        self._finder, requests = finding.act(self._finder, now, self.timing)
+        self._host_discovery = finding.wish(self._host_discovery, candidates, self._standby(candidates, now, rate))
+        self._host_discovery, requests = finding.act(self._host_discovery, now, self.timing)
         return [*requests, *self._follow_up(now), *self._begin(now, rate)]
 
-    def recognition(self) -> Recognition:
+    def lease_renewal(self) -> LeaseRenewal:
         """What to tell all RSUs."""
-        return finding.recognition(self._finder)
+        return finding.lease_renewal(self._host_discovery)
 
     def _standby(self, candidates: Sequence[str], now: float, rate: float) -> str:
-        """The RSU that shall have a warm copy; empty for none."""
-        current = self._finder.standby
+        """The RSU that shall have a replica; empty for none."""
+        current = self._host_discovery.standby
         if rate <= 0.0 or not self.host:
             self._kept_up_at = now  # nothing can be sent
         keeps_up = now < self._kept_up_at + STANDBY_PATIENCE
@@ -169,21 +171,23 @@ class Keeper:
         if self._wanted in (None, asked.target) or asked.stopped:
             return []
         self._asked = asked._replace(stopped=True)
-        return [Stop(self._finder.uav, asked.host)]
+        return [Stop(self._host_discovery.uav, asked.host)]
 
     def _is_over(self, asked: _Asked) -> bool:
         """Whether the host that was asked is not any more, or is in another life than then."""
         if self.host != asked.host:
             return bool(self.host)
-        stamp = self._finder.stamp
-        return self._finder.epoch != asked.epoch or (stamp is not None and stamp.life != asked.life)
+        stamp = self._host_discovery.stamp
+        return self._host_discovery.epoch != asked.epoch or (
+            stamp is not None and stamp.incarnation != asked.incarnation
+        )
 
     def _begin(self, now: float, rate: float) -> list[Output]:
-        host, target, stamp = self.host, self._wanted, self._finder.stamp
+        host, target, stamp = self.host, self._wanted, self._host_discovery.stamp
         if self._asked or not host or not target or host == target or stamp is None:
             return []
         if rate <= 0.0 or now < self._ask_at or not self._may_host(target):
             return []
-        self._asked = _Asked(host, self._finder.epoch, stamp.life, target)
-        self._finder = finding.moving(self._finder, target)
-        return [Move(self._finder.uav, host, self._finder.epoch, target, rate)]
+        self._asked = _Asked(host, self._host_discovery.epoch, stamp.incarnation, target)
+        self._host_discovery = finding.moving(self._host_discovery, target)
+        return [Move(self._host_discovery.uav, host, self._host_discovery.epoch, target, rate)]

@@ -173,7 +173,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Stamp):
-        return [value.life, value.time]
+        return [value.incarnation, value.time]
     return value.value if isinstance(value, Reason) else value
 
 

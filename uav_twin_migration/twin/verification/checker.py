@@ -153,7 +153,7 @@ def _newest(mask: int, chance: random.Random) -> int:
 def _fingerprint(world: World) -> int:
     """64 bits that tell worlds apart. (An integer's own hash would take distant bits of a mask for each other.)"""
     network = world.network.to_bytes(world.network.bit_length() // 8 + 1, "little")
-    return hash((world.sites, world.finder, network, *world[3:]))
+    return hash((world.sites, world.host_discovery, network, *world[3:]))
 
 
 def _path(came: dict[int, tuple[int, Move | None]], here: int, last: Move) -> list[Move]:

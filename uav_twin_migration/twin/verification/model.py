@@ -1,13 +1,13 @@
 """The migration protocol in virtual time: RSUs, one UAV and a hostile network, for `checker.py` to search.
 
-The model runs the very transitions of `migration.py` and `finder.py`. Around them it has
+The model runs the very transitions of `migration.py` and `host discovery.py`. Around them it has
 
 - a network that never forgets: every message ever sent may arrive at any later time, any number of times, or never. So
   loss, repetition, delay and overtaking need no bounds of their own;
 - RSUs that crash after any step, keeping their `Record` and nothing else; a UAV that crashes and keeps nothing;
 - timers that fire whenever they like, and a clock that the leases hang on;
 - disks that are lost, with all that was on its way to their RSUs;
-- warm copies, at the RSU that the UAV names: what it heard to be confirmed must survive the host;
+- replicas, at the RSU that the UAV names: what it heard to be confirmed must survive the host;
 - contents: a twin's content is the list of its terms with the newest version written in each. Equal contents are equal
   twins, and what was acknowledged can be looked for.
 
@@ -32,14 +32,14 @@ from uav_twin_migration.twin.protocol.epochs import (
     term_of,
 )
 from uav_twin_migration.twin.protocol.host_discovery import (
-    Finder,
-    FinderTiming,
+    HostDiscovery,
+    HostDiscoveryTiming,
     Stage,
     act,
     answer,
     hear,
+    lease_renewal,
     moving,
-    recognition,
 )
 from uav_twin_migration.twin.protocol.messages import (
     Accept,
@@ -49,13 +49,13 @@ from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     Checkpoint,
     Data,
+    HostHeartbeat,
     HostReply,
     HostRequest,
     MigrateRequest,
     Offer,
     Prepare,
     Prepared,
-    Presence,
     Refuse,
     ReplicaOffer,
     Replicated,
@@ -70,7 +70,6 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Check,
     Context,
     Create,
-    Custody,
     DropIncoming,
     DropOwn,
     Freeze,
@@ -82,6 +81,7 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Phase,
     Record,
     ReplicaSent,
+    ReplicaState,
     ReplicaTimeout,
     Replication,
     Send,
@@ -92,14 +92,14 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Timeout,
     Timing,
     Wrote,
-    presence,
+    host_heartbeat,
 )
 from uav_twin_migration.twin.protocol.source import revive
 
 UAV = "uav"
 FIRST = make_epoch(1)
 UNBOUNDED = 1 << 30
-PATIENCE = 20  # ticks for which a UAV waits for a warm copy: more than a search has, fewer than it takes to settle
+PATIENCE = 20  # ticks for which a UAV waits for a replica: more than a search has, fewer than it takes to settle
 Content = tuple[tuple[int, int], ...]  # (epoch of a term's first hosting, newest version), oldest first
 MIXED: Content = ((-1, -1),)  # parts of different twins; no digest is right for it
 
@@ -118,10 +118,10 @@ class Site:
     """One RSU, as far as one twin is concerned."""
 
     me: str
-    custody: Custody = field(default_factory=Custody)
+    replica_state: ReplicaState = field(default_factory=ReplicaState)
     own: Content = ()
     arriving: Content = ()
-    life: int = 1
+    incarnation: int = 1
     session: int = 0
 
 
@@ -143,13 +143,13 @@ class World(NamedTuple):
     """A state of the model; the numbers stand for interned parts."""
 
     sites: tuple[int, ...]
-    finder: int
+    host_discovery: int
     network: int  # bit mask of packets
     now: int  # ticks
     left: Left
     activated: int  # bit mask of the (epoch, RSU) that began
     acked: int  # content that was acknowledged, in the newest term
-    promised: int = 0  # content that a warm copy has, as the UAV heard, in the newest term
+    promised: int = 0  # content that a replica has, as the UAV heard, in the newest term
     whole: bool = True  # whether no disk was lost: then all that was acknowledged is on one
 
 
@@ -203,14 +203,16 @@ class Interned(Generic[T]):
 class Rules:
     """What is checked. The defaults are the protocol's own; others are for checking that the checker finds faults."""
 
-    step: Callable[[Custody, Any, Context], Step] = step
+    step: Callable[[ReplicaState, Any, Context], Step] = step
     persist_first: bool = True  # False: what a step says may be heard although a crash undid the step
     lease: float = NEVER  # ticks
     rehost_after: float = NEVER  # ticks
-    atomic_voice: bool = False  # True: a presence and the recognition that follows take no time, or are lost together
+    atomic_voice: bool = (
+        False  # True: a host heartbeat and the lease renewal that follows take no time, or are lost together
+    )
     sessions: int = UNBOUNDED  # of each RSU: offers and commits
     terms: int = UNBOUNDED  # that the UAV begins, its first included
-    standby: str = ""  # the RSU that shall have a warm copy
+    standby: str = ""  # the RSU that shall have a replica
 
 
 class Model:
@@ -219,11 +221,11 @@ class Model:
     def __init__(self, rsus: Sequence[str], rules: Rules | None = None) -> None:
         self.rsus, self.rules = tuple(rsus), rules or Rules()
         self.timing = Timing(self.rules.lease, *(NEVER,) * 8, keep_unwanted=0.0)
-        self.finder_timing = FinderTiming(
+        self.host_discovery_timing = HostDiscoveryTiming(
             self.rules.rehost_after, self.rules.rehost_after, ask_again=0, tries=1, begin_anew_after=PATIENCE
         )
         self.sites: Interned[Site] = Interned()
-        self.finders: Interned[Finder] = Interned()
+        self.host_discoveries: Interned[HostDiscovery] = Interned()
         self.packets: Interned[Packet] = Interned()
         self.hostings: Interned[tuple[int, str]] = Interned()
         self.contents: Interned[Content] = Interned()
@@ -244,23 +246,25 @@ class Model:
     def hosted(self, left: Left) -> World:
         """The first RSU hosts the twin and the UAV recognises it; all RSUs have heard so."""
         me, now = self.rsus[0], 0
-        heard = Custody(heard_host=me, heard_epoch=FIRST)
-        record = Record(Status.HOSTING, FIRST, mark=1, fence=FIRST)
+        heard = ReplicaState(heard_host=me, heard_epoch=FIRST)
+        record = Record(Status.HOSTING, FIRST, version=1, fence=FIRST)
         first = Site(me, replace(heard, record=record, lease_until=now + self.timing.lease), own=((FIRST, 1),))
         sites = (first, *(Site(rsu, heard) for rsu in self.rsus[1:]))
-        finder = self._started(FIRST, now)
-        finder = replace(finder, stage=Stage.HOSTED, host=me, epoch=FIRST, stamp=Stamp(1, now), heard_at=now)
+        host_discovery = self._started(FIRST, now)
+        host_discovery = replace(
+            host_discovery, stage=Stage.HOSTED, host=me, epoch=FIRST, stamp=Stamp(1, now), heard_at=now
+        )
         numbers = tuple(map(self.sites.number, sites))
         activated, acked = 1 << self.hostings.number((FIRST, me)), self.contents.number(first.own)
-        return World(numbers, self.finders.number(finder), 0, now, left, activated, acked)
+        return World(numbers, self.host_discoveries.number(host_discovery), 0, now, left, activated, acked)
 
     def empty(self, left: Left) -> World:
         """Nobody hosts; the UAV has just started."""
         sites = tuple(self.sites.number(Site(rsu)) for rsu in self.rsus)
-        return World(sites, self.finders.number(self._started(make_epoch(0), 0)), 0, 0, left, 0, 0)
+        return World(sites, self.host_discoveries.number(self._started(make_epoch(0), 0)), 0, 0, left, 0, 0)
 
-    def _started(self, fence: int, now: int) -> Finder:
-        return Finder(UAV, now, fence, candidates=self.rsus, standby=self.rules.standby)
+    def _started(self, fence: int, now: int) -> HostDiscovery:
+        return HostDiscovery(UAV, now, fence, candidates=self.rsus, standby=self.rules.standby)
 
     # -- what may happen ---------------------------------------------------------------------------------------------
 
@@ -281,7 +285,7 @@ class Model:
 
     def worth_delivering(self, world: World) -> int:
         """The packets on their way whose arrival may change something."""
-        worth = self._addressed.get(UAV, 0) & ~self._idle.get((UAV, world.finder, world.now), 0)
+        worth = self._addressed.get(UAV, 0) & ~self._idle.get((UAV, world.host_discovery, world.now), 0)
         for where, number in enumerate(world.sites):
             name = self.rsus[where]
             worth |= self._addressed.get(name, 0) & ~self._idle.get((name, number, world.now), 0)
@@ -291,38 +295,38 @@ class Model:
         """What may happen at a site besides the arrival of messages."""
         key = ("kinds", number)
         if key not in self._facts:
-            self._facts[key] = tuple(self._work_out_kinds(self.sites[number].custody))
+            self._facts[key] = tuple(self._work_out_kinds(self.sites[number].replica_state))
         kinds: Sequence[str] = self._facts[key]
         return kinds
 
-    def _work_out_kinds(self, custody: Custody) -> Iterator[str]:
-        outgoing = custody.outgoing
+    def _work_out_kinds(self, replica_state: ReplicaState) -> Iterator[str]:
+        outgoing = replica_state.outgoing
         yield "converse" if self.rules.atomic_voice else "announce"
         yield "crash"
-        if custody.record.status is Status.HOSTING:
+        if replica_state.record.status is Status.HOSTING:
             yield "write"
-        if custody.intake is not Intake.NONE:
+        if replica_state.intake is not Intake.NONE:
             yield "forget"
         yield "lose"
-        yield from self._work_out_replica_kinds(custody)
+        yield from self._work_out_replica_kinds(replica_state)
         if outgoing is None:
             return
         yield from ("timeout", "cancel")
         if outgoing.session:
             yield "break_"
         if outgoing.phase is Phase.COPYING:
-            yield "pump" if outgoing.sent < custody.record.mark else "freeze"
+            yield "pump" if outgoing.sent < replica_state.record.version else "freeze"
 
-    def _work_out_replica_kinds(self, custody: Custody) -> Iterator[str]:
-        replication, mark = custody.replication, custody.record.mark
-        if custody.unwanted_at < NEVER:
+    def _work_out_replica_kinds(self, replica_state: ReplicaState) -> Iterator[str]:
+        replication, version = replica_state.replication, replica_state.record.version
+        if replica_state.unwanted_at < NEVER:
             yield "unwanted"
         if replication is None:
             return
         yield "replica_timeout"
-        if replication.copying and replication.sent < mark:
+        if replication.copying and replication.sent < version:
             yield "replica_pump"
-        elif replication.copying and custody.replica_mark < mark and replication.checked < mark:
+        elif replication.copying and replica_state.replica_version < version and replication.checked < version:
             yield "check"
 
     def after(self, world: World, move: Move) -> World | None:
@@ -352,7 +356,10 @@ class Model:
     def _deliver(self, world: World, number: int) -> World | None:
         name = self.packets[number].destination
         if name == UAV:
-            part, after = world.finder, self._with_finder(world, ("hear", number, world.now), self._heard)
+            part, after = (
+                world.host_discovery,
+                self._with_host_discovery(world, ("hear", number, world.now), self._heard),
+            )
         else:
             where = self.rsus.index(name)
             part, after = world.sites[where], self._apply(world, where, ("deliver", number))
@@ -375,22 +382,22 @@ class Model:
         return after._replace(acked=self.contents.number(self.sites[after.sites[where]].own))
 
     def _promised(self, before: World, after: World | None) -> World | None:
-        """The world after the UAV may have heard of a warm copy."""
-        if after is None or not self.rules.standby or after.finder == before.finder:
+        """The world after the UAV may have heard of a replica."""
+        if after is None or not self.rules.standby or after.host_discovery == before.host_discovery:
             return after
-        finder = self.finders[after.finder]
+        host_discovery = self.host_discoveries[after.host_discovery]
         newest = max((self.hostings[number][0] for number in bits(before.activated)), default=0)
-        for number in before.sites if term_of(finder.replica_epoch) == term_of(newest) else ():
+        for number in before.sites if term_of(host_discovery.replica_epoch) == term_of(newest) else ():
             own = self.sites[number].own
-            if own and term_of(own[-1][0]) == term_of(newest) and own[-1][1] >= finder.replica_mark:
-                content = (*own[:-1], (own[-1][0], finder.replica_mark))
+            if own and term_of(own[-1][0]) == term_of(newest) and own[-1][1] >= host_discovery.replica_version:
+                content = (*own[:-1], (own[-1][0], host_discovery.replica_version))
                 if _is_within(self.contents[after.promised], content):
                     return after._replace(promised=self.contents.number(content))
         return after
 
     def _lose(self, world: World, where: int) -> World:
         """An RSU begins anew with an empty disk. What was under way to it, or in its name, has nobody any more."""
-        site = Site(self.rsus[where], life=self.sites[world.sites[where]].life + 1)
+        site = Site(self.rsus[where], incarnation=self.sites[world.sites[where]].incarnation + 1)
         site = replace(site, session=self.sites[world.sites[where]].session)  # as by a clock
         gone = 0
         for number in bits(world.network):
@@ -404,73 +411,81 @@ class Model:
 
     def _converse(self, world: World, where: int) -> World | None:
         """An RSU tells what it holds, the UAV hears, and all RSUs hear whom it recognises, in no time."""
-        key = (world.finder, world.sites[where], world.now)
+        key = (world.host_discovery, world.sites[where], world.now)
         if key not in self._facts:
             self._facts[key] = self._work_out_conversation(*key)
-        finder, heard = self._facts[key]
-        after = world if finder == world.finder else world._replace(finder=finder)
+        host_discovery, heard = self._facts[key]
+        after = world if host_discovery == world.host_discovery else world._replace(host_discovery=host_discovery)
         for number in heard:
             after = self._deliver(after, number) or after
         return None if after is world else after
 
-    def _work_out_conversation(self, finder_number: int, site: int, now: int) -> tuple[int, Sequence[int]]:
-        finder = self.finders[finder_number]
-        said = presence(self.sites[site].custody, self._context(self.sites[site], now))
+    def _work_out_conversation(self, host_discovery_number: int, site: int, now: int) -> tuple[int, Sequence[int]]:
+        host_discovery = self.host_discoveries[host_discovery_number]
+        said = host_heartbeat(self.sites[site].replica_state, self._context(self.sites[site], now))
         if said is not None:
-            finder = self._hear(finder, said, now)
-        heard = self._mask([Packet(UAV, rsu, recognition(finder)) for rsu in self.rsus])
-        return self.finders.number(finder), list(bits(heard))
+            host_discovery = self._hear(host_discovery, said, now)
+        heard = self._mask([Packet(UAV, rsu, lease_renewal(host_discovery)) for rsu in self.rsus])
+        return self.host_discoveries.number(host_discovery), list(bits(heard))
 
     # -- what the UAV does -------------------------------------------------------------------------------------------
 
     def _at_uav(self, world: World, move: Move) -> World | None:
-        finder = self.finders[world.finder]
+        host_discovery = self.host_discoveries[world.host_discovery]
         if move.kind == "act":
-            return self._with_finder(world, ("act", world.now), self._acted)
+            return self._with_host_discovery(world, ("act", world.now), self._acted)
         if move.kind == "say":
-            said = recognition(finder)
+            said = lease_renewal(host_discovery)
             return self._sent(world, self._mask([Packet(UAV, rsu, said) for rsu in self.rsus]))
         if move.kind == "migrate":
-            return self._migrate(world, finder, self.rsus[move.what])
-        fence = next_term(finder.fence)  # as by a clock: above all of its earlier lives
+            return self._migrate(world, host_discovery, self.rsus[move.what])
+        fence = next_term(host_discovery.fence)  # as by a clock: above all of its earlier incarnations
         if term_of(fence) > self.rules.terms:
             return None
-        return world._replace(finder=self.finders.number(self._started(fence, world.now)))
+        return world._replace(host_discovery=self.host_discoveries.number(self._started(fence, world.now)))
 
-    def _migrate(self, world: World, finder: Finder, target: str) -> World | None:
-        if finder.stage is not Stage.HOSTED or finder.host == target:
+    def _migrate(self, world: World, host_discovery: HostDiscovery, target: str) -> World | None:
+        if host_discovery.stage is not Stage.HOSTED or host_discovery.host == target:
             return None
-        request = Packet(UAV, finder.host, MigrateRequest(UAV, finder.epoch, target))
-        return self._sent(world._replace(finder=self.finders.number(moving(finder, target))), self._mask([request]))
+        request = Packet(UAV, host_discovery.host, MigrateRequest(UAV, host_discovery.epoch, target))
+        return self._sent(
+            world._replace(host_discovery=self.host_discoveries.number(moving(host_discovery, target))),
+            self._mask([request]),
+        )
 
-    def _with_finder(
-        self, world: World, key: tuple[Any, ...], work_out: Callable[[Finder, tuple[Any, ...]], tuple[Finder, int]]
+    def _with_host_discovery(
+        self,
+        world: World,
+        key: tuple[Any, ...],
+        work_out: Callable[[HostDiscovery, tuple[Any, ...]], tuple[HostDiscovery, int]],
     ) -> World | None:
-        known = self._facts.get((world.finder, key))
+        known = self._facts.get((world.host_discovery, key))
         if known is None:
-            finder, packets = work_out(self.finders[world.finder], key)
-            beyond = term_of(finder.fence) > self.rules.terms and not self._calm
-            known = (world.finder, 0) if beyond else (self.finders.number(finder), packets)
-            self._facts[world.finder, key] = known
+            host_discovery, packets = work_out(self.host_discoveries[world.host_discovery], key)
+            beyond = term_of(host_discovery.fence) > self.rules.terms and not self._calm
+            known = (world.host_discovery, 0) if beyond else (self.host_discoveries.number(host_discovery), packets)
+            self._facts[world.host_discovery, key] = known
         number, packets = known
-        if number == world.finder:
+        if number == world.host_discovery:
             return self._sent(world, packets)
-        return world._replace(finder=number, network=world.network | packets)
+        return world._replace(host_discovery=number, network=world.network | packets)
 
-    def _heard(self, finder: Finder, key: tuple[Any, ...]) -> tuple[Finder, int]:
+    def _heard(self, host_discovery: HostDiscovery, key: tuple[Any, ...]) -> tuple[HostDiscovery, int]:
         message, now = self.packets[key[1]].message, key[2]
-        if isinstance(message, Presence):
-            return self._hear(finder, message, now), 0
+        if isinstance(message, HostHeartbeat):
+            return self._hear(host_discovery, message, now), 0
         assert isinstance(message, HostReply)
-        return answer(finder, message, now), 0
+        return answer(host_discovery, message, now), 0
 
-    def _hear(self, finder: Finder, said: Presence, now: int) -> Finder:
-        finder = hear(finder, said, now)
-        return finder if self.rules.rehost_after < NEVER else replace(finder, heard=())  # it chooses nobody anyway
+    def _hear(self, host_discovery: HostDiscovery, said: HostHeartbeat, now: int) -> HostDiscovery:
+        host_discovery = hear(host_discovery, said, now)
+        return (
+            host_discovery if self.rules.rehost_after < NEVER else replace(host_discovery, heard=())
+        )  # it chooses nobody anyway
 
-    def _acted(self, finder: Finder, key: tuple[Any, ...]) -> tuple[Finder, int]:
-        finder, requests = act(finder, key[1], self.finder_timing)
-        return finder, self._mask([Packet(UAV, request.rsu, request) for request in requests])
+    def _acted(self, host_discovery: HostDiscovery, key: tuple[Any, ...]) -> tuple[HostDiscovery, int]:
+        host_discovery, requests = act(host_discovery, key[1], self.host_discovery_timing)
+        return host_discovery, self._mask([Packet(UAV, request.rsu, request) for request in requests])
 
     # -- what an RSU does --------------------------------------------------------------------------------------------
 
@@ -496,7 +511,7 @@ class Model:
         if effect.new_term and epoch > max(begun, default=-1):
             own = self.sites[effect.site].own
             if not _is_within(self.contents[world.promised], own[:-1]):
-                raise BrokenPromiseError(f"{self.rsus[where]} goes on without what a warm copy was said to have")
+                raise BrokenPromiseError(f"{self.rsus[where]} goes on without what a replica was said to have")
             world = world._replace(acked=self.contents.number(own), promised=0)
         return world._replace(activated=world.activated | 1 << effect.activated)
 
@@ -509,7 +524,7 @@ class Model:
             crashed = self.sites.number(self._crashed(site, now))
             return None if done is None or not done.packets else Effect(crashed, done.packets)
         if kind == "announce":
-            said = presence(site.custody, self._context(site, now))
+            said = host_heartbeat(site.replica_state, self._context(site, now))
             return None if said is None else Effect(self.sites.number(site), self._mask([Packet(site.me, UAV, said)]))
         if kind == "deliver":
             packet = self.packets[event[1]]
@@ -518,75 +533,77 @@ class Model:
         return self._stepped(site, self._own_event(site, kind), (), self._context(site, now))
 
     def _own_event(self, site: Site, kind: str) -> Any:
-        mark, outgoing = site.custody.record.mark, site.custody.outgoing
+        version, outgoing = site.replica_state.record.version, site.replica_state.outgoing
         events = {
-            "write": Wrote(mark + 1),
+            "write": Wrote(version + 1),
             "forget": IntakeTimeout(),
             "timeout": Timeout(),
             "break_": LinkDown(outgoing.session if outgoing else 0),
             "cancel": CancelRequest(UAV),
-            "pump": Sent(mark),
+            "pump": Sent(version),
             "freeze": Freeze(_digest(site.own)),
             "unwanted": StandbyTimeout(),
             "replica_timeout": ReplicaTimeout(),
-            "replica_pump": ReplicaSent(mark),
+            "replica_pump": ReplicaSent(version),
             "check": Check(_digest(site.own)),
         }
         return events[kind]
 
     def _context(self, site: Site, now: int, peer: str = "", event: Any = None) -> Context:
         verified = not isinstance(event, (Prepare, Checkpoint)) or event.digest == _digest(site.arriving)
-        return Context(site.me, UAV, now, peer, site.life, site.session + 1, self.timing, verified=verified)
+        return Context(site.me, UAV, now, peer, site.incarnation, site.session + 1, self.timing, verified=verified)
 
     def _crashed(self, site: Site, now: int) -> Site:
-        site = replace(site, custody=Custody(site.custody.record), life=site.life + self._ages)
-        return replace(site, custody=revive(site.custody, self._context(site, now)))
+        site = replace(
+            site, replica_state=ReplicaState(site.replica_state.record), incarnation=site.incarnation + self._ages
+        )
+        return replace(site, replica_state=revive(site.replica_state, self._context(site, now)))
 
     def _stepped(self, site: Site, event: Any, content: Content, context: Context) -> Effect | None:
-        custody, actions = self.rules.step(site.custody, event, context)
-        after = replace(site, custody=custody)
-        if custody.outgoing is not None:
-            session = max(site.session, custody.outgoing.session)
+        replica_state, actions = self.rules.step(site.replica_state, event, context)
+        after = replace(site, replica_state=replica_state)
+        if replica_state.outgoing is not None:
+            session = max(site.session, replica_state.outgoing.session)
             if session > self.rules.sessions and not self._calm:
                 return None
-            outgoing = replace(custody.outgoing, attempts=0)  # which only lengthens the next wait
-            after = replace(after, custody=replace(custody, outgoing=outgoing), session=session)
-        replication = custody.replication
+            outgoing = replace(replica_state.outgoing, attempts=0)  # which only lengthens the next wait
+            after = replace(after, replica_state=replace(replica_state, outgoing=outgoing), session=session)
+        replication = replica_state.replication
         if replication is not None:
             session = max(after.session, replication.session)
             if session > self.rules.sessions and not self._calm:
                 return None
-            custody = replace(after.custody, replication=replace(replication, attempts=0))
-            after = replace(after, custody=custody, session=session)
-        if isinstance(event, Data) and custody.record.incoming != site.custody.record.incoming:
+            replica_state = replace(after.replica_state, replication=replace(replication, attempts=0))
+            after = replace(after, replica_state=replica_state, session=session)
+        if isinstance(event, Data) and replica_state.record.incoming != site.replica_state.record.incoming:
             after = replace(after, arriving=_received(site.arriving, event, content))
         packets = [Packet(site.me, action.peer, action.message) for action in actions if isinstance(action, Send)]
         packets += [Packet(site.me, UAV, action.reply) for action in actions if isinstance(action, Answer)]
         if isinstance(event, Sent):
-            assert site.custody.outgoing is not None
-            packets.append(self._chunks(site, event.mark, site.custody.outgoing))
+            assert site.replica_state.outgoing is not None
+            packets.append(self._chunks(site, event.version, site.replica_state.outgoing))
         if isinstance(event, ReplicaSent):
-            assert site.custody.replication is not None
-            packets.append(self._chunks(site, event.mark, site.custody.replication))
+            assert site.replica_state.replication is not None
+            packets.append(self._chunks(site, event.version, site.replica_state.replication))
         for action in actions:
             after = _stored(after, action)
-        fresh = site.custody.record.incoming is None or DropIncoming() in actions
+        fresh = site.replica_state.record.incoming is None or DropIncoming() in actions
         if isinstance(event, (Offer, ReplicaOffer)) and fresh:
-            incoming = custody.record.incoming
+            incoming = replica_state.record.incoming
             after = replace(after, arriving=site.own if incoming is not None and incoming.base else ())
         return self._effect(site, after, event, packets)
 
-    def _chunks(self, site: Site, mark: int, to: Outgoing | Replication) -> Packet:
-        return Packet(site.me, to.target, Data(UAV, to.session, to.sent, mark), site.own)
+    def _chunks(self, site: Site, version: int, to: Outgoing | Replication) -> Packet:
+        return Packet(site.me, to.target, Data(UAV, to.session, to.sent, version), site.own)
 
     def _effect(self, before: Site, after: Site, event: Any, packets: Sequence[Packet]) -> Effect:
-        record = after.custody.record
+        record = after.replica_state.record
         if isinstance(event, Wrote):
-            after = replace(after, own=(*after.own[:-1], (after.own[-1][0], record.mark)))
-        began = record.status is Status.HOSTING and record.epoch != before.custody.record.epoch
+            after = replace(after, own=(*after.own[:-1], (after.own[-1][0], record.version)))
+        began = record.status is Status.HOSTING and record.epoch != before.replica_state.record.epoch
         new_term = began and isinstance(event, HostRequest)
         if new_term:
-            after = replace(after, own=(*after.own, (record.epoch, record.mark)))
+            after = replace(after, own=(*after.own, (record.epoch, record.version)))
         activated = self.hostings.number((record.epoch, after.me)) if began else -1
         return Effect(self.sites.number(after), self._mask(packets), activated, new_term)
 
@@ -635,7 +652,7 @@ class Model:
         if len(serving) > 1:
             return f"two RSUs serve at once: {', '.join(self.rsus[where] for where in serving)}"
         for where in serving:
-            epoch = self.sites[world.sites[where]].custody.record.epoch
+            epoch = self.sites[world.sites[where]].replica_state.record.epoch
             newest = max(self.hostings[number][0] for number in bits(world.activated))
             if epoch < newest:
                 return f"{self.rsus[where]} serves under {format_epoch(epoch)}, {format_epoch(newest)} has begun"
@@ -652,7 +669,7 @@ class Model:
     def _serves(self, number: int, now: int) -> bool:
         key = ("serves", number, now)
         if key not in self._facts:
-            self._facts[key] = self.sites[number].custody.serves(now)
+            self._facts[key] = self.sites[number].replica_state.serves(now)
         return bool(self._facts[key])
 
     def _covers(self, number: int, acked: int) -> bool:
@@ -660,8 +677,8 @@ class Model:
         key = ("covers", number, acked)
         if key not in self._facts:
             site, content = self.sites[number], self.contents[acked]
-            own = site.custody.record.status is not Status.ABSENT and _is_within(content, site.own)
-            arrived = site.custody.intake is Intake.PREPARED and _is_within(content, site.arriving)
+            own = site.replica_state.record.status is not Status.ABSENT and _is_within(content, site.own)
+            arrived = site.replica_state.intake is Intake.PREPARED and _is_within(content, site.arriving)
             self._facts[key] = own or arrived
         return bool(self._facts[key])
 
@@ -729,12 +746,12 @@ class Model:
 
     def is_settled(self, world: World) -> bool:
         """Whether one RSU hosts and serves, the UAV knows it, and nothing is under way."""
-        finder = self.finders[world.finder]
+        host_discovery = self.host_discoveries[world.host_discovery]
         sites = [self.sites[number] for number in world.sites]
-        serving = [site.me for site in sites if site.custody.serves(world.now)]
-        hosting = [site.me for site in sites if site.custody.record.status is Status.HOSTING]
-        migrating = any(site.custody.outgoing is not None for site in sites)
-        return finder.stage is Stage.HOSTED and not migrating and serving == hosting == [finder.host]
+        serving = [site.me for site in sites if site.replica_state.serves(world.now)]
+        hosting = [site.me for site in sites if site.replica_state.record.status is Status.HOSTING]
+        migrating = any(site.replica_state.outgoing is not None for site in sites)
+        return host_discovery.stage is Stage.HOSTED and not migrating and serving == hosting == [host_discovery.host]
 
     # -- for people --------------------------------------------------------------------------------------------------
 
@@ -748,7 +765,7 @@ class Model:
     def describe(self, world: World) -> str:
         """A world in words."""
         parts = [str(self.sites[number]) for number in world.sites]
-        return "\n  ".join([f"time {world.now}", *parts, str(self.finders[world.finder])])
+        return "\n  ".join([f"time {world.now}", *parts, str(self.host_discoveries[world.host_discovery])])
 
 
 def bits(mask: int) -> Iterator[int]:
@@ -761,9 +778,11 @@ def bits(mask: int) -> Iterator[int]:
 
 def _is_dead(packet: Packet, site: Site, crashless: bool) -> bool:
     """Whether a packet can change nothing at a site any more, because sessions and epochs are used once."""
-    message, record = packet.message, site.custody.record
+    message, record = packet.message, site.replica_state.record
     if isinstance(message, (Accept, Refuse, Ack, Prepared, Replicated)):
-        under_way = [one.session for one in (site.custody.outgoing, site.custody.replication) if one is not None]
+        under_way = [
+            one.session for one in (site.replica_state.outgoing, site.replica_state.replication) if one is not None
+        ]
         return message.session <= site.session and message.session not in under_way
     if isinstance(message, (Activated, Unprepared)):
         waiting = record.status is Status.LEAVING and record.epoch + 1 == message.epoch
@@ -771,7 +790,7 @@ def _is_dead(packet: Packet, site: Site, crashless: bool) -> bool:
     if crashless and isinstance(
         message, (Offer, ReplicaOffer, Data, Prepare, Checkpoint, Cancel)
     ):  # a crash forgets the session
-        return message.session < site.custody.session and site.custody.source == packet.source
+        return message.session < site.replica_state.session and site.replica_state.source == packet.source
     return False
 
 
