@@ -15,8 +15,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.edge import (
     FAST_DDS_FILE,
@@ -153,6 +151,8 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
 
 def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> None:
     """rsu.yaml, readable by its owner alone: the unit cost is private."""
+    import yaml
+
     file = directory / PARAMETERS_FILE
     document = {f"/rsu/{rsu}/rsu": {"ros__parameters": parameters}}
     file.touch(mode=0o600)
