@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]  # it has overloads
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As ArgumentParser does; exits with 2 and one line where something is wrong."""
         parsed, left = self.parse_known_args(args, namespace)
         if left:
