@@ -99,6 +99,7 @@ IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures
 IMPORTED_FROM |= {"geopandas": "city", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
+IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}
 
 
 def missing_group(module: str) -> str | None:
