@@ -1,9 +1,14 @@
 """The package's executables and Python requirements: the one list of each.
 
-CMakeLists.txt reads EXECUTABLES (``ros2 run`` finds them), ``./uavtwin`` reads REQUIREMENTS.
+CMakeLists.txt reads EXECUTABLES (``ros2 run`` finds them), ``./uavtwin`` reads REQUIREMENTS. The version is
+package.xml's.
 """
 
+import re
+from pathlib import Path
+
 PACKAGE = "uav_twin_migration"
+HERE = Path(__file__).resolve().parent
 
 # executable -> module:function
 EXECUTABLES = {
@@ -24,6 +29,7 @@ EXECUTABLES = {
 }
 
 # Groups of PyPI requirements. "core" is what a command line without ROS needs; ROS itself is not listed here.
+# config/constraints.txt pins the versions that tests and published figures are of.
 REQUIREMENTS = {
     "core": ["numpy>=1.21", "PyYAML>=5.4", "rich>=11", "transforms3d>=0.4.1"],
     "px4": ["pymavlink>=2.4.40"],
@@ -32,16 +38,12 @@ REQUIREMENTS = {
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
     "recording": ["mcap>=1.5", "rosbags>=0.10"],
-    # An exact torch where it is known to work, so that tests and published figures are of one version.
-    "learning": [
-        "tensorboard>=2.10",
-        "torch==2.13.0; python_version == '3.11'",
-        "torch>=2.4; python_version != '3.11'",
-    ],
+    "learning": ["tensorboard>=2.10", "torch>=2.4"],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
     "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
     "test": [
+        "build>=1.0",
         "colcon-common-extensions",
         "coverage>=7",
         "hypothesis>=6.100",
@@ -51,20 +53,46 @@ REQUIREMENTS = {
         "pytest>=7.4",
         "ruff>=0.6",
         "safetensors>=0.4",  # the format's own library: what it reads and writes, ours does
+        "setuptools>=61",
         "types-PyYAML",
     ],
 }
+
+
+def version() -> str:
+    """The version that package.xml names, which the ROS release tools raise."""
+    found = re.search(r"<version>([^<]+)</version>", (HERE / "package.xml").read_text(encoding="utf-8"))
+    assert found, "package.xml names no version"
+    return found.group(1)
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Scenarios, policies and worlds, under share/ as ROS packages install them, where shipped.py looks."""
+    files = [HERE / "package.xml"]
+    for folder in ("config", "launch", "worlds"):
+        files += [path for path in sorted((HERE / folder).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    found: dict[str, list[str]] = {}
+    for path in files:
+        relative = path.relative_to(HERE)
+        found.setdefault(str(Path("share", PACKAGE, relative.parent)), []).append(str(relative))
+    return list(found.items())
+
 
 if __name__ == "__main__":
     from setuptools import find_packages, setup
 
     setup(
         name=PACKAGE,
-        version="0.1.0",
+        version=version(),
+        description="A bandwidth market for migrating the digital twins of UAVs between road-side units",
+        long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
         license="Apache-2.0",
-        packages=find_packages(include=[f"{PACKAGE}*"]),
+        packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+        package_data={"": ["py.typed", "*.cmake", "*.html", "*.js", "*.css"]},
+        data_files=shared_files(),
         python_requires=">=3.10",
         install_requires=REQUIREMENTS["core"],
         extras_require={group: names for group, names in REQUIREMENTS.items() if group != "core"},
-        entry_points={"console_scripts": [f"{name}={target}" for name, target in EXECUTABLES.items()]},
+        entry_points={"console_scripts": [f"uavtwin={EXECUTABLES['uavtwin']}"]},  # ROS starts the others
     )

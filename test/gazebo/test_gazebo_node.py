@@ -43,11 +43,31 @@ def test_gazebo_sim(distribution: str, name: str, messages: str, tmp_path: Path)
     assert kinds == {messages}
 
 
+@pytest.mark.parametrize(
+    ("installed", "version", "name"),
+    [
+        ({"ign"}, "", "ign"),
+        ({"ign", "gz"}, "", "ign"),  # Gazebo Classic has a gz, too
+        ({"ign", "gz"}, "harmonic", "gz"),
+        ({"gz"}, "", "gz"),
+        ({"gz"}, "fortress", "ign"),
+    ],
+)
+def test_humble_may_have_harmonic(
+    installed: set[str], version: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GZ_VERSION", version)
+    monkeypatch.setattr("shutil.which", lambda program: program if program in installed else None)
+    simulator, _ = programs("sim", SCENARIO, tmp_path, gui=False, distribution="humble")
+    assert simulator.command[0] == name
+
+
 def test_gazebo_classic(tmp_path: Path) -> None:
     server, window = programs("classic", SCENARIO, tmp_path, gui=True, distribution="humble")
     assert server.command[0] == "gzserver"
     assert "libgazebo_ros_init.so" in server.command
     assert "/clock:=/gazebo/clock" in server.command
+    assert not {"-p", "-r"} & set(server.command)  # gzserver's own, for --play and --record
     assert window.command == ["gzclient"]
     assert (tmp_path / "scenario.world").read_text() == world_sdf(SCENARIO, "classic")
 
@@ -78,7 +98,13 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
         "AMENT_PREFIX_PATH": f"{prefix}:{os.environ.get('AMENT_PREFIX_PATH', '')}",
     }
     spec = ProcessSpec("test", (NodeSpec("gazebo", "", {"scenario": "small", "gui": False}),)).to_json()
-    command = [sys.executable, "-m", "uav_twin_migration.nodes.component_container", json.dumps(spec)]
+    command = [
+        sys.executable,
+        "-m",
+        "uav_twin_migration.nodes.start",
+        "uav_twin_migration.nodes.component_container:main",
+        json.dumps(spec),
+    ]
     node = processes.run(command, env=environment)
     assert node.stderr is not None
     for line in node.stderr:

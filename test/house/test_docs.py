@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+from uav_twin_migration import __version__
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +66,7 @@ def test_every_interface_is_documented_with_all_its_fields() -> None:
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
-    for page in [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]:
+    for page in [CHECKOUT / "README.md", *CHECKOUT.glob("docs/*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
@@ -74,3 +77,12 @@ def test_every_refusal_is_documented() -> None:
     page = (CHECKOUT / "docs" / "market.md").read_text()
     for reason in Refusal:
         assert f"`{reason.value}`" in page
+
+
+def test_one_version_everywhere() -> None:
+    changelog = pytest.importorskip("catkin_pkg.changelog", reason="needs catkin_pkg")
+    versions = [version for version, _, _ in changelog.get_changelog_from_path(str(CHECKOUT)).foreach_version()]
+    assert __version__ in versions
+    citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())
+    assert {citation["version"], citation["preferred-citation"]["version"]} == {__version__}
+    assert f"<version>{__version__}</version>" in (CHECKOUT / "package.xml").read_text()

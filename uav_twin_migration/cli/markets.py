@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.game.market import Market
+
+if TYPE_CHECKING:  # the commands' modules need only the standard library until they run
+    from uav_twin_migration.game.market import Market
 
 
 def read(path: str) -> tuple[list[Any], list[str], bool]:
@@ -48,9 +49,9 @@ def plain(value: object) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
         return plain(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
@@ -69,4 +70,6 @@ def write(document: object, path: str) -> None:
 
 def numbers(values: Any) -> str:
     """A row of numbers for people."""
+    import numpy as np
+
     return "  ".join("       -" if not np.isfinite(value) else f"{value:8.4g}" for value in np.ravel(values))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from uav_twin_migration.cli.markets import numbers, read, write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game import followers
-from uav_twin_migration.game.market import FloatArray, Market
-from uav_twin_migration.game.market import numbers as json_numbers
+
+if TYPE_CHECKING:
+    from uav_twin_migration.game.market import FloatArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +39,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _answer(document: object, source: str) -> dict[str, FloatArray]:
+    from uav_twin_migration.game import followers
+    from uav_twin_migration.game.market import Market
+    from uav_twin_migration.game.market import numbers as json_numbers
+
     market = Market.from_json(document, source)
     assert isinstance(document, Mapping)  # or from_json had raised
     if "prices" not in document:
         raise InputError(source, "prices", "nothing", "this key: one price per RSU, credit/MHz")
     prices = json_numbers(document["prices"], source, "prices", market.rsus, "unit_cost")
     for m, price in enumerate(prices):
-        if not (price > 0.0 and np.isfinite(price)):
+        if not (price > 0.0 and math.isfinite(price)):
             raise InputError(source, f"prices[{m}]", float(price), "a finite number > 0")
     response = followers.respond(market, prices)
     return {

@@ -15,8 +15,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from uav_twin_migration.deployment.host_directory import (
     FAST_DDS_FILE,
     KEYS,
@@ -157,6 +155,8 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
 
 def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> None:
     """rsu.yaml, readable by its owner alone: the unit cost is private."""
+    import yaml
+
     file = directory / PARAMETERS_FILE
     document = {f"/rsu/{rsu}/rsu": {"ros__parameters": parameters}}
     file.touch(mode=0o600)

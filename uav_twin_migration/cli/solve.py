@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration.cli.markets import by_size, numbers, read, write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game.equilibrium import Equilibrium, solve
-from uav_twin_migration.game.leaders import ration
-from uav_twin_migration.game.market import Market, stack
-from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.snapshot import market_at
+
+if TYPE_CHECKING:
+    from uav_twin_migration.game.equilibrium import Equilibrium
+    from uav_twin_migration.game.market import Market
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, solves, tells."""
+    from uav_twin_migration.game.equilibrium import solve
+    from uav_twin_migration.game.market import Market, stack
+    from uav_twin_migration.scenario.load import load
+    from uav_twin_migration.scenario.snapshot import market_at
+
     if args.scenario:
         if not 0.0 <= args.at < math.inf:
             raise InputError(args.scenario, "--at", args.at, "seconds >= 0 after the start")
@@ -51,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _document(market: Market, result: Equilibrium) -> dict[str, object]:
+    from uav_twin_migration.game.leaders import ration
+
     document: dict[str, object] = {"status": str(result.status)}
     if result.found:
         return document | {
@@ -75,6 +81,8 @@ def _document(market: Market, result: Equilibrium) -> dict[str, object]:
 
 
 def _text(source: str, market: Market, result: Equilibrium) -> str:
+    from uav_twin_migration.game.leaders import ration
+
     lines = [f"{source}: {result.status}, {market.uavs} UAVs, {market.rsus} RSUs, rho {float(market.rho):g}"]
     if result.found:
         lines += [

@@ -6,13 +6,14 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uav_twin_migration.cli.markets import write
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.twin.hosting.inspection import Inspected, inspect
-from uav_twin_migration.twin.hosting.store import StoreError, StoreReader
-from uav_twin_migration.twin.protocol.epochs import format_epoch
-from uav_twin_migration.twin.protocol.messages import Reason
+
+if TYPE_CHECKING:
+    from uav_twin_migration.twin.hosting.inspection import Inspected
+    from uav_twin_migration.twin.hosting.store import StoreReader
 
 MB = 1e6  # bytes
 
@@ -25,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Looks at all twins. Returns 1 where something is wrong with one."""
+    from uav_twin_migration.twin.hosting.inspection import inspect
+    from uav_twin_migration.twin.protocol.epochs import format_epoch
+
     store = _opened(args.store)
     try:
         rsu, problems = store.rsu, store.problems()
@@ -49,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opened(path: str) -> StoreReader:
+    from uav_twin_migration.twin.hosting.store import StoreError, StoreReader
+    from uav_twin_migration.twin.protocol.messages import Reason
+
     try:
         return StoreReader(Path(path))
     except StoreError as error:
@@ -69,6 +76,8 @@ def _text(path: str, rsu: str, problems: list[str], found: list[Inspected]) -> s
 
 
 def _lines(twin: Inspected) -> list[str]:
+    from uav_twin_migration.twin.protocol.epochs import format_epoch
+
     first, last = (f"{time:12.1f}" if time is not None else f"{'-':>12}" for time in (twin.first, twin.last))
     epoch = format_epoch(twin.epoch) if twin.epoch else "-"
     line = f"  {twin.uav:<16} {twin.state:<9} {epoch:>14} {twin.size / MB:9.2f} {twin.records:8d}  {first} {last}"

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.sdf import bridge_yaml, world_sdf
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the world, and the bridge's configuration where asked for."""
+    from uav_twin_migration.scenario.load import load
+    from uav_twin_migration.scenario.sdf import bridge_yaml, world_sdf
+
     if args.bridge and args.gazebo == "classic":
         raise InputError("--bridge", "FILE", args.bridge, "nothing: Gazebo Classic speaks ROS by itself")
     scenario = load(args.scenario)

@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.messages import is_id
 
@@ -63,6 +61,8 @@ class EdgeHost:
 
     def save(self, directory: Path) -> None:
         """Write host.yaml."""
+        import yaml
+
         document = asdict(self) | {"discovery_servers": list(self.discovery_servers)}
         (directory / HOST_FILE).write_text(yaml.safe_dump(document, sort_keys=False))
 
@@ -119,6 +119,8 @@ def read_parameters(directory: Path) -> dict[str, Any]:
 
 def read_yaml(file: Path) -> dict[Any, Any]:
     """A YAML file with a mapping. Raises InputError."""
+    import yaml
+
     try:
         document = yaml.safe_load(file.read_text())
     except OSError as error:

@@ -253,7 +253,7 @@ def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, opt
         "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
-    return NodeSpec("uav_container", f"/fleet_{number}", parameters)
+    return NodeSpec("uav_container", f"/uav_container_{number}", parameters)
 
 
 def monitor_process(

@@ -7,6 +7,7 @@ Classic where gazebo_ros is. docs/gazebo.md says how to install them.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -53,6 +54,12 @@ def choose(wanted: str) -> Gazebo:
     raise InputError("options", "gazebo", wanted, f"one of {', '.join(CHOICES)}, with {packages} installed")
 
 
+def has_harmonic() -> bool:
+    """Whether Humble has Harmonic beside it instead of Fortress, its own; where it has both, GZ_VERSION says."""
+    chosen = os.environ.get("GZ_VERSION")
+    return chosen == "harmonic" if chosen else shutil.which("ign") is None and shutil.which("gz") is not None
+
+
 def _installed(package: str) -> bool:
     try:
         get_package_prefix(package)
@@ -75,10 +82,11 @@ def programs(gazebo: Gazebo, scenario: Scenario, folder: Path, *, gui: bool, dis
         world = folder / "scenario.world"
         world.write_text(world_sdf(scenario, "classic"), encoding="utf-8")
         ros = ["-s", "libgazebo_ros_init.so", "-s", "libgazebo_ros_factory.so"]
-        clock = ["--ros-args", "-p", f"publish_rate:={CLASSIC_CLOCK}.0", "-r", f"{topics.CLOCK}:={CLOCK}"]
+        # spelt out: gzserver takes -p for --play and -r for --record, and would open a log instead of the world
+        clock = ["--ros-args", "--param", f"publish_rate:={CLASSIC_CLOCK}.0", "--remap", f"{topics.CLOCK}:={CLOCK}"]
         server = Program(["gzserver", *ros, str(world), *clock], "gzserver.log")
         return [server, Program(["gzclient"], "gzclient.log")] if gui else [server]
-    fortress = distribution == "humble"
+    fortress = distribution == "humble" and not has_harmonic()
     world, bridge = folder / "scenario.sdf", folder / "bridge.yaml"
     world.write_text(world_sdf(scenario, "sim"), encoding="utf-8")
     bridge.write_text(bridge_yaml(scenario, "ignition" if fortress else "gz"), encoding="utf-8")

@@ -1,15 +1,19 @@
 """Ed25519 keys (RFC 8032) in PEM files (RFC 8410, RFC 7468), and signatures with them.
 
-The library is PyNaCl, which takes 1 MB of a node's memory, a tenth of what `cryptography` does. It has no PEM files;
-those of Ed25519 keys are a fixed heading and 32 bytes, the same that `openssl pkey` reads and writes.
+PyNaCl is used where it is installed: it takes 1 MB of a node's memory, a tenth of what `cryptography` does, which every
+ROS distribution has. PyNaCl has no PEM files; those of Ed25519 keys are a fixed heading and 32 bytes, the same that
+`openssl pkey` reads and writes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from uav_twin_migration.errors import UavTwinError
 
@@ -27,37 +31,88 @@ class KeyFileError(UavTwinError):
 
 def make_key() -> bytes:
     """A new private key, 32 bytes."""
-    from nacl.signing import SigningKey
-
-    return bytes(SigningKey.generate())
+    return os.urandom(KEY_SIZE)
 
 
 def public_of(private: bytes) -> bytes:
     """The public key of a private one, 32 bytes."""
-    from nacl.signing import SigningKey
-
-    return bytes(SigningKey(private).verify_key)
+    return _library().public_of(private)
 
 
 def sign(private: bytes, message: bytes) -> bytes:
     """The signature of a message, 64 bytes."""
-    from nacl.signing import SigningKey
-
-    return bytes(SigningKey(private).sign(message).signature)
+    return _library().sign(private, message)
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether a signature is of this message, by this key."""
-    from nacl.exceptions import CryptoError
-    from nacl.signing import VerifyKey
+    return len(signature) == SIGNATURE_SIZE and _library().verify(public, message, signature)
 
-    if len(signature) != SIGNATURE_SIZE:
-        return False
+
+class Library(Protocol):
+    """What is needed of a library."""
+
+    def public_of(self, private: bytes) -> bytes: ...
+    def sign(self, private: bytes, message: bytes) -> bytes: ...
+    def verify(self, public: bytes, message: bytes, signature: bytes) -> bool: ...
+
+
+class Nacl:
+    """PyNaCl."""
+
+    def __init__(self) -> None:
+        import nacl.exceptions
+        import nacl.signing
+
+        self._signing, self._refusals = nacl.signing, (nacl.exceptions.CryptoError, ValueError)
+
+    def public_of(self, private: bytes) -> bytes:
+        return bytes(self._signing.SigningKey(private).verify_key)
+
+    def sign(self, private: bytes, message: bytes) -> bytes:
+        return bytes(self._signing.SigningKey(private).sign(message).signature)
+
+    def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
+        try:
+            self._signing.VerifyKey(public).verify(message, signature)
+        except self._refusals:
+            return False
+        return True
+
+
+class Cryptography:
+    """`cryptography`."""
+
+    def __init__(self) -> None:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+
+        self._keys, self._refusals = ed25519, (InvalidSignature, ValueError)
+        self._raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+    def public_of(self, private: bytes) -> bytes:
+        key = self._keys.Ed25519PrivateKey.from_private_bytes(private).public_key()
+        return bytes(key.public_bytes(*self._raw))
+
+    def sign(self, private: bytes, message: bytes) -> bytes:
+        return bytes(self._keys.Ed25519PrivateKey.from_private_bytes(private).sign(message))
+
+    def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
+        try:
+            self._keys.Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        except self._refusals:
+            return False
+        return True
+
+
+@cache
+def _library() -> Library:
+    """The lighter one of those that are installed."""
     try:
-        VerifyKey(public).verify(message, signature)
-    except (CryptoError, ValueError):
-        return False
-    return True
+        return Nacl()
+    except ImportError:
+        return Cryptography()
 
 
 def to_pem(key: bytes, label: str) -> str:

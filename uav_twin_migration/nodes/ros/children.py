@@ -18,6 +18,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _prepare() -> None:
+    """Before a program starts: it ends with this process, and hears the signals that the process blocks."""
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
 def start(
     command: Sequence[str], folder: Path, log: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
@@ -36,7 +42,7 @@ def start(
             stdout=output,
             stderr=output,
             start_new_session=True,  # a Ctrl-C in the terminal is the node's to pass on
-            preexec_fn=die_with_parent,
+            preexec_fn=_prepare,
         )
 
 

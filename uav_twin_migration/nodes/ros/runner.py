@@ -53,8 +53,8 @@ def preload(processes: Sequence[ProcessSpec]) -> None:
 
 
 def is_interface(value: object) -> bool:
-    """Whether this is a class that rosidl generated."""
-    return isinstance(value, type) and hasattr(value, "__import_type_support__")
+    """Whether this is a class that rosidl generated, and has type support: Kilted's events of services have none."""
+    return isinstance(value, type) and hasattr(value, "__import_type_support__") and hasattr(value, "_TYPE_SUPPORT")
 
 
 def rename(name: str) -> None:

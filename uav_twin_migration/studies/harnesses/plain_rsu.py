@@ -119,7 +119,9 @@ class _Process:
 
     def do_host_heartbeats(self) -> None:
         """Tell what is held."""
-        self.tell("host_heartbeats", held=[[*_values(host_heartbeat)] for host_heartbeat in self.service.host_heartbeats()])
+        self.tell(
+            "host_heartbeats", held=[[*_values(host_heartbeat)] for host_heartbeat in self.service.host_heartbeats()]
+        )
 
     def do_migrate(self, uav: str, epoch: int, target: str, rate: float | None) -> None:
         """Move a twin."""
