@@ -15,6 +15,7 @@ from uav_twin_migration.errors import InputError
 # name -> what it measures; `cli/bench_<name>.py` has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "certificate": "10,000 random markets: every claimed equilibrium beside an independent search (an hour)",
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
     "soak": "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)",
