@@ -59,6 +59,7 @@ SIM_OPTIONS = {
 FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
 BENCHMARKS = {
     "game": (),
+    "certificate": (),
     "market": (),
     "edge": ("keys",),
     "hosts": ("keys",),

@@ -20,14 +20,15 @@ from uav_twin_migration.game.market import FloatArray, Market
 TINY = 1e-300
 # Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.
 _WIDE = 600.0
-# Beyond these sigma - 1 double precision has no digits left for the price index or the elasticity of demand. Taking
-# the nearest one instead moves prices by less than a part in a million.
-_EPSILON_RANGE = 1e-7, 1e6
+_HIGHEST = 700.0  # log mark-up; exp of it is still a double
+# Below, double precision has no digits left for the price index; taking the nearest one moves prices by less than a
+# part in a million. Above, it has none left for the shares of RSUs that share a UAV: there, nothing can be certified.
+_EPSILON_RANGE = 1e-7, 1e9
 
 
 @dataclass(frozen=True)
 class Block:
-    """A batch of B markets of N UAVs and M RSUs."""
+    """A batch of B markets of N UAVs and M RSUs, best of `Market.scaled`: sums and products stay in range then."""
 
     epsilon: FloatArray  # [B] sigma - 1
     attraction: FloatArray  # [M, N, B] at unit cost; its logarithm where `wide`
@@ -42,7 +43,8 @@ class Block:
         efficiency = np.ascontiguousarray(market.efficiency.transpose(2, 1, 0))
         epsilon = np.clip(market.rho / (1.0 - market.rho), *_EPSILON_RANGE)
         cost = np.ascontiguousarray(market.unit_cost.T)
-        ceiling = np.log(market.price_cap.T / cost)
+        with np.errstate(over="ignore"):
+            ceiling = np.minimum(np.log(market.price_cap.T / cost), _HIGHEST)
         total = efficiency.sum(axis=0)
         total += TINY
         with np.errstate(divide="ignore"):

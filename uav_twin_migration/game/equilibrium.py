@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,18 @@ import numpy.typing as npt
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game.block import Block
-from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.game.certificate import Columns, highest
+from uav_twin_migration.game.deviation import Alone, BoolArray, IndexArray
+from uav_twin_migration.game.market import FloatArray, Market, Units
 from uav_twin_migration.game.newton import CONVERGED, stationary
 from uav_twin_migration.game.search import best_reply, sampled_reply
 
-BoolArray = npt.NDArray[np.bool_]
-
-# What is called an equilibrium has a lower exploitability; log prices from below and above agree to this.
-TOLERANCE = 1e-6
+# What is called an equilibrium: no RSU can gain this part of its profit. Log prices from below and above agree to this.
+TOLERANCE, _CLAIMED = 1e-6, 0.9e-6
 _SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
+_ROUGHLY = 1e-3  # relative, of a profit: as good as this are the best replies that the iteration follows
 _LINKS = 32768  # links of the markets that are solved together: few calls, and still in cache
 
 
@@ -48,7 +49,8 @@ class Equilibrium:
     bandwidth: FloatArray  # [..., N, M] demand, MHz; what is granted is `leaders.ration` of it
     profits: FloatArray  # [..., M] after rationing, credit
     utilities: FloatArray  # [..., N] of what is demanded, credit
-    exploitability: FloatArray  # [...] measured by the global search
+    exploitability: FloatArray  # [...] as far as any price was found that is better for an RSU
+    bound: FloatArray  # [...] proven: no RSU can gain more than this part of its profit; below `TOLERANCE`
     agrees: BoolArray  # [...] iterating from below and from above met
     from_above: FloatArray  # [..., M] prices where the iteration from above ended in an equilibrium
     cycle: FloatArray  # [..., 2, M] lowest and highest prices of best replies in turn, where no equilibrium was found
@@ -57,6 +59,19 @@ class Equilibrium:
     def status(self) -> npt.NDArray[np.str_]:
         """[...] "equilibrium", or "no_pure_equilibrium" where none was found."""
         return np.where(self.found, "equilibrium", "no_pure_equilibrium")
+
+    def in_units(self, units: Units) -> Equilibrium:
+        """The same [B, ...] where the market was in other units (see `Market.scaled`)."""
+        price, hertz, credit = units.price[:, None], units.hertz[:, None, None], units.credit[:, None]
+        return replace(
+            self,
+            prices=np.ldexp(self.prices, price),
+            bandwidth=np.ldexp(self.bandwidth, hertz),
+            profits=np.ldexp(self.profits, credit),
+            utilities=np.ldexp(self.utilities, credit),
+            from_above=np.ldexp(self.from_above, price),
+            cycle=np.ldexp(self.cycle, price[:, None]),
+        )
 
     def __getitem__(self, index: Any) -> Equilibrium:
         """Equilibria of a batch, by any numpy index of the batch axes."""
@@ -71,24 +86,27 @@ def solve(market: Market, threads: int | None = None, compiled: bool = False) ->
     """
     settle = _compiled_first_pass() if compiled else _first_pass
     flat = market.flat()
+    scaled, units = flat.scaled()
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
     pieces = _pieces(len(flat.rho), size)
-    parts = [flat[piece] for piece in pieces] if len(pieces) > 1 else [flat]
+    parts = [scaled[piece] for piece in pieces] if len(pieces) > 1 else [scaled]
     with ExitStack() as stack:
         run = map if len(parts) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
         blocks = list(run(Block.of, parts))
-        x, gain = (_joined(arrays) for arrays in zip(*run(settle, blocks), strict=True))
+        x, lost, bound = (_joined(arrays) for arrays in zip(*run(settle, blocks), strict=True))
         cycle = np.full((2, *x.shape), np.nan)
-        ends, markets = np.nonzero(~(gain < TOLERANCE))
+        ends, markets = np.nonzero(~(bound < TOLERANCE))
         rest = [(ends[piece], markets[piece]) for piece in _pieces(len(ends), size)]
-        insisted = run(lambda at: _insist(Block.of(flat[at[1]]), x[:, at[0], at[1]]), rest)
-        for (end, index), found in zip(rest, insisted, strict=True):
-            x[:, end, index], gain[end, index], cycle[:, :, end, index] = found
+        refined = run(lambda at: _refine(Block.of(scaled[at[1]]), x[:, at[0], at[1]]), rest)
+        for (end, index), found in zip(rest, refined, strict=True):
+            x[:, end, index], lost[end, index], bound[end, index], cycle[:, :, end, index] = found
         columns = pieces or [slice(0, 0)]
-        at = [(x[..., piece], gain[:, piece], cycle[..., piece]) for piece in columns]
+        at = [(x[..., piece], lost[:, piece], bound[:, piece], cycle[..., piece]) for piece in columns]
         outcomes = list(run(_outcome, parts, blocks, *zip(*at, strict=True)))
     whole = [_joined([getattr(part, field.name) for part in outcomes], axis=0) for field in fields(Equilibrium)]
-    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in whole))
+    result = Equilibrium(*whole).in_units(units)
+    arrays = (getattr(result, field.name) for field in fields(result))
+    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in arrays))
 
 
 def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = -1) -> npt.NDArray[Any]:
@@ -99,62 +117,101 @@ def _pieces(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _compiled_first_pass() -> Callable[[Block], tuple[FloatArray, FloatArray]]:
+def _compiled_first_pass() -> Callable[[Block], tuple[FloatArray, FloatArray, FloatArray]]:
     from uav_twin_migration.game import compiled
 
     if not compiled.AVAILABLE:
         raise UavTwinError("solve(compiled=True) needs numba, which is not installed")
-    return lambda block: _first_pass(block) if block.wide else compiled.first_pass(block)
+
+    def first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
+        if block.wide:
+            return _first_pass(block)
+        x, gain = compiled.first_pass(block)
+        lost, bound, _ = _certified(block, x[:, 0])
+        known = np.isfinite(gain[0])
+        lost, bound = np.where(known, lost, np.inf), np.where(known, bound, np.inf)
+        return x, np.stack([lost, lost]), np.stack([bound, bound])
+
+    return first_pass
 
 
 @np.errstate(all="ignore")
-def _first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
-    """Log mark-ups [M, 2, B] from below and from above, and their exploitability [2, B]; inf if the two do not meet."""
+def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log mark-ups [M, 2, B] from below and from above, their exploitability and its bound [2, B].
+
+    Inf where the two do not meet.
+    """
     markets = len(block.epsilon)
     both = block.take(np.tile(np.arange(markets), 2))
     start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
     x, residual = stationary(both, sampled_reply(both, start, _SAMPLES), _FIRST_STEPS)
-    late = np.flatnonzero(residual >= CONVERGED)
+    late = np.flatnonzero(~(residual < CONVERGED))
     if len(late):
         x[:, late], residual[late] = stationary(both.take(late), x[:, late], _FIRST_STEPS)
     x = x.reshape(-1, 2, markets)
-    met = _meet(x) & (residual < CONVERGED).reshape(2, markets).all(axis=0)
-    gain = np.where(met, best_reply(block, x[:, 0]).exploitability(), np.inf)
-    return x, np.stack([gain, gain])
+    met = _meet(x)
+    lost, bound = np.full(markets, np.inf), np.full(markets, np.inf)
+    index = slice(None) if met.all() else np.flatnonzero(met)
+    lost[index], bound[index], _ = _certified(block if met.all() else block.take(index), x[:, 0, index])
+    return x, np.stack([lost, lost]), np.stack([bound, bound])
+
+
+def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Exploitability [B] as far as found; proven bounds [B] on what any RSU gains; better mark-ups [M, B]."""
+    reply = highest(Columns.of(Alone.of(block, x)), x.ravel(), _CLAIMED, proof=True)
+    markup, profit, bound, current = (array.reshape(x.shape) for array in reply)
+    some = bound > 0.0
+    least = np.where(some, bound, 1.0)
+    lost = np.where(profit > 0.0, (profit - current) / np.where(profit > 0.0, profit, 1.0), 0.0).mean(axis=0)
+    return lost, np.where(some, (bound - current) / least, 0.0).max(axis=0), markup
 
 
 @np.errstate(all="ignore")
-def _insist(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _refine(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Best replies and Newton's method in turns, from ``x`` [M, B], until nobody gains or patience ends.
 
-    Returns log mark-ups, their exploitability [B], and, where that is no equilibrium's, the cycle's range [2, M, B].
+    Returns log mark-ups, their exploitability and its bound [B], and, where that is no equilibrium's, the range of the
+    last best replies [2, M, B].
     """
     x = stationary(block, x, _STEPS)[0]
-    gain, cycle = np.full(x.shape[1], np.inf), np.full((2, *x.shape), np.nan)
+    lost, bound = np.full((2, x.shape[1]), np.inf)
+    cycle = np.full((2, *x.shape), np.nan)
     active = np.arange(x.shape[1])
     for _ in range(_ROUNDS):
-        reply = best_reply(block, x[:, active])
-        gain[active] = reply.exploitability()
-        on = ~(gain[active] < TOLERANCE)
+        on, reply = _examine(block, x, lost, bound, active)
         active, block = active[on], block.take(on)
         if not len(active):
-            return x, gain, cycle
-        x[:, active] = stationary(block, reply.markup[:, on], _STEPS)[0]
+            return x, lost, bound, cycle
+        x[:, active] = stationary(block, reply[:, on], _STEPS)[0]
     prices = x[:, active]
     for turn in range(_TURNS):
         for rsu in range(len(x)):
-            reply = best_reply(block, prices)
-            prices[rsu] = np.where(reply.profit[rsu] > reply.current[rsu], reply.markup[rsu], prices[rsu])
+            reply_of = best_reply(block, prices, rsu, _ROUGHLY)
+            prices[rsu] = np.where(reply_of.profit[0] > reply_of.current[0], reply_of.markup[0], prices[rsu])
         x[:, active] = stationary(block, prices, _STEPS)[0]
-        gain[active] = best_reply(block, x[:, active]).exploitability()
+        on, _ = _examine(block, x, lost, bound, active)
         if turn >= _TURNS - _CYCLE:
             cycle[0, :, active] = np.fmin(cycle[0, :, active], prices.T)
             cycle[1, :, active] = np.fmax(cycle[1, :, active], prices.T)
-        on = ~(gain[active] < TOLERANCE)
         active, block, prices = active[on], block.take(on), prices[:, on]
         if not len(active):
             break
-    return x, gain, cycle
+    return x, lost, bound, cycle
+
+
+def _examine(
+    block: Block, x: FloatArray, lost: FloatArray, bound: FloatArray, active: IndexArray
+) -> tuple[BoolArray, FloatArray]:
+    """Where some RSU gains at ``x[:, active]``, and what RSUs would do; fills in what is lost and its bound."""
+    at = x[:, active]
+    reply = best_reply(block, at, tolerance=_ROUGHLY)
+    markup = reply.markup
+    lost[active] = reply.exploitability()
+    good = np.flatnonzero(lost[active] < TOLERANCE)
+    if len(good):
+        lost[active[good]], bound[active[good]], better = _certified(block.take(good), at[:, good])
+        markup[:, good] = better
+    return ~(bound[active] < TOLERANCE), markup
 
 
 def _meet(x: FloatArray) -> BoolArray:
@@ -163,9 +220,11 @@ def _meet(x: FloatArray) -> BoolArray:
 
 
 @np.errstate(all="ignore")
-def _outcome(market: Market, block: Block, x: FloatArray, gain: FloatArray, cycle: FloatArray) -> Equilibrium:
+def _outcome(
+    market: Market, block: Block, x: FloatArray, lost: FloatArray, bound: FloatArray, cycle: FloatArray
+) -> Equilibrium:
     """Everything about the equilibria at log mark-ups ``x`` [M, 2, B], from below and from above."""
-    from_below, from_above = gain < TOLERANCE
+    from_below, from_above = bound < TOLERANCE
     found = from_below | from_above
     chosen = np.where(from_below, x[:, 0], x[:, 1])
     price = _prices(market, chosen)
@@ -183,7 +242,8 @@ def _outcome(market: Market, block: Block, x: FloatArray, gain: FloatArray, cycl
         bandwidth=bandwidth + absent[:, :, None],
         profits=(price - market.unit_cost) * sold + absent,
         utilities=-(block.alpha * np.log(index) + spent).T + absent,
-        exploitability=np.where(from_below, gain[0], gain[1]) + absent[:, 0],
+        exploitability=np.where(from_below, lost[0], lost[1]) + absent[:, 0],
+        bound=np.where(from_below, bound[0], bound[1]) + absent[:, 0],
         agrees=from_below & from_above & _meet(x),
         from_above=_prices(market, x[:, 1]) + np.where(from_above, 0.0, np.nan)[:, None],
         cycle=np.where(found[:, None, None], np.nan, _prices(market, seen).swapaxes(0, 1)),

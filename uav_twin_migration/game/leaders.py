@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.followers import respond
-from uav_twin_migration.game.market import FloatArray, Market
-from uav_twin_migration.game.search import best_reply
+from uav_twin_migration.game.market import FloatArray, Market, Units
+from uav_twin_migration.game.search import Reply, best_reply
 
 
 class BestPrices(NamedTuple):
@@ -64,16 +64,14 @@ def best_prices(market: Market, prices: npt.ArrayLike) -> BestPrices:
     Searched over the whole range, as profit can have several peaks. Unit cost where an RSU can earn nothing.
     ``prices`` [..., M] must be in [C, p_max].
     """
+    reply, units = _reply(market, prices)
     p = np.broadcast_to(np.asarray(prices, dtype=np.float64), market.unit_cost.shape)
-    flat = market.flat()
-    block = Block.of(flat)
-    reply = best_reply(block, np.clip(np.log(p.reshape(flat.unit_cost.shape) / flat.unit_cost).T, 0.0, block.ceiling))
     better = reply.profit > reply.current
-    own = flat.unit_cost.T * np.exp(reply.markup)
-    best = np.where(better, np.minimum(own, flat.price_cap.T), p.reshape(flat.unit_cost.shape).T)
-    profit = np.where(better, reply.profit, reply.current)
-    best = np.where(profit > 0.0, best, flat.unit_cost.T)
-    return BestPrices(best.T.reshape(p.shape), profit.T.reshape(p.shape))
+    markup = reply.markup.T.reshape(p.shape)
+    best = np.where(better.T.reshape(p.shape), np.minimum(market.unit_cost * np.exp(markup), market.price_cap), p)
+    profit = np.where(better, reply.profit, reply.current).T.reshape(p.shape)
+    best = np.where(profit > 0.0, best, market.unit_cost)
+    return BestPrices(best, np.ldexp(profit, units.credit.reshape(market.batch)[..., None]))
 
 
 def exploitability(market: Market, prices: npt.ArrayLike) -> FloatArray:
@@ -81,8 +79,15 @@ def exploitability(market: Market, prices: npt.ArrayLike) -> FloatArray:
 
     0 at an equilibrium, 1 where all give everything away. NaN where a price is NaN: nothing is claimed there.
     """
-    p = np.asarray(prices, dtype=np.float64)
-    best = best_prices(market, p).profits
-    regret = np.where(best > 0.0, (best - profits(market, p)) / np.where(best > 0.0, best, 1.0), 0.0)
-    regret = np.where(np.isnan(p), np.nan, regret)
-    return np.asarray(np.maximum(regret, 0.0).mean(axis=-1))
+    p = np.broadcast_to(np.asarray(prices, dtype=np.float64), market.unit_cost.shape)
+    lost = _reply(market, p)[0].exploitability().reshape(market.batch)
+    return np.asarray(np.where(np.isnan(p).any(axis=-1), np.nan, lost))
+
+
+def _reply(market: Market, prices: npt.ArrayLike) -> tuple[Reply, Units]:
+    """Best replies to ``prices`` [..., M], with profits in ``units.credit``."""
+    scaled, units = market.flat().scaled()
+    block = Block.of(scaled)
+    p = np.broadcast_to(np.asarray(prices, dtype=np.float64), market.unit_cost.shape).reshape(scaled.unit_cost.shape)
+    cost = market.unit_cost.reshape(p.shape)
+    return best_reply(block, np.clip(np.log(p / cost).T, 0.0, block.ceiling)), units

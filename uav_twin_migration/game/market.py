@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,20 @@ import numpy.typing as npt
 from uav_twin_migration.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+_SMALLEST = 1e-300
+
+
+class Units(NamedTuple):
+    """Powers of two [...] from numbers of a `Market.scaled` to the market's own: ``np.ldexp(x, units.credit)``."""
+
+    credit: npt.NDArray[np.int_]
+    rate: npt.NDArray[np.int_]  # Mbit/s
+    hertz: npt.NDArray[np.int_]  # MHz
+
+    @property
+    def price(self) -> npt.NDArray[np.int_]:
+        """Of credit/MHz."""
+        return self.credit - self.hertz
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,27 @@ class Market:
         count = self.rho.size
         shaped = (array.reshape(count, *array.shape[array.ndim - n :]) for array, n in zip(arrays, depths, strict=True))
         return Market(*shaped)
+
+    def scaled(self) -> tuple[Market, Units]:
+        """The same batch in units that suit it, so that no sum or product of its numbers leaves the range of doubles.
+
+        The largest alpha, required rate and efficiency of each market become about 1. Powers of two: not a bit is lost.
+        """
+        credit = _exponent(self.alpha)
+        rate = _exponent(self.required_rate)
+        hertz = rate - _exponent(self.efficiency.reshape(*self.batch, -1))
+        units = Units(credit, rate, hertz)
+        price = hertz - credit
+        market = Market(
+            alpha=np.ldexp(self.alpha, -credit[..., None]),
+            required_rate=np.ldexp(self.required_rate, -rate[..., None]),
+            efficiency=np.ldexp(self.efficiency, (hertz - rate)[..., None, None]),
+            unit_cost=np.maximum(np.ldexp(self.unit_cost, price[..., None]), _SMALLEST),
+            capacity=np.ldexp(self.capacity, -hertz[..., None]),
+            price_cap=np.maximum(np.ldexp(self.price_cap, price[..., None]), _SMALLEST),
+            rho=self.rho,
+        )
+        return market, units
 
     @classmethod
     def of(
@@ -209,6 +244,11 @@ def numbers(
     if length is not None and len(values) != length:
         raise InputError(source, key, f"{len(values)} entries", f"{length}, as {like} has")
     return np.array([number(value, source, f"{key}[{i}]") for i, value in enumerate(values)], dtype=np.float64)
+
+
+def _exponent(values: FloatArray) -> npt.NDArray[np.int_]:
+    """[...] the power of two of the largest of values [..., K]; 0 where there is none above 0."""
+    return np.asarray(np.frexp(values.max(axis=-1, initial=0.0))[1], dtype=np.int_)
 
 
 def _require(

@@ -1,13 +1,16 @@
 """Prices at which no RSU gains by a small step: the leaders' first-order conditions, by semismooth Newton.
 
 With the share ``s_nm`` of UAV n's spending ``t_n = (alpha_n - d_n P_n)+`` that RSU m gets, and ``z_n = d_n P_n`` where
-``t_n > 0``, an RSU's revenue is ``R_m = sum_n s_nm t_n`` and the elasticity of its demand ``E_m = sigma - W_m / R_m``,
-``W_m = sum_n s_nm^2 u_n``, ``u_n = (sigma-1) t_n - z_n``. It is content at the highest of
-- its mark-up price ``C E/(E-1)``, where marginal profit is zero,
+``t_n > 0``, an RSU's revenue is ``R_m = sum_n s_nm t_n``. With its log price x_m it falls by
+``F_m = sum_n s_nm (epsilon t_n (1 - s_nm) + s_nm z_n)``, ``epsilon = sigma - 1``, so that the elasticity of its demand
+is ``E_m = 1 + F_m / R_m``. It is content at the highest of
+- its mark-up price ``C E/(E-1) = C (1 + R/F)``, where marginal profit is zero,
 - the price at which its demand is its capacity,
-and within ``[C, p_max]``. How far the prices are from that is the residual; docs/game.md derives its derivative,
-``p dQ_m/dx_k = sum_n s_nm s_nk u_n - sigma R_m [m=k]`` and
-``dW_m/dx_k = sum_n s_nm^2 s_nk v_n - 2 (sigma-1) W_m [m=k]``, ``v_n = 2 (sigma-1)^2 t_n - (3 sigma - 2) z_n``.
+and within ``[C, p_max]``. How far the prices are from that is the residual; docs/game.md derives its derivative. For a
+rival k, ``dR_m/dx_k = sum_n s_nm s_nk (epsilon t_n - z_n)`` and
+``dF_m/dx_k = sum_n s_nm s_nk (epsilon^2 t_n (1 - 2 s_nm) + z_n (3 epsilon s_nm + s_nm - epsilon))``; for the own price,
+``-F_m`` and ``-sum_n s_nm (epsilon^2 t_n (1-s_nm)(1-2s_nm) + s_nm z_n (3 epsilon (1-s_nm) - s_nm))``. None has a
+difference of large numbers, so they keep their digits as sigma grows.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import numpy as np
 from uav_twin_migration.game.block import TINY, Block
 from uav_twin_migration.game.market import FloatArray
 
-# Newton squares the error, so a residual below this leaves one of about 1e-9 after the step that is still taken.
-CONVERGED = 3e-5
+# Newton squares the error, so a residual below this, in units of 1/sigma, leaves one of about 1e-9 after the step that
+# is still taken.
+CONVERGED = 6e-5
 # From so many markets on, numpy is quicker along the batch than market by market.
 _MANY = 32
 
@@ -27,7 +31,8 @@ _MANY = 32
 def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = False) -> tuple[FloatArray, FloatArray]:
     """Log mark-ups [M, B] where the first-order conditions hold, from ``start`` [M, B] by at most ``steps`` steps.
 
-    Also returns the residual [B] that the last step started from: converged where that is below `CONVERGED`.
+    Also returns the residual [B], in units of 1/sigma, that the last step started from: converged where that is below
+    `CONVERGED`.
     With ``clearing`` nobody adds a mark-up: prices are at cost, or where demand is the capacity.
     """
     epsilon, sigma = block.epsilon, 1.0 + block.epsilon
@@ -39,56 +44,69 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
         buying = block.alpha * (index < 1.0)
         needed = buying * index
         spent = buying - needed
+        others = 1.0 - share
         revenue = np.einsum("mnb,nb->mb", share, spent)
         revenue += TINY
-        u = epsilon * spent
-        u -= needed
-        v = (2.0 * epsilon * epsilon) * spent
-        v -= (1.0 + 3.0 * epsilon) * needed
-        cross = share * u
-        first = _over_uavs(cross, share)
-        diagonal = first.reshape(rsus * rsus, -1)[:: rsus + 1]  # a view
-        np.multiply(share, v, out=cross)
-        cross *= share
-        second = _over_uavs(cross, share)
+        spent *= epsilon  # from here on
+        fall, bend = _fall_and_bend(share, others, spent, needed, epsilon)
+        fall += TINY
+        first = _over_uavs(share * (spent - needed), share)
+        weight = (epsilon * (others - share)) * spent
+        weight += ((3.0 * epsilon + 1.0) * share - epsilon) * needed
+        weight *= share
+        second = _over_uavs(weight, share)
+        first.reshape(rsus * rsus, -1)[:: rsus + 1] = -fall
+        second.reshape(rsus * rsus, -1)[:: rsus + 1] = -bend
 
-        ratio = diagonal / revenue  # W / R
-        elasticity = np.maximum(sigma - ratio, 1.0 + 1e-12)
-        markup = np.full_like(x, -1.0) if clearing else -np.log1p(-1.0 / elasticity)
+        elasticity = 1.0 + fall / revenue
+        markup = np.full_like(x, -1.0) if clearing else np.log1p(revenue / fall)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
         idle = revenue == TINY
         if idle.any():
-            target[idle] = -1.0  # who sells nothing at any price asks for its unit cost
+            # Who reaches nobody who buys asks for its unit cost. Who is outbid so far that its share is not even a
+            # double faces UAVs whose price index it does not move: the elasticity of demand is sigma.
+            reach = ((block.attraction > (-np.inf if block.wide else 0.0)) & (buying > 0.0)).any(axis=1)
+            target[idle] = np.where(reach, -np.log1p(-1.0 / sigma), -1.0)[idle]
         wanted = np.minimum(np.maximum(target, 0.0), block.ceiling)
         step = wanted - x
-        residual = np.abs(step).max(axis=0)
+        residual = np.abs(step).max(axis=0) * sigma
 
-        # The derivative of x - wanted is a * first - b * second + diag(c), row by row.
-        c = 1.0 / (elasticity * (elasticity - 1.0))
-        b = c / revenue
-        a = b * ratio
-        c *= ratio
-        c *= epsilon
-        c += 1.0
+        # The derivative of x - wanted is diag(c) - a * first + b * second, row by row.
+        a = 1.0 / (fall + revenue)
+        b = a * revenue / fall
+        c = np.ones_like(x)
         limited = full > markup
         if limited.any():
-            np.copyto(a, b * (1.0 - elasticity), where=limited)
-            np.copyto(c, sigma / elasticity, where=limited)
             b[limited] = 0.0
-        bound = wanted != target
+            np.copyto(c, 1.0 / elasticity, where=limited)
+        bound = (wanted != target) | idle
         if bound.any():
             a[bound] = b[bound] = 0.0
             c[bound] = 1.0
-        first *= a[:, None]
+        first *= -a[:, None]
         second *= b[:, None]
-        first -= second
-        diagonal += c
+        first += second
+        first.reshape(rsus * rsus, -1)[:: rsus + 1] += c
         step = _solved(first, step)
         x = np.fmax(np.fmin(x + step, block.ceiling), 0.0)
         if residual.max(initial=0.0) < CONVERGED:
             break
     return x, residual
+
+
+def _fall_and_bend(
+    share: FloatArray, others: FloatArray, spent: FloatArray, needed: FloatArray, epsilon: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """[M, B] -dR/dx and d2R/dx2, of [M, N, B] shares, 1 less these, and [N, B] epsilon t and z."""
+    slope = others * spent
+    bend = slope * (others - share)
+    bend *= epsilon
+    own = share * needed
+    slope += own
+    own *= 3.0 * epsilon * others - share
+    bend += own
+    return np.einsum("mnb,mnb->mb", share, slope), np.einsum("mnb,mnb->mb", share, bend)
 
 
 def _over_uavs(a: FloatArray, b: FloatArray) -> FloatArray:

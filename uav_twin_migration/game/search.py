@@ -7,18 +7,14 @@ derivative, and shares nothing with the Newton method whose results it checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from uav_twin_migration.game.block import TINY, Block
+from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.certificate import Columns, highest
+from uav_twin_migration.game.deviation import Alone, BoolArray, IndexArray, RealArray
 from uav_twin_migration.game.market import FloatArray
-
-RealArray = npt.NDArray[Any]  # float64, or float32 where digits do not matter
-BoolArray = npt.NDArray[np.bool_]
-IndexArray = npt.NDArray[np.intp]
 
 # Evenly spaced log mark-ups over the whole range.
 _SAMPLES = 24
@@ -29,10 +25,8 @@ _CLOSE = 0.02
 _THREE = np.array([-1, 0, 1])[:, None, None]
 # Rounds of zooming in by a factor of four that a peak gets which is no parabola.
 _ROUNDS = 7
-# Fewer numbers than this are not worth the conversion to single precision.
-_FEW = 512
-# numpy works through pieces of about this many bytes, which stay in cache.
-_PIECE = 1 << 17
+# Ranges of more than so many times 1/sigma are searched without gaps.
+_WIDTHS = 24.0
 
 
 class Reply(NamedTuple):
@@ -48,108 +42,25 @@ class Reply(NamedTuple):
         return np.asarray(((best - self.current) / (best + (best == 0.0))).mean(axis=0))
 
 
-@dataclass(frozen=True)
-class Alone:
-    """M RSUs, each before its UAVs while the others' prices stand still."""
-
-    own: RealArray  # [M, N, B] attraction at unit cost; its logarithm where `wide`
-    rivals: RealArray  # [M, N, B] sum of the others' attractions at their prices; its logarithm where `wide`
-    alpha: RealArray  # [N, B] credit
-    epsilon: RealArray  # [B] sigma - 1
-    worth: RealArray  # [M, B] of all its capacity at unit cost, credit
-    ceiling: RealArray  # [M, B] log mark-up at the price cap
-    wide: bool
-
-    @classmethod
-    def of(cls, block: Block, x: FloatArray) -> Alone:
-        """While the others are at log mark-ups ``x`` [M, B]."""
-        rsus = len(x)
-        fall = (x * -block.epsilon)[:, None]
-        others = 1.0 - np.eye(rsus)
-        if block.wide:
-            offered = block.attraction + fall
-            top = np.maximum(offered.max(axis=0), -1e300)
-            offered = np.exp(offered - top)
-        else:
-            offered = block.attraction * np.exp(fall)
-        # A sum over the others, not all less one's own: that loses the others' digits where one RSU has nearly all.
-        rivals = (others @ offered.reshape(rsus, -1)).reshape(offered.shape)
-        rivals += TINY if block.wide else 1e-37  # no 0/0 where none is in range, in single precision neither
-        if block.wide:
-            rivals = np.log(rivals) + top
-        return cls(block.attraction, rivals, block.alpha, block.epsilon, block.worth, block.ceiling, block.wide)
-
-    def single(self) -> Alone:
-        """In single precision, where that neither over- nor underflows nor blurs the price index."""
-        if (
-            self.own.size < _FEW
-            or self.wide
-            or self.epsilon.min(initial=1.0) < 0.05
-            or self.own.max(initial=0.0) > 1e30
-        ):
-            return self
-        if (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
-            return self
-        arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling)
-        own, rivals, alpha, epsilon, worth, ceiling = (array.astype(np.float32) for array in arrays)
-        return Alone(own, rivals, alpha, epsilon, worth, ceiling, self.wide)
-
-    def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> Alone:
-        """Some of the RSUs, each as the only one of a market of its own."""
-        own, rivals = (np.ascontiguousarray(array[rsu, :, market].T)[None] for array in (self.own, self.rivals))
-        worth, ceiling = (array[rsu, market][None] for array in (self.worth, self.ceiling))
-        return Alone(own, rivals, self.alpha[:, market], self.epsilon[market], worth, ceiling, self.wide)
-
-    def drop_out(self) -> RealArray:
-        """[M, N, B] own log mark-up at which a UAV drops out; NaN where the rivals alone keep it."""
-        if self.wide:
-            return np.asarray((self.own - np.log1p(-np.exp(self.rivals))) / self.epsilon)
-        return np.asarray(np.log(self.own / (1.0 - self.rivals)) / self.epsilon)
-
-    def revenue(self, x: RealArray) -> RealArray:
-        """[K, M, B] before rationing, credit, at K own log mark-ups ``x`` [K, M, B]."""
-        power = -1.0 / self.epsilon
-        fall = x * -self.epsilon
-        if self.wide:
-            own = self.own + fall[:, :, None]
-            total = np.logaddexp(own, self.rivals)
-            spent = -self.alpha * np.expm1(np.minimum(total * power, 0.0))
-            return np.asarray((np.exp(own - total) * spent).sum(axis=2))
-        weight = np.exp(fall)
-        worth = self.own * self.alpha
-        revenue = np.empty_like(x)
-        step = max(_PIECE // max(self.own.nbytes, 1), 1)
-        for k in range(0, len(x), step):
-            piece = slice(k, k + step)
-            total = self.own * weight[piece, :, None]
-            total += self.rivals
-            spent = np.log(total)  # in a moment: of alpha
-            spent *= power
-            np.exp(spent, out=spent)
-            np.subtract(1.0, spent, out=spent)
-            np.maximum(spent, 0.0, out=spent)
-            spent /= total
-            np.einsum("mnb,kmnb->kmb", worth, spent, out=revenue[piece])
-        revenue *= weight
-        return revenue
-
-    def profit(self, x: RealArray, revenue: RealArray) -> RealArray:
-        """[K, M, B] after rationing, credit, where ``revenue`` is what it would be without."""
-        price = np.exp(x)  # of unit cost
-        sold = self.worth * price
-        np.minimum(sold, revenue, out=sold)
-        np.reciprocal(price, out=price)
-        np.subtract(1.0, price, out=price)
-        sold *= price
-        return sold
-
-
 @np.errstate(all="ignore")
-def best_reply(block: Block, x: FloatArray) -> Reply:
-    """Each RSU's globally best price while all others keep theirs at log mark-ups ``x`` [M, B]."""
+def best_reply(block: Block, x: FloatArray, rsu: int | None = None, tolerance: float = 1e-6) -> Reply:
+    """Each RSU's globally best price while all others keep theirs at log mark-ups ``x`` [M, B]; or that of one RSU.
+
+    Where peaks may be too narrow for samples, the price is the best up to ``tolerance``, relative to its profit.
+    """
     alone = Alone.of(block, x)
+    if rsu is not None:
+        alone, x = alone.take(np.full(x.shape[1], rsu), np.arange(x.shape[1])), x[rsu][None]
+    # Peaks just under a rival's price are 1/sigma wide: where samples may miss one, no part of the range is left out.
+    if not (alone.ceiling * (1.0 + alone.epsilon) > _WIDTHS).any():
+        return _sampled(alone, x)
+    found = highest(Columns.of(alone), x.ravel(), tolerance, samples=_SAMPLES)
+    return Reply(*(array.reshape(x.shape) for array in (found.markup, found.profit, found.current)))
+
+
+def _sampled(alone: Alone, x: FloatArray) -> Reply:
     coarse = alone.single()
-    width = np.maximum(block.ceiling / (_SAMPLES - 1), 1e-12)  # not 0 where the cap is the cost
+    width = np.maximum(alone.ceiling / (_SAMPLES - 1), 1e-12)  # not 0 where the cap is the cost
     samples = np.arange(_SAMPLES, dtype=coarse.own.dtype)[:, None, None] * width.astype(coarse.own.dtype)
     revenue = coarse.revenue(samples)
     height = coarse.profit(samples, revenue)
@@ -160,10 +71,10 @@ def best_reply(block: Block, x: FloatArray) -> Reply:
     summit = _summit(alone, middle, width, revenue[around, rsus, markets])
     middle = np.minimum(np.maximum(summit, middle - width), middle + width)
 
-    step = np.minimum(_CLOSE, np.maximum(0.5 * block.ceiling, 1e-12))
-    middle = np.minimum(np.maximum(middle, step), block.ceiling - step)
+    step = np.minimum(_CLOSE, np.maximum(0.5 * alone.ceiling, 1e-12))
+    middle = np.minimum(np.maximum(middle, step), alone.ceiling - step)
     revenue = coarse.revenue((middle + step * _THREE).astype(coarse.own.dtype))
-    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue), 0.0), block.ceiling)
+    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue), 0.0), alone.ceiling)
     odd = np.abs(summit - middle) > 1.5 * step
     ends = np.stack([summit, x])
     height_there, current = alone.profit(ends, alone.revenue(ends))

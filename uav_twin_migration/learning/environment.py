@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.deviation import Alone
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
-from uav_twin_migration.game.search import Alone
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.observation import Observation, RoundRecord
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 # name -> what it measures; `<name>.py` beside this file has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "certificate": "10,000 random markets: every claimed equilibrium beside an independent search (an hour)",
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
     "soak": "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)",
