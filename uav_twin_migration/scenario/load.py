@@ -13,15 +13,16 @@ import itertools
 import json
 import math
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario.geometry import are_simple
+from uav_twin_migration.output import write_text
+from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import (
     Building,
     MarketParameters,
@@ -111,13 +112,9 @@ def save(scenario: Scenario, path: str | Path) -> None:
     """Write the scenario to a file, as JSON where the name ends in .json, else as YAML.
 
     Raises:
-        InputError: the file cannot be written.
+        UavTwinError: the file cannot be written.
     """
-    text = dump_json(scenario) if Path(path).suffix == ".json" else dump(scenario)
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("scenario", "file", str(path), f"a file that can be written ({_reason(error)})") from None
+    write_text(path, dump_json(scenario) if Path(path).suffix == ".json" else dump(scenario))
 
 
 def _quoted(value: object) -> str:
@@ -422,15 +419,9 @@ def _check_ids(section: str, records: Iterable[Rsu | Uav]) -> None:
         seen.add(record.id)
 
 
-def _check_footprints(buildings: Iterable[Building]) -> None:
-    by_corners: dict[int, list[tuple[int, Building]]] = defaultdict(list)
-    for index, building in enumerate(buildings):
-        by_corners[len(building.footprint)].append((index, building))
-    for group in by_corners.values():
-        simple = are_simple([building.footprint for _, building in group])
-        for (index, building), good in zip(group, simple, strict=True):
-            if not good:
-                expected = "a simple polygon: no edges that cross or touch, no corner twice (the first is not repeated)"
-                raise _Refusal(
-                    [list(corner) for corner in building.footprint], expected, "buildings", index, "footprint"
-                )
+def _check_footprints(buildings: Sequence[Building]) -> None:
+    simple = which_are_simple([building.footprint for building in buildings])
+    for index in np.flatnonzero(~simple).tolist():
+        expected = "a simple polygon: no edges that cross or touch, no corner twice (the first is not repeated)"
+        corners = [list(corner) for corner in buildings[index].footprint]
+        raise _Refusal(corners, expected, "buildings", index, "footprint")
