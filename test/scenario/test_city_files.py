@@ -56,7 +56,7 @@ def imported(path: Path, **wishes: Any) -> City:
     return city
 
 
-STRAYS = {
+STRAYS: dict[str, tuple[object, dict[str, Any], str]] = {
     "one point": (polygon([[14.4, 50.1]]), {}, "with a broken shape"),
     "empty": (polygon(), {}, "with an empty shape"),
     "no geometry": (None, {}, "without a shape"),

@@ -107,8 +107,10 @@ def test_bases() -> None:
 def test_what_lies_below_the_ground() -> None:
     under: list[dict[str, object]] = [{"layer": "-1"}, {"level": -1}, {"location": "underground"}]
     above: list[dict[str, object]] = [{}, {"layer": "1"}, {"layer": "-1;0"}, {"level": "-1-3"}, {"location": "rooftop"}]
-    assert all(is_underground(tags) for tags in [*under, {"is_underground": True}])
-    assert not any(is_underground(tags) for tags in [*above, {"is_underground": False}])
+    under.append({"is_underground": True})
+    above.append({"is_underground": False})
+    assert all(is_underground(tags) for tags in under)
+    assert not any(is_underground(tags) for tags in above)
 
 
 def test_streets_that_do_not_exist() -> None:

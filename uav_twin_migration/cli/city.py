@@ -160,7 +160,7 @@ def summary(city: City, seed: int) -> dict[str, object]:
 
 def described(city: City, args: argparse.Namespace) -> str:
     """The summary in words."""
-    from uav_twin_migration.scenario.footprints import told
+    from uav_twin_migration.scenario.footprints import in_words
 
     scenario, told = city.scenario, city.heights_from
     best = city.efficiency.max(axis=1)
@@ -176,7 +176,7 @@ def described(city: City, args: argparse.Namespace) -> str:
         f"{best.mean():.1f} bit/s/Hz from the best",
     ]
     if city.left_out:
-        lines.append("  left out: " + told(city.left_out))
+        lines.append("  left out: " + in_words(city.left_out))
     if roof > city.lowest_flight:
         lines.append("  beware: some roofs are higher than the lowest UAVs fly")
     if args.map:

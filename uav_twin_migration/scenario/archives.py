@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from uav_twin_migration.errors import InputError
 
@@ -24,7 +24,7 @@ DEEPEST = 3  # archives in archives
 LARGEST = 16 << 30  # bytes that one archive may unpack to
 MOST_MEMBERS = 10_000
 ARCHIVES = (".zip", ".kmz")
-COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BESIDE_SHAPES = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".qpj", ".qmd", ".sbn", ".sbx", ".xml")
 LEAFLETS = (".txt", ".md", ".pdf", ".html", ".png", ".jpg")
 FOLDERS = (".gdb",)  # folders that are one file to a library

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario.footprints import LINES, POLYGONS, read, told
+from uav_twin_migration.scenario.footprints import LINES, POLYGONS, in_words, read
 from uav_twin_migration.scenario.generate import LAYER, LOWEST_ALTITUDE, numbered, round_trip, rsu_at, uav_on
 from uav_twin_migration.scenario.model import Building, Origin, Rsu, Scenario, Uav
 from uav_twin_migration.scenario.placement import along, network_of, outdoors, over, place_rsus, tour
@@ -72,7 +72,7 @@ def import_city(
     local = to_local(shapes, found.crs, origin)
     buildings = prisms(local, tags, wishes.radius, wishes.default_height, heights_from, left_out)
     if not buildings:
-        reasons = told(+left_out) or "no shapes"
+        reasons = in_words(+left_out) or "no shapes"
         raise InputError(str(footprints), "buildings", reasons, "at least one building's footprint near the centre")
     lines = [] if streets is None else _streets(streets, wishes, origin)
 

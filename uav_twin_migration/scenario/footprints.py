@@ -77,12 +77,14 @@ def read(path: str | Path, layer: str | None, crs: str | None, kinds: Sequence[s
                 break
             broken += features.left_out
     if features is None or not len(features):
-        found = f"{', '.join(one.title for one in layers[:8]) or 'no layer'}" + (f" ({told(broken)})" if broken else "")
+        found = f"{', '.join(one.title for one in layers[:8]) or 'no layer'}" + (
+            f" ({in_words(broken)})" if broken else ""
+        )
         raise InputError(str(path), "layers", found, f"a layer with features of type {' or '.join(kinds)}")
     return _with_projection(str(path), features, crs)
 
 
-def told(left_out: Mapping[str, int]) -> str:
+def in_words(left_out: Mapping[str, int]) -> str:
     """Reasons with their numbers, in words."""
     return ", ".join(f"{count} ({reason})" for reason, count in left_out.items())
 
@@ -211,7 +213,7 @@ def _sorted_out(
     left_out["with coordinates that are no numbers"] += int(np.count_nonzero(of_kind & ~finite))
     left_out["with an empty shape"] += int(np.count_nonzero(empty & finite))
     chosen = np.flatnonzero(of_kind & finite & ~empty)
-    return Features(shapes[chosen], [rows[index] for index in chosen], crs, +left_out)
+    return Features(shapes[chosen], [rows[index] for index in chosen.tolist()], crs, +left_out)
 
 
 def _of_kind(shape: Any, kinds: Sequence[str]) -> Any:
