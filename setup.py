@@ -41,11 +41,13 @@ REQUIREMENTS = {
     "learning": ["tensorboard>=2.10", "torch>=2.4"],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
-    "city": ["geopandas>=1.0", "pyproj>=3.4", "shapely>=2.0"],
+    "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
+    "parquet": ["pyarrow>=12"],
     "test": [
         "build>=1.0",
         "colcon-common-extensions",
         "coverage>=7",
+        "geopandas>=1.0",  # writes what `uavtwin city` reads
         "hypothesis>=6.100",
         "import-linter>=2.0",
         "momepy>=0.11; python_version >= '3.11'",  # carries a real district as test data

@@ -30,10 +30,10 @@ KEYS = {
     "yaml": "python3-yaml",
 }
 # Without a key in any distribution. No RSU or UAV needs any of them: what nacl does, cryptography does, too.
-WITHOUT_KEY = {"gymnasium", "mcap", "nacl", "numba", "pettingzoo", "stable_baselines3", "tensordict", "torchrl"}
+WITHOUT_KEY = {"gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
+WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl"}
 ONLY_MEASURED = {"psutil"}  # by bench
 DISTRIBUTIONS = {"PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
-BROUGHT = {"pyogrio"}  # by geopandas
 
 
 def imported() -> set[str]:
@@ -79,7 +79,7 @@ def test_what_has_no_key_is_needed_by_no_rsu() -> None:
 
 
 def test_setup_py_names_everything_from_pypi_that_is_imported() -> None:
-    from_pypi = (imported() & (KEYS.keys() | WITHOUT_KEY | ONLY_MEASURED)) - BROUGHT
+    from_pypi = imported() & (KEYS.keys() | WITHOUT_KEY | ONLY_MEASURED)
     assert from_pypi <= pypi_names()
 
 
@@ -105,7 +105,7 @@ def test_the_table_of_missing_modules_knows_every_import() -> None:
     from uav_twin_migration.cli.commands import missing_group
 
     groups = runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]
-    for module in (imported() & (KEYS.keys() | WITHOUT_KEY | ONLY_MEASURED)) - BROUGHT:
+    for module in imported() & (KEYS.keys() | WITHOUT_KEY | ONLY_MEASURED):
         group = missing_group(module)
         assert group is not None, module
         names = {line.partition(";")[0].split(">")[0].split("=")[0].strip() for line in groups[group]}

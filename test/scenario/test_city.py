@@ -13,11 +13,13 @@ import pytest
 
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario.city import Wishes, import_city
+from uav_twin_migration.scenario.city import import_city
+from uav_twin_migration.scenario.generate import RANGE
 from uav_twin_migration.scenario.geometry import contains, signed_area
 from uav_twin_migration.scenario.load import dump as dumped
 from uav_twin_migration.scenario.load import load, loads
 from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.wishes import Wishes
 
 geopandas = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
@@ -57,8 +59,8 @@ def imported(path: Path, streets: Path | None = None, **wishes: Any) -> Scenario
 )
 def test_any_projection_gives_the_same_metres(tmp_path: Path, name: str, crs: str) -> None:
     scenario = imported(write(tmp_path, frame([*CORNERS, square(50, 100)]), name, crs))
-    assert scenario.origin.latitude == pytest.approx(50.1, abs=2e-5)
-    assert scenario.origin.longitude == pytest.approx(14.4, abs=2e-5)
+    assert scenario.origin.latitude == pytest.approx(50.1 + 110 / 111_200, abs=2e-5)  # the median building's middle
+    assert scenario.origin.longitude == pytest.approx(14.4 + 60 / 71_500, abs=2e-5)
     found = np.array(scenario.buildings[-1].footprint)
     side = np.linalg.norm(found - np.roll(found, 1, axis=0), axis=1)
     assert side == pytest.approx(20.0, abs=0.02)  # corners are rounded to the centimetre
@@ -214,13 +216,17 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*arguments[:-4], "--map", str(tmp_path / "out.docx")]) == 2
 
 
+def test_rsus_reach_as_far_as_in_made_up_cities() -> None:
+    assert Wishes().range == RANGE
+
+
 def test_what_is_not_installed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, frame(CORNERS))
-    monkeypatch.setitem(sys.modules, "geopandas", None)
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
     assert main(["city", str(path), "-o", str(tmp_path / "out.yaml")]) == 1
-    assert "geopandas is not installed" in capsys.readouterr().err
+    assert "pyogrio is not installed" in capsys.readouterr().err
 
 
 def test_a_real_district(tmp_path: Path) -> None:

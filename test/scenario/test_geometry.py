@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from uav_twin_migration.scenario.geometry import are_simple, contains, signed_area
+from uav_twin_migration.scenario.geometry import _is_simple, are_simple, contains, signed_area, which_are_simple
 
 shapely = pytest.importorskip("shapely")
 
@@ -36,3 +39,28 @@ def test_area_and_inside_agree_with_shapely(polygon: Corners, points: list[tuple
     for point, inside in zip(points, contains(polygon, points), strict=True):
         if whole.exterior.distance(shapely.Point(point)) > 1e-9:
             assert inside == whole.contains(shapely.Point(point))
+
+
+@given(corners, st.integers(5, 12))
+def test_many_corners_are_judged_as_few_are(polygon: Corners, pieces: int) -> None:
+    """Edges cut into many collinear ones keep a polygon what it is, and go the way of polygons of many corners."""
+    ends = [*polygon[1:], polygon[0]]
+    fine = [
+        ((a[0] * (pieces - k) + b[0] * k), (a[1] * (pieces - k) + b[1] * k))
+        for a, b in zip(polygon, ends, strict=True)
+        for k in range(pieces)
+    ]
+    assert _is_simple(np.array(fine, dtype=float)) == are_simple([polygon])[0]
+
+
+def test_thousands_of_corners_take_little_memory() -> None:
+    turn = np.arange(4_000) * 2 * np.pi / 4_000
+    comb = [
+        corner
+        for k in range(1_000)
+        for corner in ((4 * k, 0.0), (4 * k + 1, 900.0), (4 * k + 2, 900.0), (4 * k + 3, 0.0))
+    ]
+    tracemalloc.start()
+    assert which_are_simple([list(zip(np.cos(turn), np.sin(turn), strict=True)), [*comb, (4_000, -1), (0, -1)]]).all()
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

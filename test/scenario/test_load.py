@@ -124,6 +124,12 @@ def test_missing_key_is_named() -> None:
     assert refusal(tree).key == "rsus[0].range"
 
 
+# nine lists of nine aliases each: 271 bytes that would unfold to 387 million values
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefghi", "bcdefghik", strict=True)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "key", "expected"),
     [
@@ -135,9 +141,13 @@ def test_missing_key_is_named() -> None:
         ("? [1, 2]\n: 3", "file", "a word as key"),
         ("name: a\nname: b\n", "name", "comes twice"),
         ('{"name": "a", "name": "b"}', "name", "comes twice"),
+        ("rsus:\n  - {id: a}\n  - id: b\n    range: 1\n    range: 2\n", "rsus[1].range", "on lines 4 and 5"),
+        ('{"rsus": [{"id": "a",\n"id": "b"}]}', "rsus[0].id", "on lines 1 and 2"),
+        pytest.param("[" * 100_000, "file", "sections", id="deeper"),
+        pytest.param(BOMB, "file", "aliases unfold", id="aliases of aliases"),
         ("!!python/object:os.system {}", "name", "missing"),
         pytest.param("- " * 5000 + "a", "file", "sections", id="deep"),
-        pytest.param("a: &a [*a]", "file", "sections", id="endless"),
+        pytest.param("a: &a [*a]", "file", "aliases unfold", id="endless"),
         pytest.param("name: \x00", "file", "YAML", id="control character"),
     ],
 )

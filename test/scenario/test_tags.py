@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from uav_twin_migration.scenario.tags import base_of, height_of, is_building, parse_length, text, unpacked
+from uav_twin_migration.scenario.tags import (
+    base_of,
+    height_of,
+    is_building,
+    is_street,
+    is_underground,
+    parse_length,
+    text,
+    unpacked,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +32,21 @@ from uav_twin_migration.scenario.tags import base_of, height_of, is_building, pa
         ("40 ft", 12.192),
         ("40'", 12.192),
         ("40'6\"", 12.3444),
+        ("40′", 12.192),
+        ("40’6”", 12.3444),
+        ("40 foot", 12.192),
+        ("40 ft 6 in", 12.3444),
+        ("40'6''", 12.3444),
+        ("4''", 0.1016),
+        ("30-40 ft", 12.192),
+        (".5", 0.5),
+        ("12 m; 30 ft", 12.0),
+        ("0.012 km", 12.0),
+        ("1200 cm", 12.0),
+        ("ca. 12 m", 12.0),
+        (["12", "15"], 15.0),
+        ('["12", "15"]', 15.0),
+        ("5 levels", None),
         ("0", 0.0),
         ("-5", None),
         ("1e999", 999.0),
@@ -48,6 +72,10 @@ def test_lengths(written: object, metres: float | None) -> None:
         ({"height": "", "building:levels": "1000000"}, (15.0, "default")),
         ({"height": None, "building:levels": float("nan")}, (15.0, "default")),
         ({}, (15.0, "default")),
+        ({"building:levels": "5", "roof:levels": "1"}, (18.0, "levels")),
+        ({"numfloors": 4.0}, (12.0, "levels")),
+        ({"measuredheight": 9.5}, (9.5, "height")),
+        ({"heightroof": "100"}, (30.48, "height")),  # New York's is in feet
     ],
 )
 def test_the_best_known_height_is_taken(tags: dict[str, object], height: tuple[float, str]) -> None:
@@ -72,3 +100,20 @@ def test_what_is_a_building() -> None:
 def test_bases() -> None:
     assert base_of({"min_height": "6 m"}) == 6.0
     assert base_of({}) == 0.0
+    assert base_of({"building:min_level": "2"}) == 6.0
+    assert base_of({"min_height": "0", "building:min_level": "2"}) == 0.0
+
+
+def test_what_lies_below_the_ground() -> None:
+    under: list[dict[str, object]] = [{"layer": "-1"}, {"level": -1}, {"location": "underground"}]
+    above: list[dict[str, object]] = [{}, {"layer": "1"}, {"layer": "-1;0"}, {"level": "-1-3"}, {"location": "rooftop"}]
+    under.append({"is_underground": True})
+    above.append({"is_underground": False})
+    assert all(is_underground(tags) for tags in under)
+    assert not any(is_underground(tags) for tags in above)
+
+
+def test_streets_that_do_not_exist() -> None:
+    assert is_street({"highway": "residential"})
+    assert is_street({"name": "a plain file of lines"})
+    assert not any(is_street({"highway": kind}) for kind in ("proposed", "construction", "no", None))

@@ -1,7 +1,7 @@
 """A scenario of a real city: building footprints, and streets if there are, become prisms, RSUs and UAVs' routes.
 
-Reads what OpenStreetMap exports come as: GeoJSON, GeoPackage and whatever else GDAL reads, in any projection. Heights
-come from `height`, else from `building:levels` (3 m each), else from --default-height.
+Reads what people have: GeoJSON, GeoPackage, shapefiles, .osm.pbf, GeoParquet and whatever else GDAL reads, zipped or
+not, in any projection. Heights come from `height`, else from `building:levels` (3 m each), else from --default-height.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.scenario.city import City, Wishes, import_city
-from uav_twin_migration.scenario.draw import draw_map
-from uav_twin_migration.scenario.load import SUFFIXES, dump, loads, save
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.output import write_text
+from uav_twin_migration.scenario.model import Origin
+from uav_twin_migration.scenario.wishes import Wishes
+
+if TYPE_CHECKING:
+    from uav_twin_migration.scenario.city import City
 
 DEFAULTS = Wishes()
 PICTURES = (".png", ".svg", ".pdf")
+SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,33 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULTS.radius,
         metavar="M",
-        help="leave out what is farther from the middle, m (%(default)s)",
+        help="leave out what is farther from the centre, m (%(default)s)",
+    )
+    parser.add_argument(
+        "--center", metavar="LAT,LON", help="of the map, degrees (the median of the buildings' positions)"
     )
     parser.add_argument("--layer", help="of the footprints (one named like buildings, else the first with polygons)")
     parser.add_argument(
         "--street-layer", help="of the streets (one named like streets or roads, else the first with lines)"
     )
-    parser.add_argument("--crs", metavar="EPSG:N", help="projection, where the files do not name theirs")
+    parser.add_argument("--crs", metavar="EPSG:N", help="projection of files that do not name theirs")
     parser.add_argument("--json", metavar="FILE", help="write the summary as JSON; - for standard output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Import the city, write the scenario, tell what became of it."""
     _check(args)
-    try:
-        city = _imported(args)
-    except ModuleNotFoundError as error:
-        packages = "geopandas pyproj shapely matplotlib"
-        raise UavTwinError(f"{error.name} is not installed; python3 -m pip install {packages}") from None
+    city = _imported(args)
     if args.json != "-":
         print(described(city, args))
     if args.json:
         text = json.dumps(summary(city, args.seed), indent=2) + "\n"
-        sys.stdout.write(text) if args.json == "-" else Path(args.json).write_text(text, encoding="utf-8")
+        sys.stdout.write(text) if args.json == "-" else write_text(args.json, text)
     return 0
 
 
 def _imported(args: argparse.Namespace) -> City:
+    from uav_twin_migration.scenario.city import import_city
+    from uav_twin_migration.scenario.draw import draw_map
+    from uav_twin_migration.scenario.load import dump, dump_json, loads, save
+
     wishes = Wishes(
         name=args.name,
         rsus=args.rsus,
@@ -77,17 +85,33 @@ def _imported(args: argparse.Namespace) -> City:
         seed=args.seed,
         range=args.range,
         default_height=args.default_height,
+        centre=_centre(args.center),
         radius=args.radius,
         layer=args.layer,
         street_layer=args.street_layer,
         crs=args.crs,
     )
     city = import_city(args.footprints, args.streets, wishes, progress=lambda what: print(what, "...", file=sys.stderr))
-    loads(dump(city.scenario), args.output)  # what we write is what `sim` will take
+    text = dump_json(city.scenario) if Path(args.output).suffix == ".json" else dump(city.scenario)
+    loads(text, args.output)  # what we write is what `sim` will take
     save(city.scenario, args.output)
     if args.map:
         draw_map(city.scenario, args.map, [line.tolist() for line in city.streets])
     return city
+
+
+def _centre(text: str | None) -> Origin | None:
+    """Where the map's centre lies, as "50.1,14.4": degrees north and east."""
+    if text is None:
+        return None
+    expected = "LATITUDE,LONGITUDE in degrees, as 50.1,14.4"
+    try:
+        latitude, longitude = map(float, text.split(","))
+    except ValueError:
+        raise InputError("options", "--center", text, expected) from None
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise InputError("options", "--center", text, expected)
+    return Origin(latitude, longitude)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -136,6 +160,8 @@ def summary(city: City, seed: int) -> dict[str, object]:
 
 def described(city: City, args: argparse.Namespace) -> str:
     """The summary in words."""
+    from uav_twin_migration.scenario.footprints import in_words
+
     scenario, told = city.scenario, city.heights_from
     best = city.efficiency.max(axis=1)
     roof = max(building.base + building.height for building in scenario.buildings)
@@ -150,7 +176,7 @@ def described(city: City, args: argparse.Namespace) -> str:
         f"{best.mean():.1f} bit/s/Hz from the best",
     ]
     if city.left_out:
-        lines.append("  left out: " + ", ".join(f"{count} ({why})" for why, count in city.left_out.items()))
+        lines.append("  left out: " + in_words(city.left_out))
     if roof > city.lowest_flight:
         lines.append("  beware: some roofs are higher than the lowest UAVs fly")
     if args.map:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -37,10 +38,10 @@ class Command(NamedTuple):
 
 
 def is_given(args: argparse.Namespace, option: str) -> bool:
-    """Whether an option is set ("train"), or has a value ("world=px4")."""
+    """Whether an option is set ("train"), or has a value ("world=px4") or one of its kind ("footprints=*.parquet")."""
     name, _, value = option.partition("=")
     found = getattr(args, name, None)
-    return found == value if value else bool(found)
+    return fnmatchcase(str(found), value) if value else bool(found)
 
 
 def needed(name: str, args: argparse.Namespace) -> tuple[tuple[str, ...], bool]:
@@ -73,7 +74,20 @@ BENCHMARKS = {
     "crash": ("keys",),
 }
 
-TESTED = ("figures", "bench", "city", "keys", "metrics", "learning", "environment", "test", "px4", "recording")
+PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
+TESTED = (
+    "figures",
+    "bench",
+    "city",
+    "parquet",
+    "keys",
+    "metrics",
+    "learning",
+    "environment",
+    "test",
+    "px4",
+    "recording",
+)
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
@@ -88,7 +102,7 @@ COMMANDS: dict[str, Command] = {
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
-    "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures")),
+    "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
@@ -97,7 +111,7 @@ COMMANDS: dict[str, Command] = {
 IMPORTED_FROM = {"yaml": "core", "numpy": "core", "rich": "core", "transforms3d": "core"}
 IMPORTED_FROM |= {"torch": "learning", "tensorboard": "learning", "mcap": "recording", "rosbags": "recording"}
 IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures", "scipy": "figures"}
-IMPORTED_FROM |= {"geopandas": "city", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
+IMPORTED_FROM |= {"pyogrio": "city", "pyarrow": "parquet", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}

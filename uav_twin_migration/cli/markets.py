@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.output import write_text
 
 if TYPE_CHECKING:  # the commands' modules need only the standard library until they run
     from uav_twin_migration.game.market import Market
@@ -62,10 +63,7 @@ def write(document: object, path: str) -> None:
     if path == "-":
         print(text)
         return
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UavTwinError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text(path, text + "\n")
 
 
 def numbers(values: Any) -> str:

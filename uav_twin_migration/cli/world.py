@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.output import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,18 +31,11 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         print(text, end="")
     else:
-        _write(args.output, text)
+        write_text(args.output, text)
         print(
             f"{args.output}: {len(scenario.buildings)} buildings, {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs",
             file=sys.stderr,
         )
     if args.bridge:
-        _write(args.bridge, bridge_yaml(scenario, args.messages))
+        write_text(args.bridge, bridge_yaml(scenario, args.messages))
     return 0
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UavTwinError(f"cannot write {path}: {error.strerror}") from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uav_twin_migration.output import whole_file
 from uav_twin_migration.scenario.model import Point, Scenario
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ NAMED_UAVS = 10  # above, routes are drawn thin and without a legend
 
 def draw_map(scenario: Scenario, path: str | Path, streets: Sequence[Sequence[Point]] = (), dpi: int = 150) -> None:
     """Draw the scenario into a picture file (its suffix says the format); `streets` are polylines in metres."""
-    drawn(scenario, streets)[0].savefig(path, dpi=dpi, bbox_inches="tight")
+    with whole_file(path) as partial:
+        drawn(scenario, streets)[0].savefig(partial, dpi=dpi, bbox_inches="tight")
 
 
 def drawn(scenario: Scenario, streets: Sequence[Sequence[Point]] = ()) -> tuple[Figure, Axes]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from uav_twin_migration.scenario.model import Point
 
 Array = NDArray[np.float64]
 
@@ -20,13 +25,33 @@ def signed_area(polygon: ArrayLike) -> float:
     return 0.5 * float(cross(corners, np.roll(corners, -1, axis=0)).sum())
 
 
+MOST_PAIRS = 100_000  # of edges that are compared at once: what bounds the memory
+FEW_CORNERS = 40  # up to which every pair of edges is compared
+
+
+def which_are_simple(polygons: Sequence[Sequence[Point]]) -> NDArray[np.bool_]:
+    """Which of the polygons, each of any number of corners, have an area and edges that meet in shared corners only."""
+    by_corners: dict[int, list[int]] = defaultdict(list)
+    for index, polygon in enumerate(polygons):
+        by_corners[len(polygon)].append(index)
+    simple = np.zeros(len(polygons), dtype=bool)
+    for corners, group in by_corners.items():
+        at_once = max(MOST_PAIRS // max(corners, 1) ** 2, 1)
+        for start in range(0, len(group), at_once):
+            some = group[start : start + at_once]
+            simple[some] = are_simple([polygons[index] for index in some])
+    return simple
+
+
 def are_simple(polygons: ArrayLike) -> NDArray[np.bool_]:
     """Which of the polygons [G, K, 2] have an area and edges that meet in shared corners only.
 
-    Every pair of edges is tested: K is small, and G polygons of as many corners go at once.
+    Of a few corners, every pair of edges is tested, and G polygons go at once.
     """
     start = np.asarray(polygons, dtype=float)
     corners = start.shape[1]
+    if corners > FEW_CORNERS:
+        return np.array([_is_simple(polygon) for polygon in start], dtype=bool)
     end = np.roll(start, -1, axis=1)
     first, second = np.triu_indices(corners, k=1)
     following = (second - first == 1) | (second - first == corners - 1)
@@ -35,6 +60,42 @@ def are_simple(polygons: ArrayLike) -> NDArray[np.bool_]:
     i, j = first[~following], second[~following]
     touching = _segments_touch(start[:, i], end[:, i], start[:, j], end[:, j])
     return np.asarray(~(folded_back.any(axis=1) | touching.any(axis=1)))
+
+
+def _is_simple(start: Array) -> bool:
+    """The same of one polygon [K, 2] of many corners: only edges whose boxes overlap are compared.
+
+    Edges are sorted along the axis on which their extents overlap least; each is compared with those that begin before
+    it ends.
+    """
+    end = np.roll(start, -1, axis=0)
+    if _folds_back(start, end, np.roll(end, -1, axis=0)).any():
+        return False
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    axis = int(np.argmin((high - low).sum(axis=0) / np.maximum(np.ptp(start, axis=0), 1e-12)))
+    order = np.argsort(low[:, axis], kind="stable")
+    reach = np.searchsorted(low[order, axis], high[order, axis], side="right")
+    partners = reach - np.arange(len(order)) - 1  # of each edge, those that follow it in this order
+    ends = np.cumsum(partners)
+    begin = 0
+    while begin < len(order):
+        until = max(int(np.searchsorted(ends, ends[begin] - partners[begin] + MOST_PAIRS, side="right")), begin + 1)
+        count = partners[begin:until]
+        i = np.repeat(np.arange(begin, until), count)
+        j = i + 1 + np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+        if _any_touch(start, end, low, high, order[i], order[j]):
+            return False
+        begin = until
+    return True
+
+
+def _any_touch(start: Array, end: Array, low: Array, high: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> bool:
+    """Whether any two edges i and j of a polygon, not one after the other, have a point in common."""
+    apart = np.abs(i - j)
+    overlap = (apart != 1) & (apart != len(start) - 1)
+    overlap &= (low[i] <= high[j]).all(axis=1) & (low[j] <= high[i]).all(axis=1)
+    i, j = i[overlap], j[overlap]
+    return bool(_segments_touch(start[i], end[i], start[j], end[j]).any())
 
 
 def _folds_back(a: Array, b: Array, c: Array) -> NDArray[np.bool_]:

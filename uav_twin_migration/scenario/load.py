@@ -13,15 +13,17 @@ import itertools
 import json
 import math
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+import numpy as np
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario.geometry import are_simple
+from uav_twin_migration.output import write_text
+from uav_twin_migration.scenario.document import Refusal as _Refusal
+from uav_twin_migration.scenario.document import parse
+from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import (
     Building,
     MarketParameters,
@@ -80,7 +82,7 @@ def loads(text: str, source: str = "scenario") -> Scenario:
         InputError: see `load`.
     """
     try:
-        scenario = SCENARIO(_parse(text))
+        scenario = SCENARIO(parse(text))
         _check(scenario)
     except _Refusal as refusal:
         raise InputError(source, refusal.where(), refusal.value, refusal.expected) from None
@@ -111,13 +113,9 @@ def save(scenario: Scenario, path: str | Path) -> None:
     """Write the scenario to a file, as JSON where the name ends in .json, else as YAML.
 
     Raises:
-        InputError: the file cannot be written.
+        UavTwinError: the file cannot be written.
     """
-    text = dump_json(scenario) if Path(path).suffix == ".json" else dump(scenario)
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("scenario", "file", str(path), f"a file that can be written ({_reason(error)})") from None
+    write_text(path, dump_json(scenario) if Path(path).suffix == ".json" else dump(scenario))
 
 
 def _quoted(value: object) -> str:
@@ -131,74 +129,8 @@ def _flow(record: Rsu | Uav | Building) -> str:
     return "{" + ", ".join(pairs) + "}"
 
 
-# --- text to mappings, lists and scalars ----------------------------------------------------------------------------
-
-
-class _Refusal(Exception):  # noqa: N818
-    """One value that the schema does not take, and the keys on the way to it."""
-
-    def __init__(self, value: object, expected: str, *keys: str | int) -> None:
-        super().__init__(expected)
-        self.value, self.expected, self.keys = value, expected, list(keys)
-
-    def under(self, *keys: str | int) -> _Refusal:
-        self.keys[:0] = keys
-        return self
-
-    def where(self) -> str:
-        """The keys as a dotted path: rsus[2].capacity."""
-        path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys)
-        return path.lstrip(".") or "file"
-
-
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     return error.strerror or "error" if isinstance(error, OSError) else "not UTF-8"
-
-
-def _parse(text: str) -> object:
-    if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text, object_pairs_hook=_mapping)
-        except (ValueError, RecursionError):
-            pass  # YAML allows a mapping in braces that is no JSON
-    try:
-        return _plain(yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        if mark is None:
-            raise _Refusal(text[:80], f"YAML ({what})") from None
-        raise _Refusal(
-            "".join(text.splitlines()[mark.line : mark.line + 1]), f"YAML ({what})", f"line {mark.line + 1}"
-        ) from None
-    except RecursionError:
-        raise _Refusal("brackets in brackets in ...", "the sections that docs/scenario.md lists") from None
-
-
-def _plain(node: yaml.Node | None) -> object:
-    """A YAML node as text, list or mapping. Lighter than PyYAML's constructors, and it sees a key that comes twice."""
-    if isinstance(node, yaml.ScalarNode):
-        return node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return _mapping((_key(key), _plain(value)) for key, value in node.value)
-    return None
-
-
-def _key(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise _Refusal(_plain(node), "a word as key")
-    return str(node.value)
-
-
-def _mapping(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    mapping: dict[str, object] = {}
-    for key, value in pairs:
-        if key in mapping:
-            raise _Refusal(value, "the key once, it comes twice", key)
-        mapping[key] = value
-    return mapping
 
 
 # --- readers --------------------------------------------------------------------------------------------------------
@@ -422,15 +354,9 @@ def _check_ids(section: str, records: Iterable[Rsu | Uav]) -> None:
         seen.add(record.id)
 
 
-def _check_footprints(buildings: Iterable[Building]) -> None:
-    by_corners: dict[int, list[tuple[int, Building]]] = defaultdict(list)
-    for index, building in enumerate(buildings):
-        by_corners[len(building.footprint)].append((index, building))
-    for group in by_corners.values():
-        simple = are_simple([building.footprint for _, building in group])
-        for (index, building), good in zip(group, simple, strict=True):
-            if not good:
-                expected = "a simple polygon: no edges that cross or touch, no corner twice (the first is not repeated)"
-                raise _Refusal(
-                    [list(corner) for corner in building.footprint], expected, "buildings", index, "footprint"
-                )
+def _check_footprints(buildings: Sequence[Building]) -> None:
+    simple = which_are_simple([building.footprint for building in buildings])
+    for index in np.flatnonzero(~simple).tolist():
+        expected = "a simple polygon: no edges that cross or touch, no corner twice (the first is not repeated)"
+        corners = [list(corner) for corner in buildings[index].footprint]
+        raise _Refusal(corners, expected, "buildings", index, "footprint")
