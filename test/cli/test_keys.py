@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.cli.keys import ISSUED, make_keys
 from uav_twin_migration.cli.main import main
+from uav_twin_migration.security.authority import ISSUED, make_keys
 
 pytest.importorskip("cryptography")
 pytest.importorskip("nacl")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.cli import doctor
-from uav_twin_migration.cli.keys import make_keys, make_signing_keys, revoke
 from uav_twin_migration.deployment import checks
 from uav_twin_migration.deployment.checks import (
     ERROR,
@@ -19,6 +18,7 @@ from uav_twin_migration.deployment.checks import (
     WARNING,
     Finding,
 )
+from uav_twin_migration.security.authority import make_keys, make_signing_keys, revoke
 from uav_twin_migration.twin.hosting.store import Store
 
 NOW = datetime.datetime.now(datetime.timezone.utc)

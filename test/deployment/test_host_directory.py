@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from uav_twin_migration.cli import doctor
-from uav_twin_migration.cli.keys import make_uav_signing_keys, revoke
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.deployment.host_directory import (
     EdgeHost,
@@ -21,6 +20,7 @@ from uav_twin_migration.deployment.host_directory import (
 )
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.security.authority import make_uav_signing_keys, revoke
 
 
 def init(directory: Path, *options: str) -> int:

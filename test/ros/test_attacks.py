@@ -21,12 +21,12 @@ from uav_twin_migration.msg import (
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from test.ros.test_policy import update
-from uav_twin_migration.cli.keys import make_learner_key, make_signing_keys, make_uav_signing_keys, revoke
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.nodes.ros import convert, topics, twin_convert
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 from uav_twin_migration.security import ed25519
+from uav_twin_migration.security.authority import make_learner_key, make_signing_keys, make_uav_signing_keys, revoke
 from uav_twin_migration.security.message_signature import UAVS_LABEL, certify_uavs
 from uav_twin_migration.security.policy_signature import Signer
 from uav_twin_migration.twin.hosting.estimate import Telemetry

@@ -16,7 +16,6 @@ pytest.importorskip("torch", reason="needs the learning requirements")
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 
 from test.ros.conftest import RSU, Probe, Processes
-from uav_twin_migration.cli.keys import make_learner_key
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.interactions import Interactions
@@ -25,6 +24,7 @@ from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import from_bytes, load
 from uav_twin_migration.policy.choice import untrained
+from uav_twin_migration.security.authority import make_learner_key
 
 LEARNING = 150.0  # s until a test gives up waiting for a learner: torch starts slowly on a busy machine
 LEARNER: dict[str, Any] = {"first": 300, "effort": 0.05, "growth": 1.5}

@@ -23,8 +23,8 @@ from uav_twin_migration.msg import (
     UavHeartbeat,
 )
 
-from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying, content
+from uav_twin_migration.security.authority import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.security.ed25519 import KeyFileError
 
 pytest.importorskip("nacl")

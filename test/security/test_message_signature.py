@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
 
-from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.market.messages import Refusal
 from uav_twin_migration.security import ed25519
 from uav_twin_migration.security import message_signature as signature
+from uav_twin_migration.security.authority import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.security.ed25519 import KeyFileError
 from uav_twin_migration.security.message_signature import (
     SIGNATURE_CONTEXT,

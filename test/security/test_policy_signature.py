@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
 
-from uav_twin_migration.cli.keys import make_keys
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.security import ed25519
+from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.ed25519 import KeyFileError
 from uav_twin_migration.security.policy_signature import Distrust, Keyring, Signer
 

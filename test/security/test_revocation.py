@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
 
-from uav_twin_migration.cli.keys import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.market.messages import Refusal
 from uav_twin_migration.security import ed25519, revocation
+from uav_twin_migration.security.authority import make_signing_keys, make_uav_signing_keys
 from uav_twin_migration.security.ed25519 import KeyFileError
 from uav_twin_migration.security.message_signature import UAVS_LABEL, MessageSigner, MessageVerifier
 from uav_twin_migration.security.revocation import LABEL, Revocations, RevokedList

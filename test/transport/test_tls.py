@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from uav_twin_migration.cli import keys
+from uav_twin_migration.security import authority as keys
 from uav_twin_migration.security.certificates import URI_PREFIX, Identity
 from uav_twin_migration.transport.tls import (
     Address,

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.twin.hosting import runtime as twin_host
 from uav_twin_migration.twin.hosting.application import (

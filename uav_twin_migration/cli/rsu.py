@@ -166,7 +166,7 @@ def write_parameters(directory: Path, rsu: str, parameters: dict[str, Any]) -> N
 
 def bring_keys(keys: Path, to: Path, rsu: str) -> None:
     """Copy the RSU's key and certificates, made where they are missing. The authorities' keys stay behind."""
-    from uav_twin_migration.cli.keys import MARKET_PUBLIC, make_keys, make_signing_keys
+    from uav_twin_migration.security.authority import MARKET_PUBLIC, make_keys, make_signing_keys
     from uav_twin_migration.security.certificates import AUTHORITY_FILE
     from uav_twin_migration.security.revocation import REVOKED_FILE
 

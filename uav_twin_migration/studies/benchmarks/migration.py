@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.plain_rsu import host_heartbeat_of, start_together

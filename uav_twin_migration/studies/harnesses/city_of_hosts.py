@@ -19,7 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.keys import make_learner_key, make_uav_signing_keys
 from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.deployment.host_directory import (
     DISCOVERY_PORT,
@@ -43,6 +42,7 @@ from uav_twin_migration.policy.choice import DEFAULT, choose
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario, TwinParameters
+from uav_twin_migration.security.authority import make_learner_key, make_uav_signing_keys
 from uav_twin_migration.studies.harnesses.network import Hosts, Network, made_hosts
 
 UAV_CONTAINER = "uav_container_0"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.keys import make_keys
+from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.twin.hosting.application import Twin
 from uav_twin_migration.twin.hosting.estimate import Telemetry
