@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 
-For each twin an RSU has a `ReplicaState` (replica state.py): a `Record` that is on disk, and a few things that a crash
+For each twin an RSU has a `ReplicaState` (replica_state.py): a `Record` that is on disk, and a few things that a crash
 may take. `step` takes a replica state and an event and gives the next replica state and actions. It does nothing else:
 whoever calls it stores the record and the chunks that came with the event in one transaction, and carries the actions
 out *after* that is on disk. So whatever one RSU has told another is on its disk, and a crash between two steps loses
@@ -36,7 +36,7 @@ on.
 *Leases.* Epochs alone cannot keep a host that nobody reaches from serving while its UAV gives the twin to another
 RSU. So a host serves only while it has a lease: `HostHeartbeat` carries the host's own clock, its UAV's `LeaseRenewal`
 echoes it, and the host may serve until `lease` seconds after the echoed instant. A UAV re-hosts only when more than
-that has passed since it last echoed any stamp (host discovery.py). Neither needs the other's clock, and a late message
+that has passed since it last echoed any stamp (host_discovery.py). Neither needs the other's clock, and a late message
 is an old stamp, not a long lease. A hand-over passes the rest of the lease on: it counts from the target's stamp on
 `Prepared`, which was earlier than the decision, so that the target's lease ends before the source's would have.
 
@@ -46,7 +46,7 @@ hosted under an older epoch hears of the new one, and is FENCED. An offer is acc
 has said that it is the host, and a commit only for a copy that was prepared: a node that never had the twin cannot
 make one.
 
-Places (replica state.py: `Status` is on disk, `Phase` is not; a restart finds OFFERING, COPYING and FROZEN as
+Places (replica_state.py: `Status` is on disk, `Phase` is not; a restart finds OFFERING, COPYING and FROZEN as
 HOSTING)::
 
                          MigrateRequest        Accept         Freeze        Prepared

@@ -13,7 +13,7 @@ makes them part of it, so that the copy is whole at any moment.
 Nothing here serves, and no epoch begins here. A standby takes over as any RSU does that has a copy: the UAV, having
 heard nothing of the host for long enough, asks it to host under a new term (rehosting.py), and what it had at its last
 checkpoint goes on. The host tells in its `HostHeartbeat` who has confirmed which version, so that the UAV asks for no
-less than that (host discovery.py).
+less than that (host_discovery.py).
 
 Within a term a twin's versions are one history, whoever hosted: so a replica is of use to each of the term's hosts,
 and to a migration that ends at the standby, which then takes changes alone. The source of such a migration keeps its

@@ -1,7 +1,7 @@
 """A UAV's side of its twin's life: it finds the twin a host, and has it moved to the RSU where the UAV wants it.
 
 Sans-I/O: feed a `TwinClient` what is heard and the time, several times a lease; it returns what to ask of RSUs. Who
-may be recognised as the host is `host discovery.py`'s; here is when to ask for a migration:
+may be recognised as the host is `host_discovery.py`'s; here is when to ask for a migration:
 
 - the UAV is hosted, wants another RSU as its host, and holds bandwidth;
 - a migration that failed is asked for again after a pause, longer each time, while the UAV still wants it;

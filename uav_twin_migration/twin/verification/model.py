@@ -1,6 +1,6 @@
 """The migration protocol in virtual time: RSUs, one UAV and a hostile network, for `checker.py` to search.
 
-The model runs the very transitions of `migration.py` and `host discovery.py`. Around them it has
+The model runs the very transitions of `migration.py` and `host_discovery.py`. Around them it has
 
 - a network that never forgets: every message ever sent may arrive at any later time, any number of times, or never. So
   loss, repetition, delay and overtaking need no bounds of their own;
