@@ -22,7 +22,8 @@ from rosbags.highlevel import AnyReader
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.recording.metadata import Topic
-from uav_twin_migration.recording.reader import Reader, contents, repair
+from uav_twin_migration.recording.reader import Reader, contents
+from uav_twin_migration.recording.repair import repair
 from uav_twin_migration.recording.writer import Recording
 
 STRING = "string data\n"
@@ -155,19 +156,23 @@ def test_a_broken_chunk_is_left_out_and_the_rest_is_read(tmp_path: Path) -> None
     assert "chunk is broken" in reader.damage[0]
 
 
-def test_repair_makes_a_recording_whole_for_others(tmp_path: Path) -> None:
+def test_repair_writes_a_whole_recording_beside_the_damaged_one(tmp_path: Path) -> None:
     directory = tmp_path / "bag"
     record(directory, 4)
     (file,) = directory.glob("*.mcap")
     file.write_bytes(file.read_bytes()[: -len(file.read_bytes()) // 3])
     (directory / "metadata.yaml").unlink()
-    before = numbers(directory)
-    assert repair(directory).damage
-    assert numbers(directory) == before
-    assert not contents(directory).damage
-    with AnyReader([directory]) as reader:
+    before, data = numbers(directory), file.read_bytes()
+    repaired = repair(directory)
+    assert repaired.found.damage
+    assert repaired.folder == tmp_path / "bag_repaired"
+    assert numbers(repaired.folder) == before
+    assert not contents(repaired.folder).damage
+    with AnyReader([repaired.folder]) as reader:
         assert reader.message_count == len(before) > 0
-    assert repair(directory).damage == []
+    assert repair(repaired.folder).folder is None
+    assert (file.read_bytes(), [*directory.iterdir()]) == (data, [file])
+    assert repair(directory).folder == tmp_path / "bag_repaired_2"
 
 
 def test_a_recording_that_is_whole_is_not_touched_by_repair(tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_killed_at_once_it_holds_all_that_was_flushed(tmp_path: Path) -> None:
     assert process.returncode == -signal.SIGKILL
     assert numbers(tmp_path / "bag") == list(range(50))
     repair(tmp_path / "bag")
-    with AnyReader([tmp_path / "bag"]) as reader:
+    with AnyReader([tmp_path / "bag_repaired"]) as reader:
         assert reader.message_count == 50
 
 
@@ -215,7 +220,7 @@ def test_the_command_says_a_word_about_damage_and_mends_it(tmp_path: Path, capsy
     assert "cut off" in capsys.readouterr().err
     assert main(["bag", "repair", str(tmp_path / "bag"), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["messages"] == 30
-    assert main(["bag", "info", str(tmp_path / "bag")]) == 0
+    assert main(["bag", "info", str(tmp_path / "bag_repaired")]) == 0
     assert "cut off" not in capsys.readouterr().err
 
 

@@ -17,7 +17,8 @@ pytest.importorskip("mcap", reason="needs the libraries of recordings")
 from test.recording.test_recording import numbers
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.recording import metadata
-from uav_twin_migration.recording.reader import contents, repair
+from uav_twin_migration.recording.reader import contents
+from uav_twin_migration.recording.repair import repair
 
 VERSIONS = Path(__file__).parent / "versions"
 

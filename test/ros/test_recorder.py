@@ -18,7 +18,8 @@ from rosbags.highlevel import AnyReader
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.recording.definitions import type_hash
-from uav_twin_migration.recording.reader import contents, repair
+from uav_twin_migration.recording.reader import contents
+from uav_twin_migration.recording.repair import repair
 
 
 def recorded_rounds(bag: Path) -> list[int]:
@@ -84,8 +85,8 @@ def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
     probe.wait_for(lambda: probe.offers[-1].round > first + 4, "five more rounds of half a second")
     os.killpg(recorder.pid, signal.SIGKILL)
     heard = [offer.round for offer in probe.offers if offer.round >= first]
-    assert repair(tmp_path / "bag").damage
-    rounds = recorded_rounds(tmp_path / "bag")
+    assert repair(tmp_path / "bag").found.damage
+    rounds = recorded_rounds(tmp_path / "bag_repaired")
     assert rounds == list(range(rounds[0], rounds[0] + len(rounds)))
     assert set(heard) - set(rounds) <= set(heard[-3:])  # two rounds a second, and one that is on its way
     again = processes.start("recorder", "", directory=str(tmp_path / "bag"))
@@ -93,7 +94,7 @@ def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
     again.send_signal(signal.SIGTERM)
     again.communicate(timeout=30)
     assert recorded_rounds(tmp_path / "bag_2")
-    assert recorded_rounds(tmp_path / "bag") == rounds
+    assert recorded_rounds(tmp_path / "bag_repaired") == rounds
 
 
 def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: Path) -> None:

@@ -40,11 +40,12 @@ def _read(source: Path, tell: Callable[[str], None]) -> Interactions:
     reader = Reader(source)
     decode: Callable[[bytes], Any] | None = None
     messages = []
-    for topic, _, data in reader:
+    for recorded in reader:
+        topic = recorded.topic
         if topic.name != TOPIC or topic.kind != KIND:
             continue
         decode = decode or decoder(topic)
-        message = decode(data)
+        message = decode(recorded.data)
         if message.observation_schema != observation.SCHEMA:
             found = message.observation_schema
             raise InputError(str(source), "observation_schema", found, f"{observation.SCHEMA!r}, which policies read")

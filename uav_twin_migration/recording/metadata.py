@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,34 @@ class Topic:
     """A recorded topic."""
 
     name: str
-    kind: str  # for example "std_msgs/msg/Header"
+    kind: str  # for example "std_msgs/msg/Header"; empty for messages that say nothing of their type
     definition: str = ""  # of the type, with those of all types within it
     qos: str = ""  # YAML list of the publishers' QoS profiles, as rosbag2 has it
     hash: str = ""  # RIHS01 of the type; empty where it is not known
     messages: int = 0
+    encoding: str = "cdr"  # of the messages
+    language: str = "ros2msg"  # of the definition
+    channel: str = ""  # what tells it from another topic of its name, whose messages are of another type
+
+    @property
+    def key(self) -> str:
+        """What no other topic of a recording is called."""
+        return self.channel or self.name
+
+    def is_like(self, other: Topic) -> bool:
+        """Whether the messages of both can be read in the same way."""
+        return (self.kind, self.definition, self.encoding) == (other.kind, other.definition, other.encoding)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file within a recording."""
+
+    name: str
+    media_type: str
+    data: bytes
+    time: int = 0  # ns, as messages have it
+    created: int = 0  # ns
 
 
 @dataclass
@@ -53,8 +76,10 @@ class File:
     span: Span
 
 
-def write(directory: Path, files: Sequence[File], topics: Sequence[Topic]) -> None:
-    """Write the folder's metadata.yaml; never half of it."""
+def write(
+    directory: Path, files: Sequence[File], topics: Sequence[Topic], about: Mapping[str, str] | None = None
+) -> None:
+    """Write the folder's metadata.yaml; never half of it. `about`: what rosbag2 calls custom data."""
     whole = Span()
     for time in (time for file in files for time in (file.span.first, file.span.last)):
         if time is not None:
@@ -69,7 +94,7 @@ def write(directory: Path, files: Sequence[File], topics: Sequence[Topic]) -> No
                 "topic_metadata": {
                     "name": topic.name,
                     "type": topic.kind,
-                    "serialization_format": "cdr",
+                    "serialization_format": topic.encoding,
                     "offered_qos_profiles": topic.qos,
                     "type_description_hash": topic.hash,
                 },
@@ -81,7 +106,7 @@ def write(directory: Path, files: Sequence[File], topics: Sequence[Topic]) -> No
         "compression_mode": "",
         "relative_file_paths": [file.name for file in files],
         "files": [{"path": file.name, **_times(file.span), "message_count": file.messages} for file in files],
-        "custom_data": None,
+        "custom_data": dict(about) if about else None,
         "ros_distro": os.environ.get("ROS_DISTRO", "unknown"),
     }
     text = yaml.dump({"rosbag2_bagfile_information": document}, sort_keys=False, Dumper=_NoAliases)

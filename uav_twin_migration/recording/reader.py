@@ -1,32 +1,37 @@
-"""Reads a recording, also a damaged one, as far as it goes; and makes it whole again."""
+"""Reads a recording, also a damaged one, as far as it goes."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import replace
+import mmap
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uav_twin_migration.errors import InputError
-from uav_twin_migration.recording import metadata
-from uav_twin_migration.recording.library import missing
-from uav_twin_migration.recording.metadata import File, Span, Topic
-from uav_twin_migration.recording.writer import McapFile
+import yaml
 
-MAGIC = b"\x89MCAP0\r\n"  # the digit is MCAP's version
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.recording import metadata, scan
+from uav_twin_migration.recording.library import missing
+from uav_twin_migration.recording.metadata import Attachment, Span, Topic
+
+SUFFIXES = (".mcap", ".mcap.zstd")
+LARGEST_CHUNK = 1 << 30  # bytes, decompressed
 
 
 class Recorded(NamedTuple):
     """One message of a recording."""
 
     topic: Topic
-    time: int  # of reception, ns since the epoch
-    data: bytes  # CDR
+    time: int  # at which it was received, ns: simulated time in a simulation, else since the epoch
+    data: bytes  # as its topic's `encoding` has it: CDR in what ROS 2 records
+    published: int = 0  # ns
+    sequence: int = 0
 
 
 class Reader:
-    """Goes through a recording from its beginning; afterwards knows what was wrong with it.
+    """Goes through a recording from its beginning; afterwards knows what it holds and what was wrong with it.
 
     Raises:
         InputError: there is no recording, or one of a newer version.
@@ -34,68 +39,155 @@ class Reader:
 
     def __init__(self, source: Path) -> None:
         """`source`: a rosbag2 folder, or an MCAP file."""
-        self.files = mcap_files(source)
+        self.notes: list[str] = []  # one sentence each on what is left out, or is not as usual
+        self.files = mcap_files(source, self.notes.append)
+        self._notes = list(self.notes)
         self.damage: list[str] = []  # one sentence each; empty for a whole recording
         self.topics: dict[str, Topic] = {}
         self.span = Span()
+        self.attachments: dict[str, Attachment] = {}  # by name
+        self.about: dict[str, dict[str, str]] = {}  # MCAP's metadata records, by name
 
     def __iter__(self) -> Iterator[Recorded]:
         """Messages in the order in which they were written."""
         self.damage, self.topics, self.span = [], {}, Span()
+        self.notes, self.attachments, self.about = list(self._notes), {}, {}
         for file in self.files:
             yield from self._read(file)
 
     def _read(self, file: Path) -> Iterator[Recorded]:
-        schemas: dict[int, Any] = {}
-        channels: dict[int, Topic] = {}
+        try:
+            with scan.content(file) as data:
+                found = list(scan.parts(data))
+                if len(found) > 1:
+                    self.notes.append(f"{file}: {len(found)} files stand one after another; all are read")
+                for part in found:
+                    yield from self._read_part(file, data, part)
+        except ImportError:
+            raise missing("mcap>=1.5") from None
+        except InputError as error:
+            if len(self.files) == 1:
+                raise
+            self.damage.append(f"{error}; it is left out")
+
+    def _read_part(self, file: Path, data: mmap.mmap | bytes, part: scan.Part) -> Iterator[Recorded]:
+        for hole in part.holes[: None if part.whole else -1]:
+            self.damage.append(f"{file}: bytes {hole.start} to {hole.end} of {len(data)} are broken and left out")
+        if not part.whole:
+            at = part.holes[-1].start if part.holes else len(data)
+            rest = f"byte {at} of {len(data)}"
+            self.damage.append(f"{file}: was cut off, or is broken from {rest} on; what stands before is there")
+        announced = _Announced(self._note)
+        for piece in part.pieces:  # also at a file's end: what a hole swallowed is announced there again
+            if piece.kind in (scan.SCHEMA, scan.CHANNEL):
+                for record in self._try(file, "an announcement", partial(_inside, data, piece)):
+                    announced.take(record)
         lost = 0
-        _check_version(file)
-        for record in self._records(file):
-            kind = type(record).__name__
-            if kind == "Schema":
-                schemas[record.id] = record
-            elif kind == "Channel" and record.schema_id in schemas:
-                channels[record.id] = self._note(record, schemas[record.schema_id])
-            elif kind == "Message" and record.channel_id in channels:
-                topic = channels[record.channel_id]
-                topic.messages += 1
-                self.span.note(record.log_time)
-                yield Recorded(topic, record.log_time, record.data)
-            elif kind == "Message":
-                lost += 1
+        for piece in part.pieces:
+            what = "a chunk" if piece.kind == scan.CHUNK else "a record"
+            for record in self._try(file, what, partial(_inside, data, piece)):
+                kind = type(record).__name__
+                if kind in ("Schema", "Channel"):
+                    announced.take(record)
+                elif kind == "Message" and (topic := announced.topic(record.channel_id)) is not None:
+                    topic.messages += 1
+                    self.span.note(record.log_time)
+                    yield Recorded(topic, record.log_time, record.data, record.publish_time, record.sequence)
+                elif kind == "Message":
+                    lost += 1
+                elif kind == "Attachment":
+                    kept = Attachment(record.name, record.media_type, record.data, record.log_time, record.create_time)
+                    self.attachments.setdefault(record.name, kept)
+                elif kind == "Metadata":
+                    self.about.setdefault(record.name, dict(record.metadata))
         if lost:
             self.damage.append(f"{file}: {lost} messages are of topics whose announcement is lost")
 
-    def _records(self, file: Path) -> Iterator[Any]:
-        """What is in a file, without the parts that are broken."""
+    def _try(self, file: Path, what: str, read: Callable[[], list[Any]]) -> list[Any]:
         try:
-            from mcap.records import Chunk
-            from mcap.stream_reader import StreamReader, breakup_chunk
+            return read()
         except ImportError:
-            raise missing("mcap>=1.5") from None
-        with open(file, "rb") as stream:
-            size = file.stat().st_size
-            try:
-                for record in StreamReader(stream, emit_chunks=True, record_size_limit=size).records:
-                    if not isinstance(record, Chunk):
-                        yield record
-                        continue
-                    try:
-                        inside = breakup_chunk(record, validate_crc=True)
-                    except Exception as error:  # bad bytes raise whatever the decompressor or struct raises
-                        self.damage.append(f"{file}: a chunk is broken and left out ({_first_line(error)})")
-                        continue
-                    yield from inside
-            except Exception as error:  # the same, outside of a chunk: what follows cannot be found
-                if stream.tell() >= size:
-                    self.damage.append(f"{file}: was cut off; what stands before the cut is there")
-                else:
-                    self.damage.append(f"{file}: is broken at byte {stream.tell()} of {size} ({_first_line(error)})")
+            raise
+        except Exception as error:  # bad bytes raise whatever the decompressor or struct raises
+            self.damage.append(f"{file}: {what} is broken and left out ({_first_line(error)})")
+            return []
 
-    def _note(self, channel: Any, schema: Any) -> Topic:
-        about = (channel.metadata.get(key, "") for key in ("offered_qos_profiles", "topic_type_hash"))
-        topic = Topic(channel.topic, schema.name, schema.data.decode(errors="replace"), *about)
-        return self.topics.setdefault(topic.name, topic)
+    def _note(self, topic: Topic) -> Topic:
+        """The topic as it is known already; one whose messages are of another kind than before is another topic."""
+        known = self.topics.get(topic.name)
+        if known is not None and not known.is_like(topic):
+            topic.channel = f"{topic.name} ({topic.kind})" if topic.kind != known.kind else f"{topic.name} (again)"
+            known = self.topics.get(topic.channel)
+            if known is None:
+                self.notes.append(f"{topic.name}: its type {topic.kind or 'without a schema'} is defined in two ways")
+        return self.topics.setdefault(topic.key, topic)
+
+
+class _Announced:
+    """The schemas and channels of one file."""
+
+    def __init__(self, note: Callable[[Topic], Topic]) -> None:
+        self._note = note
+        self._schemas: dict[int, Any] = {}
+        self._channels: dict[int, Any] = {}
+        self._topics: dict[int, Topic] = {}
+
+    def take(self, record: Any) -> None:
+        if type(record).__name__ == "Schema":
+            self._schemas[record.id] = record
+        elif record.id not in self._topics:
+            self._channels[record.id] = record
+
+    def topic(self, channel: int) -> Topic | None:
+        """What a channel's messages are of; None where that is not known."""
+        if channel not in self._topics:
+            record = self._channels.get(channel)
+            schema = self._schemas.get(record.schema_id) if record is not None else None
+            if record is None or (schema is None and record.schema_id):
+                return None
+            about = record.metadata
+            self._topics[channel] = self._note(
+                Topic(
+                    name=record.topic,
+                    kind="" if schema is None else schema.name,
+                    definition="" if schema is None else schema.data.decode(errors="replace"),
+                    qos=about.get("offered_qos_profiles", ""),
+                    hash=about.get("topic_type_hash", ""),
+                    encoding=record.message_encoding,
+                    language="" if schema is None else schema.encoding,
+                )
+            )
+        return self._topics[channel]
+
+
+def _decoded(data: mmap.mmap | bytes, piece: scan.Piece) -> Any:
+    from mcap import records
+    from mcap.data_stream import ReadDataStream
+
+    kinds = {scan.SCHEMA: "Schema", scan.CHANNEL: "Channel", scan.CHUNK: "Chunk"}
+    kinds |= {scan.ATTACHMENT: "Attachment", scan.METADATA: "Metadata"}
+    stream = ReadDataStream(BytesIO(data[piece.start : piece.end]))
+    if piece.kind == scan.MESSAGE:
+        return records.Message.read(stream, piece.end - piece.start)
+    return getattr(records, kinds[piece.kind]).read(stream) if piece.kind in kinds else None
+
+
+def _inside(data: mmap.mmap | bytes, piece: scan.Piece) -> list[Any]:
+    """A record, or what is in it where it is a chunk."""
+    record = _decoded(data, piece)
+    if piece.kind != scan.CHUNK:
+        return [record]
+    from mcap.stream_reader import breakup_chunk
+
+    if record.compression == "zstd":
+        import zstandard
+
+        claimed = zstandard.frame_content_size(record.data)
+    else:
+        claimed = record.uncompressed_size
+    if max(claimed, record.uncompressed_size) > LARGEST_CHUNK:
+        raise ValueError(f"{claimed} bytes in a chunk are more than {LARGEST_CHUNK}")
+    return list(breakup_chunk(record, validate_crc=True))
 
 
 class Contents(NamedTuple):
@@ -104,6 +196,9 @@ class Contents(NamedTuple):
     topics: dict[str, Topic]
     span: Span
     damage: list[str]
+    notes: list[str]
+    attachments: dict[str, Attachment]
+    about: dict[str, dict[str, str]]
 
     @property
     def messages(self) -> int:
@@ -117,6 +212,9 @@ class Contents(NamedTuple):
             "topics": {name: {"type": t.kind, "messages": t.messages} for name, t in sorted(self.topics.items())},
             "seconds": self.span.nanoseconds / 1e9,
             "damage": self.damage,
+            "notes": self.notes,
+            "attachments": {name: len(one.data) for name, one in self.attachments.items()},
+            "about": self.about,
         }
 
 
@@ -125,72 +223,52 @@ def contents(source: Path) -> Contents:
     reader = Reader(source)
     for _ in reader:
         pass
-    return Contents(reader.topics, reader.span, reader.damage)
+    topics = {name: topic for name, topic in reader.topics.items() if topic.messages}
+    return Contents(topics, reader.span, reader.damage, reader.notes, reader.attachments, reader.about)
 
 
-def repair(directory: Path) -> Contents:
-    """Write every damaged file of a recording anew, from what can be read of it, and its metadata.yaml.
+def mcap_files(source: Path, tell: Callable[[str], None] = lambda sentence: None) -> list[Path]:
+    """The MCAP files of a recording, in order; `tell` gets a sentence on each that is not part of it.
 
-    Whole files stay as they are. Returns what the recording now holds, with the damage there was.
+    Where metadata.yaml names files, those belong to it, and others that go on with their numbering.
 
     Raises:
-        InputError: there is no recording.
+        InputError: there is none.
     """
-    if not directory.is_dir():
-        raise InputError(str(directory), "folder", "no folder", "a recording's folder")
-    found = contents(directory)
-    if not found.damage and (directory / metadata.FILE).is_file():
-        return found
-    files = []
-    for file in mcap_files(directory):
-        held = contents(file)
-        if held.damage:
-            _rewrite(file)
-        files.append(File(file.name, held.messages, held.span))
-    metadata.write(directory, files, list(found.topics.values()))
-    return found
-
-
-def _rewrite(file: Path) -> None:
-    """The readable part of a file in its place."""
-    partial = file.with_name(file.name + ".part")
-    partial.unlink(missing_ok=True)  # of a repair that was interrupted
-    whole = McapFile(partial)
-    for topic, time, data in Reader(file):
-        if topic.name not in whole.topics:
-            whole.add_topic(replace(topic, messages=0))
-        whole.write(topic.name, data, time)
-    whole.close()
-    partial.replace(file)
-
-
-def mcap_files(source: Path) -> list[Path]:
-    """The MCAP files of a recording, in order. Raises InputError where there is none."""
-    if source.is_file() and source.suffix == ".mcap":
+    if source.is_file() and source.name.endswith(SUFFIXES):
         return [source]
+    expected = "a rosbag2 folder with MCAP files, or an .mcap file"
     if not source.exists():
-        raise InputError(str(source), "recording", "nothing there", "a rosbag2 folder or an .mcap file")
-    files = sorted(source.glob("*.mcap"), key=lambda file: (len(file.name), file.name)) if source.is_dir() else []
+        raise InputError(str(source), "recording", "nothing there", expected)
+    if not source.is_dir():
+        raise InputError(str(source), "recording", "a file of another name", expected)
+    files = [file for file in source.iterdir() if file.name.endswith(SUFFIXES) and file.is_file()]
     if not files:
-        raise InputError(
-            str(source), "recording", "no .mcap file", "a rosbag2 folder with MCAP files, or an .mcap file"
-        )
-    return files
+        other = "SQLite; convert it with `ros2 bag convert`" if list(source.glob("*.db3")) else "no .mcap file"
+        raise InputError(str(source), "recording", other, expected)
+    files.sort(key=lambda file: (len(file.name), file.name))
+    named = _named_files(source / metadata.FILE)
+    series = {_series(name) for name in named}
+    for file in files:
+        if named and _series(file.name) not in series:
+            tell(f"{file}: metadata.yaml does not name it; it is left out")
+    return [file for file in files if not named or _series(file.name) in series]
 
 
-def _check_version(file: Path) -> None:
-    """Raises InputError for a file that a newer MCAP made: it is not broken, and `repair` must leave it alone.
+def _named_files(file: Path) -> list[str]:
+    """The files that metadata.yaml names and that are there; none where it cannot be read."""
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+        names = [str(name) for name in document["rosbag2_bagfile_information"]["relative_file_paths"]]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
+        return []
+    return [name for name in names if (file.parent / name).is_file()]
 
-    A file ends as it begins: one that ends as ours do is ours, with a wrong byte in front.
-    """
-    with open(file, "rb") as stream:
-        magic = stream.read(len(MAGIC))
-        stream.seek(-min(len(MAGIC), file.stat().st_size), os.SEEK_END)
-        is_ours = stream.read() == MAGIC
-    newer = magic[:5] == MAGIC[:5] and magic[6:] == MAGIC[6:] and magic[5:6] > MAGIC[5:6]
-    if newer and not is_ours:
-        version = f"MCAP {magic[5:6].decode(errors='replace')}"
-        raise InputError(str(file), "format", version, "MCAP 0; upgrade this software to read newer ones")
+
+def _series(name: str) -> str:
+    """A file's name without its number: what the files of one recording have in common."""
+    return name.partition(".mcap")[0].rstrip("0123456789")
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.recording import metadata
 from uav_twin_migration.recording.library import missing
-from uav_twin_migration.recording.metadata import File, Span, Topic
+from uav_twin_migration.recording.metadata import Attachment, File, Span, Topic
 
+ABOUT = "uav_twin_migration"  # the metadata record that says what a recording is of
 CHUNK_SIZE = 1 << 20  # bytes; a chunk ends earlier where `flush` is called
 MOST_DESCRIBING = (
     20.0  # times as long as metadata.yaml takes to write until it is written again: it grows with the files
@@ -43,17 +45,31 @@ class McapFile:
 
     def add_topic(self, topic: Topic) -> None:
         """Announce a topic before its first message."""
-        schema = self._writer.register_schema(topic.kind, "ros2msg", topic.definition.encode())
+        schema = 0  # MCAP's word for none
+        if topic.kind:
+            schema = self._writer.register_schema(topic.kind, topic.language, topic.definition.encode())
         about = {"offered_qos_profiles": topic.qos, "topic_type_hash": topic.hash}
-        self._channels[topic.name] = self._writer.register_channel(topic.name, "cdr", schema, about)
-        self.topics[topic.name] = topic
+        self._channels[topic.key] = self._writer.register_channel(topic.name, topic.encoding, schema, about)
+        self.topics[topic.key] = topic
 
-    def write(self, topic: str, data: bytes, time: int) -> None:
-        """One serialised message (CDR) of an announced topic, received at `time`, ns since the epoch."""
+    def write(
+        self, topic: str, data: bytes, time: int, published: int | None = None, sequence: int | None = None
+    ) -> None:
+        """One serialised message of an announced topic (its key), received at `time`, published at `published`, ns."""
         self.topics[topic].messages += 1
-        sequence = self.topics[topic].messages & LARGEST_SEQUENCE
-        self._writer.add_message(self._channels[topic], time, data, time, sequence)
+        sequence = self.topics[topic].messages if sequence is None else sequence
+        published = time if published is None else published
+        self._writer.add_message(self._channels[topic], time, data, published, sequence & LARGEST_SEQUENCE)
         self.span.note(time)
+
+    def describe(self, name: str, about: Mapping[str, str]) -> None:
+        """Write a metadata record: words under a name."""
+        self._writer.add_metadata(name, dict(about))
+
+    def attach(self, attachment: Attachment) -> None:
+        """Write a file into the file."""
+        one = attachment
+        self._writer.add_attachment(one.created, one.time, one.name, one.media_type, one.data)
 
     def flush(self) -> None:
         """Put into the file what has been written so far."""
@@ -75,14 +91,17 @@ class McapFile:
 
 
 class Recording:
-    """A new rosbag2 folder, with one file or more.
+    """A new rosbag2 folder, with one file or more. Each file holds what is said of the whole and its attachments.
 
     Raises:
         InputError: the folder is not empty, or cannot be made.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, about: Mapping[str, str] | None = None, attachments: Sequence[Attachment] = ()
+    ) -> None:
         self.directory = directory
+        self._about, self._attachments = dict(about or {}), attachments
         self._ended: list[File] = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -96,7 +115,12 @@ class Recording:
         self.flush()
 
     def _next_file(self) -> McapFile:
-        return McapFile(self.directory / f"{self.directory.resolve().name}_{len(self._ended)}.mcap")
+        file = McapFile(self.directory / f"{self.directory.resolve().name}_{len(self._ended)}.mcap")
+        if self._about:
+            file.describe(ABOUT, self._about)
+        for attachment in self._attachments:
+            file.attach(attachment)
+        return file
 
     def add_topic(self, topic: Topic) -> None:
         """Announce a topic before its first message."""
@@ -131,6 +155,6 @@ class Recording:
 
     def _describe(self) -> None:
         began = time.monotonic()
-        metadata.write(self.directory, [*self._ended, self._file.about()], list(self.topics.values()))
+        metadata.write(self.directory, [*self._ended, self._file.about()], list(self.topics.values()), self._about)
         self._described_at = time.monotonic()
         self._describing = self._described_at - began
