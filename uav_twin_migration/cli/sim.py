@@ -50,11 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     one_thread_per_process()
+    from uav_twin_migration.cli.scenario import told_of
     from uav_twin_migration.deployment.discovery import keep_to_this_machine
     from uav_twin_migration.deployment.plan import Options, monitor_process, plan
-    from uav_twin_migration.scenario.load import load, scenario_path
+    from uav_twin_migration.scenario.load import scenario_path
 
-    scenario = load(args.scenario)
+    if scenario_path(args.scenario).is_fifo():
+        expected = "a file on a disk, which every node can read: save it first"
+        raise InputError("command line", "scenario", args.scenario, expected)
+    scenario = told_of("sim", args.scenario)
     if args.duration is not None and not 0.0 < args.duration < 1e9:
         raise InputError("command line", "--duration", args.duration, "a number of seconds above 0")
     if args.record and Path(args.record).exists():

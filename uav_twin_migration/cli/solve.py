@@ -27,15 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, solves, tells."""
+    from uav_twin_migration.cli.scenario import told_of
     from uav_twin_migration.game.equilibrium import solve
     from uav_twin_migration.game.market import Market, stack
-    from uav_twin_migration.scenario.load import load
     from uav_twin_migration.scenario.snapshot import market_at
 
     if args.scenario:
         if not 0.0 <= args.at < math.inf:
             raise InputError(args.scenario, "--at", args.at, "seconds >= 0 after the start")
-        markets, sources, many = [market_at(load(args.scenario), args.at)], [f"{args.scenario} at {args.at:g} s"], False
+        markets, sources, many = (
+            [market_at(told_of("solve", args.scenario), args.at)],
+            [f"{args.scenario} at {args.at:g} s"],
+            False,
+        )
     else:
         documents, sources, many = read(args.markets)
         markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]

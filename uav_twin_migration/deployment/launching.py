@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -30,16 +31,21 @@ from uav_twin_migration.deployment.plan import (
     uav_node,
 )
 from uav_twin_migration.errors import InputError
+from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.scenario.load import load, scenario_path
 
 PACKAGE = "uav_twin_migration"
 RESPAWN_DELAY = 1.0  # s
 
 
+def _warn(sentence: str) -> None:
+    print(f"uavtwin: warning: {sentence}", file=sys.stderr)
+
+
 def sim_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``sim.launch.py``."""
     value = context.launch_configurations
-    scenario = load(value["scenario"])
+    scenario = loaded(value["scenario"], _warn)
     file = str(scenario_path(value["scenario"]).resolve())
     options = Options(
         value["world"],
@@ -106,7 +112,7 @@ def uav_actions(context: LaunchContext) -> list[Any]:
 def px4_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``px4.launch.py``: drone nodes for the scenario's first UAVs, PX4 instance by instance."""
     value = context.launch_configurations
-    scenario = load(value["scenario"])
+    scenario = loaded(value["scenario"], _warn)
     file = str(scenario_path(value["scenario"]).resolve())
     count, first = int(value["vehicles"]) or len(scenario.uavs), int(value["first_instance"])
     if not 1 <= count <= len(scenario.uavs):

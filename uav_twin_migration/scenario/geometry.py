@@ -120,3 +120,17 @@ def contains(polygon: ArrayLike, points: ArrayLike) -> NDArray[np.bool_]:
     spans = (a[:, 1] > point[..., 1]) != (b[:, 1] > point[..., 1])
     left_of_edge = cross(b - a, point - a) * np.sign(b[:, 1] - a[:, 1]) > 0
     return np.asarray((spans & left_of_edge).sum(axis=-1) % 2 == 1)
+
+
+def cross_any(polygon: ArrayLike, start: ArrayLike, end: ArrayLike) -> bool:
+    """Whether the segment from `start` to `end` meets an edge of a polygon [K, 2]."""
+    corners = np.asarray(polygon, dtype=float)
+    a, b = (np.broadcast_to(np.asarray(point, dtype=float), corners.shape) for point in (start, end))
+    return bool(_segments_touch(a, b, corners, np.roll(corners, -1, axis=0)).any())
+
+
+def distance_to_segments(point: ArrayLike, starts: Array, ends: Array) -> Array:
+    """Distance (m) from a point to each of the segments [S, 2]."""
+    offset, line = np.asarray(point, dtype=float) - starts, ends - starts
+    share = np.clip((offset * line).sum(axis=1) / np.maximum((line * line).sum(axis=1), 1e-12), 0.0, 1.0)
+    return np.asarray(np.linalg.norm(offset - share[:, None] * line, axis=1))
