@@ -75,8 +75,10 @@ BENCHMARKS = {
 }
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
+MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
 TESTED = (
     "figures",
+    "markets",
     "bench",
     "city",
     "parquet",
@@ -91,10 +93,10 @@ TESTED = (
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
-    "solve": Command("solve", "equilibrium of one market or a list of markets"),
-    "respond": Command("respond", "the followers' answer to given prices"),
+    "solve": Command("solve", "equilibrium of one market or of many", ("markets",), by_option=MARKETS),
+    "respond": Command("respond", "the followers' answer to given prices", ("markets",), by_option=MARKETS),
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
-    "evaluate": Command("evaluate", "a policy beside the equilibrium"),
+    "evaluate": Command("evaluate", "a policy beside the equilibrium", ("markets",), by_option=MARKETS),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),

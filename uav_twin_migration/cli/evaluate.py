@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.cli.markets import by_size, numbers, read, write
+from uav_twin_migration.cli.markets import numbers, write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game.market import FloatArray, Market, stack
+from uav_twin_migration.game.files import Markets, read_markets
+from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import flatten
 from uav_twin_migration.learning.evaluation import (
     TEST_SEED,
@@ -53,10 +54,9 @@ def run(args: argparse.Namespace) -> int:
     player = ActorPlayer(policy.actor)
     prices: list[FloatArray] = []
     if args.markets:
-        documents, sources, _ = read(args.markets)
-        markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]
+        markets = read_markets(args.markets)
         prices, found = _given(markets, player, args.rounds, args.seed)
-        where = f"{len(markets)} markets of {args.markets}, after {args.rounds} rounds"
+        where = f"{markets.count} markets of {args.markets}, after {args.rounds} rounds"
     else:
         found = _unseen(player, args.rounds, args.seed)
         where = f"{GAMES} games of 4 RSUs and 16 moving UAVs"
@@ -81,15 +81,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(markets: list[Market], player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
+def _given(markets: Markets, player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
     """Last prices of each market, in the order given, and how all of them compare."""
-    prices: list[FloatArray] = [np.empty(0)] * len(markets)
+    prices: list[FloatArray] = [np.empty(0)] * markets.count
     parts = []
-    for group in by_size(markets):
-        batch = stack([markets[i] for i in group])
-        posted = play(hold_still(batch, rounds + 1, seed), player)[-1]
-        parts.append(compare(batch, posted))
-        for i, row in zip(group, posted, strict=True):
+    for group in markets.groups:
+        posted = play(hold_still(group.market, rounds + 1, seed), player)[-1]
+        parts.append(compare(group.market, posted))
+        for i, row in zip(group.places, posted, strict=True):
             prices[i] = row
     return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
