@@ -49,18 +49,14 @@ def test_without_a_policy_the_rule_prices() -> None:
 def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
     """They are known when the next round is priced."""
     seen = observe(HISTORY, (1.7, 1.9), 1.0, 20.0, 10.0, NOW)
-    rounds = [
-        observation.encode_round(
-            observation.RoundRecord(
-                np.asarray(price), np.asarray(demanded), np.asarray(5.0), np.asarray(0.25), np.array(rivals)
-            ),
-            1.0,
-            20.0,
-            10.0,
-            NOW,
-        )
-        for price, demanded, rivals in ((2.1, 7.0, (1.7, 1.9)), (2.2, 6.0, (1.6, 2.0)))
-    ]
+
+    def encoded(price: float, demanded: float, rivals: tuple[float, ...]) -> observation.FloatArray:
+        one = np.asarray
+        own = one(price), one(demanded), one(demanded - 1.0), one(10.0)
+        record = observation.RoundRecord(*own, one(5.0), one(0.25), one(np.nan), np.array(rivals))
+        return observation.encode_round(record, 1.0, 20.0, NOW)
+
+    rounds = [encoded(2.1, 7.0, (1.7, 1.9)), encoded(2.2, 6.0, (1.6, 2.0))]
     situation = observation.encode_situation(1.0, 20.0, NOW, 2)
     np.testing.assert_array_equal(seen, observation.assemble(situation, np.stack(rounds)))
 

@@ -91,7 +91,10 @@ class LearnerNode(Node):
             self._learner.add(recordings.read(bags, tell=self.get_logger().warning))
         output = self._values["output"]
         if output and Path(output).exists():
-            self._publish(artifact.load(output))
+            try:
+                self._publish(artifact.load(output))
+            except PolicyRefused as refused:
+                self.get_logger().warning(f"does not publish what it learned before, and learns anew: {refused}")
 
     # -- events ------------------------------------------------------------------------------------------------------
 

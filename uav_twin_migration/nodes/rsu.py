@@ -74,6 +74,7 @@ class RsuNode(LifecycleNode):
             self._values["rho"],
             self._policies.first(self._values["policy"]),
             *(self._values[name] for name in ("exploration", "seed")),
+            tell=self.get_logger().info,
         )
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
@@ -263,6 +264,7 @@ class RsuNode(LifecycleNode):
             "capacity_mhz": f"{self.settings.capacity:.4g}",
             "round": leader.round,
             "policy_version": self._pricer.version,
+            "policy_out_of_range": self._pricer.outside or "no",
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
         refusals = leader.refusals + self._verifying.refusals
