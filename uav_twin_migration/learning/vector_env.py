@@ -35,7 +35,7 @@ Reset = tuple[observation.Observation, dict[str, Any]]
 Step = tuple[observation.Observation, FloatArray, FloatArray, FloatArray, dict[str, Any]]
 
 
-class MarketVectorEnv(VectorEnv):  # type: ignore[type-arg]
+class MarketVectorEnv(VectorEnv):
     """`num_envs` RSUs in games of `rsus` each, side by side."""
 
     def __init__(
@@ -98,7 +98,7 @@ class MarketVectorEnv(VectorEnv):  # type: ignore[type-arg]
         return self._market.observe().reshape(self.num_envs, observation.SIZE)
 
 
-class MarketEnv(gymnasium.Env):  # type: ignore[type-arg]
+class MarketEnv(gymnasium.Env):
     """One RSU; its rivals follow a policy, the shipped one unless told otherwise."""
 
     def __init__(self, rivals: str = DEFAULT, **options: Any) -> None:

@@ -11,12 +11,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.policy import artifact, observation
-from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
+from uav_twin_migration.policy.single import ask, observe
 
 
 class PolicyPricer:
@@ -83,7 +81,7 @@ class PolicyPricer:
             noise = self._random.gauss(0.0, 1.0)
             action = mean + deviation * noise
             log_probability = -0.5 * noise**2 - math.log(deviation * math.sqrt(2.0 * math.pi))
-        price = float(price_of(action, self.unit_cost, self.price_cap))
+        price = ask(action, self.unit_cost, self.price_cap)
         if not math.isfinite(price):
             return self.fallback.decide(history, rival_prices)
         return PriceDecision(price, action, log_probability, tuple(seen.tolist()), policy.schema, policy.version)
@@ -126,41 +124,3 @@ class PolicyPricer:
         if policy.version != version:
             raise refuse(Reason.METADATA, "version", version, f"{policy.version}, as the artifact says")
         return policy
-
-
-def observe(
-    history: Sequence[RoundResult],
-    rival_prices: Sequence[float],
-    unit_cost: float,
-    price_cap: float,
-    capacity: float,
-    rho: float,
-) -> observation.Observation:
-    """One RSU's observation [observation.SIZE] before it posts, from its closed rounds (oldest first).
-
-    A round's result holds what rivals had posted when it opened; what they posted in it is known when the next one is
-    priced. So each round goes with the rival prices of its successor, and the last one with `rival_prices`.
-
-    `capacity`: of rounds that do not tell theirs.
-    """
-    known = list(history)[-observation.ROUNDS - 1 :]
-    last = known[-observation.ROUNDS :]
-    rivals = [result.rival_prices for result in last[1:]] + [tuple(rival_prices)]
-    width = max(map(len, rivals))
-    posted = np.full((len(last), width), np.nan)
-    for row, prices in zip(posted, rivals[-len(last) :] if last else [], strict=True):
-        row[: len(prices)] = prices
-    before = [math.nan, *(result.demanded for result in known)][len(known) - len(last) :]
-    record = observation.RoundRecord(
-        np.array([result.price for result in last]),
-        np.array([result.demanded for result in last]),
-        np.array(before[: len(last)]),
-        np.array([capacity if math.isnan(result.capacity) else result.capacity for result in last]),
-        np.array([result.uavs_in_range for result in last], dtype=float),
-        np.array([result.concentration for result in last]),
-        np.array([result.rivals_bandwidth for result in last]),
-        posted,
-    )
-    rounds = observation.encode_round(record, unit_cost, price_cap, rho)
-    situation = observation.encode_situation(unit_cost, price_cap, rho, len(rival_prices))
-    return observation.assemble(situation, rounds[::-1])
