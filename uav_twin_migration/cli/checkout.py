@@ -273,8 +273,14 @@ class Environment:
         return tuple(runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"][group])
 
     def _wanted(self, group: str) -> str:
-        """What a group's stamp says when it is installed. A distribution's own versions are not ours to pin."""
-        return digest(*self._requirements(group), *([] if self.distribution else [CONSTRAINTS]))
+        """What a group's stamp says when it is installed: the pins of others do not make it stale.
+
+        A distribution's own versions are not ours to pin.
+        """
+        requirements = self._requirements(group)
+        names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in requirements}
+        pins = [] if self.distribution else CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+        return digest(*requirements, *(pin for pin in pins if pin.partition("==")[0].lower() in names))
 
     def _interfaces(self) -> list[str | Path]:
         files = []

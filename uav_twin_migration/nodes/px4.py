@@ -157,7 +157,7 @@ class Px4Node(Node):
             response.success, response.message = True, f"was {self._autopilot.phase.value}"
             return response
 
-        self.create_service(Trigger, f"/uav/{self._uav.id}/{name}", on_request)
+        self.create_service(Trigger, name, on_request)
 
     def _on_cmd_vel(self, message: Twist) -> None:
         wanted = (message.linear.x, message.linear.y, message.linear.z)
