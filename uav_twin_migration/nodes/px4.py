@@ -23,6 +23,7 @@ from std_srvs.srv import Trigger
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -101,6 +102,7 @@ class Px4Node(Node):
         self._steps = 0
         self._message = Odometry(child_frame_id=f"{self._uav.id}/base_link")
         self._message.header.frame_id = topics.MAP
+        set_covariances(self._message, ESTIMATED_POSITION, ESTIMATED_TURN)
         self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
         self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
         self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)

@@ -24,6 +24,7 @@ TWIN_HOSTS = f"{ROOT}/twin/hosts"
 MIGRATIONS = f"{ROOT}/twin/migrations"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
+TF, TF_STATIC = "/tf", "/tf_static"
 
 # The map frame of REP 105: metres, east-north-up about the scenario's geodetic origin.
 MAP = "map"
@@ -97,6 +98,11 @@ def migrate_twin(rsu: str) -> str:
 def odometry(uav: str) -> str:
     """nav_msgs/Odometry of a UAV, whoever flies it."""
     return f"{ROOT}/uav/{uav}/odometry"
+
+
+def fix(uav: str) -> str:
+    """sensor_msgs/NavSatFix of a UAV: where on the Earth it is."""
+    return f"{ROOT}/uav/{uav}/fix"
 
 
 def cmd_vel(uav: str) -> str:
