@@ -37,7 +37,7 @@ REQUIREMENTS = {
     "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
-    "recording": ["mcap>=1.5", "rosbags>=0.10"],
+    "recording": ["mcap>=1.5", "rosbags>=0.10", "zstandard>=0.18"],
     "learning": ["tensorboard>=2.10", "torch>=2.4"],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with

@@ -112,7 +112,13 @@ COMMANDS: dict[str, Command] = {
 
 # what is imported under another name than it is installed, or by a group that another brings
 IMPORTED_FROM = {"yaml": "core", "numpy": "core", "rich": "core", "transforms3d": "core"}
-IMPORTED_FROM |= {"torch": "learning", "tensorboard": "learning", "mcap": "recording", "rosbags": "recording"}
+IMPORTED_FROM |= {
+    "torch": "learning",
+    "tensorboard": "learning",
+    "zstandard": "recording",
+    "mcap": "recording",
+    "rosbags": "recording",
+}
 IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures", "scipy": "figures"}
 IMPORTED_FROM |= {"pyogrio": "city", "pyarrow": "parquet", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
