@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from rclpy.node import Node
 
 from uav_twin_migration.msg import LinkQuality
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.frames import Frames
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
@@ -29,7 +29,7 @@ PARAMETERS = (
 )
 
 
-class LinkNode(Node):
+class LinkNode(Guarded):
     """Applies the radio model to the UAVs' last odometry."""
 
     def __init__(self, **options: Any) -> None:

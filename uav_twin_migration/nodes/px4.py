@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -24,6 +23,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -83,7 +83,7 @@ class Link(Protocol):
         """Let go of it."""
 
 
-class Px4Node(Node):
+class Px4Node(Guarded):
     """Steps an `Autopilot` over a `Link`."""
 
     def __init__(self, **options: Any) -> None:

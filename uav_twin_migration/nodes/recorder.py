@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration import msg
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -52,7 +52,7 @@ MARKET: dict[str, tuple[Any, QoSProfile]] = {
 }
 
 
-class RecorderNode(Node):
+class RecorderNode(Guarded):
     """Subscribes to whatever is published, and writes it."""
 
     def __init__(self, **options: Any) -> None:

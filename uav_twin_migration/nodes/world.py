@@ -12,12 +12,12 @@ from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.frames import SIMULATED_POSITION, SIMULATED_TURN, set_covariances
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
@@ -34,7 +34,7 @@ PARAMETERS = (
 )
 
 
-class WorldNode(Node):
+class WorldNode(Guarded):
     """Steps a `Flight` and publishes it."""
 
     def __init__(self, **options: Any) -> None:

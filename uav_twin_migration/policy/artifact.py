@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from uav_twin_migration.bounded import number, read_json, whole
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy import tensors as safetensors
@@ -146,10 +147,10 @@ def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = 
     check_schema(metadata.get("observation_schema", ""), refuse)
     try:
         named = metadata["ranges"]
-        version = int(metadata["policy_version"])
-        exploration = float(metadata["exploration"])
-        training = json.loads(metadata["training"])
-    except (KeyError, ValueError, RecursionError) as error:
+        version = whole(metadata["policy_version"])
+        exploration = number(metadata["exploration"])
+        training = read_json(metadata["training"], LARGEST_FILE)
+    except (KeyError, ValueError) as error:
         raise refuse(Reason.METADATA, "metadata", str(error), "policy_version, exploration, ranges, training") from None
     if not (0 < version < 1 << 63 and 0.0 <= exploration < 10.0 and isinstance(training, dict)):
         raise refuse(Reason.METADATA, "policy_version", version, "a number in 1 to 2^63, exploration in 0 to 10")

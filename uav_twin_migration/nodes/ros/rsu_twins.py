@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
@@ -67,6 +68,7 @@ PARAMETERS = (
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
+MOST_RSUS = 1_000  # whose addresses it keeps
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
 News = tuple[str, int, int, str]
@@ -94,13 +96,14 @@ class RsuTwins:
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, News] = {}
         self._heard_at: dict[str, float] = {}  # s, own steady clock
-        self._began = time.monotonic()
+        self._began = boot_time()
         self._sequences: dict[str, int] = {}  # of the newest UAV heartbeats
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
+        self.fail: Callable[[str], None] = node.get_logger().fatal  # the node puts its own here
         self._throttled_log = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._mail = Mailbox(node)
@@ -128,6 +131,7 @@ class RsuTwins:
                 report=lambda report: post(lambda: self._send_report(report)),
                 hosting_change=lambda hosting_change: post(self._on_hosting_change),
                 trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
+                ended=lambda thread, error: self.fail(f"{thread} of RSU {self.rsu} has ended: {error!r}"),
             ),
         )
 
@@ -174,7 +178,7 @@ class RsuTwins:
     def drain(self) -> None:
         """Take no more twins and move those here to other RSUs."""
         targets = [rsu for rsu, host in self._hosts.items() if host.port and not host.draining]
-        self._drain_until = time.monotonic() + self._values["drain_limit"]
+        self._drain_until = boot_time() + self._values["drain_limit"]
         self._service.drain(targets, self._rate(self._values["drain_rate"]))
         self._announce()
         self._say(f"draining: {len(self._service.hosted)} twins to {', '.join(targets) or 'nobody'}")
@@ -191,7 +195,7 @@ class RsuTwins:
         if self._drain_until is None:
             return
         left = len(self._service.hosted)
-        if not left or time.monotonic() > self._drain_until:
+        if not left or boot_time() > self._drain_until:
             self._drain_until = float("inf")  # said once
             self._say("drained: no twin is left here" if not left else f"drain_limit is over: {left} twins stay here")
 
@@ -224,7 +228,7 @@ class RsuTwins:
         if self._is_old(heartbeat):
             self._refused["replayed"] += 1
             return
-        self._heard_at[uav] = time.monotonic()
+        self._heard_at[uav] = boot_time()
         held = uav in self._held
         if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
             self._recognised[uav] = _news(said)
@@ -271,8 +275,13 @@ class RsuTwins:
                 self._service.request(request)
 
     def _on_host(self, message: TwinHost) -> None:
-        if message.rsu_id != self.rsu and self._verifying.believes(message):
-            self._hosts[message.rsu_id] = message
+        if message.rsu_id == self.rsu or not self._verifying.believes(message):
+            return
+        known = message.rsu_id in self._hosts or len(self._hosts) < MOST_RSUS
+        if not known or not twin_convert.is_host(message):
+            self._refused["unknown_rsu"] += 1
+            return
+        self._hosts[message.rsu_id] = message
 
     def _resolve(self, rsu: str) -> Address | None:
         host = self._hosts.get(rsu)
@@ -314,7 +323,7 @@ class RsuTwins:
 
     def _hears(self, uav: str) -> bool:
         """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
-        silence = time.monotonic() - self._heard_at.get(uav, self._began)
+        silence = boot_time() - self._heard_at.get(uav, self._began)
         return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
 
     def _send_states(self) -> None:
@@ -352,6 +361,7 @@ class RsuTwins:
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
+        sensible = sensible and is_id(goal.target)
         return GoalResponse.ACCEPT if sensible and self._verifying.believes_uavs(goal) else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
@@ -390,6 +400,10 @@ class RsuTwins:
     def _rate(self, megabits: float) -> float:
         """A granted rate, Mbit/s, as bytes of this machine's second."""
         return megabits * BYTES_PER_MBIT * float(self._values["time_scale"])
+
+    def stuck(self, within: float) -> str:
+        """A thread that has not gone round for `within` seconds; empty where there is none."""
+        return self._service.stuck(within)
 
     @property
     def hosted(self) -> int:
