@@ -219,8 +219,8 @@ def _version(text: str, name: str) -> int:
 def _ranges(text: str, refuse: Refuse) -> dict[str, tuple[float, float]]:
     """The observations it was trained for. Raises PolicyRefused."""
     try:
-        found = {str(name): (float(low), float(high)) for name, (low, high) in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        found = {str(name): (float(low), float(high)) for name, (low, high) in read_json(text, LARGEST_FILE).items()}
+    except (ValueError, TypeError, AttributeError) as error:
         raise refuse(Reason.METADATA, "ranges", str(error), "JSON, for each feature its lowest and highest") from None
     for name, (low, high) in found.items():
         if name not in observation.NAMES or not -np.inf < low <= high < np.inf:
