@@ -101,6 +101,9 @@ COMMANDS: dict[str, Command] = {
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "bag": Command("bag", "what a recording holds; repairs truncated recordings", ("recording",)),
+    "export": Command(
+        "export", "a recording as tidy CSV or Parquet", ("recording",), by_option={"parquet": ("parquet",)}
+    ),
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),

@@ -55,7 +55,7 @@ def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[Proce
     composition = choose_composition(scenario) if options.compose == "auto" else options.compose
     rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
     snapshot = movers(scenario, scenario_file, options)
-    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(options)])
+    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
         uav_containers = [
             uav_container_node(number, some, scenario, options)
@@ -172,11 +172,13 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
     return NodeSpec("rsu", f"/rsu/{rsu.id}", parameters)
 
 
-def learning_nodes(options: Options) -> list[NodeSpec]:
+def learning_nodes(scenario_file: str, options: Options) -> list[NodeSpec]:
     """Who records the market and who learns from it, as far as they are wanted."""
     nodes = []
     if options.record:
-        nodes.append(NodeSpec("recorder", "", {"directory": options.record}))
+        made_from = {"scenario": scenario_file, "policy": options.pricing["policy"], "seed": options.seed}
+        recorder = {"directory": options.record, **made_from, "use_sim_time": options.simulated_time}
+        nodes.append(NodeSpec("recorder", "", recorder))
     if options.train:
         learner = {"seed": options.seed, "output": options.learned, "use_sim_time": options.simulated_time}
         nodes.append(NodeSpec("learner", "", learner))
