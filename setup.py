@@ -42,6 +42,7 @@ REQUIREMENTS = {
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
     "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
+    "ulog": ["pyulog>=1.0"],  # routes out of PX4's logs
     "parquet": ["pyarrow>=12"],
     "markets": ["orjson>=3.6"],  # files of many markets, five times as quickly as with the standard library
     "test": [

@@ -82,6 +82,7 @@ TESTED = (
     "bench",
     "city",
     "parquet",
+    "ulog",
     "keys",
     "metrics",
     "learning",
@@ -123,7 +124,14 @@ IMPORTED_FROM |= {
     "rosbags": "recording",
 }
 IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures", "scipy": "figures"}
-IMPORTED_FROM |= {"pyogrio": "city", "pyarrow": "parquet", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
+IMPORTED_FROM |= {
+    "pyogrio": "city",
+    "pyarrow": "parquet",
+    "pyulog": "ulog",
+    "shapely": "city",
+    "pyproj": "city",
+    "pymavlink": "px4",
+}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}

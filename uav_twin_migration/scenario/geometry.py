@@ -134,3 +134,28 @@ def distance_to_segments(point: ArrayLike, starts: Array, ends: Array) -> Array:
     offset, line = np.asarray(point, dtype=float) - starts, ends - starts
     share = np.clip((offset * line).sum(axis=1) / np.maximum((line * line).sum(axis=1), 1e-12), 0.0, 1.0)
     return np.asarray(np.linalg.norm(offset - share[:, None] * line, axis=1))
+
+
+def straightened(points: ArrayLike, tolerance: float) -> Array:
+    """A polyline [K, 2] without the points that lie within `tolerance` of what is left.
+
+    Source: D. Douglas and T. Peucker, The Canadian Cartographer 10 (1973); without recursion.
+    """
+    line = np.asarray(points, dtype=float)
+    kept = np.zeros(len(line), dtype=bool)
+    kept[[0, -1]] = True
+    waiting = [(0, len(line) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        if last - first < 2:
+            continue
+        inner = line[first + 1 : last]
+        offset, way = inner - line[first], line[last] - line[first]
+        share = np.clip(offset @ way / max(float(way @ way), 1e-12), 0.0, 1.0)
+        away = np.linalg.norm(offset - share[:, None] * way, axis=1)
+        farthest = int(away.argmax())
+        if away[farthest] > tolerance:
+            middle = first + 1 + farthest
+            kept[middle] = True
+            waiting += [(first, middle), (middle, last)]
+    return line[kept]
