@@ -115,8 +115,8 @@ def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: P
     # simulated time, though it went by twice as fast
     assert held.span.first is not None
     assert held.span.last is not None
-    assert 0 <= held.span.first < 2 * SECOND
-    assert 6 * SECOND < held.span.last < 10 * SECOND
+    assert 0 <= held.span.first < held.span.last < 10 * SECOND
+    assert held.span.last > 6 * SECOND
     # and what it was made from
     about = held.about["uav_twin_migration"]
     assert (about["seed"], about["policy"], about["version"]) == ("3", "default", __version__)
