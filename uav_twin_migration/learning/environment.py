@@ -80,6 +80,7 @@ class MarketEnvironment:
     def step(self, prices: FloatArray) -> Outcome:
         """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
         market = self.games[self.round]
+        self.capacity = market.capacity  # may change while a game is played
         # An RSU reads a demand above its capacity as one for all of it.
         bandwidth = np.minimum(respond(market, prices).bandwidth, self.capacity[:, None, :])
         demanded = bandwidth.sum(axis=-2)
@@ -102,7 +103,7 @@ class MarketEnvironment:
         offered = self._offered
         if self.round == 0:
             self._situation = self._situate(rivals=self.games.rsus - 1)
-            self._offered = self._rivals_bandwidth()
+        self._offered = self._rivals_bandwidth()
         self.round += 1
         reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
         return Outcome(market, prices, demanded, profit, reward, self.round - 1, spread, offered)

@@ -12,6 +12,7 @@ OPEN      the deadline                             the same, without those who d
 any       an invalid demand                        refused and counted
 any       a rival's offer                          remembered as that rival's posted price
 any       the clock jumped back                    deadlines are counted anew from the jump
+any       resize()                                 another capacity, from now on
 any       stop()                                   no further offers; an open round is dropped without a grant
 ========  =======================================  =========================================================
 """
@@ -22,7 +23,7 @@ import fnmatch
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from uav_twin_migration.market.messages import (
@@ -210,6 +211,10 @@ class Leader:
             return
         self._advance(now)
         self._rivals[offer.rsu] = _Rival(offer.price, offer.free_bandwidth, now)
+
+    def resize(self, capacity: float) -> None:
+        """The RSU has another capacity, MHz, from now on. Leases that were granted stay."""
+        self.settings = replace(self.settings, capacity=capacity)
 
     def stop(self) -> None:
         """Post nothing any more. An open round is dropped; leases run out by themselves."""

@@ -69,6 +69,8 @@ class ElasticityPricer:
         """One Kalman step. A round that sold out says only that demand was at least that; it uses the demand."""
         if last.uavs_in_range == 0:
             return  # nobody there: nothing to learn about their elasticity
+        if not math.isnan(last.capacity):
+            self.capacity = last.capacity  # may change
         if math.isnan(self._scale):  # an unlimited capacity
             self._scale = last.demanded or math.nan
         load = last.demanded / self._scale if last.demanded > 0.0 else 0.0
@@ -96,4 +98,5 @@ class ElasticityPricer:
         if not math.isfinite(self.capacity):
             return price
         log_at_cost = float(self._row(0.0, rival_prices) @ self._mean)  # ln of the load at a price of the unit cost
-        return max(price, self.unit_cost * math.exp(min(log_at_cost / elasticity, 50.0)))
+        clearing = (log_at_cost - math.log(self.capacity / self._scale)) / elasticity
+        return max(price, self.unit_cost * math.exp(min(clearing, 50.0)))
