@@ -133,6 +133,32 @@ def test_nothing_that_is_said_ends_a_node_or_a_twin(tmp_path: Path, processes: P
     assert not {"unexpected", "twin_unexpected_error"} & {*probe.refused(), *probe.refused("uav/uav_0")}
 
 
+def test_of_two_processes_with_one_id_the_earlier_falls_silent(
+    tmp_path: Path, processes: Processes, probe: Probe
+) -> None:
+    """On a copy of the disk: users got two interleaved states of one epoch."""
+    states: list[TwinState] = []
+    said: list[TwinHostStatus] = []
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
+    probe.create_subscription(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, said.append, topics.MARKET)
+    processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
+    processes.start("uav", "/uav/uav_0", **UAV)
+    probe.fly()
+    probe.wait_for(lambda: bool(states), "a twin that is served")
+    own = next(one.incarnation for one in reversed(said) if one.incarnation)
+    later = host_status("rsu_0", states[-1].epochs[0])
+    later.incarnation = own + 1
+    publisher = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
+    timer = probe.create_timer(0.2, lambda: publisher.publish(later))
+    probe.wait_for(lambda: probe.refused().get("twin_duplicate_id", 0) >= 3, "the namesake noticed")
+    states.clear()
+    until = time.monotonic() + 2.0
+    probe.wait_for(lambda: time.monotonic() > until, "two seconds")
+    assert not states
+    probe.destroy_timer(timer)
+    probe.wait_for(lambda: bool(states), "service to go on, once the other is gone", patience=60.0)
+
+
 def test_a_clock_before_zero_and_back_at_zero_ends_nothing(processes: Processes, probe: Probe) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, use_sim_time=True)
     shown = {"first": 100.0, "since": time.monotonic()}

@@ -319,6 +319,17 @@ def test_a_fence_at_the_horizon_is_overcome_a_second_later(tmp_path: Path) -> No
     assert host.hosted == ["u1"]
 
 
+def test_room_that_was_promised_to_new_twins_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    megabyte = 1024 * 1024
+    host = TwinHost(Store(tmp_path / "rsu.db", "rsu"), UavTwins(), 0.0, HostSettings(reserve=64 * megabyte))
+    monkeypatch.setattr(host.store, "free", lambda: 400 * megabyte)
+    for number in range(30):  # in one message, before anything of them is written
+        host.request(HostRequest(f"u{number}", "rsu", EPOCH, 20 * megabyte), 0.0)
+    replies = [one.reply for one in host.commit(0.0) if isinstance(one, hosting.Reply)]
+    assert [one.reason for one in replies].count(None) == (400 - 64) // 20
+    assert {one.reason for one in replies} == {None, Reason.FULL}
+
+
 @pytest.mark.parametrize("fence", FAR_FUTURE)
 def test_an_rsu_with_keys_that_tells_of_a_fence_of_the_far_future_is_not_believed(target: Target, fence: int) -> None:
     assert target.say(Fenced("u1", fence)) == []

@@ -36,7 +36,7 @@ PARAMETERS = (
     Parameter("round_period", 1.0, "time between two offers, s"),
     Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
     Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
-    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
+    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy, and have their twins hosted"),
     Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
     Parameter(
         "policy",
@@ -75,7 +75,8 @@ class RsuNode(Guarded, LifecycleNode):
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
             self._values["rho"],
             self._policies.first(self._values["policy"]),
-            *(self._values[name] for name in ("exploration", "seed")),
+            exploration=self._values["exploration"],
+            seed=self._values["seed"],
             tell=self.get_logger().info,
         )
         self._leader: Leader | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -66,6 +67,8 @@ PARAMETERS = (
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
+NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
+NAMESAKE_HINT = "stop one of the two; a copy of a store is no second RSU, see docs/migration.md"
 UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
 MOST_RSUS = 1_000  # whose addresses it keeps
@@ -103,6 +106,7 @@ class RsuTwins:
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
+        self._namesake_at = float("-inf")  # s, own boot clock, when a later incarnation of this RSU was last heard
         self.fail: Callable[[str], None] = node.get_logger().fatal  # the node puts its own here
         self._throttled_log = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
@@ -148,6 +152,9 @@ class RsuTwins:
             ),
             node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
+            node.create_subscription(
+                TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), self._on_namesake, topics.REPEATED
+            ),
         ]
         self._timers = [
             steady_timer(node, self._values["twin_beat"], self._on_beat),
@@ -272,7 +279,10 @@ class RsuTwins:
         requests = list(twin_convert.requests_for(message, self.rsu))
         if requests and self._verifying.believes_uavs(message):
             for request in requests:
-                self._service.request(request)
+                if any(fnmatchcase(request.uav, pattern) for pattern in self._values["admitted_uavs"]):
+                    self._service.request(request)
+                else:
+                    self._refused["unknown_uav"] += 1
 
     def _on_host(self, message: TwinHost) -> None:
         if message.rsu_id == self.rsu or not self._verifying.believes(message):
@@ -282,6 +292,18 @@ class RsuTwins:
             self._refused["unknown_rsu"] += 1
             return
         self._hosts[message.rsu_id] = message
+
+    def _on_namesake(self, message: TwinHostStatus) -> None:
+        """A later incarnation of this very RSU speaks: another process, on a copy of this store. It goes on, not we."""
+        if message.rsu_id != self.rsu or message.incarnation <= self._service.incarnation:
+            return
+        if self._verifying.believes(message):
+            self._namesake_at = boot_time()
+            self._refused["duplicate_id"] += 1
+            self._throttled_log.note("another process speaks as this RSU, no twin is served here", NAMESAKE_HINT)
+
+    def _has_namesake(self) -> bool:
+        return boot_time() < self._namesake_at + NAMESAKE_SILENCE
 
     def _resolve(self, rsu: str) -> Address | None:
         host = self._hosts.get(rsu)
@@ -313,6 +335,8 @@ class RsuTwins:
         self._send_states()
 
     def _send_host_heartbeats(self) -> None:
+        if self._has_namesake():
+            return
         host_heartbeats = self._service.host_heartbeats()
         self._held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
         stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(0, 0.0)
@@ -329,7 +353,7 @@ class RsuTwins:
     def _send_states(self) -> None:
         now = self._timing.now()
         served = self._service.served(now)
-        if served:
+        if served and not self._has_namesake():
             self._states.publish(self._signing.signed(twin_convert.states_to_message(self.rsu, served, now)))
 
     def _send_reply(self, reply: HostReply) -> None:

@@ -196,7 +196,7 @@ class TwinHost:
             offer = frame if isinstance(frame, (Offer, ReplicaOffer)) else None
             refusal = None
             if offer is not None:
-                here = self._occupancy(hosted_twin, promised=True)
+                here = self._occupancy(hosted_twin)
                 refusal = objection_to_offer(offer, self.application.name, self.settings, here)
             self._step(hosted_twin, frame, peer, link, refusal=refusal, offer=offer)  # type: ignore[arg-type]
 
@@ -242,7 +242,7 @@ class TwinHost:
             self.counts["bad_request"] += 1
             return
         hosted_twin = self._hosted_twin(request.uav)
-        status, here = hosted_twin.replica_state.record.status, self._occupancy(hosted_twin, promised=False)
+        status, here = hosted_twin.replica_state.record.status, self._occupancy(hosted_twin)
         refusal = objection_to_hosting(request, status, self.settings, here)
         self._step(hosted_twin, request, refusal=refusal, size=request.size)
 
@@ -765,14 +765,16 @@ class TwinHost:
 
     # -- taking over, at the target ----------------------------------------------------------------------------------
 
-    def _occupancy(self, hosted_twin: HostedTwin, promised: bool) -> Occupancy:
-        """How full this RSU is without a twin. promised: whether room promised to arriving copies is taken."""
+    def _occupancy(self, hosted_twin: HostedTwin) -> Occupancy:
+        """How full this RSU is without a twin. What was promised is taken: to copies that arrive, to new twins."""
         arriving = [
             one.arriving
             for one in self._hosted_twins.values()
             if one.arriving is not None and one is not hosted_twin and not _is_kept_up(one)
         ]
-        spoken_for = sum(one.limit - one.total for one in arriving) if promised else 0
+        others = [one for one in self._hosted_twins.values() if one is not hosted_twin]
+        unwritten = sum(one.own.size for one in others if one.own is not None and not one.own.whole)
+        spoken_for = sum(one.limit - one.total for one in arriving) + unwritten
         room = self.store.free() - self.settings.reserve - spoken_for
         trouble = self.trouble.reason if self.trouble is not None else None
         return Occupancy(self.draining, trouble, len(self.hosted), len(arriving), room)

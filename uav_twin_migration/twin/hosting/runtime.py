@@ -220,6 +220,11 @@ class TwinService:
         """The migrations under way."""
         return self._progress
 
+    @property
+    def incarnation(self) -> int:
+        """Of this process, as the store counts them."""
+        return self._store.incarnation
+
     def stuck(self, within: float) -> str:
         """The thread that has not gone round for `within` seconds, or has ended; empty where all is well."""
         oldest = time.monotonic() - within
