@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write the result, as JSON or as the name ends; - for JSON to stdout"
     )
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="of many markets, too: mixed equilibria where there is no pure one (seconds each)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads for long lists (default: one per CPU)")
 
 
@@ -57,16 +62,46 @@ def _solved(args: argparse.Namespace) -> int:
     if markets.large or (not markets.many and markets.groups[0].market.efficiency.size > PAIRS):
         return _large(markets, args.json)
     found = [solve(group.market, args.threads) for group in markets.groups]
+    further = {} if markets.many and not args.mixed else _without(markets, found)
     if args.json:
         columns = [columns_of(group.market, result) for group, result in zip(markets.groups, found, strict=True)]
         rows: list[Any] = [None] * markets.count
         for group, result, column in zip(markets.groups, found, columns, strict=True):
             for place, row in zip(group.places, rows_of(column, result), strict=True):
-                rows[place] = row
+                rows[place] = row | further.get(place, {})
         write_found(columns[0] if len(columns) == 1 else {}, markets, rows, args.json)
     if args.json != "-":
         print(_text(markets, found))
+        for place, told in sorted(further.items()):
+            print(_instead(markets.name(place), told))
     return 0
+
+
+def _without(markets: Markets, found: list[Equilibrium]) -> dict[int, dict[str, Any]]:
+    """What is told instead, by place, of markets without a pure equilibrium."""
+    from uav_twin_migration.game.results import instead
+
+    return {
+        place: instead(group.market[row])
+        for group, result in zip(markets.groups, found, strict=True)
+        for row, place in enumerate(group.places)
+        if not result.found[row]
+    }
+
+
+def _instead(source: str, told: dict[str, Any]) -> str:
+    lines = [f"{source}: instead of a pure equilibrium"]
+    if told["mixed"]:
+        mixed = told["mixed"]
+        lines.append(f"  mixed, exploitability {mixed['exploitability']:.1e}: each RSU draws one of its prices")
+        for m, (prices, chances) in enumerate(zip(mixed["prices"], mixed["probabilities"], strict=True)):
+            drawn = ", ".join(f"{p:.4g} ({100 * c:.1f} %)" for p, c in zip(prices, chances, strict=True) if c > 5e-4)
+            lines.append(f"    RSU {m}: {drawn} credit/MHz; earns {mixed['profits'][m]:.4g} credit on average")
+    least, cycle = told["least_regret"], told["cycle"]
+    lines.append(f"  least regret, {least['exploitability']:.1e}: {numbers(least['prices'])}  credit/MHz")
+    ends = "and then again" if cycle["closed"] else "and so on"
+    lines.append(f"  best replies in turn go through {len(cycle['path'])} prices, {ends}")
+    return "\n".join(lines)
 
 
 def _large(markets: Markets, path: str | None) -> int:

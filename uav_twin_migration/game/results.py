@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.game.cycle import cycle_of, least_regret
 from uav_twin_migration.game.equilibrium import Equilibrium
 from uav_twin_migration.game.files import JSON_LINES, Markets, pyarrow_for
 from uav_twin_migration.game.large import LargeEquilibrium
 from uav_twin_migration.game.leaders import ration
 from uav_twin_migration.game.links import LinkMarket
 from uav_twin_migration.game.market import Market
+from uav_twin_migration.game.mixed import MOST_RSUS, mixed_equilibrium
 from uav_twin_migration.output import whole_file
 
 
@@ -44,7 +46,7 @@ def rows_of(columns: Mapping[str, Any], result: Equilibrium) -> list[dict[str, A
     lists = [array.tolist() for array in columns.values()]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
     for row in rows:
-        row["cycle"] = None
+        row["cycle"] = row["mixed"] = row["least_regret"] = None
     for i in np.flatnonzero(~result.found):
         low, high = result.cycle[i].tolist()
         for key in columns:
@@ -52,6 +54,32 @@ def rows_of(columns: Mapping[str, Any], result: Equilibrium) -> list[dict[str, A
                 rows[i][key] = None
         rows[i]["cycle"] = {"lowest": low, "highest": high}
     return rows
+
+
+def instead(market: Market) -> dict[str, Any]:
+    """What is told of one market without a pure equilibrium: a mixed one, prices of least regret, the cycle's path."""
+    mixed = mixed_equilibrium(market) if market.rsus <= MOST_RSUS else None
+    least, cycle = least_regret(market), cycle_of(market)
+    return {
+        "mixed": mixed
+        and {
+            "prices": [prices.tolist() for prices in mixed.prices],
+            "probabilities": [probabilities.tolist() for probabilities in mixed.probabilities],
+            "profits": mixed.profits.tolist(),
+            "exploitability": mixed.exploitability,
+        },
+        "least_regret": {
+            "prices": least.prices.tolist(),
+            "regrets": least.regrets.tolist(),
+            "exploitability": least.exploitability,
+        },
+        "cycle": {
+            "lowest": cycle.prices.min(axis=0).tolist(),
+            "highest": cycle.prices.max(axis=0).tolist(),
+            "path": cycle.prices.tolist(),
+            "closed": cycle.closed,
+        },
+    }
 
 
 def row_of_links(market: LinkMarket, result: LargeEquilibrium) -> dict[str, Any]:
