@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from uav_twin_migration.market.messages import (
+    LARGEST_BANDWIDTH,
     Bid,
     Grant,
     Offer,
@@ -36,6 +37,7 @@ from uav_twin_migration.market.messages import (
     check_offer,
     is_id,
 )
+from uav_twin_migration.scenario.model import MarketParameters
 
 NEVER = math.inf
 
@@ -50,13 +52,12 @@ class LeaderSettings:
     capacity: float  # MHz
     unit_cost: float  # credit/MHz, private
     price_cap: float  # credit/MHz
-    round_period: float = 1.0  # s
-    offer_window: float = 0.5  # s
-    lease_rounds: float = 2.5  # rounds
+    round_period: float = MarketParameters.round_period  # s
+    offer_window: float = MarketParameters.offer_window  # s
+    lease_rounds: float = MarketParameters.lease_rounds  # rounds
     admitted: tuple[str, ...] = ("*",)  # patterns of UAV ids that may buy
     most_uavs: int = 1000  # that are served in one round
     most_revisions: int = 8  # of one UAV's answer in one round
-    absurd_demand: float = 100.0  # times the capacity: a demand above is refused
     history: int = 16  # rounds that the pricer sees
 
     @property
@@ -282,7 +283,7 @@ class Leader:
         settings = self.settings
         if not is_id(bid.uav):
             return Refusal.BAD_ID
-        refusal = check_number(bid.bandwidth, settings.absurd_demand * settings.capacity)
+        refusal = check_number(bid.bandwidth, LARGEST_BANDWIDTH)
         if refusal:
             return refusal
         if not any(fnmatch.fnmatchcase(bid.uav, pattern) for pattern in settings.admitted):
