@@ -158,11 +158,11 @@ def test_a_flood_of_revisions_is_cut_off_and_others_are_served() -> None:
 
 
 def test_a_uav_that_vanished_keeps_its_share_until_its_lease_is_over_and_no_longer() -> None:
-    leader = make_leader()
+    leader = make_leader(lease_rounds=2.5)
     offer = open_round(leader)
     leader.on_demand(0.1, 1, Bid("uav_0", "rsu_0", offer.round, 8.0))
     grant, _ = close_round(leader, 0.5)
-    assert grant.lease == 2.0
+    assert grant.lease == 2.5
     shares = []
     for second in (1.0, 2.0, 3.0, 4.0):
         offer = open_round(leader, second)

@@ -29,6 +29,7 @@ HIGHEST = 300.0  # m; TR 36.777 ends there
 MONEY = (1e-12, 1e18)  # of any currency; beyond, sums lose their digits
 BANDWIDTH = (1e-3, 1e6)  # MHz: 1 kHz, and more than all of the radio spectrum
 MOST_RSUS = 256  # whose offers a UAV follows
+MOST_RATE = 1e10  # Mbit/s: more than all that can be bought carries; an infinite rate would mean: without a limit
 
 TO_RSU, TO_UAV, TO_BOTH = (SCENARIO, RSU), (SCENARIO, UAV), (SCENARIO, RSU, UAV)
 
@@ -49,7 +50,7 @@ class Rsu:
     id: Annotated[str, Setting("no two RSUs have the same", pattern=ID, wanted=AN_ID)]
     position: Annotated[Point, Setting("`[east, north]`", "m", *PLACE)]
     antenna_height: Annotated[float, Setting("above ground", "m", 0.1, HIGHEST)]
-    range: Annotated[float, Setting("ground distance beyond which it serves nobody", "m", 1, 1e5, TO_RSU)]
+    range: Annotated[float, Setting("ground distance beyond which it serves nobody", "m", 1e-3, 1e5, TO_RSU)]
     capacity: Annotated[float, Setting("bandwidth it can sell at a time, B_m", "MHz", *BANDWIDTH, TO_RSU, NEXT_ROUND)]
     unit_cost: Annotated[
         float, Setting("what a MHz costs it, C_m; private to it", "credit/MHz", *MONEY, TO_RSU, NEXT_ROUND)
@@ -76,7 +77,7 @@ class Uav:
     route: Annotated[
         Points,
         Setting(
-            "waypoints `[east, north]`, none equal to the one before; a single one is held",
+            "waypoints `[east, north]`, none equal to the one before; one is held; or [a file](#routes-out-of-files)",
             "m",
             *PLACE,
             least=1,

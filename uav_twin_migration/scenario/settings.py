@@ -16,7 +16,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 SCENARIO, RSU, UAV = "scenario", "rsu", "uav"  # who may know a setting
 NEXT_ROUND, AT_ONCE = "from the next round on", "at once"  # when a change takes effect
@@ -26,6 +26,7 @@ ID = r"[a-zA-Z][a-zA-Z0-9_]{0,63}"
 AN_ID = "a ROS name token: a letter, then letters, digits or _, at most 64 in all"
 NOBODY_OR_ID = r"([a-zA-Z][a-zA-Z0-9_]{0,63})?"
 
+T = TypeVar("T")
 Reader = Callable[[Any], Any]
 
 
@@ -93,7 +94,7 @@ class Setting:
     @functools.cached_property
     def read(self) -> Reader:
         """Takes a raw value (of YAML, JSON or a parameter) and returns one of `kind`, or raises Refusal."""
-        if self.choices or self.pattern:
+        if self.kind is str and (self.choices or self.pattern):
             return self._text_reader()
         return _READERS[self.kind](self)
 
@@ -129,9 +130,23 @@ def setting_of(record: Any, name: str) -> Setting:
 
 
 def values_for(who: str, *records: Any) -> dict[str, Any]:
-    """What somebody may know of records: values by name."""
+    """What somebody may know of records: values by name, numbers as the kind they are."""
     known = ((record, one) for record in records for one in settings_of(record.__class__) if who in one.known_to)
-    return {setting.name: getattr(record, setting.name) for record, setting in known}
+    values = ((setting, getattr(record, setting.name)) for record, setting in known)
+    return {setting.name: float(value) if setting.kind is float else value for setting, value in values}
+
+
+def parameter(name: str, default: Any, meaning: str, low: float = -math.inf, high: float = math.inf) -> Setting:
+    """A setting of one kind of node alone; `default` is a type where it must be given."""
+    required = isinstance(default, type)
+    kind = default if required else Texts if isinstance(default, (list, tuple)) else type(default)
+    return Setting(meaning, low=low, high=high, name=name, kind=kind, default=REQUIRED if required else default)
+
+
+def made_of(kind: type[T], values: Mapping[str, Any], **own: Any) -> T:
+    """A dataclass out of settings by their names, and of what is told besides."""
+    fields: Any = dataclasses.fields(kind)  # type: ignore[arg-type]
+    return kind(**{field.name: values[field.name] for field in fields if field.name in values}, **own)
 
 
 class Rule(NamedTuple):
@@ -147,13 +162,15 @@ class Rule(NamedTuple):
         return _RELATIONS[self.relation](value, self.factor * other)
 
 
+CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
 RULES = (
     Rule("price_cap", "more than", "unit_cost"),
     Rule("offer_window", "less than", "round_period"),
     Rule("max_stay", "at least", "min_stay"),
     Rule("heartbeat_period", "at most", "twin_lease", 0.5),
     Rule("twin_beat", "at most", "twin_lease", 0.5),
-    Rule("rehost_after", "at least", "twin_lease", 1.1),  # clocks differ by at most 10 % in rate
+    Rule("rehost_after", "at least", "twin_lease", CLOCKS_DIFFER),
+    Rule("most", "at least", "first"),  # interactions that a learner remembers
 )
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "more than": lambda value, other: value > other,
@@ -243,7 +260,7 @@ def _numbers(count: int, setting: Setting) -> Reader:
 
 
 def _list(item: Any, setting: Setting) -> Reader:
-    one_item = _READERS[item](dataclasses.replace(setting, kind=item, wanted=""))
+    one_item = dataclasses.replace(setting, kind=item, wanted=AN_ID if setting.pattern == ID else "").read
     least, expected = setting.least, setting.expected
 
     def read(raw: Any) -> tuple[Any, ...]:
