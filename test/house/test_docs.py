@@ -24,9 +24,6 @@ def section(text: str, title: str) -> str:
 @pytest.mark.parametrize(
     ("node", "module", "table"),
     [
-        ("rsu", "rsu", "PARAMETERS"),
-        ("uav", "uav", "UAV_PARAMETERS"),
-        ("uav_container", "uav", "UAV_CONTAINER_PARAMETERS"),
         ("world", "world", "PARAMETERS"),
         ("link", "link", "PARAMETERS"),
         ("monitor", "monitor", "PARAMETERS"),
@@ -46,13 +43,22 @@ def test_every_parameter_is_documented_as_it_is_declared(node: str, module: str,
     rows = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$", page, re.M)}
     declared = getattr(import_module(f"uav_twin_migration.nodes.{module}"), table)
     assert rows.keys() == {parameter.name for parameter in declared}
-    for name, default, description in declared:
-        _, _, shown, meaning = rows[name]
-        assert meaning == description
-        if isinstance(default, type):
+    for one in declared:
+        _, _, shown, meaning = rows[one.name]
+        assert meaning == one.meaning
+        if one.required:
             assert shown == "required"
-        elif default != "":
-            assert shown.strip("`").lower() == str(default).lower()
+        elif one.default != "":
+            assert shown.strip("`").lower() == str(one.default).lower()
+
+
+def test_what_is_made_from_the_table_of_settings_is_up_to_date() -> None:
+    from uav_twin_migration.scenario import documentation
+
+    for path, text in documentation.written().items():
+        assert (CHECKOUT / path).read_text(encoding="utf-8") == text, (
+            f"python3 -m {documentation.__name__} writes {path}"
+        )
 
 
 def test_every_interface_is_documented_with_all_its_fields() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uav_twin_migration.deployment.options import STANDARD, Options
-from uav_twin_migration.scenario.model import MarketParameters, Rsu, Scenario, Uav
+from uav_twin_migration.scenario.model import Rsu, Scenario, Uav
+from uav_twin_migration.scenario.settings import RSU, UAV, values_for
 
 T = TypeVar("T")
 
@@ -151,16 +152,8 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
     """An RSU with its private values."""
     parameters = {
         "rsu_id": rsu.id,
-        "region": rsu.region,
         "position": [*rsu.position, rsu.antenna_height],
-        "range": rsu.range,
-        "capacity": rsu.capacity,
-        "unit_cost": rsu.unit_cost,
-        "price_cap": rsu.price_cap,
-        "round_period": scenario.market.round_period,
-        "offer_window": scenario.market.offer_window,
-        "lease_rounds": float(scenario.market.lease_rounds),
-        "rho": scenario.market.rho,
+        **values_for(RSU, rsu, scenario.market),
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,
@@ -189,11 +182,8 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
     """A UAV with its private values."""
     parameters = {
         "uav_id": uav.id,
-        "immersion_weight": uav.immersion_weight,
-        "twin_size": uav.twin_size,
-        **market_parameters(scenario.market),
+        **values_for(UAV, uav, scenario.market, scenario.twins),
         **heartbeat_parameters(len(scenario.uavs), options),
-        "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
@@ -201,13 +191,11 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
 
 def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
     """Many UAVs in one node."""
+    each = [{"uav_id": uav.id, **values_for(UAV, uav)} for uav in uavs]
     parameters = {
-        "uav_ids": [uav.id for uav in uavs],
-        "immersion_weights": [uav.immersion_weight for uav in uavs],
-        "twin_sizes": [uav.twin_size for uav in uavs],
-        **market_parameters(scenario.market),
+        **{f"{name}s": [own[name] for own in each] for name in each[0]},
+        **values_for(UAV, scenario.market, scenario.twins),
         **heartbeat_parameters(-(-len(scenario.uavs) // UAVS_PER_UAV_CONTAINER), options),
-        "replicas": scenario.twins.replicas,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav_container", f"/uav_container_{number}", parameters)
@@ -226,17 +214,6 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
         "use_sim_time": options.simulated_time,
     }
     return ProcessSpec("monitor", (NodeSpec("monitor", "", parameters),))
-
-
-def market_parameters(market: MarketParameters) -> dict[str, Any]:
-    """What every UAV knows of the market."""
-    return {
-        "rho": market.rho,
-        "round_period": market.round_period,
-        "max_bids": market.max_bids,
-        "min_stay": market.min_stay,
-        "max_stay": market.max_stay,
-    }
 
 
 def heartbeat_parameters(nodes: int, options: Options) -> dict[str, Any]:

@@ -19,21 +19,22 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.sdf import CLOCK, Gazebo, bridge_yaml, world_sdf
+from uav_twin_migration.scenario.settings import parameter
 
 CHOICES = ("auto", "sim", "classic")
 NEEDED: dict[Gazebo, str] = {"sim": "ros_gz_bridge", "classic": "gazebo_ros"}  # the ROS package that speaks with each
 CLASSIC_CLOCK = 20  # Hz
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("gazebo", "auto", "which Gazebo: auto, sim or classic"),
-    Parameter("gui", True, "show a window"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("gazebo", "auto", "which Gazebo: auto, sim or classic"),
+    parameter("gui", True, "show a window"),
 )
 
 

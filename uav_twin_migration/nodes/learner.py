@@ -16,11 +16,12 @@ from uav_twin_migration.msg import Interaction, PolicyUpdate
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused
+from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.security.policy_signature import Signer
 
 if TYPE_CHECKING:
@@ -30,20 +31,22 @@ ENOUGH = 1500  # interactions; fewer are learned from in a shorter time
 LOOK = 0.1  # s of wall time between two looks whether there is something to do
 
 PARAMETERS = (
-    Parameter("first", 300, "interactions before the first policy"),
-    Parameter("growth", 1.3, "how many times as many interactions before the next policy"),
-    Parameter("most", 50000, "interactions that are remembered, the newest"),
-    Parameter(
+    parameter("first", 300, "interactions before the first policy", 100, 10**9),
+    parameter("growth", 1.3, "how many times as many interactions before the next policy", 1.0, 100.0),
+    parameter("most", 50000, "interactions that are remembered, the newest", 1, 10**9),
+    parameter(
         "effort",
         0.25,
         "length of a training from 1500 interactions on, as a share of what uavtwin train --from-bag does by default",
+        1e-3,
+        1e3,
     ),
-    Parameter("prune", 0.9, "share of the hidden neurons to remove"),
-    Parameter("exploration", 0.15, "standard deviation of the action's noise that a policy asks RSUs for"),
-    Parameter("recordings", [""], "recordings to learn from besides, folders; empty for none"),
-    Parameter("output", "", "file for the newest policy; one that is there already is published at the start"),
-    Parameter("signing_key", "", "file of its private key, made by uavtwin keys; empty: policies are not signed"),
-    Parameter("seed", 0, "seed of the training"),
+    parameter("prune", 0.9, "share of the hidden neurons to remove", 0.0, 0.999),
+    parameter("exploration", 0.15, "standard deviation of the action's noise that a policy asks RSUs for", 0.0, 9.9),
+    parameter("recordings", [""], "recordings to learn from besides, folders; empty for none"),
+    parameter("output", "", "file for the newest policy; one that is there already is published at the start"),
+    parameter("signing_key", "", "file of its private key, made by uavtwin keys; empty: policies are not signed"),
+    parameter("seed", 0, "seed of the training"),
 )
 
 
@@ -61,12 +64,6 @@ class LearnerNode(Guarded):
 
         torch.set_num_threads(1)
         self._values = values = declare(self, PARAMETERS)
-        require(self, values, "first", 100, 1e9)
-        require(self, values, "growth", 1.0, 100.0)
-        require(self, values, "most", values["first"], 1e9)
-        require(self, values, "effort", 1e-3, 1e3)
-        require(self, values, "prune", 0.0, 0.999)
-        require(self, values, "exploration", 0.0, 9.9)
         self._learner = Learner(LearnerSettings(values["first"], values["growth"], values["most"]))
         self._signer = Signer(values["signing_key"]) if values["signing_key"] else None
         self._timing = Timing(self)

@@ -14,18 +14,19 @@ from uav_twin_migration.msg import LinkQuality
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.frames import Frames
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.scenario.snapshot import Snapshot
 
 PATIENCE = 10.0  # s of wall time until a UAV without odometry is missed
 PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds there, and everybody is busy then
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("period", 0.1, "time between two measurements, s"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("period", 0.1, "time between two measurements, s", 1e-3, 3600.0),
 )
 
 
@@ -35,7 +36,6 @@ class LinkNode(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("link", **options)
         values = declare(self, PARAMETERS)
-        require(self, values, "period", 1e-3, 3600.0)
         scenario = load(values["scenario"])
         self._snapshot = Snapshot(scenario)
         self._rsu_ids = [rsu.id for rsu in scenario.rsus]

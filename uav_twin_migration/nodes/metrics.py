@@ -14,14 +14,15 @@ from diagnostic_msgs.msg import DiagnosticArray
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.scenario.settings import parameter
 
 STALE = 10.0  # s without a word after which a node's metrics are gone
 
 PARAMETERS = (
-    Parameter("port", 9464, "TCP port to listen at"),
-    Parameter("address", "127.0.0.1", "address to listen at"),
+    parameter("port", 9464, "TCP port to listen at", 1, 65535),
+    parameter("address", "127.0.0.1", "address to listen at"),
 )
 
 
@@ -47,7 +48,6 @@ class MetricsNode(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("metrics", **options)
         values = declare(self, PARAMETERS)
-        require(self, values, "port", 1, 65535)
         try:
             from prometheus_client import CollectorRegistry, start_http_server
         except ImportError as error:

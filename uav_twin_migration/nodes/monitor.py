@@ -30,22 +30,23 @@ from uav_twin_migration.msg import (
 )
 from uav_twin_migration.nodes.ros import convert, topics, twin_convert
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.settings import parameter
 
 SETTLING = 2.5  # s after the first full round until every node has reported its start
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("duration", 0.0, "simulated time after which to stop, s; 0 for never"),
-    Parameter("json", "", "file for the summary, - for stdout, empty for none"),
-    Parameter("plain", False, "print lines instead of a live table"),
-    Parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
-    Parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
-    Parameter("processes", 0, "processes of the simulation, to be shown"),
-    Parameter("seed", 0, "seed of the simulation, to be shown"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("duration", 0.0, "simulated time after which to stop, s; 0 for never"),
+    parameter("json", "", "file for the summary, - for stdout, empty for none"),
+    parameter("plain", False, "print lines instead of a live table"),
+    parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
+    parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
+    parameter("processes", 0, "processes of the simulation, to be shown"),
+    parameter("seed", 0, "seed of the simulation, to be shown"),
 )
 
 

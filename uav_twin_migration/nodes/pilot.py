@@ -20,10 +20,11 @@ from rosgraph_msgs.msg import Clock
 
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import CLOCK
+from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.frames import to_body
 from uav_twin_migration.vehicle.motion import Pilot, limited, routes_of
 
@@ -33,8 +34,8 @@ FASTEST_TURN = 1.5  # rad/s
 SLOWEST = 1.0  # m/s, below which the nose stays as it is
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("period", 0.05, "simulated time between two commands to a UAV, s"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("period", 0.05, "simulated time between two commands to a UAV, s", 1e-3, 1.0),
 )
 
 
@@ -44,7 +45,6 @@ class PilotNode(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("pilot", **options)
         values = declare(self, PARAMETERS)
-        require(self, values, "period", 1e-3, 1.0)
         self._uavs = load(values["scenario"]).uavs
         self._pilot = Pilot(routes_of(self._uavs))
         self._period: float = values["period"]

@@ -24,11 +24,12 @@ from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario, Uav
+from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.autopilot import (
     PERIOD,
     Autopilot,
@@ -48,18 +49,18 @@ STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("uav_id", str, "id of this UAV in the scenario"),
-    Parameter("instance", 0, "PX4 instance: gives ports and system id where those are not set"),
-    Parameter("link", "mavlink", "how to speak with PX4: mavlink (over UDP) or dds (needs px4_msgs and the agent)"),
-    Parameter("system_id", 0, "MAVLink system id of the vehicle; 0: instance + 1"),
-    Parameter("host", "127.0.0.1", "address to listen on for MAVLink, and where PX4 runs"),
-    Parameter("port", -1, "UDP port to listen on for MAVLink; 0: any; -1: the instance's"),
-    Parameter("autopilot_port", -1, "UDP port of PX4 to speak to first; 0: wait until it speaks; -1: the instance's"),
-    Parameter("dds_namespace", "", "namespace of PX4's topics; empty: the instance's, /px4_<i>, none for instance 0"),
-    Parameter("auto_arm", False, "arm and fly without being asked, once, as soon as the vehicle is ready"),
-    Parameter("odometry_period", 0.1, "time between two odometry messages, s"),
-    Parameter("px4_dir", "", "build folder of PX4 SITL to start an instance from; empty: PX4 runs already"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("uav_id", str, "id of this UAV in the scenario"),
+    parameter("instance", 0, "PX4 instance: gives ports and system id where those are not set", 0, MOST_INSTANCES),
+    parameter("link", "mavlink", "how to speak with PX4: mavlink (over UDP) or dds (needs px4_msgs and the agent)"),
+    parameter("system_id", 0, "MAVLink system id of the vehicle; 0: instance + 1", 0, 255),
+    parameter("host", "127.0.0.1", "address to listen on for MAVLink, and where PX4 runs"),
+    parameter("port", -1, "UDP port to listen on for MAVLink; 0: any; -1: the instance's"),
+    parameter("autopilot_port", -1, "UDP port of PX4 to speak to first; 0: wait until it speaks; -1: the instance's"),
+    parameter("dds_namespace", "", "namespace of PX4's topics; empty: the instance's, /px4_<i>, none for instance 0"),
+    parameter("auto_arm", False, "arm and fly without being asked, once, as soon as the vehicle is ready"),
+    parameter("odometry_period", 0.1, "time between two odometry messages, s", PERIOD, 10.0),
+    parameter("px4_dir", "", "build folder of PX4 SITL to start an instance from; empty: PX4 runs already"),
 )
 
 
@@ -89,9 +90,6 @@ class Px4Node(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("px4", **options)
         values = declare(self, PARAMETERS)
-        require(self, values, "instance", 0, MOST_INSTANCES)
-        require(self, values, "system_id", 0, 255)
-        require(self, values, "odometry_period", PERIOD, 10.0)
         scenario = load(values["scenario"])
         self._uav = self._find(scenario, values["uav_id"])
         self._autopilot = Autopilot(self._uav, scenario.origin, auto_arm=values["auto_arm"])

@@ -19,29 +19,34 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.recording.definitions import definition, type_hash
 from uav_twin_migration.recording.metadata import Attachment, Topic
 from uav_twin_migration.recording.provenance import provenance
 from uav_twin_migration.recording.writer import Recording
+from uav_twin_migration.scenario.settings import parameter
 
 DEPTH = 1000  # messages of a topic that may wait for the recorder
 NANOSECONDS = 1_000_000_000
 MOST_EARLY = 10_000  # messages that are kept until the simulation's clock is heard
 
 PARAMETERS = (
-    Parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
-    Parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
-    Parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s"),
-    Parameter(
-        "file_period", 3600.0, "wall time after which it goes on in a new file, s: a file's index grows in memory"
+    parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
+    parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
+    parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s", 0.01, 60.0),
+    parameter(
+        "file_period",
+        3600.0,
+        "wall time after which it goes on in a new file, s: a file's index grows in memory",
+        1.0,
+        1e6,
     ),
-    Parameter("discovery_period", 0.5, "wall time between two looks for new topics, s"),
-    Parameter("scenario", "", "scenario file or name, which the recording carries; empty for none"),
-    Parameter("policy", "", "what RSUs price with at first, which the recording carries; empty for none"),
-    Parameter("seed", -1, "seed of everything random, which the recording tells; below 0 for none"),
+    parameter("discovery_period", 0.5, "wall time between two looks for new topics, s", 0.01, 60.0),
+    parameter("scenario", "", "scenario file or name, which the recording carries; empty for none"),
+    parameter("policy", "", "what RSUs price with at first, which the recording carries; empty for none"),
+    parameter("seed", -1, "seed of everything random, which the recording tells; below 0 for none"),
 )
 
 # Heard from the start, before anybody publishes: their first messages count.
@@ -66,9 +71,6 @@ class RecorderNode(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
         self._values = declare(self, PARAMETERS)
-        require(self, self._values, "flush_period", 0.01, 60.0)
-        require(self, self._values, "file_period", 1.0, 1e6)
-        require(self, self._values, "discovery_period", 0.01, 60.0)
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         about, files = self._provenance()
         self._recording = Recording(free_folder(Path(self._values["directory"])), about, files)

@@ -10,64 +10,32 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
-from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
+from uav_twin_migration.market.messages import Grant, Offer, Refusal
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
-from uav_twin_migration.nodes.ros.rsu_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing
 from uav_twin_migration.policy.choice import make_pricer
+from uav_twin_migration.scenario.parameters import parameters_of
+from uav_twin_migration.scenario.settings import RSU, made_of
 from uav_twin_migration.twin.hosting.store import StoreError
 
-PARAMETERS = (
-    Parameter("rsu_id", str, "id of this RSU, a ROS name token"),
-    Parameter("region", "", "region whose market it is in, a ROS name token; empty for the one without a name"),
-    Parameter("position", tuple, "x, y, z of its antenna in the map frame, m"),
-    Parameter("range", float, "ground distance beyond which it serves nobody, m"),
-    Parameter("capacity", float, "bandwidth it can sell at a time, MHz"),
-    Parameter("unit_cost", float, "what a MHz costs it, credit/MHz; private"),
-    Parameter("price_cap", float, "highest price it may ask, credit/MHz"),
-    Parameter("round_period", 1.0, "time between two offers, s"),
-    Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
-    Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
-    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy, and have their twins hosted"),
-    Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
-    Parameter(
-        "policy",
-        "default",
-        "what prices at first: default (the shipped policy), none (the rule), untrained, or an artifact's file",
-    ),
-    Parameter(
-        "exploration",
-        0.0,
-        "standard deviation of the noise on the action, for recordings to learn from; -1: what the policy says",
-    ),
-    Parameter("seed", 0, "seed of the exploration"),
-    Parameter("learners", "", "folder of the public keys of learners to believe; empty: unsigned policies, too"),
-    Parameter("policy_kept", "", "file that keeps the last policy it took, for its next start; empty: none"),
-    Parameter("signing_key", "", "file (ID.signing) with which to sign all that it says; empty: without"),
-    Parameter(
-        "market_key", "", "file (market.pub) that other RSUs' signatures are verified with; empty: unsigned is believed"
-    ),
-    Parameter("require_uav_signatures", False, "refuse what UAVs say without a signature that market_key verifies"),
-    Parameter("autostart", True, "configure and activate without a lifecycle manager"),
-    *TWIN_PARAMETERS,
-)
 
-
-class RsuNode(Guarded, LifecycleNode):
+class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
     """Translates between ROS messages and a `Leader`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("rsu", **options)
-        self._values = declare(self, PARAMETERS)
-        self.settings = self._read_settings(self._values)
+        self._leader: Leader | None = None
+        self._twins: RsuTwins | None = None
+        self._values = declare(self, parameters_of(RSU), self._on_change)
+        self._check_files(self._values)
         self._signing = Signing(self._values["signing_key"])
         self._verifying = Verifying(self._values["market_key"], self._values["require_uav_signatures"])
         self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
@@ -79,8 +47,6 @@ class RsuNode(Guarded, LifecycleNode):
             seed=self._values["seed"],
             tell=self.get_logger().info,
         )
-        self._leader: Leader | None = None
-        self._twins: RsuTwins | None = None
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
         self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
@@ -90,39 +56,27 @@ class RsuNode(Guarded, LifecycleNode):
                 raise self._failure
             self.trigger_activate()
 
-    def _read_settings(self, values: dict[str, Any]) -> LeaderSettings:
-        where = f"parameters of {self.get_fully_qualified_name()}"
-        if not is_id(values["rsu_id"]):
-            raise InputError(where, "rsu_id", values["rsu_id"], "a ROS name token of at most 64 characters")
-        if values["region"] and not is_id(values["region"]):
-            raise InputError(where, "region", values["region"], "a ROS name token of at most 64 characters, or nothing")
-        if len(values["position"]) != 3:
-            raise InputError(where, "position", list(values["position"]), "three numbers: x, y, z in m")
-        for name in ("range", "capacity", "unit_cost", "round_period", "lease_rounds"):
-            require(self, values, name, 1e-9, 1e6)
+    def _check_files(self, values: dict[str, Any]) -> None:
         if values["require_uav_signatures"] and not values["market_key"]:
+            where = f"parameters of {self.get_fully_qualified_name()}"
             raise InputError(where, "market_key", "", "the file market.pub, which require_uav_signatures needs")
-        require(self, values, "price_cap", values["unit_cost"], 1e6)
-        require(self, values, "rho", 0.01, 0.99)
-        require(self, values, "exploration", -1.0, 10.0)
-        require(self, values, "offer_window", 1e-3, values["round_period"] * 0.999)
-        return LeaderSettings(
-            rsu=values["rsu_id"],
-            position=tuple(values["position"]),
-            admitted=tuple(values["admitted_uavs"]),
-            **{
-                name: values[name]
-                for name in (
-                    "range",
-                    "capacity",
-                    "unit_cost",
-                    "price_cap",
-                    "round_period",
-                    "offer_window",
-                    "lease_rounds",
-                )
-            },
-        )
+
+    @property
+    def settings(self) -> LeaderSettings:
+        """Those of the next round."""
+        values = self._values
+        return made_of(LeaderSettings, values, rsu=values["rsu_id"], admitted=values["admitted_uavs"])
+
+    def _on_change(self, names: frozenset[str]) -> None:
+        """Parameters were set while running."""
+        settings = self.settings
+        self._pricer.adopt(settings.unit_cost, settings.price_cap, settings.capacity)
+        if self._leader is not None:
+            self._leader.change(settings)
+        if self._twins is not None:
+            self._twins.change()
+        told = ", ".join(f"{name} {self._values[name]}" for name in sorted(names))
+        self.get_logger().info(f"changed: {told}")
 
     # -- lifecycle ---------------------------------------------------------------------------------------------------
 
@@ -260,7 +214,7 @@ class RsuNode(Guarded, LifecycleNode):
             elif isinstance(output, Grant):
                 self._grants.publish(self._signing.signed(convert.grant_to_message(output, now)))
             elif isinstance(output, ClosedRound):
-                self._interactions.publish(convert.interaction_to_message(output, self.settings, now))
+                self._interactions.publish(convert.interaction_to_message(output, self._leader.settings, now))
         self._waker.set(self._leader.wake_at)
 
     _own_rounds: tuple[int, ...] = ()
@@ -271,7 +225,7 @@ class RsuNode(Guarded, LifecycleNode):
         values: dict[str, object] = {
             "price": f"{leader.price:.4g}",
             "leased_mhz": f"{leader.leased():.4g}",
-            "capacity_mhz": f"{self.settings.capacity:.4g}",
+            "capacity_mhz": f"{leader.settings.capacity:.4g}",
             "round": leader.round,
             "policy_version": self._pricer.version,
             "policy_out_of_range": self._pricer.outside or "no",

@@ -13,61 +13,35 @@ from nav_msgs.msg import Odometry
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
-from uav_twin_migration.market.messages import Bid, Refusal, is_id
+from uav_twin_migration.market.messages import Bid, Refusal
 from uav_twin_migration.market.regions import Membership
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
-from uav_twin_migration.nodes.ros.uav_twins import PARAMETERS as TWIN_PARAMETERS
 from uav_twin_migration.nodes.ros.uav_twins import UavTwins
+from uav_twin_migration.scenario.parameters import container_parameters, own_settings, parameters_of
+from uav_twin_migration.scenario.settings import UAV, made_of
 
 # RSUs post together. A UAV container lets that burst of offers come in before it looks at them, so that its UAVs
 # answer with one message instead of one for each offer: every RSU has to read every message.
 GATHERING = 0.005  # s of wall time
 SILENCE, SILENT_ROUNDS = 10.0, 10.0  # s of wall time, and rounds, without an offer that are worth a line in the log
 
-MARKET_PARAMETERS = (
-    Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
-    Parameter("round_period", 1.0, "time between two offers of an RSU, s"),
-    Parameter("max_bids", 4, "RSUs to bid to, the ones with the best links"),
-    Parameter("min_stay", 20.0, "lower bound of the predicted stay in coverage T, s"),
-    Parameter("max_stay", 100.0, "upper bound of the predicted stay in coverage T, s"),
-    Parameter(
-        "market_key", "", "file (market.pub) that RSUs' signatures are verified with; empty: unsigned is believed"
-    ),
-    Parameter("replicas", "none", "replicas of the twin on a second RSU: none or one"),
-    Parameter("signing_key", "", "file (ID.signing) with which to sign what it says as its UAVs; empty: without"),
-    Parameter("twin", True, "have the twin hosted and moved; false: only trade"),
-    *TWIN_PARAMETERS,
-)
-UAV_PARAMETERS = (
-    Parameter("uav_id", str, "id of this UAV, a ROS name token"),
-    Parameter("immersion_weight", float, "alpha, what immersion is worth to the UAV's users, credit; private"),
-    Parameter("twin_size", float, "size of the twin, Mbit; private"),
-    *MARKET_PARAMETERS,
-)
-UAV_CONTAINER_PARAMETERS = (
-    Parameter("uav_ids", list, "ids of the UAV container's UAVs"),
-    Parameter("immersion_weights", tuple, "alpha of each UAV, credit"),
-    Parameter("twin_sizes", tuple, "twin size of each UAV, Mbit"),
-    *MARKET_PARAMETERS,
-)
 
-
-class AgentsNode(Guarded):
+class AgentsNode(ExplainsParameters, Guarded):
     """Translates between ROS messages and one or many `Follower`s."""
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
+        self._twins: UavTwins | None = None
         values, settings = self._read()
-        self._check(values, settings)
         self._board = OfferBoard(values["round_period"])
         self._verifying = Verifying(values["market_key"])
         self._signing = Signing(values["signing_key"], [one.uav for one in settings])
@@ -86,7 +60,6 @@ class AgentsNode(Guarded):
         self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.REPEATED)
         self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.REPEATED)
         self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
-        self._twins: UavTwins | None = None
         if values["twin"]:
             own = (self._followers, values, self._timing, self._signing, self._verifying)
             self._twins = UavTwins(self, self._regions, *own)
@@ -104,20 +77,10 @@ class AgentsNode(Guarded):
         """Parameters and what they make of each UAV."""
         raise NotImplementedError
 
-    def _check(self, values: dict[str, Any], settings: list[FollowerSettings]) -> None:
-        where = f"parameters of {self.get_fully_qualified_name()}"
-        require(self, values, "rho", 0.01, 0.99)
-        require(self, values, "round_period", 1e-3, 3600.0)
-        require(self, values, "max_bids", 1, 256)
-        require(self, values, "min_stay", 1e-3, values["max_stay"])
-        if values["replicas"] not in ("none", "one"):
-            raise InputError(where, "replicas", values["replicas"], "none or one")
-        for one in settings:
-            if not is_id(one.uav):
-                raise InputError(where, "uav_id", one.uav, "a ROS name token of at most 64 characters")
-            for key, value in (("immersion_weight", one.immersion_weight), ("twin_size", one.twin_size)):
-                if not 0.0 < value < 1e9:
-                    raise InputError(where, f"{key} of {one.uav}", value, "a number above 0")
+    def _on_change(self, names: frozenset[str]) -> None:
+        """Parameters were set while running."""
+        if self._twins is not None:
+            self._twins.change()
 
     def _follow_motion(self, follower: Follower) -> None:
         def on_odometry(message: Odometry) -> None:
@@ -255,8 +218,8 @@ class UavNode(AgentsNode):
         super().__init__("uav", **options)
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
-        values = declare(self, UAV_PARAMETERS)
-        return values, [make_settings(values["uav_id"], values["immersion_weight"], values["twin_size"], values)]
+        values = declare(self, parameters_of(UAV), self._on_change)
+        return values, [made_of(FollowerSettings, values, uav=values["uav_id"])]
 
 
 class UavContainerNode(AgentsNode):
@@ -266,27 +229,14 @@ class UavContainerNode(AgentsNode):
         super().__init__("uav_container", **options)
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
-        values = declare(self, UAV_CONTAINER_PARAMETERS)
-        columns: list[Any] = [values["uav_ids"], values["immersion_weights"], values["twin_sizes"]]
-        if len({len(column) for column in columns}) > 1 or not columns[0]:
+        values = declare(self, container_parameters(), self._on_change)
+        lists = {own: values[f"{own}s"] for own in own_settings()}
+        if len(set(map(len, lists.values()))) > 1:
             where = f"parameters of {self.get_fully_qualified_name()}"
-            lengths = [len(column) for column in columns]
-            raise InputError(where, "uav_ids, immersion_weights, twin_sizes", lengths, "equal lengths, at least 1")
-        return values, [make_settings(uav, weight, size, values) for uav, weight, size in zip(*columns, strict=True)]
-
-
-def make_settings(uav: str, immersion_weight: float, twin_size: float, values: dict[str, Any]) -> FollowerSettings:
-    """One UAV's settings out of its own values and the market's parameters."""
-    return FollowerSettings(
-        uav,
-        immersion_weight,
-        twin_size,
-        values["rho"],
-        values["max_bids"],
-        values["min_stay"],
-        values["max_stay"],
-        replicas=values["replicas"],
-    )
+            lengths = [len(column) for column in lists.values()]
+            raise InputError(where, ", ".join(f"{own}s" for own in lists), lengths, "equal lengths")
+        each = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+        return values, [made_of(FollowerSettings, {**values, **own}, uav=own["uav_id"]) for own in each]
 
 
 def main() -> int:

@@ -18,19 +18,20 @@ from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.frames import SIMULATED_POSITION, SIMULATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.guarded import Guarded
-from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
+from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.motion import Flight
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 MOST_TICKS_BEHIND = 20  # wall-clock ticks after which lost time is given up instead of being caught up
 
 PARAMETERS = (
-    Parameter("scenario", str, "scenario file, or the name of a shipped one"),
-    Parameter("real_time_factor", 1.0, "simulated seconds per second"),
-    Parameter("clock_period", 0.05, "simulated time between two /clock messages, s"),
-    Parameter("odometry_period", 0.1, "simulated time between two odometry messages of a UAV, s"),
+    parameter("scenario", str, "scenario file, or the name of a shipped one"),
+    parameter("real_time_factor", 1.0, "simulated seconds per second", 1e-3, 1e3),
+    parameter("clock_period", 0.05, "simulated time between two /clock messages, s", 1e-3, 10.0),
+    parameter("odometry_period", 0.1, "simulated time between two odometry messages of a UAV, s", 1e-3, 10.0),
 )
 
 
@@ -40,9 +41,6 @@ class WorldNode(Guarded):
     def __init__(self, **options: Any) -> None:
         super().__init__("world", **options)
         values = declare(self, PARAMETERS)
-        require(self, values, "real_time_factor", 1e-3, 1e3)
-        require(self, values, "clock_period", 1e-3, 10.0)
-        require(self, values, "odometry_period", 1e-3, 10.0)
         self._scenario = load(values["scenario"])
         self._flight = Flight(self._scenario)
         self._step: float = values["clock_period"]

@@ -18,9 +18,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from uav_twin_migration.scenario.document import Refusal
 from uav_twin_migration.scenario.geometry import straightened
 from uav_twin_migration.scenario.model import FARTHEST, Origin, Point
+from uav_twin_migration.scenario.settings import Refusal
 
 STRAIGHT = 3.0  # m, by which a track's points may be left out: as much as a UAV cuts a corner
 LARGEST = 64 << 20  # bytes of a text

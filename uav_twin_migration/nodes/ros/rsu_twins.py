@@ -29,11 +29,10 @@ from uav_twin_migration.msg import (
 from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
-from uav_twin_migration.nodes.ros.parameters import Parameter, require
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
-from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
-from uav_twin_migration.scenario.model import REPLICA_SHARE
+from uav_twin_migration.scenario.model import MOST_RATE, REPLICA_SHARE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.tls import Address
 from uav_twin_migration.twin.hosting import host as hosting
@@ -51,28 +50,12 @@ from uav_twin_migration.twin.protocol.messages import (
 )
 from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTiming
 
-PARAMETERS = (
-    Parameter("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
-    Parameter("twin_keys", "", "folder of its TLS keys, made by `uavtwin keys`; empty: plain TCP, on loopback only"),
-    Parameter("twin_address", "127.0.0.1", "address at which it takes twins over from other RSUs"),
-    Parameter("twin_port", 0, "port at that address; 0 for any free one"),
-    Parameter("twin_advertise", "", "address that other RSUs are told; empty: twin_address"),
-    Parameter("twin_lease", 3.0, "time for which it serves the twin of a silent UAV, s of wall time; all must agree"),
-    Parameter("twin_beat", 0.5, "time between two host heartbeats, s of wall time; a small part of twin_lease"),
-    Parameter("state_period", 0.1, "time between two states of the twins for users, s of wall time"),
-    Parameter("drain_rate", 100.0, "rate of all its migrations when it goes down on purpose, Mbit/s"),
-    Parameter("drain_limit", 30.0, "time after which it stops waiting for its twins to have moved then, s"),
-    Parameter("replica_period", 1.0, "time between two checkpoints of a twin's replica, s of wall time"),
-    Parameter("replica_bound", 3.0, "age from which a replica counts as late, s of wall time"),
-    Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
-)
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
 NAMESAKE_HINT = "stop one of the two; a copy of a store is no second RSU, see docs/migration.md"
 UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
 MOST_RSUS = 1_000  # whose addresses it keeps
-MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
 News = tuple[str, int, int, str]
 
@@ -89,11 +72,6 @@ class RsuTwins:
         self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, signing: Signing, verifying: Verifying
     ) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
-        durations = ("twin_lease", "twin_beat", "state_period", "drain_limit", "replica_period", "replica_bound")
-        for name in (*durations, "time_scale"):
-            require(node, values, name, 1e-3, 1e6)
-        require(node, values, "twin_port", 0, 65535)
-        require(node, values, "drain_rate", 1e-3, 1e9)
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
@@ -168,6 +146,11 @@ class RsuTwins:
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
         )
+
+    def change(self) -> None:
+        """Periods may have changed; all else is read when it is needed."""
+        for timer, name in zip(self._timers, ("twin_beat", "state_period"), strict=True):
+            change_period(timer, self._values[name])
 
     def close(self) -> None:
         """Stop serving. What was accepted is on the disk then; it does not drain."""

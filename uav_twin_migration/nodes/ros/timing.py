@@ -71,6 +71,13 @@ class Waker:
         self._callback(self._timing.now())
 
 
+def change_period(timer: Timer, period: float) -> None:
+    """Have a timer call back every `period` seconds from now on, where that is not what it does already."""
+    nanoseconds = int(period * NANOSECONDS)
+    if timer.timer_period_ns != nanoseconds:
+        timer.timer_period_ns = nanoseconds
+
+
 def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> Timer:
     """A timer on the wall clock, also in a simulation: for diagnostics and displays."""
     return node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -17,32 +17,17 @@ from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
 from uav_twin_migration.nodes.ros import topics, twin_convert
-from uav_twin_migration.nodes.ros.parameters import Parameter, require
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
-from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
+from uav_twin_migration.scenario.settings import CLOCKS_DIFFER
 from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
 from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import HostRequest
 from uav_twin_migration.twin.protocol.twin_client import Move, Stop, TwinClient
 
-PARAMETERS = (
-    Parameter(
-        "twin_lease", 3.0, "time for which an RSU serves the twin of a silent UAV, s of wall time; all must agree"
-    ),
-    Parameter("rehost_after", 10.0, "silence of its twin's host after which the UAV asks another RSU, s of wall time"),
-    Parameter(
-        "begin_anew_after",
-        60.0,
-        "silence of its twin's host after which the UAV gives up a replica that is out of reach, s of wall time",
-    ),
-    Parameter(
-        "heartbeat_period", 0.25, "time between two UAV heartbeats to RSUs, s of wall time; a small part of twin_lease"
-    ),
-)
 MOST_RSUS = 1_000  # whose addresses it keeps
-CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
 
 
 class UavTwins:
@@ -58,9 +43,6 @@ class UavTwins:
         signing: Signing,
         verifying: Verifying,
     ) -> None:
-        require(node, values, "heartbeat_period", 1e-3, values["twin_lease"] / 2.0)
-        require(node, values, "rehost_after", CLOCKS_DIFFER * values["twin_lease"], 1e6)
-        require(node, values, "begin_anew_after", 0.0, 1e6)
         self._node, self._followers, self._timing = node, followers, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
@@ -91,7 +73,12 @@ class UavTwins:
         )
         regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
         node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
-        steady_timer(node, values["heartbeat_period"], self._on_beat)
+        self._values = values
+        self._timer = steady_timer(node, values["heartbeat_period"], self._on_beat)
+
+    def change(self) -> None:
+        """The period of heartbeats may have changed."""
+        change_period(self._timer, self._values["heartbeat_period"])
 
     @staticmethod
     def _bytes_of(follower: Follower) -> int:
