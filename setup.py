@@ -37,12 +37,14 @@ REQUIREMENTS = {
     "keys": ["cryptography>=3.4", "PyNaCl>=1.4"],
     "figures": ["matplotlib>=3.5", "scipy>=1.8"],
     "bench": ["matplotlib>=3.5", "numba>=0.57", "psutil>=5.9", "scipy>=1.8"],
-    "recording": ["mcap>=1.5", "rosbags>=0.10"],
+    "recording": ["mcap>=1.5", "rosbags>=0.10", "zstandard>=0.18"],
     "learning": ["tensorboard>=2.10", "torch>=2.4"],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
     "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
+    "ulog": ["pyulog>=1.0"],  # routes out of PX4's logs
     "parquet": ["pyarrow>=12"],
+    "markets": ["orjson>=3.6"],  # files of many markets, five times as quickly as with the standard library
     "test": [
         "build>=1.0",
         "colcon-common-extensions",

@@ -18,6 +18,7 @@ from test.ros.conftest import PATIENCE, Processes, domain, processes  # noqa: F4
 
 pytestmark = pytest.mark.ros
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SIM = [sys.executable, "-m", "uav_twin_migration.cli", "sim"]
 KEYS = {
     "rounds",
@@ -140,14 +141,25 @@ def test_two_simulations_in_one_domain_are_refused(processes: Processes) -> None
     ("arguments", "said"),
     [
         (["nowhere"], "scenario: name: got 'nowhere'"),
-        (["--world", "mars"], "world: got 'mars'"),
-        (["--compose", "heap"], "compose: got 'heap'"),
-        (["--duration", "-1"], "--duration: got -1.0"),
-        (["--real-time-factor", "nan"], "real_time_factor: got nan"),
+        (["--world", "mars"], "--world: got 'mars', expected one of embedded, gazebo, px4"),
+        (["--compose", "heap"], "--compose: got 'heap', expected one of auto, processes, composed, uav_container"),
+        (["--duration", "-1"], "--duration: got '-1', expected a number from 0 to 1e+09"),
+        (["--real-time-factor", "nan"], "--real-time-factor: got 'nan'"),
+        (["--seed", "abc"], "--seed: got 'abc', expected a whole number"),
+        (["--policy", "wrong.st"], "wrong.st: file: got 'No such file or directory', expected a readable file"),
+        (["--policy", "README.md"], "README.md: "),
+        (["--keys", "nowhere"], "keys: got 'nowhere', expected a folder that exists"),
+        (["--keys", "docs"], "expected the keys of every RSU: run uavtwin keys docs --rsus rsu_1 ..."),
+        (["--learned", "x.safetensors"], "learned needs train"),
+        (["--json", "no/such/folder/x.json"], "expected a file in a folder that exists"),
+        (["--record", "docs"], "record: got 'docs', expected a folder that does not exist yet"),
+        (["--world", "px4", "--real-time-factor", "2"], "real_time_factor: got 2.0, expected 1"),
+        (["--namespace", "1st"], "namespace: got '1st', expected ROS names"),
+        (["--no-twins", "--twin-stores", "x"], "twin_stores: got 'x', expected nothing where twins are off"),
     ],
 )
 def test_bad_input_exits_2_with_one_line(arguments: list[str], said: str) -> None:
-    result = subprocess.run([*SIM, *arguments], capture_output=True, text=True)
+    result = subprocess.run([*SIM, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
     assert result.returncode == 2
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

@@ -31,7 +31,7 @@ KEYS = {
 }
 # Without a key in any distribution. No RSU or UAV needs any of them: what nacl does, cryptography does, too.
 WITHOUT_KEY = {"gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
-WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl"}
+WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl", "zstandard"}
 ONLY_MEASURED = {"psutil"}  # by bench
 DISTRIBUTIONS = {"PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
 

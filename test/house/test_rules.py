@@ -23,11 +23,12 @@ def test_every_executable_exists(name: str) -> None:
 
 
 def test_every_plan_node_is_an_executable() -> None:
-    from uav_twin_migration.deployment.plan import COMPOSITIONS, Options, plan
+    from uav_twin_migration.deployment.options import COMPOSITIONS, Options
+    from uav_twin_migration.deployment.plan import plan
     from uav_twin_migration.scenario.load import load
 
     for composition in COMPOSITIONS:
-        processes = plan(load("small"), "small", Options(composition=composition))
+        processes = plan(load("small"), "small", Options(compose=composition))
         assert {node.executable for process in processes for node in process.nodes} <= EXECUTABLES.keys()
 
 

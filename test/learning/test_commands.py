@@ -13,7 +13,7 @@ import pytest
 
 from test.policy.test_artifact import make_policy
 from uav_twin_migration.cli.main import BAD_INPUT, DONE, main
-from uav_twin_migration.policy import artifact
+from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.shipped import shipped_file
 
 MARKETS: list[dict[str, Any]] = [
@@ -52,8 +52,9 @@ def evaluate(tmp_path: Path, *arguments: str) -> Any:
 
 def test_the_shipped_policy_is_small_and_good(tmp_path: Path) -> None:
     policy = artifact.load(shipped())
-    assert policy.actor.sizes[1:-1] == (12, 12)  # 90 % of 128 and 128
-    assert shipped().stat().st_size <= 8000
+    assert policy.actor.sizes[1:-1] == (28, 28)
+    assert shipped().stat().st_size <= 9000
+    assert set(policy.ranges) == set(observation.NAMES)
     found = evaluate(tmp_path, str(shipped()))
     assert found["exploitability"]["mean"] < 0.02
     assert found["parameters"] == policy.actor.parameters
@@ -86,7 +87,17 @@ def test_evaluate_needs_no_torch(tmp_path: Path) -> None:
     assert "exploitability" in done.stdout
 
 
-@pytest.mark.parametrize("wrong", [["missing"], ["--rounds", "0"], ["--seed", "-1"], ["--markets", "missing"]])
+def test_games_of_any_ranges(tmp_path: Path) -> None:
+    inside = evaluate(tmp_path, str(shipped()), "--games", "wide", "--rounds", "3")
+    assert inside["by_the_rule"] < 0.01
+    beyond = evaluate(tmp_path, str(shipped()), "--ranges", "rho=0.95", "rsus=2", "uavs=5", "--rounds", "6")
+    assert beyond["by_the_rule"] == 1.0
+    assert beyond["exploitability"]["mean"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong", [["missing"], ["--rounds", "0"], ["--seed", "-1"], ["--markets", "missing"], ["--ranges", "rho"]]
+)
 def test_bad_input_to_evaluate(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     arguments = wrong if wrong == ["missing"] else [str(shipped()), *wrong]
     assert main(["evaluate", *arguments]) == BAD_INPUT
@@ -100,7 +111,7 @@ class TestTrain:
         pytest.importorskip("torch", reason="needs the learning requirements")
         from uav_twin_migration.cli import train
 
-        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", 0.1)
+        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", dict.fromkeys(train.ITERATIONS_PER_SECOND, 0.1))
         monkeypatch.setattr(train, "DISTILLATIONS_PER_SECOND", 0.1)
 
     @staticmethod
@@ -111,7 +122,8 @@ class TestTrain:
 
     def test_it_trains_prunes_and_writes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         board = tmp_path / "board"
-        told = self.train(tmp_path, "--seed", "2", "--budget-s", "200", "--prune", "0.9", "--tensorboard", str(board))
+        options = ("--seed", "2", "--budget-s", "200", "--prune", "0.9", "--tensorboard", str(board))
+        told = self.train(tmp_path, *options, "--method", "mappo", "--ranges", "uavs=4:8")
         assert list(board.glob("events.*"))
         assert told["neurons_removed"] > 0.9
         assert 0.0 < told["exploitability"] < 0.5
@@ -145,7 +157,7 @@ class TestTrain:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from uav_twin_migration.cli import train
-        from uav_twin_migration.learning.mappo import measure
+        from uav_twin_migration.learning.training import measure
 
         checkpoint = tmp_path / "checkpoint"
         options = ("--budget-s", "60", "--prune", "0.9", "--seed", "4")
@@ -169,7 +181,7 @@ class TestTrain:
     def test_a_spent_budget_ends_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from uav_twin_migration.cli import train
 
-        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", 1e6)
+        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", dict.fromkeys(train.ITERATIONS_PER_SECOND, 1e6))
         told = self.train(tmp_path, "--budget-s", "0.2", "--prune", "0.9")
         assert told["cut_short"]
         assert told["neurons_removed"] > 0.9
@@ -182,6 +194,9 @@ class TestTrain:
             ["--prune", "nan"],
             ["--seed", "-1"],
             ["--teacher", "missing"],
+            ["--ranges", "weather=1:2"],
+            ["--ranges", "rho=0.9:0.2"],
+            ["--hidden", "0"],
             ["--resume", "missing"],
             ["--resume", __file__],
             ["-o", "missing/policy"],

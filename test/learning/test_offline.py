@@ -86,7 +86,7 @@ def test_the_sales_model_is_the_followers_best_response(seed: int) -> None:
     posted[:, 0] = asked
     sold = np.array([respond(market, p).bandwidth[0, 0] for p in posted])
     nothing = torch.zeros(1)
-    rounds = Rounds(nothing[None], nothing, nothing, nothing, torch.tensor([sigma - 1.0]), *[nothing] * 3)
+    rounds = Rounds(nothing[None], nothing, nothing, torch.tensor([sigma - 1.0]), *[nothing] * 3)
     told = SalesModel(1, (4,)).revenue(
         torch.tensor(who, dtype=torch.float32).reshape(1, 3, 1), rounds, torch.log(torch.tensor(asked)).float()[None]
     )
@@ -95,13 +95,16 @@ def test_the_sales_model_is_the_followers_best_response(seed: int) -> None:
 
 def test_what_an_observation_says_is_recalled() -> None:
     rivals = np.array([[2.0, 2.0, 2.0], [np.nan, np.nan, np.nan]])
-    record = observation.RoundRecord(np.full(2, 3.0), np.full(2, 5.0), np.full(2, 4.0), np.full(2, 0.3), rivals)
-    rounds = observation.encode_round(record, 1.5, 20.0, 10.0, 0.6)
+    numbers = (np.full(2, value) for value in (3.0, 5.0, 4.0, 10.0, 4.0, 0.3, 12.0))
+    rounds = observation.encode_round(observation.RoundRecord(*numbers, rivals), 1.5, 20.0, 0.6)
     situation = observation.encode_situation(np.full(2, 1.5), 20.0, 0.6, 3)
     recalled = observation.recall(observation.assemble(situation, rounds[:, None]))
     assert recalled.rho == pytest.approx([0.6, 0.6], rel=1e-5)
     assert recalled.rivals[0] == pytest.approx(np.log(2.0 / 1.5), rel=1e-5)
     assert np.isnan(recalled.rivals[1])
+    assert recalled.revenue == pytest.approx(np.log(3.0 * 5.0 / 4.0 / (10.0 * 1.5)), abs=1e-5)
+    nothing = observation.recall(observation.assemble(situation, rounds[:, None][:, :0]))
+    assert np.isnan([nothing.rivals, nothing.revenue]).all()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uav_twin_migration.policy.actor import Actor, action_of, price_of
+from uav_twin_migration.policy.single import ask
 
 
 def test_it_is_a_relu_perceptron() -> None:
@@ -39,6 +40,7 @@ def test_a_batch_is_many_single_ones() -> None:
 def test_a_price_lies_between_cost_and_cap(action: float, cost: float, ratio: float) -> None:
     cap = cost * ratio
     assert cost <= price_of(action, cost, cap) <= cap
+    assert ask(action, cost, cap) == pytest.approx(float(price_of(action, cost, cap)), rel=1e-12)
 
 
 @given(st.floats(-10.0, 10.0), st.floats(0.1, 10.0), st.floats(1.5, 100.0))

@@ -15,7 +15,7 @@ from uav_twin_migration.policy.actor import action_of, price_of
 from uav_twin_migration.policy.artifact import PolicyRefused, Reason, save
 from uav_twin_migration.policy.choice import choose, make_pricer, untrained
 from uav_twin_migration.policy.observed import ObservedRule
-from uav_twin_migration.policy.pricer import observe
+from uav_twin_migration.policy.single import observe
 
 
 def test_a_policy_is_chosen_by_name_or_by_file(tmp_path: Path) -> None:

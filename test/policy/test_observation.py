@@ -20,13 +20,16 @@ from uav_twin_migration.policy.observation import (
 )
 
 
-def record(rivals: list[float], price: float = 2.0, demanded: float = 5.0) -> RoundRecord:
+def record(
+    rivals: list[float], price: float = 2.0, demanded: float = 5.0, before: float = 4.0, capacity: float = 10.0
+) -> RoundRecord:
     one = np.asarray
-    return RoundRecord(one(price), one(demanded), one(4.0), one(0.3), np.array(rivals, dtype=float))
+    own = one(price), one(demanded), one(before), one(capacity)
+    return RoundRecord(*own, one(4.0), one(0.3), one(12.0), np.array(rivals, dtype=float))
 
 
 def encoded(rivals: list[float], rho: float = 0.6, **values: float) -> dict[str, float]:
-    return dict(zip(ROUND, encode_round(record(rivals, **values), 1.0, 20.0, 10.0, rho).tolist(), strict=True))
+    return dict(zip(ROUND, encode_round(record(rivals, **values), 1.0, 20.0, rho).tolist(), strict=True))
 
 
 def test_rivals_in_any_order_and_unheard_ones_make_no_difference() -> None:
@@ -45,7 +48,17 @@ def test_rivals_are_told_relative_to_the_own_price() -> None:
 def test_alone_all_about_rivals_is_zero() -> None:
     for rivals in ([], [np.nan]):
         seen = encoded(rivals)
-        assert [seen[name] for name in ROUND if name.startswith("rivals")] == [0.0] * 4
+        assert [seen[name] for name in ROUND[-4:]] == [0.0] * 4
+
+
+def test_what_rivals_offer_and_how_demand_changes_are_told_by_the_own_and_the_last() -> None:
+    seen = encoded([2.0], demanded=5.0, before=4.0, capacity=10.0)
+    assert seen["growth"] == pytest.approx(np.log(5.0 / 4.0))
+    assert seen["rivals_bandwidth"] == pytest.approx(np.log(12.0 / 10.0))
+    assert seen["log_load"] == pytest.approx(1.0 + np.log(0.5 + observation.LEAST_LOAD))
+    assert encoded([2.0], before=np.nan)["growth"] == 0.0
+    assert encoded([2.0], before=0.0)["growth"] == observation.MOST_CHANGE
+    assert encoded([2.0], demanded=0.0, before=0.0)["growth"] == 0.0
 
 
 def test_extreme_rounds_stay_finite() -> None:
@@ -57,7 +70,7 @@ def test_extreme_rounds_stay_finite() -> None:
 
 
 def test_an_unlimited_capacity_is_one_that_never_binds() -> None:
-    free, ample = (encode_round(record([2.0]), 1.0, 20.0, capacity, 0.6) for capacity in (np.inf, 1e6))
+    free, ample = (encode_round(record([2.0], capacity=capacity), 1.0, 20.0, 0.6) for capacity in (np.inf, 1e9))
     np.testing.assert_allclose(free, ample, atol=1e-4)
 
 
@@ -76,7 +89,7 @@ def test_concentration_is_the_herfindahl_index() -> None:
 
 def test_rounds_that_have_not_been_are_zero() -> None:
     situation = encode_situation(1.0, 20.0, 0.6, 3)
-    one = encode_round(record([2.0]), 1.0, 20.0, 10.0, 0.6)
+    one = encode_round(record([2.0]), 1.0, 20.0, 0.6)
     for rounds in range(ROUNDS + 1):
         seen = assemble(situation, np.stack([one] * rounds) if rounds else np.zeros((0, len(ROUND))))
         assert seen.shape == (SIZE,)
@@ -89,9 +102,8 @@ def test_rounds_that_have_not_been_are_zero() -> None:
 def test_the_schema_names_this_encoding() -> None:
     """Fails when the encoding changes: raise the number in SCHEMA then, and what this test expects."""
     situation = encode_situation(0.8, 20.0, 0.65, 2)
-    rounds = encode_round(record([2.2, 1.7], price=1.9, demanded=3.3), 0.8, 20.0, 15.0, 0.65)
-    assert observation.SCHEMA == "uav-twin-price/1"
-    assert situation == pytest.approx([-0.22314, 0.71888, -0.49879, 0.5, -0.10139], abs=1e-5)
-    assert rounds == pytest.approx(
-        [1.0, 0.26500, -0.00109, -0.39056, -0.03156, -0.28, 0.09545, -0.11123, 0.01769, 0.14660, 0.00240], abs=1e-5
-    )
+    rounds = encode_round(record([2.2, 1.7], price=1.9, demanded=3.3, capacity=15.0), 0.8, 20.0, 0.65)
+    assert observation.SCHEMA == "uav-twin-price/2"
+    assert situation == pytest.approx([0.71888, -0.49879, 0.5, -0.10139], abs=1e-5)
+    own = [1.0, 0.26500, -0.00109, -0.39056, -0.50959, -0.19237, 0.09545]
+    assert rounds == pytest.approx([*own, -0.22314, -0.11123, 0.01769, 0.14660, 0.00240], abs=1e-5)

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from test.policy.test_artifact import make_policy
 from uav_twin_migration.market.leader import PriceDecision, RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason, sha256, to_bytes
-from uav_twin_migration.policy.pricer import PolicyPricer, observe
+from uav_twin_migration.policy.pricer import PolicyPricer
+from uav_twin_migration.policy.single import observe
 
 NOW = 0.6  # rho
 
@@ -49,20 +52,16 @@ def test_without_a_policy_the_rule_prices() -> None:
 def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
     """They are known when the next round is priced."""
     seen = observe(HISTORY, (1.7, 1.9), 1.0, 20.0, 10.0, NOW)
-    rounds = [
-        observation.encode_round(
-            observation.RoundRecord(
-                np.asarray(price), np.asarray(demanded), np.asarray(5.0), np.asarray(0.25), np.array(rivals)
-            ),
-            1.0,
-            20.0,
-            10.0,
-            NOW,
-        )
-        for price, demanded, rivals in ((2.1, 7.0, (1.7, 1.9)), (2.2, 6.0, (1.6, 2.0)))
-    ]
+
+    def encoded(price: float, demanded: float, rivals: tuple[float, ...]) -> observation.FloatArray:
+        one = np.asarray
+        own = one(price), one(demanded), one(demanded - 1.0), one(10.0)
+        record = observation.RoundRecord(*own, one(5.0), one(0.25), one(np.nan), np.array(rivals))
+        return observation.encode_round(record, 1.0, 20.0, NOW)
+
+    rounds = [encoded(2.1, 7.0, (1.7, 1.9)), encoded(2.2, 6.0, (1.6, 2.0))]
     situation = observation.encode_situation(1.0, 20.0, NOW, 2)
-    np.testing.assert_array_equal(seen, observation.assemble(situation, np.stack(rounds)))
+    np.testing.assert_allclose(seen, observation.assemble(situation, np.stack(rounds)), atol=1e-6)
 
 
 def test_a_short_history_is_told_as_such() -> None:
@@ -127,3 +126,49 @@ def test_a_bad_policy_leaves_the_last_good_one(wrong: dict[str, object], reason:
     assert refused.value.reason is reason
     assert one.refusals == {reason: 1}
     assert one.decide(HISTORY, ()) == before
+
+
+NUMBERS = st.floats(1e-3, 1e3)
+
+
+@given(
+    cost=NUMBERS,
+    span=st.floats(1.0, 200.0),
+    capacity=NUMBERS | st.just(math.inf),
+    rho=st.floats(0.05, 0.95),
+    rounds=st.lists(
+        st.tuples(
+            st.floats(0.0, 1.0),  # of the way from cost to cap
+            st.just(0.0) | NUMBERS,  # demanded
+            st.integers(0, 300),
+            st.floats(0.0, 1.0),
+            st.lists(NUMBERS, max_size=4),  # rivals' prices
+            NUMBERS | st.just(math.nan),  # what they offered
+        ),
+        max_size=4,
+    ),
+    latest=st.lists(NUMBERS, max_size=4),
+)
+def test_one_rsu_sees_what_the_batch_sees(
+    cost: float, span: float, capacity: float, rho: float, rounds: list[Any], latest: list[float]
+) -> None:
+    cap = cost * span
+    history = [
+        RoundResult(i, cost * span**way, demanded, 0.0, 0.0, uavs, tuple(rivals), spread, capacity, offered)
+        for i, (way, demanded, uavs, spread, rivals, offered) in enumerate(rounds)
+    ]
+    told = []
+    posted = [list(result.rival_prices) for result in history[1:]] + [latest]
+    before = [math.nan, *(result.demanded for result in history)]
+    for result, last, rivals in list(zip(history, before, posted if history else [], strict=False))[::-1]:
+        own = (np.asarray(x) for x in (result.price, result.demanded, last, capacity, float(result.uavs_in_range)))
+        price, demanded, earlier, limit, uavs = own
+        spread, offered = np.asarray(result.concentration), np.asarray(result.rivals_bandwidth)
+        record = observation.RoundRecord(
+            price, demanded, earlier, limit, uavs, spread, offered, np.array(rivals, dtype=float)
+        )
+        told.append(observation.encode_round(record, cost, cap, rho))
+    situation = observation.encode_situation(cost, cap, rho, len(latest))
+    encoded = np.stack(told[: observation.ROUNDS]) if told else np.zeros((0, len(observation.ROUND)))
+    one = observe(history, latest, cost, cap, capacity, rho)
+    np.testing.assert_allclose(one, observation.assemble(situation, encoded), rtol=1e-6, atol=1e-5)

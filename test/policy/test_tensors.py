@@ -72,6 +72,10 @@ GOOD: dict[str, Any] = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (file_of({"a": GOOD | {"data_offsets": [0]}}), "no dtype"),
         (file_of({"a": None}), "no dtype"),
         (file_of({"a": GOOD | {"shape": 2}}), "no dtype"),
+        (file_of({"a": GOOD | {"shape": {}, "data_offsets": [0, 4]}}, b"\0" * 4), "no dtype"),  # ended every RSU once
+        (file_of({"a": GOOD | {"shape": [9] * 50_000}}), "more than 4 dimensions"),
+        (file_of({"a": GOOD | {"shape": [0, 10**18], "data_offsets": [0, 0]}}, b""), "not all there"),
+        (file_of({"a": GOOD | {"shape": [10**400]}}), "no JSON"),
     ],
 )
 def test_damage_is_told(data: bytes, complaint: str) -> None:

@@ -1,8 +1,8 @@
-"""Artifacts of all versions there have been are read; those of versions to come are refused politely.
+"""Artifacts of all versions there have been are read as far as they can be; others are refused politely.
 
-`versions` keeps one real file of each version. So far there is `policy_1.safetensors` alone, as version 1 wrote it:
-policy 7, layers 27-2-1, rounded weights of seed 0, exploration 0.15. Whoever makes version 2 adds a step to
-`artifact.UPGRADES` and a file here, and leaves this one as it is.
+`versions` keeps one real file of each version, each with policy 7, one hidden layer of 2, rounded weights of seed 0 and
+exploration 0.15. Whoever makes another version adds a step to `artifact.UPGRADES` and a file here, and leaves these as
+they are. A policy whose observation is no longer made cannot be used, whatever its file's version.
 """
 
 from __future__ import annotations
@@ -19,25 +19,39 @@ from uav_twin_migration.policy import tensors as tensors_file
 from uav_twin_migration.policy.artifact import PolicyRefused, Reason, from_bytes, load, sha256
 
 VERSIONS = Path(__file__).parent / "versions"
-FIRST = VERSIONS / "policy_1.safetensors"
+FIRST = VERSIONS / "policy_1.safetensors"  # reads uav-twin-price/1
+NEWEST = VERSIONS / "policy_2.safetensors"
 
 
 def edited(**metadata: str) -> bytes:
-    """The first version's file with other metadata."""
-    tensors, found = tensors_file.from_bytes(FIRST.read_bytes())
+    """The newest version's file with other metadata."""
+    tensors, found = tensors_file.from_bytes(NEWEST.read_bytes())
     return tensors_file.to_bytes(tensors, found | metadata)
 
 
-def test_a_file_of_every_version_is_kept_and_read() -> None:
+def test_a_file_of_every_version_is_kept() -> None:
     kept = sorted(VERSIONS.iterdir())
     assert [file.stem for file in kept] == [f"policy_{number}" for number in range(1, artifact.VERSION + 1)]
-    for file in kept:
-        policy = load(file)
-        assert (policy.version, policy.exploration, policy.actor.sizes) == (7, 0.15, (27, 2, 1))
-        assert float(policy.actor(np.ones(observation.SIZE, dtype=np.float32))) == pytest.approx(-5.488)
+    policy = load(NEWEST)
+    assert (policy.version, policy.exploration) == (7, 0.15)
+    assert policy.actor.sizes == (observation.SIZE, 2, 1)
+    assert policy.ranges == {"rho": (-1.0, 1.0)}
+    assert float(policy.actor(np.ones(observation.SIZE, dtype=np.float32))) == pytest.approx(-1.106)
 
 
-def test_an_earlier_version_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_that_reads_an_earlier_observation_is_refused_with_what_to_do() -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        load(FIRST)
+    assert refused.value.reason is Reason.SCHEMA
+    for word in (str(FIRST), "observation_schema", "uav-twin-price/1", observation.SCHEMA, "uavtwin train"):
+        assert word in str(refused.value)
+
+
+def test_an_earlier_format_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observation, "SCHEMA", "uav-twin-price/1")
+    monkeypatch.setattr(observation, "SIZE", 27)
+    assert load(FIRST).ranges == {}
+
     def call_it_noise(content: artifact.Content) -> artifact.Content:
         tensors, metadata = content
         return tensors, {**metadata, "exploration": metadata["noise"]}
@@ -46,16 +60,16 @@ def test_an_earlier_version_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyP
         tensors, metadata = content
         return tensors, {**metadata, "noise": str(2.0 * float(metadata["exploration"]))}
 
-    monkeypatch.setattr(artifact, "VERSION", 3)
-    monkeypatch.setattr(artifact, "UPGRADES", {1: call_it_twice, 2: call_it_noise})
+    monkeypatch.setattr(artifact, "VERSION", 4)
+    monkeypatch.setattr(artifact, "UPGRADES", {**artifact.UPGRADES, 2: call_it_twice, 3: call_it_noise})
     assert load(FIRST).exploration == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
     ("key", "newer", "known"),
     [
-        ("format", "uav-twin-policy/2", "uav-twin-policy/1"),
-        ("observation_schema", "uav-twin-price/12", "uav-twin-price/1"),
+        ("format", "uav-twin-policy/3", "uav-twin-policy/2"),
+        ("observation_schema", "uav-twin-price/12", "uav-twin-price/2"),
     ],
 )
 def test_a_newer_one_is_refused_with_what_where_and_what_to_do(
@@ -80,10 +94,10 @@ def test_what_is_no_version_is_not_called_a_newer_one(odd: str) -> None:
 def test_an_rsu_that_is_offered_a_newer_one_keeps_its_policy_and_counts() -> None:
     one = pricer(make_policy(version=3))
     before = one.decide(HISTORY, ())
-    data = edited(format="uav-twin-policy/2")
+    data = edited(format="uav-twin-policy/3")
     with pytest.raises(PolicyRefused):
         send(one, make_policy(version=7), data=data, sha256=sha256(data))
     with pytest.raises(PolicyRefused):
-        send(one, make_policy(version=7), schema="uav-twin-price/2")
+        send(one, make_policy(version=7), schema="uav-twin-price/3")
     assert one.refusals == {Reason.NEWER: 2}
     assert one.decide(HISTORY, ()) == before

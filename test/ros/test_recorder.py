@@ -16,10 +16,16 @@ pytest.importorskip("mcap", reason="needs the libraries of recordings")
 from rosbags.highlevel import AnyReader
 
 from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration import __version__
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.recording.definitions import type_hash
+from uav_twin_migration.recording.provenance import scenario_of
 from uav_twin_migration.recording.reader import contents
 from uav_twin_migration.recording.repair import repair
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.shipped import shipped_file
+
+SECOND = 1_000_000_000  # ns
 
 
 def recorded_rounds(bag: Path) -> list[int]:
@@ -100,12 +106,24 @@ def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
 def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: Path) -> None:
     bag = tmp_path / "bag"
     command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "small", "--plain", "--record", str(bag)]
-    simulation = processes.run([*command, "--duration", "8", "--real-time-factor", "2"])
+    simulation = processes.run([*command, "--duration", "8", "--real-time-factor", "2", "--seed", "3"])
     simulation.communicate(timeout=120)
     assert simulation.returncode == 0
     held = contents(bag)
     assert not held.damage
     assert {topics.PRICE_OFFERS, topics.INTERACTIONS, topics.CLOCK} <= held.topics.keys()
+    # simulated time, though it went by twice as fast
+    assert held.span.first is not None
+    assert held.span.last is not None
+    assert 0 <= held.span.first < held.span.last < 10 * SECOND
+    assert held.span.last > 6 * SECOND
+    # and what it was made from
+    about = held.about["uav_twin_migration"]
+    assert (about["seed"], about["policy"], about["version"]) == ("3", "default", __version__)
+    assert scenario_of(held.attachments) == load("small")
+    assert (
+        held.attachments["policy.safetensors"].data == shipped_file("config/policies/default.safetensors").read_bytes()
+    )
     again = processes.run([*command, "--duration", "8"])
     _, said = again.communicate(timeout=60)
     assert again.returncode == 2

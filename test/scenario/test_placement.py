@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 
+from uav_twin_migration.scenario.geometry import straightened
 from uav_twin_migration.scenario.model import Building
 from uav_twin_migration.scenario.placement import (
     Array,
@@ -17,7 +18,6 @@ from uav_twin_migration.scenario.placement import (
     outdoors,
     over,
     place_rsus,
-    straightened,
     tour,
     ways_to,
 )
@@ -99,6 +99,8 @@ def test_a_single_street_is_flown_to_and_fro(seed: int) -> None:
 
 
 def test_bends_within_tolerance_are_straightened() -> None:
-    assert straightened([(0, 0), (50, 2.9), (100, 0)]) == [(0, 0), (100, 0)]
-    assert straightened([(0, 0), (50, 3.1), (100, 0)]) == [(0, 0), (50, 3.1), (100, 0)]
-    assert straightened([(0, 0), (100, 0), (0, 0)]) == [(0, 0), (100, 0), (0, 0)]
+    assert straightened([(0, 0), (50, 2.9), (100, 0)], 3.0).tolist() == [[0, 0], [100, 0]]
+    assert straightened([(0, 0), (50, 3.1), (100, 0)], 3.0).tolist() == [[0, 0], [50, 3.1], [100, 0]]
+    assert straightened([(0, 0), (100, 0), (0, 0)], 3.0).tolist() == [[0, 0], [100, 0], [0, 0]]
+    zigzag = [(k, 10 * (k % 2)) for k in range(5_000)]
+    assert len(straightened(zigzag, 3.0)) > 4_990  # one after another stays

@@ -21,7 +21,7 @@ from uav_twin_migration.twin.protocol.chunks import (
     digest,
     digest_of_twin,
 )
-from uav_twin_migration.twin.protocol.epochs import make_epoch
+from uav_twin_migration.twin.protocol.epochs import LAST_TERM, first_epoch, horizon, make_epoch, next_term
 from uav_twin_migration.twin.protocol.messages import (
     Accept,
     Ack,
@@ -268,6 +268,15 @@ def told(**changes: object) -> bytes:
         told(axes=[[1]]),
         told(axes=7),
         told(axes=[["x"] * 5] * 3),
+        told(axes=[[0, 0, -1, 0, 1]] * 3),  # no covariance: its square root ended an RSU, at each start
+        told(axes=[[0, 0, 1, 2, 1]] * 3),
+        told(axes=[[1e300, 0, 1, 0, 1]] * 3),
+        told(stamp=10**400),
+        told(stamp=1e300),
+        told(sequence=1 << 64),
+        told(size=10**30),
+        b"[" * 15_000,
+        b'{"format": ' + b"9" * 400 + b"}",
     ],
 )
 def test_a_copy_that_is_no_twin_is_thrown_away(target: Target, head: bytes) -> None:
@@ -275,6 +284,57 @@ def test_a_copy_that_is_no_twin_is_thrown_away(target: Target, head: bytes) -> N
     assert target.say(whole(target, head)) == refusal(Reason.CORRUPT)
     assert target.host.counts["not_restorable"] == 1
     assert target.is_empty()
+
+
+# -- numbers from the far future ---------------------------------------------------------------------------------------
+
+
+FAR_FUTURE = [HIGHEST, make_epoch(LAST_TERM - 1), make_epoch(LAST_TERM - 2), make_epoch(1 << 36)]
+
+
+@pytest.mark.parametrize("epoch", FAR_FUTURE)
+def test_no_word_of_its_uav_ends_a_twin_by_a_fence_of_the_far_future(tmp_path: Path, epoch: int) -> None:
+    host = TwinHost(Store(tmp_path / "rsu.db", "rsu"), UavTwins(), 0.0, wall_clock=1.8e9)
+    first = first_epoch(1.8e9)
+    host.request(HostRequest("u1", "rsu", first, 1000), 0.0)
+    host.recognise(LeaseRenewal("u1", "rsu", first, epoch), 0.0)
+    host.recognise(LeaseRenewal("u1", "other", epoch, epoch), 0.0)
+    host.request(HostRequest("u1", "rsu", epoch, 1000), 0.0)
+    host.commit(0.0)
+    assert host.counts["bad_epoch"] == 3
+    assert host.hosted == ["u1"]
+    host.request(HostRequest("u1", "rsu", first + make_epoch(1), 1000), 1.0)
+    replies = [one.reply for one in host.commit(1.0) if isinstance(one, hosting.Reply)]
+    assert [one.reason for one in replies] == [None]
+
+
+def test_a_fence_at_the_horizon_is_overcome_a_second_later(tmp_path: Path) -> None:
+    host = TwinHost(Store(tmp_path / "rsu.db", "rsu"), UavTwins(), 0.0, wall_clock=1.8e9)
+    host.recognise(LeaseRenewal("u1", "", 0, horizon(1.8e9)), 0.0)
+    beyond = next_term(horizon(1.8e9))
+    host.request(HostRequest("u1", "rsu", beyond, 1000), 0.0)
+    assert host.counts["bad_epoch"] == 1
+    host.request(HostRequest("u1", "rsu", beyond, 1000), 1.0)
+    host.commit(1.0)
+    assert host.hosted == ["u1"]
+
+
+def test_room_that_was_promised_to_new_twins_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    megabyte = 1024 * 1024
+    host = TwinHost(Store(tmp_path / "rsu.db", "rsu"), UavTwins(), 0.0, HostSettings(reserve=64 * megabyte))
+    monkeypatch.setattr(host.store, "free", lambda: 400 * megabyte)
+    for number in range(30):  # in one message, before anything of them is written
+        host.request(HostRequest(f"u{number}", "rsu", EPOCH, 20 * megabyte), 0.0)
+    replies = [one.reply for one in host.commit(0.0) if isinstance(one, hosting.Reply)]
+    assert [one.reason for one in replies].count(None) == (400 - 64) // 20
+    assert {one.reason for one in replies} == {None, Reason.FULL}
+
+
+@pytest.mark.parametrize("fence", FAR_FUTURE)
+def test_an_rsu_with_keys_that_tells_of_a_fence_of_the_far_future_is_not_believed(target: Target, fence: int) -> None:
+    assert target.say(Fenced("u1", fence)) == []
+    assert target.host.counts["bad_epoch"] == 1
+    assert target.record == Record()
 
 
 # -- forged words ------------------------------------------------------------------------------------------------------
@@ -358,9 +418,9 @@ def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
         HostRequest("u9", "target", EPOCH, -5),
     ):
         target.host.request(request, 1.0)
-    assert target.host.counts["bad_request"] == 4
+    assert (target.host.counts["bad_request"], target.host.counts["bad_epoch"]) == (2, 2)
     target.host.recognise(LeaseRenewal("u9", "target", 1 << 63, 0), 1.0)
-    assert target.host.counts["bad_epoch"] == 1
+    assert target.host.counts["bad_epoch"] == 3
     assert target.host.commit(1.0) == []
 
 

@@ -103,6 +103,7 @@ class Pair:
         self.replies: list[HostReply] = []
         self.reports: list[MigrationReport] = []
         self.troubles: list[Any] = []
+        self.ended: list[str] = []  # threads
         self.services = {name: self._start(name) for name in ("north", "south")}
         self.closing = threading.Event()
         self.speaker = threading.Thread(target=self._speak)
@@ -116,7 +117,12 @@ class Pair:
             Identity(self.directory, name) if self.encrypted else None,
             self.ports.get(name, ("127.0.0.1", 0)),
             lambda peer: self.ports.get(peer),
-            callbacks=Callbacks(self.replies.append, self.reports.append, trouble=self.troubles.append),
+            callbacks=Callbacks(
+                self.replies.append,
+                self.reports.append,
+                trouble=self.troubles.append,
+                ended=lambda thread, error: self.ended.append(thread),
+            ),
         )
         self.ports[name] = service.address
         service.start()
@@ -279,16 +285,35 @@ def test_a_service_stops_while_its_log_is_kept(tmp_path: Path, monkeypatch: pyte
     assert not stopping.is_alive()
 
 
+def test_what_cannot_be_dealt_with_is_dropped_and_the_others_go_on(pair: Pair) -> None:
+    pair.place("north")
+    north = pair.services["north"]
+
+    def fail(twin: Twin) -> None:
+        raise ZeroDivisionError
+
+    north.update("u1", fail, lambda accepted: None)
+    wait_until(lambda: north.counts["unexpected_error"] == 1)
+    taken: list[bool] = []
+    north.update("u1", lambda twin: None, taken.append)
+    wait_until(lambda: taken == [True])
+    assert not pair.troubles
+    assert not north.stuck(PATIENCE)
+
+
 def test_a_failure_of_the_thread_is_told_and_ends_the_host_heartbeats(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     pair.place("north")
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    north = pair.services["north"]
 
-    def fail(twin: Twin) -> None:
+    def fail() -> None:
         raise ZeroDivisionError
 
-    pair.services["north"].update("u1", fail, lambda accepted: None)
-    wait_until(lambda: bool(pair.troubles))
+    monkeypatch.setattr(north, "_tell", fail)
+    wait_until(lambda: bool(pair.troubles) and bool(pair.ended))
     assert "ZeroDivisionError" in str(pair.troubles[-1])
-    wait_until(lambda: pair.services["north"].host_heartbeats() == [])
+    assert pair.ended == ["the twins' thread"]  # whoever owns it ends the process, to be restarted
+    wait_until(lambda: north.host_heartbeats() == [])
+    assert north.stuck(PATIENCE) == "the twins' thread"

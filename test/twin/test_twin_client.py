@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
+import pytest
+
+from uav_twin_migration.twin.protocol.epochs import LAST_TERM, make_epoch
+from uav_twin_migration.twin.protocol.host_discovery import MOST_HEARD, HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
     HostHeartbeat,
+    HostReply,
     HostRequest,
+    Reason,
     Stamp,
 )
 from uav_twin_migration.twin.protocol.twin_client import (
@@ -49,6 +54,33 @@ class Script:
         self.speak("a", request.epoch)
         assert self.twin_client.host == "a"
         return request.epoch
+
+
+@pytest.mark.parametrize("epoch", [(1 << 63) - 1, make_epoch(LAST_TERM - 1), make_epoch(LAST_TERM - 2, 7)])
+def test_no_rsu_ends_a_twin_by_an_epoch_of_the_far_future(epoch: int) -> None:
+    script = Script()
+    first = script.settle()
+    script.twin_client.hear(HostHeartbeat("uav", "a", Holding.HOSTING, epoch, 0, Stamp(9, 0.0)), script.now)
+    assert script.twin_client.lease_renewal().epoch == first
+    requests = [one for _ in range(30) for one in script.step() if isinstance(one, HostRequest)]
+    for _ in range(20):  # an RSU with keys answers every request by the highest fence there is
+        script.twin_client.answer(
+            HostReply("uav", requests[-1].rsu, requests[-1].epoch, Reason.STALE, epoch), script.now
+        )
+        requests += [one for one in script.step() if isinstance(one, HostRequest)]
+    assert first < requests[-1].epoch < make_epoch(int(1e9) + 60)
+    script.speak("b", requests[-1].epoch)
+
+
+def test_invented_rsus_cost_no_memory() -> None:
+    script = Script()
+    epoch = script.settle()
+    for number in range(10_000):
+        script.twin_client.hear(
+            HostHeartbeat("uav", f"rsu_{number}", Holding.FENCED, epoch, 0, Stamp(1, 0.0)), script.now
+        )
+    assert len(script.twin_client._host_discovery.heard) <= MOST_HEARD
+    assert script.twin_client.host == "a"
 
 
 def test_it_listens_first_and_then_asks_the_rsu_that_it_wants() -> None:

@@ -14,12 +14,12 @@ from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.messages import Data, Reason, Stamp
 
-whole = st.integers(0, (1 << 63) - 1)
+whole = st.integers(0, (1 << 62) - 1)
 seconds = st.floats(0.0, 1e9)
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,63}", fullmatch=True)
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     int: whole,
-    str: st.text(max_size=64),
+    str: st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=64),
     float: seconds,
     bytes: st.binary(min_size=32, max_size=32),
     Reason: st.sampled_from(list(Reason)),

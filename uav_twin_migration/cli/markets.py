@@ -1,47 +1,12 @@
-"""Markets in JSON files: what `uavtwin solve` and `uavtwin respond` read and write."""
+"""Results as JSON, and rows of numbers for people: what the commands share."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from uav_twin_migration.errors import InputError
 from uav_twin_migration.output import write_text
-
-if TYPE_CHECKING:  # the commands' modules need only the standard library until they run
-    from uav_twin_migration.game.market import Market
-
-
-def read(path: str) -> tuple[list[Any], list[str], bool]:
-    """The decoded markets of a JSON file ("-": standard input), what to call each in errors, and if it was a list.
-
-    Raises InputError where there is no such file or no JSON in it.
-    """
-    source = "standard input" if path == "-" else path
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(source, "file", error.strerror, "a readable JSON file") from None
-    except UnicodeDecodeError:
-        raise InputError(source, "file", "bytes that are no UTF-8", "a JSON file") from None
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(source, "file", str(error), "JSON: a market or a list of markets") from None
-    if isinstance(document, list):
-        return document, [f"{source}: market {i}" for i in range(len(document))], True
-    return [document], [source], False
-
-
-def by_size(markets: list[Market]) -> list[list[int]]:
-    """Indices of markets with equally many UAVs and RSUs, which can be worked on as one batch."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for i, market in enumerate(markets):
-        groups.setdefault((market.uavs, market.rsus), []).append(i)
-    return list(groups.values())
 
 
 def plain(value: object) -> Any:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from uav_twin_migration.cli.markets import numbers, read, write
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.cli.markets import numbers
 
 if TYPE_CHECKING:
-    from uav_twin_migration.game.market import FloatArray
+    from uav_twin_migration.game.files import Group, Markets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,36 +18,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="-",
         metavar="MARKET.json",
-        help='a market with "prices", or a list of them; - for stdin',
+        help='a market with "prices", or many, also .jsonl, .npz, .parquet; - for stdin',
     )
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the result, as JSON or as the name ends; - for JSON to stdout"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Reads, answers, tells."""
-    documents, sources, many = read(args.markets)
-    answers = [_answer(document, source) for document, source in zip(documents, sources, strict=True)]
+    from uav_twin_migration.game.files import read_markets
+    from uav_twin_migration.game.results import write_found
+
+    markets = read_markets(args.markets, prices=True)
+    answers = [_answers(group) for group in markets.groups]
+    rows: list[Any] = [None] * markets.count
+    for group, answer in zip(markets.groups, answers, strict=True):
+        lists = zip(*(array.tolist() for array in answer.values()), strict=True)
+        for place, row in zip(group.places, lists, strict=True):
+            rows[place] = dict(zip(answer, row, strict=True))
     if args.json:
-        write(answers if many else answers[0], args.json)
+        write_found(answers[0] if len(answers) == 1 else {}, markets, rows, args.json)
     if args.json != "-":
-        for source, answer in zip(sources, answers, strict=True):
-            print(_text(source, answer))
+        for place, row in enumerate(rows):
+            print(_text(markets, place, row))
     return 0
 
 
-def _answer(document: object, source: str) -> dict[str, FloatArray]:
+def _answers(group: Group) -> dict[str, Any]:
     from uav_twin_migration.game import followers
-    from uav_twin_migration.game.market import Market
-    from uav_twin_migration.game.market import numbers as json_numbers
 
-    market = Market.from_json(document, source)
-    assert isinstance(document, Mapping)  # or from_json had raised
-    if "prices" not in document:
-        raise InputError(source, "prices", "nothing", "this key: one price per RSU, credit/MHz")
-    prices = json_numbers(document["prices"], source, "prices", market.rsus, "unit_cost")
-    for m, price in enumerate(prices):
-        if not (price > 0.0 and math.isfinite(price)):
-            raise InputError(source, f"prices[{m}]", float(price), "a finite number > 0")
+    market, prices = group.market, group.prices
+    assert prices is not None  # or read_markets had raised
     response = followers.respond(market, prices)
     return {
         "bandwidth": response.bandwidth,
@@ -61,9 +60,9 @@ def _answer(document: object, source: str) -> dict[str, FloatArray]:
     }
 
 
-def _text(source: str, answer: dict[str, FloatArray]) -> str:
+def _text(markets: Markets, place: int, answer: dict[str, Any]) -> str:
     lines = [
-        f"{source}:",
+        f"{markets.name(place)}:",
         "  UAV      rate  immersion   utility   bandwidth at each RSU",
         "        Mbit/s     credit    credit   MHz",
     ]

@@ -127,10 +127,10 @@ def write_files(directory: Path, host: EdgeHost, parameters: dict[str, Any]) -> 
 
 def parameters_of(rsu: str, scenario_file: str) -> dict[str, Any]:
     """This RSU's parameters, and nobody else's. Raises InputError."""
+    from uav_twin_migration.cli.scenario import told_of
     from uav_twin_migration.deployment.plan import rsu_node  # a running RSU has no use for these
-    from uav_twin_migration.scenario.load import load
 
-    scenario = load(scenario_file)
+    scenario = told_of("rsu", scenario_file)
     found = [one for one in scenario.rsus if one.id == rsu]
     if not found:
         raise InputError(scenario_file, "--rsu", rsu, f"one of {', '.join(one.id for one in scenario.rsus)}")

@@ -1,4 +1,4 @@
-"""Trains a pricing policy on random markets with MAPPO, prunes it while training, and writes it as an artifact.
+"""Trains a pricing policy on random markets, prunes it while training, and writes it as an artifact.
 
 The same options give the same policy, to the last bit, on the same machine: the budget of CPU time is turned into a
 number of iterations beforehand. On a machine too slow for that many the run is cut short when the budget is spent, and
@@ -18,22 +18,38 @@ import torch
 
 from uav_twin_migration.cli.markets import write
 from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.learning import actor_critic, mappo
+from uav_twin_migration.learning.actor_critic import ActorCritic
 from uav_twin_migration.learning.distillation import DistillationSettings, distil
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
-from uav_twin_migration.learning.games import MIXED, GameDistribution
-from uav_twin_migration.learning.mappo import Point, Settings, Trainer, measure
+from uav_twin_migration.learning.games import GAMES, GameDistribution, different, with_ranges
+from uav_twin_migration.learning.mappo import Mappo
 from uav_twin_migration.learning.networks import Perceptron, from_actor
 from uav_twin_migration.learning.pruning import PruningSettings
+from uav_twin_migration.learning.training import Point, Settings, Trainer, measure
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy
 
-ITERATIONS_PER_SECOND = 14  # of CPU: what dense networks train on a busy machine
+ITERATIONS_PER_SECOND = {"standard": 10.0, "mixed": 8.0, "wide": 6.0}  # of CPU: of dense networks on a busy machine
 CHEAPER = 0.4  # how many more the pruned ones train, all neurons removed
+METHODS: dict[str, tuple[type[Settings], type[Trainer]]] = {
+    "actor-critic": (actor_critic.Settings, ActorCritic),
+    "mappo": (mappo.Settings, Mappo),
+}
 LAST_STEP = 0.15  # of the budget, where there is a teacher
 DISTILLATIONS_PER_SECOND = 20
+EXPLORATION = 0.1  # standard deviation of the action with which an RSU should explore that wants to
 REPORTS = 20  # progress lines in a run
-GAMES = {"mixed": MIXED, "standard": GameDistribution()}
-DEFAULTS: dict[str, Any] = {"seed": 0, "budget_s": 60.0, "prune": 0.0, "games": "mixed", "teacher": None}
+DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "budget_s": 60.0,
+    "prune": 0.0,
+    "method": "actor-critic",
+    "games": "wide",
+    "ranges": [],
+    "hidden": [128, 128],
+    "teacher": None,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--games",
         choices=GAMES,
-        help="mixed: 1 to 8 RSUs, 4 to 64 UAVs (default); standard: 4 RSUs, 16 UAVs, rho 0.7",
+        help="wide: all that an RSU may meet (default); mixed: 1-8 RSUs, 4-64 UAVs; standard: 4 RSUs, 16 UAVs, rho 0.7",
+    )
+    parser.add_argument(
+        "--ranges", metavar="NAME=LOW:HIGH", nargs="+", help="other ranges for the games, as rho=0.2:0.8 or rsus=2:6"
+    )
+    parser.add_argument("--method", choices=METHODS, help="actor-critic: exact critic (default); mappo: learned critic")
+    parser.add_argument(
+        "--hidden", metavar="N", nargs="+", type=int, help="neurons of each hidden layer, before pruning: 128 128"
     )
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
     parser.add_argument(
@@ -69,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args, saved)
     teacher = _teacher(options["teacher"])
     settings, last_step = _settings(options, teacher is not None)
-    trainer = Trainer.restore(settings, saved["trainer"]) if saved else Trainer(settings)
+    method = METHODS[options["method"]][1]
+    trainer = method.restore(settings, saved["trainer"]) if saved else method(settings)
     checkpoint: Path | None = args.checkpoint or args.resume
     quiet = args.json == "-"
     with _writer(args.tensorboard) as writer, _saving(trainer, options, checkpoint):
@@ -95,8 +119,11 @@ def run(args: argparse.Namespace) -> int:
         "cut_short": cut,
     }
     told = {"cpu_s", "curve"}  # of what differs between two runs with the same options, the artifact says nothing
-    training = {"options": options} | {name: value for name, value in document.items() if name not in told}
-    policy = Policy(network.to_actor(), exploration=settings.exploration[1], training=training)
+    training: dict[str, Any] = {"options": options} | {
+        name: value for name, value in document.items() if name not in told
+    }
+    training["drawn_from"] = [different(distribution) for distribution in dict.fromkeys(settings.distribution)]
+    policy = Policy(network.to_actor(), exploration=EXPLORATION, training=training, ranges=trainer.ranges())
     size = artifact.save(policy, args.output)
     if args.json:
         write(document | {"bytes": size}, args.json)
@@ -149,7 +176,8 @@ def _log(writer: Any, trainer: Trainer) -> None:
     writer.add_scalar("training/exploration", trainer.exploration, trainer.iteration)
     writer.add_scalar("training/cpu_s", trainer.cpu_s, trainer.iteration)
     writer.add_scalar("neurons/actor", sum(trainer.actor.hidden), trainer.iteration)
-    writer.add_scalar("neurons/critic", sum(trainer.critic.hidden), trainer.iteration)
+    if isinstance(trainer, Mappo):
+        writer.add_scalar("neurons/critic", sum(trainer.critic.hidden), trainer.iteration)
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
@@ -167,6 +195,7 @@ def _options(args: argparse.Namespace, saved: dict[str, Any] | None) -> dict[str
         ("seed", options["seed"] >= 0, "a number >= 0"),
         ("budget_s", 0.0 < options["budget_s"] < float("inf"), "CPU-seconds > 0"),
         ("prune", 0.0 <= options["prune"] < 1.0, "a share in [0, 1)"),
+        ("hidden", all(0 < n <= 4096 for n in options["hidden"]), "numbers of neurons from 1 to 4096"),
     ):
         if not good:
             raise InputError("train", _option(name), options[name], expected)
@@ -179,11 +208,13 @@ def _option(name: str) -> str:
 
 def _settings(options: dict[str, Any], teacher: bool) -> tuple[Settings, DistillationSettings]:
     budget, last = options["budget_s"], LAST_STEP * options["budget_s"] if teacher else 0.0
-    settings = Settings(
-        iterations=max(round((budget - last) * ITERATIONS_PER_SECOND * (1.0 + CHEAPER * options["prune"])), 1),
+    rate = ITERATIONS_PER_SECOND[options["games"]] * (1.0 + CHEAPER * options["prune"])
+    settings = METHODS[options["method"]][0](
+        iterations=max(round((budget - last) * rate), 1),
         seed=options["seed"],
-        distribution=GAMES[options["games"]],
+        distribution=tuple(with_ranges(each, options["ranges"], "train") for each in GAMES[options["games"]]),
         pruning=PruningSettings(options["prune"]),
+        hidden=tuple(options["hidden"]),
     )
     return settings, DistillationSettings(round(last * DISTILLATIONS_PER_SECOND), options["seed"])
 

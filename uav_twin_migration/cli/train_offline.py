@@ -18,7 +18,7 @@ from uav_twin_migration.policy import artifact
 
 DEFAULT_STEPS_S = 60.0  # CPU-seconds that the default numbers of steps take at most, also on a slow machine
 REPORTS = 10  # progress lines in a run
-ONLINE_ONLY = ("games", "teacher", "tensorboard", "checkpoint", "resume")
+ONLINE_ONLY = ("games", "ranges", "method", "hidden", "teacher", "tensorboard", "checkpoint", "resume")
 
 
 def run(args: argparse.Namespace, options: Mapping[str, Any]) -> int:

@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the world, and the bridge's configuration where asked for."""
-    from uav_twin_migration.scenario.load import load
+    from uav_twin_migration.cli.scenario import told_of
     from uav_twin_migration.scenario.sdf import bridge_yaml, world_sdf
 
     if args.bridge and args.gazebo == "classic":
         raise InputError("--bridge", "FILE", args.bridge, "nothing: Gazebo Classic speaks ROS by itself")
-    scenario = load(args.scenario)
+    scenario = told_of("world", args.scenario)
     text = world_sdf(scenario, args.gazebo, show_coverage=not args.no_coverage)
     if args.output is None:
         print(text, end="")

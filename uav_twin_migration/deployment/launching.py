@@ -5,89 +5,122 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from launch.actions import EmitEvent, ExecuteProcess, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.events import Shutdown
 from launch_ros.actions import Node
 
-from launch import LaunchContext
-from uav_twin_migration.deployment.discovery import discovery_server
+from launch import LaunchContext, LaunchDescription
+from uav_twin_migration.deployment.discovery import discovery_server, loopback
 from uav_twin_migration.deployment.host_directory import PARAMETERS_FILE, load_host
+from uav_twin_migration.deployment.options import SCENARIO, SIM, Option, Options, read_all
 from uav_twin_migration.deployment.plan import (
     NodeSpec,
-    Options,
     ProcessSpec,
-    monitor_process,
     needs_discovery_server,
-    plan,
     px4_node,
     rsu_node,
     uav_node,
 )
+from uav_twin_migration.deployment.simulation import NAMESPACE, absolute, claim_domain, simulation, store_folder, warn
 from uav_twin_migration.errors import InputError
+from uav_twin_migration.nodes.start import LAUNCHED_BY, THREADS
+from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.scenario.load import load, scenario_path
 
 PACKAGE = "uav_twin_migration"
 RESPAWN_DELAY = 1.0  # s
+BAD_INPUT = 2  # exit code of a node that refuses its parameters, and would refuse them again
+
+SIM_TIME = Option("use_sim_time", False, "whether time comes from /clock")
+PARAMETERS = Option("params_file", "", "ROS parameter file, instead of a scenario or on top of it")
+RSU = (
+    Option("directory", "", "what `uavtwin rsu init` wrote for this host; the other arguments are then not needed"),
+    Option("rsu_id", "", "id of the RSU"),
+    Option("scenario", "", "scenario to take the RSU's values from"),
+    PARAMETERS,
+    Option("twin_store", "", "file in which it keeps twins; empty: it hosts none"),
+    Option("keys", "", "folder of its keys, made by uavtwin keys"),
+    Option("twin_address", "", "address at which it takes twins over from other RSUs; empty: loopback"),
+    *(option for option in SIM if option.name in ("policy", "namespace")),
+    SIM_TIME,
+)
+UAV = (
+    Option("uav_id", "", "id of the UAV"),
+    Option("scenario", "", "scenario to take the UAV's values from"),
+    PARAMETERS,
+    *(option for option in SIM if option.name == "namespace"),
+    SIM_TIME,
+)
+PX4 = (
+    SCENARIO,
+    Option("vehicles", 0, "how many of the scenario's UAVs are drones, from the first on; 0: all", high=1000),
+    Option("first_instance", 0, "PX4 instance of the first one: its ports and its system id follow", high=250),
+    Option("link", "mavlink", "how to speak with PX4: dds needs px4_msgs and the agent", choices=("mavlink", "dds")),
+    *(option for option in SIM if option.name in ("px4_dir", "namespace")),
+    Option(
+        "auto_arm",
+        "auto",
+        "take off without being asked; auto: only drones that px4_dir starts",
+        choices=("auto", "true", "false"),
+    ),
+)
+
+
+def description(options: Sequence[Option], actions: Callable[[LaunchContext], list[Any]]) -> LaunchDescription:
+    """A launch file: its arguments, of which launch refuses what is none of the choices, and what they lead to."""
+    arguments = []
+    for option in options:
+        choices = option.choices or (("true", "false", "1", "0") if isinstance(option.default, bool) else None)
+        default = str(option.default).lower() if isinstance(option.default, bool) else str(option.default)
+        kept = {} if choices is None else {"choices": list(choices)}
+        arguments.append(DeclareLaunchArgument(option.name, default_value=default, description=option.help, **kept))
+    first = [SetEnvironmentVariable(name, "1") for name in THREADS]
+    first.append(SetEnvironmentVariable(LAUNCHED_BY, str(os.getpid())))
+    return LaunchDescription([*arguments, *first, OpaqueFunction(function=actions)])
 
 
 def sim_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``sim.launch.py``."""
-    value = context.launch_configurations
-    scenario = load(value["scenario"])
-    file = str(scenario_path(value["scenario"]).resolve())
-    options = Options(
-        value["world"],
-        float(value["real_time_factor"]),
-        value["composed"],
-        int(value["seed"]),
-        value["gui"].lower() in ("true", "1"),
-        value["px4_dir"],
-        twins=store_folder(context),
-        twin_keys=value["twin_keys"],
-        policy=value["policy"],
-        record=value["record"],
-        train=value["train"].lower() in ("true", "1"),
-        learned=value["learned"],
-    )
-    processes = plan(scenario, file, options)
-    monitor = monitor_process(file, float(value["duration"]), "", True, len(processes), options)
-    actions: list[Any] = [SetEnvironmentVariable("OPENBLAS_NUM_THREADS", "1")]
-    if needs_discovery_server(processes):
+    values = read_all((SCENARIO, *SIM), context.launch_configurations)
+    kept = ExitStack()
+    atexit.register(kept.close)  # a folder of twins that was not asked for goes when the launch ends
+    wanted = simulation(values, kept.enter_context(store_folder(values)), pushed(context))
+    claim_domain()
+    variables = {**wanted.variables, **(loopback(os.environ) if values["localhost_only"] else {})}
+    actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    if needs_discovery_server(wanted.processes):
         actions += discovery_actions()
-    actions += [process_action(process) for process in processes]
-    (watching,) = monitor.nodes
+    actions += [process_action(process) for process in wanted.processes]
+    (watching,) = wanted.monitor.nodes
     return [*actions, node_action(watching, respawn=False, on_exit=EmitEvent(event=Shutdown(reason="the run is over")))]
 
 
-def store_folder(context: LaunchContext) -> str:
-    """Where the RSUs of a simulation keep twins; without a name, a folder that goes when the launch ends."""
-    value = context.launch_configurations
-    if value["twins"].lower() not in ("true", "1"):
-        return ""
-    if value["twin_stores"]:
-        Path(value["twin_stores"]).mkdir(parents=True, exist_ok=True)
-        return str(Path(value["twin_stores"]).resolve())
-    folder = tempfile.TemporaryDirectory(prefix="uavtwin-twins-", ignore_cleanup_errors=True)
-    atexit.register(folder.cleanup)
-    return folder.name
+def pushed(context: LaunchContext) -> str:
+    """The namespace that an including launch file has pushed."""
+    return str(context.launch_configurations.get("ros_namespace", ""))
 
 
 def rsu_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``rsu.launch.py``."""
-    value = context.launch_configurations
+    value = read_all(RSU, context.launch_configurations)
     if value["directory"]:
         return edge_actions(Path(value["directory"]))
-    if not value["rsu_id"]:
-        raise InputError("options", "rsu_id", "", "an RSU's id, or a directory")
-    twins = {key: value[key] for key in ("twin_store", "twin_keys", "twin_address")}
-    given = {key: value for key, value in twins.items() if value}
-    return single(context, "rsu", lambda scenario: scenario.rsus, rsu_node, given)
+    twins = {"twin_store": value["twin_store"], "twin_keys": value["keys"], "twin_address": value["twin_address"]}
+    given = {name: text for name, text in {**twins, "policy": value["policy"]}.items() if text}
+    return single(context, value, "rsu", lambda scenario: scenario.rsus, rsu_node, given)
 
 
 def edge_actions(directory: Path) -> list[Any]:
@@ -100,38 +133,43 @@ def edge_actions(directory: Path) -> list[Any]:
 
 def uav_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``uav.launch.py``."""
-    return single(context, "uav", lambda scenario: scenario.uavs, uav_node)
+    value = read_all(UAV, context.launch_configurations)
+    return single(context, value, "uav", lambda scenario: scenario.uavs, uav_node)
 
 
 def px4_actions(context: LaunchContext) -> list[Any]:
     """Actions for ``px4.launch.py``: drone nodes for the scenario's first UAVs, PX4 instance by instance."""
-    value = context.launch_configurations
-    scenario = load(value["scenario"])
+    value = read_all(PX4, context.launch_configurations)
+    scenario = loaded(value["scenario"], warn)
     file = str(scenario_path(value["scenario"]).resolve())
-    count, first = int(value["vehicles"]) or len(scenario.uavs), int(value["first_instance"])
-    if not 1 <= count <= len(scenario.uavs):
-        raise InputError("options", "vehicles", count, f"a number from 1 to {len(scenario.uavs)}, the scenario's UAVs")
+    count = value["vehicles"] or len(scenario.uavs)
+    if count > len(scenario.uavs):
+        expected = f"a number from 0 to {len(scenario.uavs)}, the scenario's UAVs"
+        raise InputError("launch argument", "vehicles", count, expected)
     options = Options(world="px4", px4_dir=value["px4_dir"])
-    actions: list[Any] = []
+    prefix = absolute(pushed(context), value["namespace"])
+    actions: list[Any] = [SetEnvironmentVariable(NAMESPACE, prefix)]
     for index, uav in enumerate(scenario.uavs[:count]):
-        node = px4_node(uav, first + index, file, options)
+        node = px4_node(uav, value["first_instance"] + index, file, options)
         node.parameters["link"] = value["link"]
-        if value["auto_arm"]:
-            node.parameters["auto_arm"] = value["auto_arm"].lower() in ("true", "1")
-        actions.append(node_action(node))
+        if value["auto_arm"] != "auto":
+            node.parameters["auto_arm"] = value["auto_arm"] == "true"
+        actions.append(node_action(replace(node, namespace=f"{prefix}{node.namespace}")))
     return actions
 
 
 def single(
     context: LaunchContext,
+    value: Mapping[str, Any],
     kind: str,
     members: Callable[[Any], Iterable[Any]],
     make: Callable[..., NodeSpec],
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Any]:
     """One RSU or UAV, with its values from a scenario, a parameter file, or both."""
-    value = context.launch_configurations
     id_ = value[f"{kind}_id"]
+    if not id_:
+        raise InputError("launch argument", f"{kind}_id", "", "an id" + (", or a directory" if kind == "rsu" else ""))
     parameters: dict[str, Any] = {f"{kind}_id": id_}
     if value["scenario"]:
         scenario = load(value["scenario"])
@@ -141,26 +179,26 @@ def single(
             raise InputError(value["scenario"], f"{kind}_id", id_, f"one of {ids}")
         parameters = make(found[0], scenario).parameters
     parameters.update(given)
-    if value.get("policy"):
-        parameters["policy"] = value["policy"]
-    parameters["use_sim_time"] = value["use_sim_time"].lower() in ("true", "1")
+    parameters["use_sim_time"] = value["use_sim_time"]
+    prefix = absolute(pushed(context), value["namespace"])
     files = [value["params_file"]] if value["params_file"] else []
-    return [node_action(NodeSpec(kind, f"/{kind}/{id_}", parameters), extra=files)]
+    node = NodeSpec(kind, f"{prefix}/{kind}/{id_}", parameters)
+    return [SetEnvironmentVariable(NAMESPACE, prefix), node_action(node, extra=files)]
 
 
 def process_action(process: ProcessSpec) -> Node:
     """A process of the plan: its node, or a host for several."""
     if len(process.nodes) == 1:
         return node_action(process.nodes[0])
-    arguments = [json.dumps(process.to_json())]
     return Node(
         package=PACKAGE,
         executable="component_container",
         exec_name=process.name,
-        arguments=arguments,
+        arguments=[json.dumps(process.to_json())],
         output="screen",
         respawn=True,
         respawn_delay=RESPAWN_DELAY,
+        on_exit=end_where_refused,
     )
 
 
@@ -169,13 +207,24 @@ def node_action(node: NodeSpec, respawn: bool = True, extra: Iterable[str] = (),
     return Node(
         package=PACKAGE,
         executable=node.executable,
-        namespace=node.namespace,
+        namespace=node.namespace or "/",
         parameters=[node.parameters, *extra],
         output="screen",
         respawn=respawn,
         respawn_delay=RESPAWN_DELAY,
-        on_exit=on_exit,
+        on_exit=on_exit or end_where_refused,
     )
+
+
+def end_where_refused(event: Any, context: LaunchContext) -> list[Any]:
+    """A node that refuses its input, or whose simulator ended, would do so again: it ends the launch, with code 1."""
+    if event.returncode != BAD_INPUT or context.is_shutdown:
+        return []
+
+    def fail(_: LaunchContext) -> None:
+        raise RuntimeError(f"{event.process_name} ended with exit code {BAD_INPUT}: see what it said above")
+
+    return [OpaqueFunction(function=fail)]
 
 
 def discovery_actions() -> list[Any]:

@@ -11,13 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.deployment.options import STANDARD, Options
 from uav_twin_migration.scenario.model import MarketParameters, Rsu, Scenario, Uav
 
 T = TypeVar("T")
-
-COMPOSITIONS = ("auto", "processes", "composed", "uav_container")
-WORLDS = ("embedded", "gazebo", "px4")
 
 MOST_PROCESSES = 16  # RSUs and UAVs that get a process each
 MOST_COMPOSED = 48  # above, UAVs share nodes, too
@@ -53,54 +50,12 @@ class ProcessSpec:
         return cls(document["name"], tuple(NodeSpec(**node) for node in document["nodes"]))
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a scenario is run."""
-
-    world: str = "embedded"
-    real_time_factor: float = 1.0
-    composition: str = "auto"
-    seed: int = 0
-    gui: bool = True  # of Gazebo
-    px4_dir: str = ""  # build folder of PX4 SITL, to start it from; empty: PX4 runs already
-    policy: str = ""  # what RSUs price with at first; empty: the shipped policy, or an untrained one to be trained
-    record: str = ""  # folder to record to; empty: no recording
-    train: bool = False  # with a learner
-    learned: str = ""  # file for the newest policy that is learned; empty: none
-    exploration: float | None = None  # of the RSUs; None: what the policy says in training, else none
-    twins: str = ""  # folder for the RSUs' stores of twins; empty: there are no twins, only the market
-    twin_keys: str = ""  # folder of the RSUs' TLS keys; empty: twins move over plain TCP on loopback
-
-    @property
-    def pricing(self) -> dict[str, Any]:
-        """RSU parameters that say how it chooses prices."""
-        exploration = self.exploration if self.exploration is not None else -1.0 if self.train else 0.0
-        return {"policy": self.policy or ("untrained" if self.train else "default"), "exploration": exploration}
-
-    @property
-    def simulated_time(self) -> bool:
-        """Whether the world has a clock of its own; PX4 flies in ours."""
-        return self.world != "px4"
-
-
-STANDARD = Options()
-
-
 def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
-    """All processes of a simulation, the world first. Raises InputError for options that do not exist."""
-    if options.world not in WORLDS:
-        raise InputError("options", "world", options.world, f"one of {', '.join(WORLDS)}")
-    if options.composition not in COMPOSITIONS:
-        raise InputError("options", "composed", options.composition, f"one of {', '.join(COMPOSITIONS)}")
-    if not 1e-3 <= options.real_time_factor <= 1e3:
-        raise InputError("options", "real_time_factor", options.real_time_factor, "a number in [0.001, 1000]")
-    if options.world != "embedded" and options.real_time_factor != 1.0:
-        expected = f"1, the world {options.world!r} runs in real time"
-        raise InputError("options", "real_time_factor", options.real_time_factor, expected)
-    composition = choose_composition(scenario) if options.composition == "auto" else options.composition
+    """All processes of a simulation, the world first."""
+    composition = choose_composition(scenario) if options.compose == "auto" else options.compose
     rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
     snapshot = movers(scenario, scenario_file, options)
-    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(options)])
+    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
         uav_containers = [
             uav_container_node(number, some, scenario, options)
@@ -209,19 +164,21 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,
-        "twin_store": str(Path(options.twins) / f"{rsu.id}.db") if options.twins else "",
-        "twin_keys": options.twin_keys,
+        "twin_store": str(Path(options.twin_stores) / f"{rsu.id}.db") if options.twin_stores else "",
+        "twin_keys": options.keys,
         "time_scale": options.real_time_factor,
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("rsu", f"/rsu/{rsu.id}", parameters)
 
 
-def learning_nodes(options: Options) -> list[NodeSpec]:
+def learning_nodes(scenario_file: str, options: Options) -> list[NodeSpec]:
     """Who records the market and who learns from it, as far as they are wanted."""
     nodes = []
     if options.record:
-        nodes.append(NodeSpec("recorder", "", {"directory": options.record}))
+        made_from = {"scenario": scenario_file, "policy": options.pricing["policy"], "seed": options.seed}
+        recorder = {"directory": options.record, **made_from, "use_sim_time": options.simulated_time}
+        nodes.append(NodeSpec("recorder", "", recorder))
     if options.train:
         learner = {"seed": options.seed, "output": options.learned, "use_sim_time": options.simulated_time}
         nodes.append(NodeSpec("learner", "", learner))
@@ -256,15 +213,13 @@ def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, opt
     return NodeSpec("uav_container", f"/uav_container_{number}", parameters)
 
 
-def monitor_process(
-    scenario_file: str, duration: float | None, json_file: str | None, plain: bool, processes: int, options: Options
-) -> ProcessSpec:
+def monitor_process(scenario_file: str, options: Options, processes: int) -> ProcessSpec:
     """The monitor of a simulation, as a process for the runner."""
     parameters = {
         "scenario": scenario_file,
-        "duration": duration or 0.0,
-        "json": json_file or "",
-        "plain": plain,
+        "duration": options.duration,
+        "json": options.json,
+        "plain": options.plain,
         "began": time.monotonic(),
         "processes": processes,
         "seed": options.seed,
@@ -286,7 +241,7 @@ def market_parameters(market: MarketParameters) -> dict[str, Any]:
 
 def heartbeat_parameters(nodes: int, options: Options) -> dict[str, Any]:
     """How often UAVs speak to RSUs: four times a second, but no more than 40 messages in all, and at least once."""
-    return {"twin": bool(options.twins), "heartbeat_period": min(max(0.25, nodes / 40.0), 1.0)}
+    return {"twin": bool(options.twin_stores), "heartbeat_period": min(max(0.25, nodes / 40.0), 1.0)}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

@@ -28,11 +28,11 @@ from uav_twin_migration.game.deviation import Alone
 from uav_twin_migration.game.market import FloatArray
 
 # Points around the start on either side: the first this part of 1/sigma away, each next by this factor further.
-_NEAR, _FACTOR, _POINTS = 0.5, 2.5, 3
+_NEAR, _FACTOR, _POINTS = 0.6, 3.0, 2
 # Intervals are cut into these parts, so many times: 4^-30 of the range is below what doubles can tell apart.
 _PARTS, _CUTS = np.linspace(0.0, 1.0, 5), 30
 # Numbers that a piece of work keeps in its arrays: few calls, and still in cache.
-_PIECE = 1 << 14
+_PIECE = 1 << 15
 # Relative, of a profit, for each unit of epsilon: the logarithm of an attraction is epsilon times a number that has an
 # error of a few units in its last place.
 ROUNDING = 2e-15
@@ -87,6 +87,18 @@ class Highest(NamedTuple):
     current: FloatArray  # [K] profit at the start, credit
 
 
+def profits_at(columns: Columns, x: FloatArray) -> FloatArray:
+    """[P, K] credit, after rationing, at log mark-ups ``x`` [P, K]."""
+    profit = np.empty_like(x)
+    size = max(_PIECE // max(len(columns.own), 1) // len(x), 1)
+    for low in range(0, x.shape[1], size):
+        piece = slice(low, low + size)
+        some = columns.take(piece)
+        revenue = _state(some, x[:, piece]).revenue
+        profit[:, piece] = np.fmin(-np.expm1(-x[:, piece]) * revenue, some.worth * np.expm1(x[:, piece]))
+    return profit
+
+
 class _State(NamedTuple):
     """The UAVs of columns at some points [P, K]."""
 
@@ -124,7 +136,7 @@ def _highest(columns: Columns, start: FloatArray, tolerance: float, proof: bool,
     if samples:
         points = np.concatenate([points, np.linspace(0.0, 1.0, samples + 2)[1:-1, None] * columns.ceiling])
         points.sort(axis=0)
-    earned, above = _bounds(columns, points)
+    earned, above = _bounds(columns, points, slice(_POINTS, _POINTS + 2) if proof else slice(None))
     first = earned[_POINTS + 1] if proof else _bounds(columns, start[None])[0][0]
     top = earned.argmax(axis=0)
     every = np.arange(count)
@@ -156,8 +168,11 @@ def _highest(columns: Columns, start: FloatArray, tolerance: float, proof: bool,
     return best._replace(bound=np.maximum(proven, best.profit))
 
 
-def _bounds(columns: Columns, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Profit at rising points ``x`` [P, K], and bounds on it over the P-1 intervals between them [P-1, K]."""
+def _bounds(columns: Columns, x: FloatArray, bent: slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+    """Profit at rising points ``x`` [P, K], and bounds on it over the P-1 intervals between them [P-1, K].
+
+    Bends are taken into account at the intervals ``bent``.
+    """
     at = _state(columns, x)
     margin = -np.expm1(-x)
     profit_before = margin * at.revenue
@@ -166,14 +181,16 @@ def _bounds(columns: Columns, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     width = np.diff(x, axis=0)
     revenue_a, revenue_b = at.revenue[:-1], at.revenue[1:]
 
-    least, most, bend = _fall_and_bend(columns, at)
+    least, most = _fall(columns, at)
     rising = discount[:-1] * revenue_a - margin[:-1] * least  # slope of f: at most this
     falling = discount[1:] * revenue_b - margin[1:] * most  # at least this
-    curve = np.maximum(bend, 0.0) * margin[1:] + np.minimum(bend, 0.0) * margin[:-1]
-    curve -= discount[1:] * (2.0 * least + revenue_b)
+    bend = _bend(columns, _State(*(array[bent.start : bent.stop and bent.stop + 1] for array in at)))
+    curve = np.maximum(bend, 0.0) * margin[1:][bent] + np.minimum(bend, 0.0) * margin[:-1][bent]
+    curve -= (discount[1:] * (2.0 * least + revenue_b))[bent]
     np.maximum(curve, 0.0, out=curve)
-    rising = np.fmin(rising, slope[:-1] + curve * width)
-    falling = np.fmax(falling, slope[1:] - curve * width)
+    curve *= width[bent]
+    rising[bent] = np.fmin(rising[bent], slope[:-1][bent] + curve)
+    falling[bent] = np.fmax(falling[bent], slope[1:][bent] - curve)
 
     left, right = profit_before[:-1], profit_before[1:]
     up, down = np.maximum(rising, 0.0), np.maximum(-falling, 0.0)
@@ -210,22 +227,33 @@ def _state(columns: Columns, x: FloatArray) -> _State:
     return _State(share, spent, needed, revenue, np.einsum("pdk,pdk->pk", share, own))
 
 
-def _fall_and_bend(columns: Columns, at: _State) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Over each interval: least and most of -R' [P-1, K], and a bound on R'' (inf where a UAV drops out)."""
+def _fall(columns: Columns, at: _State) -> tuple[FloatArray, FloatArray]:
+    """The least and the most that -R' can be in each interval [P-1, K]."""
+    share_a, share_b = at.share[:-1], at.share[1:]
+    spent_a, spent_b = at.spent[:-1], at.spent[1:]
+    term = 1.0 - share_a
+    term *= spent_b
+    term *= columns.epsilon
+    own = share_b * at.needed[:-1]
+    own *= spent_b > 0.0
+    term += own
+    least = np.einsum("pdk,pdk->pk", share_b, term)
+    np.subtract(1.0, share_b, out=term)
+    term *= spent_a
+    term *= columns.epsilon
+    np.multiply(share_a, at.needed[1:], out=own)
+    own *= spent_a > 0.0
+    term += own
+    return least, np.einsum("pdk,pdk->pk", share_a, term)
+
+
+def _bend(columns: Columns, at: _State) -> FloatArray:
+    """The most that R'' can be in each interval [P-1, K]; inf where a UAV drops out in it."""
     epsilon = columns.epsilon
     share_a, share_b = at.share[:-1], at.share[1:]
     spent_a, spent_b = at.spent[:-1], at.spent[1:]
     needed_a, needed_b = at.needed[:-1], at.needed[1:]
     buying_a, buying_b = spent_a > 0.0, spent_b > 0.0
-    term = (1.0 - share_a) * spent_b
-    term *= epsilon
-    term += share_b * needed_a * buying_b
-    least = np.einsum("pdk,pdk->pk", share_b, term)
-    term = (1.0 - share_b) * spent_a
-    term *= epsilon
-    term += share_a * needed_b * buying_a
-    most = np.einsum("pdk,pdk->pk", share_a, term)
-
     # s (1-s) (1-2s) changes by at most 1/2 for each unit that s falls, s^2 (3 epsilon - (3 epsilon + 1) s) by `steep`.
     drop = share_a - share_b
     cubic = share_a * (1.0 - share_a) * (1.0 - 2.0 * share_a) + 0.5 * drop
@@ -234,4 +262,4 @@ def _fall_and_bend(columns: Columns, at: _State) -> tuple[FloatArray, FloatArray
     other = square * (3.0 * epsilon - (3.0 * epsilon + 1.0) * share_a) + steep * drop
     bend = epsilon * epsilon * np.maximum(cubic * spent_a, cubic * spent_b).sum(axis=1)
     bend += np.where(buying_b, np.maximum(other * needed_a, other * needed_b), 0.0).sum(axis=1)
-    return least, most, np.where((buying_a != buying_b).any(axis=1), np.inf, bend)
+    return np.where((buying_a != buying_b).any(axis=1), np.inf, bend)

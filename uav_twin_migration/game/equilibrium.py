@@ -28,7 +28,7 @@ from uav_twin_migration.game.newton import CONVERGED, stationary
 from uav_twin_migration.game.search import best_reply, sampled_reply
 
 # What is called an equilibrium: no RSU can gain this part of its profit. Log prices from below and above agree to this.
-TOLERANCE, _CLAIMED = 1e-6, 0.9e-6
+TOLERANCE, CLAIMED = 1e-6, 0.9e-6
 _SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
@@ -158,7 +158,7 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Exploitability [B] as far as found; proven bounds [B] on what any RSU gains; better mark-ups [M, B]."""
-    reply = highest(Columns.of(Alone.of(block, x)), x.ravel(), _CLAIMED, proof=True)
+    reply = highest(Columns.of(Alone.of(block, x)), x.ravel(), CLAIMED, proof=True)
     markup, profit, bound, current = (array.reshape(x.shape) for array in reply)
     some = bound > 0.0
     least = np.where(some, bound, 1.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from uav_twin_migration.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 _SMALLEST = 1e-300
+# Keys that a market's JSON may have besides those of `Market`: what `respond` answers to, and what editors read.
+FURTHER_KEYS = ("prices", "$schema")
 
 
 class Units(NamedTuple):
@@ -176,14 +179,19 @@ class Market:
     def from_json(cls, document: object, source: str) -> Market:
         """One market from decoded JSON: the keys of this class, ``capacity`` null or with nulls for unlimited.
 
-        ``price_cap`` is one number for all RSUs or one each. Keys that are none of these are left alone.
+        ``price_cap`` is one number for all RSUs or one each. `FURTHER_KEYS` are left alone, any other is refused.
         Raises InputError that names ``source``, the key and the entry.
         """
         if not isinstance(document, Mapping):
             raise InputError(source, "market", document, "an object with the keys of a market")
-        for field in fields(cls):
-            if field.name not in document:
-                raise InputError(source, field.name, "nothing", "this key, which every market has")
+        names = [field.name for field in fields(cls)]
+        for name in names:
+            if name not in document:
+                raise InputError(source, name, "nothing", "this key, which every market has")
+        for key in document:
+            if key not in names and key not in FURTHER_KEYS:
+                near = get_close_matches(str(key), [*names, *FURTHER_KEYS], 1)
+                raise InputError(source, str(key), "a key that no market has", near[0] if near else ", ".join(names))
         unit_cost = numbers(document["unit_cost"], source, "unit_cost")
         alpha = numbers(document["alpha"], source, "alpha")
         rsus, uavs = len(unit_cost), len(alpha)

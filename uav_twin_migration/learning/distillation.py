@@ -37,7 +37,10 @@ class DistillationSettings:
 
 
 def distil(
-    teacher: Perceptron, student: Perceptron, distribution: GameDistribution, settings: DistillationSettings
+    teacher: Perceptron,
+    student: Perceptron,
+    distribution: tuple[GameDistribution, ...],
+    settings: DistillationSettings,
 ) -> Perceptron:
     """A copy of `student` that does what `teacher` does, as well as it can."""
     s = settings
@@ -49,7 +52,8 @@ def distil(
     for i in range(s.iterations):
         for group in optimizer.param_groups:
             group["lr"] = s.learning_rate * 0.5 * (1.0 + math.cos(math.pi * i / s.iterations))
-        seen = [*seen[-(s.memory - 1) :], _situations(teacher, student, distribution, random, s)]
+        one = distribution[int(random.integers(len(distribution)))]
+        seen = [*seen[-(s.memory - 1) :], _situations(teacher, student, one, random, s)]
         observation, wanted, span = (torch.cat(column) for column in zip(*seen, strict=True))
         for _ in range(s.steps):
             part = torch.from_numpy(random.integers(0, len(wanted), s.minibatch))

@@ -22,8 +22,9 @@ from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.observation import Observation, RoundRecord
 
 SPENDING = 12.5  # credit: mean alpha, what a UAV spends when prices are low
-MARKUPS = (1.4, 1.8, 2.4, 3.4)  # span the usual best ones; the best of the four earns some 98 % of what can be earned
-LEAST_REFERENCE = 0.05  # credit per UAV in range, where no mark-up earns more
+REFERENCES = 12  # prices between cost and cap that are compared to find about the most that can be earned
+MARKUPS = (1.4, 1.8, 2.4, 3.4)  # span the usual best ones
+LEAST_REFERENCE = 1e-3  # of what all UAVs could spend, where no price earns more
 STATE_SIZE = len(MARKUPS) + 1
 
 
@@ -35,6 +36,9 @@ class Outcome(NamedTuple):
     demanded: FloatArray  # [G, M] MHz, before rationing
     profit: FloatArray  # [G, M] credit
     reward: FloatArray  # [G, M] profit per UAV in range over `SPENDING`
+    round: int  # from 0
+    concentration: FloatArray  # [G, M] Herfindahl index of what was demanded
+    rivals_bandwidth: FloatArray  # [G, M] MHz, geometric mean of what rivals offered; NaN where nobody was heard
 
 
 class Judgement(NamedTuple):
@@ -45,7 +49,7 @@ class Judgement(NamedTuple):
     """
 
     reference: FloatArray  # [..., M] credit
-    state: FloatArray  # [..., M, STATE_SIZE] profits at `MARKUPS` over the reference, and the reference's logarithm
+    state: FloatArray  # [..., M, STATE_SIZE] profits at `MARKUPS` over the reference; ln of the reference
 
 
 class MarketEnvironment:
@@ -62,6 +66,9 @@ class MarketEnvironment:
         self._rho = np.broadcast_to(first.rho[:, None], self.unit_cost.shape)
         rsus = range(games.rsus)
         self.others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
+        nothing_known = np.full(self.unit_cost.shape, np.nan)
+        self._offered = nothing_known  # by rivals: nobody is heard before the first round opens
+        self._before = nothing_known  # demanded in the last round
         self._situation = self._situate(rivals=0)  # nobody has posted yet
         self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
@@ -73,20 +80,40 @@ class MarketEnvironment:
     def step(self, prices: FloatArray) -> Outcome:
         """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
         market = self.games[self.round]
+        self.capacity = market.capacity  # may change while a game is played
         # An RSU reads a demand above its capacity as one for all of it.
         bandwidth = np.minimum(respond(market, prices).bandwidth, self.capacity[:, None, :])
         demanded = bandwidth.sum(axis=-2)
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)
-        record = RoundRecord(prices, demanded, self.uavs[self.round], spread, prices[:, self.others])
-        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self.capacity, self._rho)
+        record = RoundRecord(
+            prices,
+            demanded,
+            self._before,
+            self.capacity,
+            self.uavs[self.round],
+            spread,
+            self._offered,
+            prices[:, self.others],
+        )
+        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self._rho)
+        self._before = demanded
         kept = self._history[:, :, : observation.ROUNDS - 1]
         self._history = np.concatenate([newest[:, :, None], kept], axis=2)
+        offered = self._offered
         if self.round == 0:
             self._situation = self._situate(rivals=self.games.rsus - 1)
+        self._offered = self._rivals_bandwidth()
         self.round += 1
         reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
-        return Outcome(market, prices, demanded, profit, reward)
+        return Outcome(market, prices, demanded, profit, reward, self.round - 1, spread, offered)
+
+    def _rivals_bandwidth(self) -> FloatArray:
+        """[G, M] MHz, the geometric mean of what rivals offer; NaN for one that is alone, inf where unlimited."""
+        if self.games.rsus == 1:
+            return np.full(self.capacity.shape, np.nan)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.exp(np.log(self.capacity)[:, self.others].mean(axis=-1)))
 
     def _situate(self, rivals: int) -> FloatArray:
         return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)
@@ -97,18 +124,27 @@ def judge(games: Market, prices: FloatArray) -> Judgement:
     shape = prices.shape
     flat = flatten(games)
     block = Block.of(flat)
-    posted = np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T
-    alone = Alone.of(block, posted).single()
-    markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(alone.own.dtype)
+    alone = Alone.of(block, np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T)
+    reference = references(alone)
+    coarse = alone.single()
+    markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(coarse.own.dtype)
     with np.errstate(over="ignore"):  # a UAV in nobody's range: its price index is infinite, and it buys nothing
-        revenue = alone.revenue(markups)
-    earned = np.moveaxis(alone.profit(markups, revenue), 0, -1).swapaxes(0, 1).reshape(*shape, -1)
-    uavs = (games.efficiency > 0.0).sum(axis=-2)
-    reference = np.maximum(earned.max(axis=-1), LEAST_REFERENCE * np.maximum(uavs, 1.0))
-    state = np.concatenate(
-        [earned / reference[..., None], np.log(reference / np.maximum(uavs, 1.0))[..., None]], axis=-1
-    )
-    return Judgement(reference, state)
+        earned = coarse.profit(markups, coarse.revenue(markups)) / reference
+    uavs = np.maximum((games.efficiency > 0.0).sum(axis=-2), 1.0)
+    reference = reference.T.reshape(shape)
+    scale = np.log(reference / uavs / games.alpha.mean(axis=-1, keepdims=True))
+    told = np.moveaxis(earned, 0, -1).swapaxes(0, 1).reshape(*shape, -1)
+    return Judgement(reference, np.concatenate([told, scale[..., None]], axis=-1))
+
+
+def references(alone: Alone) -> FloatArray:
+    """[M, B] about the most that each RSU can earn, credit: the best of `REFERENCES` prices."""
+    coarse = alone.single()
+    middles = ((np.arange(REFERENCES) + 0.5) / REFERENCES).astype(coarse.own.dtype)
+    markups = middles[:, None, None] * coarse.ceiling
+    with np.errstate(over="ignore"):
+        most = coarse.profit(markups, coarse.revenue(markups)).max(axis=0)
+    return np.asarray(np.maximum(most, LEAST_REFERENCE * coarse.alpha.sum(axis=0)), dtype=np.float64)
 
 
 def flatten(games: Market) -> Market:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome, flatten
-from uav_twin_migration.learning.games import GameDistribution, draw_games
+from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
 from uav_twin_migration.policy.actor import Actor, price_of
 
 # A way to price: the environment before the round, and the last round's outcome (None before the first) -> [G, M].
 Player = Callable[[MarketEnvironment, "Outcome | None"], FloatArray]
 
+GROUP = 8  # games of one size, where sizes differ
 TEST_SEED = 20240118  # of games to measure on; training uses other streams
 
 
@@ -54,6 +55,20 @@ class Games:
         d = distribution
         games = draw_games(d, rng, count, rsus or d.rsus[0], uavs or d.uavs[0], rounds)
         return cls(games, random_start(games, rng))
+
+    @classmethod
+    def draw_all(cls, distributions: Sequence[GameDistribution], count: int, rounds: int, seed: int) -> list[Games]:
+        """`count` games of several distributions, in groups of one size each; one group where there is one size."""
+        sizes = {(d.rsus, d.uavs) for d in distributions}
+        if len(distributions) == 1 and all(low == high for size in sizes for low, high in size):
+            return [cls.draw(distributions[0], count, rounds=rounds, seed=seed)]
+        rng = np.random.default_rng([seed, 2])
+        groups = []
+        for group in range(max(count // GROUP, 1)):
+            one = distributions[group % len(distributions)]
+            rsus, uavs = draw_size(one, rng)
+            groups.append(cls.draw(one, GROUP, rsus, uavs, rounds, int(rng.integers(1 << 31))))
+        return groups
 
     def last(self, rounds: int) -> Market:
         """[rounds, G], the last ones."""

@@ -7,10 +7,13 @@ best links, stay and required rate come from the functions that the running syst
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.radio.link import links
@@ -36,6 +39,12 @@ class GameDistribution:
     least_span: float = 1.2  # price cap over unit cost; higher costs are cut off
     capacity: Range = (3.0, 20.0)  # MHz for each UAV per RSU, of each RSU
     alpha: Range = (5.0, 20.0)  # credit
+    cost_scale: Range = (
+        1.0,
+        1.0,
+    )  # times a game's costs and its cap, log-uniform
+    cap_scale: Range = (1.0, 1.0)  # times its cap, log-uniform
+    capacity_scale: Range = (1.0, 1.0)  # times its capacities, log-uniform
     twin_size: Range = (60.0, 150.0)  # Mbit
     stay: Range = (30.0, 100.0)  # s, bounds of T_n
     side: float = 1000.0  # m, of the square in which all are
@@ -52,7 +61,7 @@ class GameDistribution:
 
 
 MIXED = GameDistribution(rsus=(1, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0), blocked=(0.0, 0.2))
-WIDE = GameDistribution(
+COSTS_AND_CAPS = GameDistribution(
     rsus=(1, 8),
     uavs=(4, 64),
     rho=(0.4, 0.7),
@@ -61,6 +70,61 @@ WIDE = GameDistribution(
     logarithmic=True,
     blocked=(0.0, 0.3),
 )
+# Costs by two decades to what UAVs spend, capacities from .1 to 20 MHz for each UAV per RSU, caps of 1.2 to 200 times
+# the cost.
+WIDE = GameDistribution(
+    rsus=(1, 16),
+    uavs=(1, 200),
+    rho=(0.2, 0.85),
+    cost_scale=(0.07, 1.5),
+    cap_scale=(0.1, 10.0),
+    capacity_scale=(0.03, 1.2),
+    blocked=(0.0, 0.5),
+)
+GAMES = {
+    "standard": (GameDistribution(),),
+    "mixed": (MIXED,),
+    "wide": (GameDistribution(), MIXED, WIDE, WIDE),
+}
+
+
+def different(distribution: GameDistribution) -> dict[str, Any]:
+    """The ranges in which it is not the standard one, by name."""
+    usual = GameDistribution()
+    named = {field.name: getattr(distribution, field.name) for field in fields(distribution)}
+    return {name: value for name, value in named.items() if value != getattr(usual, name)}
+
+
+def with_ranges(distribution: GameDistribution, given: Sequence[str], source: str) -> GameDistribution:
+    """The distribution with other ranges, each given as "name=low:high" or "name=value".
+
+    Raises:
+        InputError: there is no such range, or these are no numbers that it may have.
+    """
+    for text in given:
+        name, _, values = text.partition("=")
+        now = getattr(distribution, name, None)
+        if not isinstance(now, tuple):
+            known = ", ".join(sorted(f.name for f in fields(distribution) if isinstance(f.default, tuple)))
+            raise InputError(source, "--ranges", text, f"NAME=LOW:HIGH with a name of {known}")
+        low, high = LIMITS.get(name, (1e-6, 1e6))
+        try:
+            numbers = [type(now[0])(float(number)) for number in values.split(":")]
+        except (ValueError, OverflowError):
+            numbers = []
+        if len(numbers) not in (1, 2) or not low <= numbers[0] <= numbers[-1] <= high:
+            raise InputError(source, "--ranges", text, f"{name}=LOW:HIGH with {low:g} <= LOW <= HIGH <= {high:g}")
+        ranges: dict[str, Any] = {name: (numbers[0], numbers[-1])}
+        distribution = replace(distribution, **ranges)
+    return distribution
+
+
+LIMITS: dict[str, Range] = {
+    "rsus": (1, 64),
+    "uavs": (1, 5000),
+    "rho": (0.01, 0.99),
+    "blocked": (0.0, 0.95),
+}
 
 
 def draw_size(distribution: GameDistribution, rng: np.random.Generator) -> tuple[int, int]:
@@ -89,8 +153,10 @@ def draw_games(
     host = np.take_along_axis(np.broadcast_to(towers[..., :2], (rounds, *towers.shape[:2], 2)), best[..., None], axis=2)
     stay = predicted_stay(positions, velocities, host, d.range)
     twin_size = rng.uniform(*d.twin_size, (games, uavs))
-    price_cap = _positive(d, rng, d.price_cap, (games, 1))
-    unit_cost = np.minimum(_positive(d, rng, d.unit_cost, (games, rsus)), price_cap / d.least_span)
+    scale = _scale(rng, d.cost_scale, games)
+    price_cap = scale * _scale(rng, d.cap_scale, games) * _positive(d, rng, d.price_cap, (games, 1))
+    unit_cost = np.minimum(scale * _positive(d, rng, d.unit_cost, (games, rsus)), price_cap / d.least_span)
+    capacity = _scale(rng, d.capacity_scale, games) * rng.uniform(*d.capacity, (games, rsus)) * uavs / rsus
 
     def every_round(values: FloatArray) -> FloatArray:
         return np.broadcast_to(values, (rounds, *values.shape))
@@ -100,10 +166,17 @@ def draw_games(
         required_rate=required_rate(twin_size, stay, *d.stay),
         efficiency=efficiency,
         unit_cost=every_round(unit_cost),
-        capacity=every_round(rng.uniform(*d.capacity, (games, rsus)) * uavs / rsus),
+        capacity=every_round(capacity),
         price_cap=every_round(np.repeat(price_cap, rsus, axis=1)),
         rho=every_round(rng.uniform(*d.rho, games)),
     )
+
+
+def _scale(rng: np.random.Generator, span: Range, games: int) -> FloatArray:
+    """[games, 1] log-uniform; draws nothing where there is one value only."""
+    if span[0] == span[1]:
+        return np.full((games, 1), span[0])
+    return np.asarray(np.exp(rng.uniform(math.log(span[0]), math.log(span[1]), (games, 1))))
 
 
 def _positive(d: GameDistribution, rng: np.random.Generator, span: Range, shape: tuple[int, ...]) -> FloatArray:

@@ -37,7 +37,7 @@ from uav_twin_migration.policy.choice import UNTRAINED_ACTION
 
 FEWEST = 100  # interactions to learn from
 PRICES = 16  # that are compared to find the model's best profit, log-uniform between cost and cap
-LEAST_BEST = 0.02  # credit per UAV
+LEAST_BEST = 0.005  # in the model's unit of money, the last revenue per UAV
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,9 @@ class OfflineTrainer:
         with torch.no_grad():
             who = self.model(batch.seen)
             shares = torch.linspace(0.02, 0.98, PRICES)
-            prices = batch.log_cost[:, None] + batch.log_span[:, None] * shares
+            prices = batch.log_span[:, None] * shares
             best = self.model.profit(who, batch, prices).max(dim=1).values
-        log_price = batch.log_cost + batch.log_span * torch.sigmoid(self.actor(batch.seen))
+        log_price = batch.log_span * torch.sigmoid(self.actor(batch.seen))
         return self.model.profit(who, batch, log_price) / (best + LEAST_BEST)
 
     def _minibatch(self) -> Rounds:

@@ -2,7 +2,7 @@
 
 Agents are RSUs. An action is the policy's unbounded action within [-LARGEST_ACTION, LARGEST_ACTION]; `price_of` makes
 the price. Observation and reward are those of `MarketEnvironment`; `state()` adds what only a centralised critic may
-see.
+see. Many games at once, for a fraction of the time: `vector_env`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning.environment import STATE_SIZE, MarketEnvironment, judge
 from uav_twin_migration.learning.evaluation import random_start
 from uav_twin_migration.learning.games import GameDistribution, draw_games
@@ -23,7 +24,7 @@ LARGEST_ACTION = 4.0  # prices from 2 to 98 % of the way between cost and cap, o
 
 
 class MarketParallelEnv(ParallelEnv):
-    """M RSUs and N UAVs; the distribution's smallest numbers unless told otherwise."""
+    """M RSUs and N UAVs. They must be given where the distribution leaves them open."""
 
     metadata = {"name": "uav_twin_market_v1", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012
     render_mode = None
@@ -37,11 +38,15 @@ class MarketParallelEnv(ParallelEnv):
         random_start: bool = False,
         seed: int | None = None,
     ) -> None:
-        """`random_start`: the first round's prices are random and nobody's action."""
+        """`random_start`: the first round's prices are random and nobody's action.
+
+        Raises:
+            InputError: a number is no number >= 1, or neither given nor fixed by the distribution.
+        """
         self.distribution = distribution or GameDistribution()
-        self.rsus = rsus or self.distribution.rsus[0]
-        self.uavs = uavs or self.distribution.uavs[0]
-        self.rounds, self.random_start = rounds, random_start
+        self.rsus = size_of("rsus", rsus, self.distribution.rsus)
+        self.uavs = size_of("uavs", uavs, self.distribution.uavs)
+        self.rounds, self.random_start = size_of("rounds", rounds, (1, 1)), random_start
         self.possible_agents = [f"rsu_{m}" for m in range(self.rsus)]
         self.agents: list[str] = []
         limit = np.full(observation.SIZE, np.inf, dtype=np.float32)
@@ -84,10 +89,15 @@ class MarketParallelEnv(ParallelEnv):
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """One round. The last one truncates the episode: a market has no end of its own."""
+        """One round. The last one truncates the episode: a market has no end of its own.
+
+        Raises:
+            InputError: it is over, an agent's action is missing, or it is not one finite number.
+        """
         market = self._market
-        assert market is not None, "reset() comes first"
-        action = np.array([np.asarray(actions[agent], dtype=np.float64).item() for agent in self.agents])[None]
+        if market is None or not self.agents:
+            raise InputError("MarketParallelEnv", "step", "no game under way", "reset() before it")
+        action = np.array([_number(agent, actions) for agent in self.agents])[None]
         outcome = market.step(price_of(action, market.unit_cost, market.price_cap))
         self._judged = judge(outcome.market, outcome.prices).state[0]
         over = market.round == market.rounds
@@ -104,7 +114,8 @@ class MarketParallelEnv(ParallelEnv):
 
     def state(self) -> observation.Observation:
         """[M * (observation.SIZE + STATE_SIZE)]: what all see now, and how the last round's prices are judged."""
-        assert self._market is not None, "reset() comes first"
+        if self._market is None:
+            raise InputError("MarketParallelEnv", "state", "no game under way", "reset() before it")
         both = np.concatenate([self._market.observe()[0], self._judged], axis=-1)
         return both.astype(np.float32).ravel()
 
@@ -118,3 +129,28 @@ class MarketParallelEnv(ParallelEnv):
         assert self._market is not None
         seen = self._market.observe()[0]
         return {agent: seen[m] for m, agent in enumerate(self.agents)}
+
+
+def parallel_env(**options: Any) -> MarketParallelEnv:
+    """A `MarketParallelEnv`, as PettingZoo's environments are made."""
+    return MarketParallelEnv(**options)
+
+
+def size_of(name: str, given: int | None, span: tuple[int, int]) -> int:
+    """A number of RSUs, UAVs or rounds. Raises InputError where it is none, or nobody says which."""
+    if given is None and span[0] != span[1]:
+        raise InputError("market", name, None, f"a number, as the games have {span[0]} to {span[1]}")
+    number = span[0] if given is None else given
+    if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < 1:
+        raise InputError("market", name, number, "a whole number >= 1")
+    return int(number)
+
+
+def _number(agent: str, actions: dict[str, Any]) -> float:
+    """An agent's action. Raises InputError where it is missing or no finite number."""
+    if agent not in actions:
+        raise InputError("MarketParallelEnv", "actions", sorted(actions), f"one of {agent}, too")
+    value = np.asarray(actions[agent], dtype=np.float64)
+    if value.size != 1 or not np.isfinite(value).all():
+        raise InputError("MarketParallelEnv", f"action of {agent}", actions[agent], "one finite number")
+    return value.item()

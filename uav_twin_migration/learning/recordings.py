@@ -12,6 +12,7 @@ import numpy as np
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning.interactions import Interactions
 from uav_twin_migration.policy import observation
+from uav_twin_migration.recording.decoding import Decoder
 from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import Topic
 from uav_twin_migration.recording.reader import Reader
@@ -20,6 +21,10 @@ from uav_twin_migration.shipped import shipped_file
 
 TOPIC = "/market/interactions"
 KIND = "uav_twin_migration/msg/Interaction"
+FIELDS = (  # that are learned from
+    *("observation_schema", "observation", "action", "log_probability", "price", "unit_cost", "price_cap", "capacity"),
+    *("demanded", "sold", "profit", "uavs_in_range", "policy_version"),
+)
 ROUND_PERIOD = 1_000_000_000  # ns between the rounds of what `write` writes
 
 
@@ -38,20 +43,29 @@ def read(sources: Sequence[Path], tell: Callable[[str], None] = lambda sentence:
 
 def _read(source: Path, tell: Callable[[str], None]) -> Interactions:
     reader = Reader(source)
-    decode: Callable[[bytes], Any] | None = None
+    decoders: dict[str, Decoder] = {}
+    broken = 0
     messages = []
     for recorded in reader:
         topic = recorded.topic
         if topic.name != TOPIC or topic.kind != KIND:
             continue
-        decode = decode or decoder(topic)
-        message = decode(recorded.data)
+        if topic.key not in decoders:
+            decoders[topic.key] = Decoder(topic)
+            decoders[topic.key].require(str(source), FIELDS)
+        try:
+            message = decoders[topic.key](recorded.data)
+        except ValueError:
+            broken += 1
+            continue
         if message.observation_schema != observation.SCHEMA:
             found = message.observation_schema
             raise InputError(str(source), "observation_schema", found, f"{observation.SCHEMA!r}, which policies read")
         messages.append(message)
-    for sentence in reader.damage:
+    for sentence in (*reader.notes, *reader.damage):
         tell(sentence)
+    if broken:
+        tell(f"{source}: {broken} messages do not fit their definition and are left out")
     refused: Counter[str] = Counter()
     interactions = Interactions.from_messages(messages, refused)
     if refused:
@@ -59,17 +73,6 @@ def _read(source: Path, tell: Callable[[str], None]) -> Interactions:
     if not messages:
         raise InputError(str(source), "recording", f"no message on {TOPIC}", "a recording of RSUs' interactions")
     return interactions
-
-
-def decoder(topic: Topic) -> Callable[[bytes], Any]:
-    """From a message's bytes to an object with its fields, by the definition that the recording carries."""
-    try:
-        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    except ImportError:
-        raise missing("rosbags>=0.10") from None
-    store = get_typestore(Stores.EMPTY)
-    store.register(get_types_from_msg(topic.definition, topic.kind))
-    return lambda data: store.deserialize_cdr(data, topic.kind)
 
 
 def write(directory: Path, interactions: Interactions) -> None:

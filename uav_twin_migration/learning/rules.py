@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
-from uav_twin_migration.market.leader import Pricer, RoundResult
+from uav_twin_migration.market.leader import LeaderSettings, Pricer, RoundResult
+from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.policy.actor import price_of
+from uav_twin_migration.policy.artifact import Policy
+
+HISTORY = LeaderSettings.history  # closed rounds that an RSU's pricer sees
 
 
 class Random:
@@ -139,26 +145,59 @@ class PerRsu:
         """`make`: from unit cost, price cap and capacity."""
         self.make = make
         self._pricers: dict[tuple[int, int], Pricer] = {}
-        self._history: dict[tuple[int, int], list[RoundResult]] = {}
+        self._past: list[Outcome] = []
 
     def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
-        prices = np.empty(environment.unit_cost.shape)
-        for g, m in np.ndindex(*prices.shape):
-            if environment.round <= 1 or (g, m) not in self._pricers:
+        self.remember(environment, last)
+        return self.prices(environment, np.ones(environment.unit_cost.shape, dtype=bool))
+
+    def remember(self, environment: MarketEnvironment, last: Outcome | None) -> None:
+        """What was played since."""
+        if environment.round <= 1:
+            self._pricers, self._past = {}, []
+        if last is not None:
+            self._past = [*self._past[-HISTORY + 1 :], last]
+
+    def prices(self, environment: MarketEnvironment, whose: NDArray[np.bool_]) -> FloatArray:
+        """[G, M] prices of those RSUs; of the others the unit cost."""
+        prices = environment.unit_cost.copy()
+        for g, m in np.argwhere(whose):
+            if (g, m) not in self._pricers:
                 cost, cap, capacity = environment.unit_cost, environment.price_cap, environment.capacity
                 self._pricers[g, m] = self.make(float(cost[g, m]), float(cap[g, m]), float(capacity[g, m]))
-                self._history[g, m] = []
-            rivals: tuple[float, ...] = ()
-            if last is not None:
-                rivals = tuple(last.prices[g, environment.others[m]].tolist())
-                self._history[g, m].append(self._result(environment, last, g, m))
-            prices[g, m] = self._pricers[g, m].decide(self._history[g, m], rivals).price
+            history = [self._result(environment, outcome, g, m) for outcome in self._past]
+            rivals = history[-1].rival_prices if history else ()
+            prices[g, m] = self._pricers[g, m].decide(history, rivals).price
         return np.clip(prices, environment.unit_cost, environment.price_cap)
 
-    @staticmethod
-    def _result(environment: MarketEnvironment, last: Outcome, g: int, m: int) -> RoundResult:
-        price, demanded = float(last.prices[g, m]), float(last.demanded[g, m])
-        uavs = int(environment.uavs[environment.round - 1, g, m])
-        sold = min(demanded, float(environment.capacity[g, m]))
-        rivals = tuple(last.prices[g, environment.others[m]].tolist())
-        return RoundResult(environment.round, price, demanded, sold, float(last.profit[g, m]), uavs, rivals)
+    def _result(self, environment: MarketEnvironment, last: Outcome, g: int, m: int) -> RoundResult:
+        return RoundResult(
+            round=last.round,
+            price=float(last.prices[g, m]),
+            demanded=float(last.demanded[g, m]),
+            sold=min(float(last.demanded[g, m]), float(last.market.capacity[g, m])),
+            profit=float(last.profit[g, m]),
+            uavs_in_range=int(environment.uavs[last.round, g, m]),
+            rival_prices=tuple(last.prices[g, environment.others[m]].tolist()),
+            concentration=float(last.concentration[g, m]),
+            capacity=float(last.market.capacity[g, m]),
+            rivals_bandwidth=float(last.rivals_bandwidth[g, m]),
+        )
+
+
+class PolicyPlayer:
+    """Prices by a policy as an RSU does: by the fallback rule where an observation lies out of the policy's ranges."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.decisions = self.ruled = 0  # all, and those that the rule made
+        self._low, self._high = policy.bounds()
+        self._rule = PerRsu(ElasticityPricer)
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        seen = environment.observe()
+        prices = price_of(self.policy.actor(seen), environment.unit_cost, environment.price_cap)
+        outside = np.asarray(((seen < self._low) | (seen > self._high)).any(axis=-1))
+        self._rule.remember(environment, last)
+        self.decisions, self.ruled = self.decisions + outside.size, self.ruled + int(outside.sum())
+        return np.where(outside, self._rule.prices(environment, outside), prices)

@@ -8,6 +8,9 @@ per unit of its link's quality, CES demand gives the RSU, at price p, the share
 of what the UAV spends, which is `alpha - d P` at its price index `P = p w^(1 / (sigma - 1))`, or nothing. The model
 says that an RSU's UAVs are of a few kinds, and a network tells each kind's (z, alpha, d) from the observation. So it
 needs to learn who is there; how they answer to a price, also to one that was never asked, it knows.
+
+Prices count by the RSU's own cost and money by what it took in the round before, so that the model is the same in
+every currency, and for bandwidth in whatever unit.
 """
 
 from __future__ import annotations
@@ -24,22 +27,22 @@ from uav_twin_migration.learning.interactions import Interactions
 from uav_twin_migration.policy import observation
 
 USUAL_RIVALS = 0.6  # ln of the price over the own cost that unknown rivals are taken to ask
-SHARPNESS = 4.0  # of the smooth max(., 0), 1/credit
+SHARPNESS = 12.0  # of the smooth max(., 0), over the last revenue
 GAINS = 0.3  # of the last layer at the start
-SMALL_SALE = 0.2  # credit per UAV, below which errors no longer count as shares of the revenue
+SMALL_SALE = 0.05  # of the last revenue, below which errors no longer count as shares of the revenue
+LEAST_LOAD = 0.02  # of the capacity, what the last revenue counts as at least
 
 
 class Rounds(NamedTuple):
     """Interactions as tensors, [B] each, `seen` [B, observation.SIZE]."""
 
     seen: Tensor
-    rivals: Tensor  # ln of the price index that rivals asked last
-    log_cost: Tensor
+    rivals: Tensor  # ln of the price index that rivals asked last, over the own cost
     log_span: Tensor  # ln of price cap over cost
     steepness: Tensor  # sigma - 1
-    limit: Tensor  # MHz per UAV that can be sold
-    log_price: Tensor
-    revenue: Tensor  # credit per UAV, if all that was demanded could be sold
+    limit: Tensor  # worth at unit cost of what can be sold per UAV, in units of the last round's revenue per UAV
+    log_price: Tensor  # ln of price over cost
+    revenue: Tensor  # per UAV, in those units, if all that was demanded could be sold
 
     def part(self, rows: Tensor) -> Rounds:
         """Some of them."""
@@ -49,15 +52,16 @@ class Rounds(NamedTuple):
 def rounds_of(data: Interactions) -> Rounds:
     """All interactions, which must be ones with UAVs."""
     recalled = observation.recall(data.observation)
-    over_cost = np.where(np.isnan(recalled.rivals), USUAL_RIVALS, recalled.rivals)
+    worth = data.unit_cost * data.capacity / data.uavs
+    last = np.where(np.isnan(recalled.revenue), 1.0, np.exp(recalled.revenue) * data.uavs)  # over the worth
+    unit = worth * np.maximum(last, LEAST_LOAD)
     columns = (
-        over_cost + np.log(data.unit_cost),
-        np.log(data.unit_cost),
+        np.where(np.isnan(recalled.rivals), USUAL_RIVALS, recalled.rivals),
         np.log(data.price_cap / data.unit_cost),
         recalled.rho / (1.0 - recalled.rho),
-        data.capacity / data.uavs,
-        np.log(data.price),
-        data.price * data.demanded / data.uavs,
+        worth / unit,
+        np.log(data.price / data.unit_cost),
+        data.price * data.demanded / data.uavs / unit,
     )
     return Rounds(
         torch.from_numpy(data.observation), *(torch.from_numpy(column.astype(np.float32)) for column in columns)
@@ -65,7 +69,7 @@ def rounds_of(data: Interactions) -> Rounds:
 
 
 class SalesModel(nn.Module):
-    """Revenue per UAV at any price, given the observation."""
+    """Revenue per UAV at any price, given the observation, in units of the last round's."""
 
     def __init__(self, kinds: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
@@ -77,18 +81,18 @@ class SalesModel(nn.Module):
         head = nn.Linear(sizes[-1], 3 * kinds)
         with torch.no_grad():
             head.weight.mul_(GAINS)
-            start = torch.tensor([[0.0], [1.5], [0.5]]).repeat(1, kinds)  # ln of z over rivals' index, alpha, d
+            start = torch.tensor([[0.0], [0.5], [-0.5]]).repeat(1, kinds)  # ln of z over rivals' index, alpha, d
             start[0] = torch.linspace(-1.0, 0.5, kinds) if kinds > 1 else -0.5
             head.bias.copy_(start.flatten())
         self.network = nn.Sequential(*layers, head)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """[..., 3, kinds]: ln of z over the rivals' index, of alpha in credit, of d in Mbit/s over bit/s/Hz."""
+        """[..., 3, kinds]: ln of z over the rivals' index, of alpha, of d per UAV, the last two in units."""
         out: Tensor = self.network(seen)
         return out.reshape(*seen.shape[:-1], 3, self.kinds)
 
     def revenue(self, who: Tensor, rounds: Rounds, log_price: Tensor) -> Tensor:
-        """[B] or [B, P] credit per UAV at `log_price`; `who` [B, 3, kinds] as `forward` says."""
+        """[B] or [B, P] units per UAV at `log_price` over cost; `who` [B, 3, kinds] as `forward` says."""
         several = log_price.dim() == 2
         wide = (slice(None), None, None) if several else (slice(None), None)
         attraction, alpha, claim = who[:, None].unbind(-2) if several else who.unbind(-2)
@@ -101,11 +105,11 @@ class SalesModel(nn.Module):
         return out
 
     def profit(self, who: Tensor, rounds: Rounds, log_price: Tensor) -> Tensor:
-        """[B] or [B, P] credit per UAV at `log_price`: the known margin on what can be sold."""
+        """[B] or [B, P] units per UAV at `log_price` over cost: the known margin on what can be sold."""
         wide = (slice(None), None) if log_price.dim() == 2 else slice(None)
         price = torch.exp(log_price)
         sold = torch.minimum(self.revenue(who, rounds, log_price) / price, rounds.limit[wide])
-        return (price - torch.exp(rounds.log_cost)[wide]) * sold
+        return (price - 1.0) * sold
 
     def error(self, rounds: Rounds) -> Tensor:
         """Mean squared error of the revenue, as a share of it."""

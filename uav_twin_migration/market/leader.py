@@ -12,6 +12,7 @@ OPEN      the deadline                             the same, without those who d
 any       an invalid demand                        refused and counted
 any       a rival's offer                          remembered as that rival's posted price
 any       the clock jumped back                    deadlines are counted anew from the jump
+any       resize()                                 another capacity, from now on
 any       stop()                                   no further offers; an open round is dropped without a grant
 ========  =======================================  =========================================================
 """
@@ -22,7 +23,7 @@ import fnmatch
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from uav_twin_migration.market.messages import (
@@ -75,6 +76,8 @@ class RoundResult(NamedTuple):
     uavs_in_range: int  # that answered
     rival_prices: tuple[float, ...]  # credit/MHz, posted by the others when this round opened
     concentration: float = 0.0  # Herfindahl index of what was demanded: sum of the UAVs' squared shares in it
+    capacity: float = math.nan  # MHz that the RSU had; NaN where that is not told
+    rivals_bandwidth: float = math.nan  # MHz, geometric mean of what rivals offered when this round opened; NaN: none
 
 
 class PriceDecision(NamedTuple):
@@ -111,6 +114,7 @@ class _Lease(NamedTuple):
 
 class _Rival(NamedTuple):
     price: float
+    bandwidth: float  # MHz, free
     heard: float
 
 
@@ -138,6 +142,7 @@ class Leader:
         self._deadline = NEVER
         self._decision = PriceDecision(settings.unit_cost)
         self._rivals_at_offer: tuple[float, ...] = ()
+        self._bandwidth_at_offer = math.nan
         self._answers: dict[str, tuple[int, float]] = {}  # uav -> sequence, MHz
         self._revisions: dict[str, int] = {}
         self._expected: set[str] = set()
@@ -205,7 +210,11 @@ class Leader:
             self.refusals.note(refusal, offer.rsu)
             return
         self._advance(now)
-        self._rivals[offer.rsu] = _Rival(offer.price, now)
+        self._rivals[offer.rsu] = _Rival(offer.price, offer.free_bandwidth, now)
+
+    def resize(self, capacity: float) -> None:
+        """The RSU has another capacity, MHz, from now on. Leases that were granted stay."""
+        self.settings = replace(self.settings, capacity=capacity)
 
     def stop(self) -> None:
         """Post nothing any more. An open round is dropped; leases run out by themselves."""
@@ -227,7 +236,7 @@ class Leader:
             self._next_offer = min(self._next_offer, now + settings.round_period)
             longest = now + self._held_for
             self._leases = {uav: _Lease(b, min(expires, longest)) for uav, (b, expires) in self._leases.items()}
-            self._rivals = {rsu: _Rival(rival.price, min(rival.heard, now)) for rsu, rival in self._rivals.items()}
+            self._rivals = {rsu: rival._replace(heard=min(rival.heard, now)) for rsu, rival in self._rivals.items()}
         self._now = now
         self._leases = {uav: lease for uav, lease in self._leases.items() if lease.expires > now}
 
@@ -241,6 +250,7 @@ class Leader:
         silent = now - settings.lease
         self._rivals = {rsu: rival for rsu, rival in self._rivals.items() if rival.heard >= silent}
         self._rivals_at_offer = self.rival_prices()
+        self._bandwidth_at_offer = self._rivals_bandwidth()
         self._decision = self._price()
         self.round += 1
         self._open = True
@@ -253,6 +263,11 @@ class Leader:
         return Offer(
             settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window
         )
+
+    def _rivals_bandwidth(self) -> float:
+        """MHz, the geometric mean of what rivals offered lately, of those who had any; NaN where there is none."""
+        logs = [math.log(rival.bandwidth) for _, rival in sorted(self._rivals.items()) if rival.bandwidth > 0.0]
+        return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
 
     def _price(self) -> PriceDecision:
         """The pricer's decision; one outside [cost, cap] is brought inside, one that is no number is not followed."""
@@ -317,4 +332,15 @@ class Leader:
         profit = (price - self.settings.unit_cost) * sold
         demanded = math.fsum(wanted)
         concentration = math.fsum((b / demanded) ** 2 for b in wanted) if demanded > 0.0 else 0.0
-        return RoundResult(self.round, price, demanded, sold, profit, len(wanted), self._rivals_at_offer, concentration)
+        return RoundResult(
+            self.round,
+            price,
+            demanded,
+            sold,
+            profit,
+            len(wanted),
+            self._rivals_at_offer,
+            concentration,
+            self.settings.capacity,
+            self._bandwidth_at_offer,
+        )

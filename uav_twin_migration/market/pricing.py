@@ -2,10 +2,11 @@
 
 Near any price, CES demand is close to a power law in the own price and the rivals' mean price,
 
-    ln sold = a - eps ln(price) + eta ln(rivals),
+    ln(demand / capacity) = a - eps ln(price / C) + eta ln(rivals / C),
 
-with the elasticity eps unknown. A Kalman filter (random-walk coefficients, since UAVs move) estimates (a, eps, eta)
-from the RSU's own rounds. The profit of a power law is largest at the mark-up of the Lerner rule,
+with the elasticity eps unknown; nothing in it has a unit. A Kalman filter (random-walk coefficients,
+since UAVs move) estimates (a, eps, eta) from the RSU's own rounds. The profit of a power law is largest at the mark-up
+of the Lerner rule,
 
     price* = C eps / (eps - 1),
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from uav_twin_migration.market.leader import PriceDecision, RoundResult
 
-SMALLEST_SALE = 1e-3  # MHz: what "nothing sold" counts as in the logarithm
+LEAST_LOAD = 1e-4  # of the capacity: what "nothing sold" counts as in the logarithm
 LEAST_ELASTICITY = 1.15  # below, the Lerner mark-up explodes on noise; the price cap bounds the price anyhow
 
 
@@ -53,12 +54,14 @@ class ElasticityPricer:
         self._drift = np.diag([4e-3, 4e-4, 4e-4])  # per round
         self._noise = 4e-3  # variance of ln(sold) that the power law leaves unexplained
         self._seen = -1
+        self._scale = capacity if math.isfinite(capacity) else math.nan  # MHz, what demand counts by
 
     def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz."""
-        if history and history[-1].round != self._seen:
-            self._seen = history[-1].round
-            self._learn(history[-1])
+        for result in history:
+            if result.round > self._seen:  # also those that somebody else priced
+                self._seen = result.round
+                self._learn(result)
         price = self._lerner_price(rival_prices) * math.exp(self._random.gauss(0.0, self.dither))
         return PriceDecision(min(max(price, self.unit_cost), self.price_cap))
 
@@ -66,21 +69,25 @@ class ElasticityPricer:
         """One Kalman step. A round that sold out says only that demand was at least that; it uses the demand."""
         if last.uavs_in_range == 0:
             return  # nobody there: nothing to learn about their elasticity
-        sold = math.log(max(last.demanded, SMALLEST_SALE))
-        row = self._row(math.log(last.price), last.rival_prices)
+        if not math.isnan(last.capacity):
+            self.capacity = last.capacity  # may change
+        if math.isnan(self._scale):  # an unlimited capacity
+            self._scale = last.demanded or math.nan
+        load = last.demanded / self._scale if last.demanded > 0.0 else 0.0
+        sold = math.log(max(load, LEAST_LOAD))
+        row = self._row(math.log(last.price / self.unit_cost), last.rival_prices)
         if self._mean is None:
             eta = self._prior_elasticity - 1.0
-            a = sold + self._prior_elasticity * math.log(last.price) - eta * row[2]
+            a = sold - self._prior_elasticity * row[1] - eta * row[2]
             self._mean = np.array([a, self._prior_elasticity, eta])
         covariance = self._covariance + self._drift
         gain = covariance @ row / (row @ covariance @ row + self._noise)
         self._mean = self._mean + gain * (sold - row @ self._mean)
         self._covariance = covariance - np.outer(gain, row @ covariance)
 
-    @staticmethod
-    def _row(log_price: float, rivals: Sequence[float]) -> NDArray[np.float64]:
-        log_rivals = sum(map(math.log, rivals)) / len(rivals) if rivals else 0.0
-        return np.array([1.0, -log_price, log_rivals])
+    def _row(self, log_markup: float, rivals: Sequence[float]) -> NDArray[np.float64]:
+        log_rivals = math.fsum(math.log(price / self.unit_cost) for price in rivals) / len(rivals) if rivals else 0.0
+        return np.array([1.0, -log_markup, log_rivals])
 
     def _lerner_price(self, rival_prices: Sequence[float]) -> float:
         elasticity = self._prior_elasticity if self._mean is None else float(self._mean[1])
@@ -88,6 +95,8 @@ class ElasticityPricer:
         price = self.unit_cost * elasticity / (elasticity - 1.0)
         if self._mean is None:
             return price
-        log_at_one = float(self._row(0.0, rival_prices) @ self._mean)  # ln of what a price of 1 would sell
-        clearing = math.exp(min((log_at_one - math.log(self.capacity)) / elasticity, 50.0))
-        return max(price, clearing)
+        if not math.isfinite(self.capacity):
+            return price
+        log_at_cost = float(self._row(0.0, rival_prices) @ self._mean)  # ln of the load at a price of the unit cost
+        clearing = (log_at_cost - math.log(self.capacity / self._scale)) / elasticity
+        return max(price, self.unit_cost * math.exp(min(clearing, 50.0)))

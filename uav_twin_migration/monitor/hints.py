@@ -11,6 +11,11 @@ SLOW = "now and then this is harmless; often, its sender's network or CPU is too
 HINTS: Mapping[str, str] = MappingProxyType(
     {
         "bad_id": EXAMINE,
+        "twin_bad_epoch": "somebody says epochs of the far future, or this machine's clock is decades off",
+        "unexpected": "no reader expected it: please report it, with the line that the log has of it",
+        "twin_unexpected_error": "no reader expected it: please report it",
+        "twin_unresolved": "the other RSU's address is a name that nobody answers for: give it twin_advertise",
+        "twin_duplicate_id": "another process runs as this RSU, on a copy of its store: stop one of them",
         "unknown_uav": "add it to admitted_uavs, or find out who sends there",
         "not_finite": EXAMINE,
         "negative": EXAMINE,

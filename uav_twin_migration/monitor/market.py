@@ -12,15 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_twin_migration.bounded import number, whole
 from uav_twin_migration.game import followers as game
 from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.market.follower import Vector
-from uav_twin_migration.market.messages import Bid, Grant, Offer, check_offer
+from uav_twin_migration.market.messages import (
+    LARGEST_BANDWIDTH,
+    LARGEST_COORDINATE,
+    LARGEST_EFFICIENCY,
+    LARGEST_PRICE,
+    LONGEST_DURATION,
+    Bid,
+    Grant,
+    Offer,
+    check_number,
+    check_offer,
+)
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.snapshot import Snapshot
 
 Array = NDArray[np.float64]
+MOST_NODES = 10_000  # whose diagnostics are kept
+COUNTED = ("answers_granted", "answers_ungranted", "rounds_missed")
+REFUSED = "refused/"
 
 
 class MarketMonitor:
@@ -57,6 +72,7 @@ class MarketMonitor:
         self.exploitabilities: list[float] = []
         self.sampled_at: list[float] = []  # s since the start, of each exploitability
         self.unsolved = 0
+        self.nonsense = 0  # diagnostics that cannot be read
         self.full = False  # whether every UAV has been granted something at least once
         self._granted = np.zeros(uavs, dtype=bool)
         self._ungranted_before = self._missed_before = 0
@@ -77,12 +93,12 @@ class MarketMonitor:
     def on_grant(self, now: float, grant: Grant) -> None:
         """An RSU granted bandwidth."""
         rsu = self.rsu_index.get(grant.rsu)
-        if rsu is None:
+        if rsu is None or check_number(grant.price, LARGEST_PRICE) or check_number(grant.lease, LONGEST_DURATION):
             return
         sold = 0.0
         for uav, share in grant.bandwidth.items():
             index = self.uav_index.get(uav)
-            if index is not None:
+            if index is not None and check_number(share, LARGEST_BANDWIDTH) is None:
                 self.grants += 1
                 self.bandwidth[index, rsu] = share
                 self.expires[index, rsu] = now + grant.lease
@@ -101,10 +117,13 @@ class MarketMonitor:
             index = self.uav_index.get(uav)
             if index is not None:
                 self.efficiency[index] = 0.0
-                self.efficiency[index, [c for c in columns if c is not None]] = row[known]
+                sound = np.nan_to_num(row[known], nan=0.0).clip(0.0, LARGEST_EFFICIENCY)
+                self.efficiency[index, [c for c in columns if c is not None]] = sound
 
     def on_motion(self, uav: str, position: Vector, velocity: Vector) -> None:
         """A UAV's odometry."""
+        if any(check_number(abs(value), LARGEST_COORDINATE) for value in (*position, *velocity)):
+            return
         index = self.uav_index[uav]
         self.position[index], self.velocity[index] = position, velocity
 
@@ -118,14 +137,20 @@ class MarketMonitor:
 
     def on_diagnostics(self, name: str, values: Mapping[str, str]) -> None:
         """What a node says about itself."""
-        self.latencies += map(float, values.get("offer_to_grant_ms", "").split())
-        if "answers_granted" in values:
-            self.answers_granted[name] = int(values["answers_granted"])
-            self.answers_ungranted[name] = int(values["answers_ungranted"])
-            self.rounds_missed[name] = int(values["rounds_missed"])
-        self.refused[name] = {
-            key.removeprefix("refused/"): int(value) for key, value in values.items() if key.startswith("refused/")
-        }
+        if name not in self.refused and len(self.refused) >= MOST_NODES:
+            return
+        try:
+            latencies = [number(text) for text in values.get("offer_to_grant_ms", "").split()]
+            counts = {key: whole(value) for key, value in values.items() if key in COUNTED or key.startswith(REFUSED)}
+        except ValueError:  # no node of ours says so
+            self.nonsense += 1
+            return
+        self.latencies += latencies
+        if all(key in counts for key in COUNTED):
+            self.answers_granted[name], self.answers_ungranted[name], self.rounds_missed[name] = map(
+                counts.__getitem__, COUNTED
+            )
+        self.refused[name] = {key.removeprefix(REFUSED): counts[key] for key in counts if key.startswith(REFUSED)}
 
     def start_steady_state(self) -> None:
         """Forget latencies and missed rounds so far: from here on, everybody has found everybody."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -42,15 +43,30 @@ def make_node(spec: NodeSpec) -> Node:
     return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=overrides)
 
 
-def host(process: ProcessSpec, quiet: bool = False) -> int:
-    """Run the nodes of one process until told to stop. Returns the exit code. quiet: errors alone are logged."""
-    arguments = ["--ros-args", "--log-level", "error"] if quiet else []
+def host(process: ProcessSpec, quiet: bool = False, further: Sequence[str] = ()) -> int:
+    """Run the nodes of one process until told to stop. Returns the exit code.
+
+    Args:
+        process: whose nodes.
+        quiet: log errors alone.
+        further: ROS arguments from the command line: remaps and parameters for all of them.
+    """
+    arguments = ["--ros-args", "--log-level", "error"] if quiet else list(further)
     return run(lambda: [make_node(spec) for spec in process.nodes], arguments)
 
 
 def main() -> int:
     """``ros2 run uav_twin_migration host JSON``: the launch files' way to put several nodes into one process."""
-    return host(ProcessSpec.from_json(json.loads(sys.argv[1])))
+    return host(ProcessSpec.from_json(json.loads(sys.argv[1])), further=for_all(sys.argv[2:]))
+
+
+def for_all(arguments: Sequence[str]) -> list[str]:
+    """ROS arguments without the names that launch gives a process of one node: here each node has its own."""
+    kept = list(arguments)
+    for index in range(len(kept) - 2, -1, -1):
+        if kept[index] in ("-r", "--remap") and kept[index + 1].startswith(("__node:=", "__ns:=")):
+            del kept[index : index + 2]
+    return kept
 
 
 if __name__ == "__main__":

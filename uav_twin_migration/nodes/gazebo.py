@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from rclpy.node import Node
 
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.ros import children, topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -96,7 +96,7 @@ def programs(gazebo: Gazebo, scenario: Scenario, folder: Path, *, gui: bool, dis
     return [Program([*simulator, "-r", *view, str(world)], "gazebo.log"), Program(node, "bridge.log")]
 
 
-class GazeboNode(Node):
+class GazeboNode(Guarded):
     """Keeps Gazebo running as long as it lives itself."""
 
     def __init__(self, **options: Any) -> None:

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rclpy.node import Node
-
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
@@ -48,7 +47,7 @@ PARAMETERS = (
 )
 
 
-class LearnerNode(Node):
+class LearnerNode(Guarded):
     """Feeds a `Learner`, trains when it says so, and publishes."""
 
     def __init__(self, **options: Any) -> None:
@@ -91,7 +90,10 @@ class LearnerNode(Node):
             self._learner.add(recordings.read(bags, tell=self.get_logger().warning))
         output = self._values["output"]
         if output and Path(output).exists():
-            self._publish(artifact.load(output))
+            try:
+                self._publish(artifact.load(output))
+            except PolicyRefused as refused:
+                self.get_logger().warning(f"does not publish what it learned before, and learns anew: {refused}")
 
     # -- events ------------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from rclpy.node import Node
 
 from uav_twin_migration.msg import LinkQuality
 from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.frames import Frames
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
@@ -28,7 +29,7 @@ PARAMETERS = (
 )
 
 
-class LinkNode(Node):
+class LinkNode(Guarded):
     """Applies the radio model to the UAVs' last odometry."""
 
     def __init__(self, **options: Any) -> None:
@@ -43,6 +44,7 @@ class LinkNode(Node):
         self._position = np.full((len(self._uav_ids), 3), np.nan)
         self._timing = Timing(self)
         self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
+        self._frames = Frames(self, scenario)
         for index, uav in enumerate(self._uav_ids):
             self._follow_motion(index, uav)
         self._period: float = values["period"]
@@ -55,6 +57,7 @@ class LinkNode(Node):
         def on_odometry(message: Odometry) -> None:
             at = message.pose.pose.position
             self._position[index] = at.x, at.y, at.z
+            self._frames.on_odometry(uav, message)
 
         self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 
@@ -41,7 +41,7 @@ def samples(name: str, values: dict[str, str]) -> Iterator[tuple[str, dict[str, 
             yield f"uavtwin_{key}", labels, value
 
 
-class MetricsNode(Node):
+class MetricsNode(Guarded):
     """Hears diagnostics, and answers Prometheus."""
 
     def __init__(self, **options: Any) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.terminal import Display
@@ -30,6 +29,7 @@ from uav_twin_migration.msg import (
     TwinState,
 )
 from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
@@ -49,7 +49,7 @@ PARAMETERS = (
 )
 
 
-class MonitorNode(Node):
+class MonitorNode(Guarded):
     """Feeds an `MarketMonitor` and a `Display`."""
 
     stop: Callable[[], None]
@@ -133,6 +133,8 @@ class MonitorNode(Node):
     def _on_states(self, message: TwinState) -> None:
         now = self._timing.now()
         for state in twin_convert.states_from_message(message):
+            if state.uav not in self._monitor.uav_index:
+                continue
             self._twins.on_state(now, state, self._monitor.position_of(state.uav))
 
     def _on_replies(self, message: TwinReply) -> None:

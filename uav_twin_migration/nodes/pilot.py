@@ -16,10 +16,10 @@ import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
@@ -38,7 +38,7 @@ PARAMETERS = (
 )
 
 
-class PilotNode(Node):
+class PilotNode(Guarded):
     """Steps a `Pilot` for all UAVs with the simulator's clock."""
 
     def __init__(self, **options: Any) -> None:

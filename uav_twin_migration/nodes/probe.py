@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 
 from uav_twin_migration.msg import PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
@@ -29,7 +29,7 @@ class Heard:
     nodes: list[str] = field(default_factory=list)  # full names of all nodes that were discovered
 
 
-class ProbeNode(Node):
+class ProbeNode(Guarded):
     """Hears offers and diagnostics; says nothing."""
 
     def __init__(self, patience: float, region: str) -> None:

@@ -19,7 +19,6 @@ from typing import Any, Protocol
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -27,6 +26,8 @@ from std_srvs.srv import Trigger
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -88,7 +89,7 @@ class Link(Protocol):
         """Let go of it."""
 
 
-class Px4Node(Node):
+class Px4Node(Guarded):
     """Steps an `Autopilot` over a `Link`."""
 
     def __init__(self, **options: Any) -> None:
@@ -111,6 +112,7 @@ class Px4Node(Node):
         self._steps = 0
         self._message = Odometry(child_frame_id=f"{self._uav.id}/base_link")
         self._message.header.frame_id = topics.MAP
+        set_covariances(self._message, ESTIMATED_POSITION, ESTIMATED_TURN)
         self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
         self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
         self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)
@@ -193,7 +195,7 @@ class Px4Node(Node):
             response.success, response.message = order(time.monotonic())
             return response
 
-        self.create_service(Trigger, f"/uav/{self._uav.id}/{name}", on_request)
+        self.create_service(Trigger, name, on_request)
 
     def _on_cmd_vel(self, message: Twist) -> None:
         wanted = (message.linear.x, message.linear.y, message.linear.z)

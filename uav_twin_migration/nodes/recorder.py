@@ -5,26 +5,31 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration import msg
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.recording.definitions import definition, type_hash
-from uav_twin_migration.recording.metadata import Topic
+from uav_twin_migration.recording.metadata import Attachment, Topic
+from uav_twin_migration.recording.provenance import provenance
 from uav_twin_migration.recording.writer import Recording
 
 DEPTH = 1000  # messages of a topic that may wait for the recorder
 NANOSECONDS = 1_000_000_000
+MOST_EARLY = 10_000  # messages that are kept until the simulation's clock is heard
 
 PARAMETERS = (
     Parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
@@ -34,6 +39,9 @@ PARAMETERS = (
         "file_period", 3600.0, "wall time after which it goes on in a new file, s: a file's index grows in memory"
     ),
     Parameter("discovery_period", 0.5, "wall time between two looks for new topics, s"),
+    Parameter("scenario", "", "scenario file or name, which the recording carries; empty for none"),
+    Parameter("policy", "", "what RSUs price with at first, which the recording carries; empty for none"),
+    Parameter("seed", -1, "seed of everything random, which the recording tells; below 0 for none"),
 )
 
 # Heard from the start, before anybody publishes: their first messages count.
@@ -52,7 +60,7 @@ MARKET: dict[str, tuple[Any, QoSProfile]] = {
 }
 
 
-class RecorderNode(Node):
+class RecorderNode(Guarded):
     """Subscribes to whatever is published, and writes it."""
 
     def __init__(self, **options: Any) -> None:
@@ -61,7 +69,11 @@ class RecorderNode(Node):
         require(self, self._values, "flush_period", 0.01, 60.0)
         require(self, self._values, "file_period", 1.0, 1e6)
         require(self, self._values, "discovery_period", 0.01, 60.0)
-        self._recording = Recording(free_folder(Path(self._values["directory"])))
+        self._simulated = bool(self.get_parameter("use_sim_time").value)
+        about, files = self._provenance()
+        self._recording = Recording(free_folder(Path(self._values["directory"])), about, files)
+        self._early: list[tuple[str, bytes]] = []  # heard before the simulation's clock
+        self._stopped = False  # by a full disk
         self._kinds: dict[str, str] = {}  # topic -> message type, also of topics that cannot be recorded
         self._throttled_log = ThrottledLog(self.get_logger().warning, ends=False)
         self.get_logger().info(f"recording to {self._recording.directory}")
@@ -69,8 +81,26 @@ class RecorderNode(Node):
             self._follow(topic, f"{msg.__name__.partition('.')[0]}/msg/{message.__name__}", message, qos)
         self._discover()
         steady_timer(self, self._values["discovery_period"], self._discover)
-        steady_timer(self, self._values["flush_period"], self._recording.flush)
-        steady_timer(self, self._values["file_period"], self._recording.split)
+        steady_timer(self, self._values["flush_period"], lambda: self._guarded(self._recording.flush))
+        steady_timer(self, self._values["file_period"], lambda: self._guarded(self._recording.split))
+
+    def _provenance(self) -> tuple[dict[str, str], list[Attachment]]:
+        policy = self._values["policy"]
+        try:
+            return provenance(self._values["scenario"], policy, self._values["seed"], self._simulated)
+        except OSError as error:
+            raise InputError("parameters", "policy", policy, f"a file to read ({error.strerror})") from None
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do what writes. A disk that is full stops the recording, with one line, and nothing else."""
+        if self._stopped:
+            return
+        try:
+            act()
+        except OSError as error:
+            self._stopped = True
+            folder, why = self._recording.directory, error.strerror or error
+            self.get_logger().error(f"recording stopped: {why}; `uavtwin bag repair {folder}` saves what came before")
 
     def _discover(self) -> None:
         """Subscribe to topics that are new."""
@@ -92,14 +122,27 @@ class RecorderNode(Node):
             return
 
         def on_message(data: bytes) -> None:
-            if topic not in self._recording.topics:
-                self._announce(topic)
-            self._recording.write(topic, data, time.time_ns())
+            self._guarded(lambda: self._take(topic, data))
 
         deep = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=qos.reliability, durability=qos.durability
         )
         self.create_subscription(message, topic, on_message, deep, raw=True)
+
+    def _take(self, topic: str, data: bytes) -> None:
+        """Write a message with the time at which it came; simulated time begins with the first word of the clock."""
+        now = self.get_clock().now().nanoseconds if self._simulated else time.time_ns()
+        if now == 0 and len(self._early) < MOST_EARLY:
+            self._early.append((topic, data))
+            return
+        early, self._early = self._early, []
+        for name, message in (*early, (topic, data)):
+            self._write(name, message, now)
+
+    def _write(self, topic: str, data: bytes, now: int) -> None:
+        if topic not in self._recording.topics:
+            self._announce(topic)
+        self._recording.write(topic, data, now)
 
     def _announce(self, topic: str) -> None:
         kind = self._kinds[topic]
@@ -123,7 +166,9 @@ class RecorderNode(Node):
 
     def destroy_node(self) -> None:
         """End the recording before the node goes."""
-        self._recording.close()
+        for topic, data in self._early:  # the clock was never heard
+            self._guarded(partial(self._write, topic, data, 0))
+        self._guarded(self._recording.close)
         super().destroy_node()
 
 

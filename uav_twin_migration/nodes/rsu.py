@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -13,6 +14,7 @@ from uav_twin_migration.market.messages import Grant, Offer, Refusal, is_id
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
 from uav_twin_migration.nodes.ros.rsu_twins import PARAMETERS as TWIN_PARAMETERS
@@ -34,7 +36,7 @@ PARAMETERS = (
     Parameter("round_period", 1.0, "time between two offers, s"),
     Parameter("offer_window", 0.5, "time in which an offer may be answered, s; less than round_period"),
     Parameter("lease_rounds", 2.5, "rounds that a grant holds without being renewed"),
-    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy"),
+    Parameter("admitted_uavs", ["*"], "patterns of UAV ids that may buy, and have their twins hosted"),
     Parameter("rho", 0.6, "rho of the market, in (0, 1): how well RSUs replace each other"),
     Parameter(
         "policy",
@@ -59,7 +61,7 @@ PARAMETERS = (
 )
 
 
-class RsuNode(LifecycleNode):
+class RsuNode(Guarded, LifecycleNode):
     """Translates between ROS messages and a `Leader`."""
 
     def __init__(self, **options: Any) -> None:
@@ -73,12 +75,15 @@ class RsuNode(LifecycleNode):
             *(self.settings.unit_cost, self.settings.price_cap, self.settings.capacity),
             self._values["rho"],
             self._policies.first(self._values["policy"]),
-            *(self._values[name] for name in ("exploration", "seed")),
+            exploration=self._values["exploration"],
+            seed=self._values["seed"],
+            tell=self.get_logger().info,
         )
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
+        self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
         if self._values["autostart"]:
             self.trigger_configure()
             if self._failure is not None:
@@ -148,6 +153,10 @@ class RsuNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
         return TransitionCallbackReturn.SUCCESS
 
+    def stuck(self, within: float) -> str:
+        """A thread that has not gone round for `within` seconds; empty where there is none."""
+        return self._twins.stuck(within) if self._twins is not None else ""
+
     def _here(self, topic: str) -> str:
         return topics.in_region(self._values["region"], topic)
 
@@ -156,7 +165,9 @@ class RsuNode(LifecycleNode):
         if not self._values["twin_store"]:
             return None
         try:
-            return RsuTwins(self, self.settings.rsu, self._values, self._timing, self._signing, self._verifying)
+            twins = RsuTwins(self, self.settings.rsu, self._values, self._timing, self._signing, self._verifying)
+            twins.fail = lambda why: self.fail(why)
+            return twins
         except StoreError as error:
             self._trouble = f"hosts no twins: {error}"
             self.get_logger().error(self._trouble)
@@ -263,10 +274,12 @@ class RsuNode(LifecycleNode):
             "capacity_mhz": f"{self.settings.capacity:.4g}",
             "round": leader.round,
             "policy_version": self._pricer.version,
+            "policy_out_of_range": self._pricer.outside or "no",
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
         refusals = leader.refusals + self._verifying.refusals
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
+        values.update(self.describe_unexpected())
         if self._twins is not None:
             values.update(self._twins.describe())
         elif self._trouble:

@@ -10,7 +10,6 @@ from collections import deque
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
@@ -20,6 +19,7 @@ from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
@@ -61,7 +61,7 @@ UAV_CONTAINER_PARAMETERS = (
 )
 
 
-class AgentsNode(Node):
+class AgentsNode(Guarded):
     """Translates between ROS messages and one or many `Follower`s."""
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -243,6 +243,7 @@ class AgentsNode(Node):
             "offer_to_grant_ms": " ".join(f"{value:.1f}" for value in latencies),
         }
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
+        values.update(self.describe_unexpected())
         name = next(iter(self._followers)) if len(followers) == 1 else self.get_namespace().strip("/")
         return {f"uav/{name}": values}
 

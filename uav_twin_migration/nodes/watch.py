@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rclpy.node import Node
-
 from uav_twin_migration.msg import (
     BandwidthGrant,
     Interaction,
@@ -21,10 +19,11 @@ from uav_twin_migration.msg import (
     TwinState,
 )
 from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.spin import run
 
 
-class WatchNode(Node):
+class WatchNode(Guarded):
     """Hears offers, grants, policies and twins' states; says nothing on the network."""
 
     def __init__(self, regions: Sequence[str]) -> None:

@@ -12,11 +12,12 @@ from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros.frames import SIMULATED_POSITION, SIMULATED_TURN, set_covariances
+from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import Parameter, declare, require
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.scenario.load import load
@@ -33,7 +34,7 @@ PARAMETERS = (
 )
 
 
-class WorldNode(Node):
+class WorldNode(Guarded):
     """Steps a `Flight` and publishes it."""
 
     def __init__(self, **options: Any) -> None:
@@ -48,6 +49,7 @@ class WorldNode(Node):
         self._pace = self._step / values["real_time_factor"]  # s of wall time per tick
         self._ticks_per_odometry = max(round(values["odometry_period"] / self._step), 1)
         self._ticks = 0
+        self._yaw = self._flight.yaw.tolist()  # rad, as told last
         self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._tracks = [self._make_track(index, uav.id) for index, uav in enumerate(self._scenario.uavs)]
         self._throttled_log = ThrottledLog(self.get_logger().warning)
@@ -66,6 +68,7 @@ class WorldNode(Node):
         self.create_subscription(Twist, topics.cmd_vel(uav), on_cmd_vel, topics.MEASUREMENT)
         message = Odometry(child_frame_id=f"{uav}/base_link")
         message.header.frame_id = topics.MAP
+        set_covariances(message, SIMULATED_POSITION, SIMULATED_TURN)
         return self.create_publisher(Odometry, topics.odometry(uav), topics.ODOMETRY), message
 
     def _on_tick(self) -> None:
@@ -99,6 +102,10 @@ class WorldNode(Node):
         x, y, z = self._flight.position[index].tolist()
         vx, vy, vz = self._flight.velocity[index].tolist()
         yaw = float(self._flight.yaw[index])
+        elapsed = convert.seconds(stamp) - convert.seconds(message.header.stamp)
+        turned = math.remainder(yaw - self._yaw[index], 2.0 * math.pi)
+        message.twist.twist.angular.z = turned / elapsed if elapsed > 0.0 else 0.0
+        self._yaw[index] = yaw
         message.header.stamp = stamp
         pose, twist = message.pose.pose, message.twist.twist
         pose.position.x, pose.position.y, pose.position.z = x, y, z

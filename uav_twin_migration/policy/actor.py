@@ -11,7 +11,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
 
-_STEEP = 30.0  # beyond, the sigmoid is 0 or 1 to all digits that count
+MOST_STEEP = 30.0  # beyond, the sigmoid is 0 or 1 to all digits that count
 
 
 class Actor:
@@ -48,7 +48,9 @@ class Actor:
 def price_of(action: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike) -> FloatArray:
     """`C (p_max / C)^sigmoid(a)`, credit/MHz: between cost and cap, whatever the action is. Everything broadcasts."""
     cost = np.asarray(unit_cost, dtype=np.float64)
-    steep = np.minimum(np.maximum(action, -_STEEP), _STEEP, dtype=np.float64)  # np.clip takes four times as long
+    steep = np.minimum(
+        np.maximum(action, -MOST_STEEP), MOST_STEEP, dtype=np.float64
+    )  # np.clip takes four times as long
     price = cost * (np.asarray(price_cap) / cost) ** (1.0 / (1.0 + np.exp(-steep)))
     return np.asarray(np.minimum(np.maximum(price, cost), price_cap))
 
@@ -58,6 +60,6 @@ def action_of(price: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.Arr
     cost = np.asarray(unit_cost, dtype=np.float64)
     span = np.maximum(np.log(np.asarray(price_cap) / cost), 1e-9)  # a cap at the cost leaves no choice
     share = np.log(np.asarray(price) / cost) / span
-    edge = 1.0 / (1.0 + np.exp(_STEEP))
+    edge = 1.0 / (1.0 + np.exp(MOST_STEEP))
     share = np.clip(share, edge, 1.0 - edge)
     return np.asarray(np.log(share) - np.log1p(-share))

@@ -4,12 +4,14 @@ Tensors `layer<i>.weight` [out, in] and `layer<i>.bias` [out], float32, i = 0, 1
 safetensors has it):
 
 ======================  ==============================================================================
-format                  "uav-twin-policy/1": name and version of all this
-observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/1"
+format                  "uav-twin-policy/2": name and version of all this
+observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/2"
 policy_version          a number that rises with every policy a learner publishes
 architecture            sizes of the layers, e.g. "41-14-12-1", ReLU between them
 exploration             standard deviation of the action with which it was recorded or trained last
-training                JSON: how it came about (seed, iterations, exploitability, ...)
+ranges                  JSON: the observations it was trained for, `{"feature": [lowest, highest]}`, by the names of
+                        `observation.NAMES`; a feature that is not named may have any value
+training                JSON: how it came about (seed, iterations, exploitability, games' ranges, ...)
 ======================  ==============================================================================
 
 An artifact of an earlier version is upgraded as it is read, step by step; one of a later version is refused.
@@ -28,12 +30,13 @@ from typing import Any
 
 import numpy as np
 
+from uav_twin_migration.bounded import number, read_json, whole
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy import tensors as safetensors
 from uav_twin_migration.policy.actor import Actor, Single
 
-NAME, VERSION = "uav-twin-policy", 1
+NAME, VERSION = "uav-twin-policy", 2
 FORMAT = f"{NAME}/{VERSION}"
 LARGEST_FILE = 1 << 20  # bytes; a dense actor of 128 + 128 neurons has 90 kB
 MOST_LAYERS = 8
@@ -66,8 +69,14 @@ Refuse = Callable[[Reason, str, object, str], PolicyRefused]
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 Content = tuple[Tensors, Mapping[str, str]]  # and metadata
 
-# From each earlier version to the next. There has been none so far; test/policy keeps an artifact of each.
-UPGRADES: dict[int, Callable[[Content], Content]] = {}
+
+def _ranges_named(content: Content) -> Content:
+    tensors, metadata = content
+    return tensors, {**metadata, "ranges": "{}"}
+
+
+# From each earlier version to the next. test/policy keeps an artifact of each.
+UPGRADES: dict[int, Callable[[Content], Content]] = {1: _ranges_named}
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,13 @@ class Policy:
     exploration: float = 0.1
     schema: str = observation.SCHEMA
     training: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of features
+
+    def bounds(self) -> tuple[observation.Observation, observation.Observation]:
+        """Lowest and highest features [observation.SIZE] that it was trained for; infinite where it names none."""
+        found = [self.ranges.get(name, (-np.inf, np.inf)) for name in observation.NAMES]
+        low, high = np.array(found, dtype=np.float32).T
+        return low, high
 
 
 def sha256(data: bytes) -> str:
@@ -97,9 +113,15 @@ def to_bytes(policy: Policy) -> bytes:
         "policy_version": str(policy.version),
         "architecture": "-".join(map(str, policy.actor.sizes)),
         "exploration": repr(float(policy.exploration)),
-        "training": json.dumps(dict(policy.training), sort_keys=True),
+        "ranges": _json(policy.ranges),
+        "training": _json(policy.training),
     }
     return safetensors.to_bytes(tensors, metadata)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """Short, and the same for the same content."""
+    return json.dumps(dict(content), sort_keys=True, separators=(",", ":"))
 
 
 def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = None) -> Policy:
@@ -124,19 +146,21 @@ def from_bytes(data: bytes, source: str = "policy", expected_hash: str | None = 
     tensors, metadata = _upgraded(content, refuse)
     check_schema(metadata.get("observation_schema", ""), refuse)
     try:
-        version = int(metadata["policy_version"])
-        exploration = float(metadata["exploration"])
-        training = json.loads(metadata["training"])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise refuse(Reason.METADATA, "metadata", str(error), "policy_version, exploration and training") from None
+        named = metadata["ranges"]
+        version = whole(metadata["policy_version"])
+        exploration = number(metadata["exploration"])
+        training = read_json(metadata["training"], LARGEST_FILE)
+    except (KeyError, ValueError) as error:
+        raise refuse(Reason.METADATA, "metadata", str(error), "policy_version, exploration, ranges, training") from None
     if not (0 < version < 1 << 63 and 0.0 <= exploration < 10.0 and isinstance(training, dict)):
         raise refuse(Reason.METADATA, "policy_version", version, "a number in 1 to 2^63, exploration in 0 to 10")
+    ranges = _ranges(named, refuse)
     layers = _layers(tensors, refuse)
     actor = Actor(layers)
     architecture = "-".join(map(str, actor.sizes))
     if metadata.get("architecture") != architecture:
         raise refuse(Reason.SHAPE, "architecture", metadata.get("architecture"), f"{architecture!r}, as its layers are")
-    return Policy(actor, version, exploration, metadata["observation_schema"], training)
+    return Policy(actor, version, exploration, metadata["observation_schema"], training, ranges)
 
 
 def load(path: str | Path) -> Policy:
@@ -167,7 +191,7 @@ def check_schema(schema: str, refuse: Refuse) -> None:
     name, version = observation.SCHEMA.split("/")
     if _version(schema, name) > int(version):
         raise refuse(Reason.NEWER, "observation_schema", schema, f"at most {observation.SCHEMA!r}; {HINT}")
-    raise refuse(Reason.SCHEMA, "observation_schema", schema, repr(observation.SCHEMA))
+    raise refuse(Reason.SCHEMA, "observation_schema", schema, f"{observation.SCHEMA!r}; train it anew (uavtwin train)")
 
 
 HINT = "upgrade this software, or train the policy with this version of it"
@@ -190,6 +214,18 @@ def _version(text: str, name: str) -> int:
     """The number in "name/number"; 0 in anything else."""
     head, _, number = text.partition("/")
     return int(number) if head == name and re.fullmatch("[1-9][0-9]{0,8}", number) else 0
+
+
+def _ranges(text: str, refuse: Refuse) -> dict[str, tuple[float, float]]:
+    """The observations it was trained for. Raises PolicyRefused."""
+    try:
+        found = {str(name): (float(low), float(high)) for name, (low, high) in read_json(text, LARGEST_FILE).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise refuse(Reason.METADATA, "ranges", str(error), "JSON, for each feature its lowest and highest") from None
+    for name, (low, high) in found.items():
+        if name not in observation.NAMES or not -np.inf < low <= high < np.inf:
+            raise refuse(Reason.METADATA, "ranges", {name: (low, high)}, "a feature's name, its lowest and highest")
+    return found
 
 
 def _layers(tensors: Tensors, refuse: Refuse) -> list[tuple[Single, Single]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from uav_twin_migration.market.pricing import ElasticityPricer
@@ -44,7 +46,14 @@ def untrained() -> Policy:
 
 
 def make_pricer(
-    unit_cost: float, price_cap: float, capacity: float, rho: float, policy: str, exploration: float, seed: int = 0
+    unit_cost: float,
+    price_cap: float,
+    capacity: float,
+    rho: float,
+    policy: str,
+    exploration: float,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> PolicyPricer:
     """An RSU's pricer: a policy, and for as long as there is none, the rule.
 
@@ -52,6 +61,7 @@ def make_pricer(
         policy: for `choose`.
         exploration: standard deviation of the noise on the action; below 0 what the policy says, and none for the rule.
         seed: of that noise.
+        tell: gets a sentence when the rule takes over from the policy, and when the policy is back.
 
     Raises:
         PolicyRefused: the policy's file cannot be read or must not be used.
@@ -59,4 +69,4 @@ def make_pricer(
     rule = ElasticityPricer(unit_cost, price_cap, capacity, seed=seed)
     observed = ObservedRule(rule, unit_cost, price_cap, capacity, rho, max(exploration, 0.0), seed)
     wanted = None if exploration < 0.0 else exploration
-    return PolicyPricer(unit_cost, price_cap, capacity, rho, observed, choose(policy), wanted, seed)
+    return PolicyPricer(unit_cost, price_cap, capacity, rho, observed, choose(policy), wanted, seed, tell)

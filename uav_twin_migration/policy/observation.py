@@ -1,9 +1,13 @@
 """What an RSU's policy sees: one encoding, used by the batched environment and by the single RSU alike.
 
-An RSU knows its own cost, cap, capacity, prices and sales, how many UAVs answered, and what is public on the air: rho
-and every posted price. Nothing else goes in. Of its sales it also knows how they are spread over UAVs: one UAV that
-buys a lot has few other sellers, and will not run away from a higher price as ten small ones would. That spread, as
-the Herfindahl index, tells more about the elasticity of demand than any number of further rounds.
+An RSU knows its own cost, cap, capacity, prices and sales, how many UAVs answered, and what is public on the air: rho,
+and every posted price and offered bandwidth. Nothing else goes in, and nothing that has a unit: prices count by the
+own cost, sales by the own capacity and by the sales of the round before, what rivals offer by the own. So a policy
+asks the same in every currency, and for bandwidth in whatever unit.
+
+What rivals offer tells how much is usually sold here: an RSU that sells little of what all could sell has many rivals
+for its UAVs. How its sales are spread over UAVs, as the Herfindahl index, tells the rest: one UAV that buys a lot has
+few other sellers, and will not run away from a higher price as ten small ones would.
 
 The last `ROUNDS` closed rounds are encoded one by one, newest first; one that has not been is all zero, also in its
 first place, which is 1 otherwise. All features are logarithms or ratios, shifted and scaled to be of order one by
@@ -22,11 +26,10 @@ from uav_twin_migration.policy.actor import action_of
 FloatArray = npt.NDArray[np.float64]
 Observation = npt.NDArray[np.float32]
 
-SCHEMA = "uav-twin-price/1"  # changes with anything in this file that changes a number
+SCHEMA = "uav-twin-price/2"  # changes with anything in this file that changes a number
 ROUNDS = 2  # closed rounds in an observation
 
 SITUATION = (
-    "log_cost",
     "log_cap_over_cost",
     "usual_action",  # that would ask `USUAL_MARKUP` times the cost
     "rho",
@@ -37,21 +40,23 @@ ROUND = (
     "log_price_over_cost",
     "action",  # that would have asked that price
     "log_uavs",
-    "log_revenue_per_uav",
-    "load",  # demand over capacity
+    "log_load",  # demand over capacity
+    "growth",  # of demand since the round before, its logarithm
     "concentration",
+    "rivals_bandwidth",  # logarithm of what they offer, in the geometric mean, over the own capacity
     "rivals_lowest",  # this and the next three: logarithms of rivals' prices over the own one
     "rivals_mean",
     "rivals_highest",
     "rivals_index",  # their power mean with exponent 1 - sigma, as a price index has it
 )
 SIZE = len(SITUATION) + ROUNDS * len(ROUND)
+NAMES = SITUATION + tuple(f"{name}_{age + 1}" for age in range(ROUNDS) for name in ROUND)  # of all features, in order
 
 USUAL_MARKUP = 1.8
 MOST_ACTION = 4.0  # actions beyond ask for the cost or the cap, for all that counts
-LEAST_REVENUE = 0.03  # credit per UAV, what "nothing sold" counts as in the logarithm
-MOST_LOAD = 2.0  # demand beyond twice the capacity says nothing more
-MOST_RIVALS = 7  # more are as good as so many
+LEAST_LOAD = 1e-3  # of the capacity, what "nothing sold" counts as in the logarithm
+MOST_CHANGE = 2.0  # logarithms of changes and of rivals' bandwidth are cut off there
+MOST_RIVALS = 15  # more are as good as so many
 
 
 class RoundRecord(NamedTuple):
@@ -59,16 +64,20 @@ class RoundRecord(NamedTuple):
 
     price: FloatArray  # [...] credit/MHz
     demanded: FloatArray  # [...] MHz, before rationing
+    before: FloatArray  # [...] MHz, demanded in the round before; NaN where there was none
+    capacity: FloatArray  # [...] MHz; inf where unlimited
     uavs: FloatArray  # [...] UAVs that answered
     concentration: FloatArray  # [...] Herfindahl index of what they demanded, see `concentration`
+    rivals_bandwidth: FloatArray  # [...] MHz, geometric mean of what rivals offered; NaN where none was heard
     rivals: FloatArray  # [..., J] credit/MHz, posted in that round; NaN where none was heard
 
 
 def concentration(bandwidth: npt.ArrayLike, axis: int = -1) -> FloatArray:
     """Herfindahl index of sales over UAVs: sum of squared shares, 1/k for k equal buyers; 0 where nothing is sold."""
     b = np.asarray(bandwidth, dtype=np.float64)
-    total = b.sum(axis=axis)
-    return np.asarray((b * b).sum(axis=axis) / np.where(total > 0.0, total, 1.0) ** 2)
+    total = b.sum(axis=axis, keepdims=True)
+    share = b / np.where(total > 0.0, total, 1.0)
+    return np.asarray((share * share).sum(axis=axis))
 
 
 def encode_situation(
@@ -79,7 +88,6 @@ def encode_situation(
 ) -> FloatArray:
     """[..., len(SITUATION)]: what does not change from round to round. `rivals`: how many are heard."""
     parts = np.broadcast_arrays(
-        np.log(unit_cost),
         np.log(np.divide(price_cap, unit_cost)) - 2.5,
         _action(np.multiply(USUAL_MARKUP, unit_cost), unit_cost, price_cap),
         5.0 * np.subtract(rho, 0.55),
@@ -89,25 +97,30 @@ def encode_situation(
 
 
 def encode_round(
-    record: RoundRecord,
-    unit_cost: npt.ArrayLike,
-    price_cap: npt.ArrayLike,
-    capacity: npt.ArrayLike,
-    rho: npt.ArrayLike,
+    record: RoundRecord, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike, rho: npt.ArrayLike
 ) -> FloatArray:
     """[..., len(ROUND)]: closed rounds, each by itself."""
     log_price = np.log(record.price)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = np.log(record.demanded / record.before)
+        offered = np.log(record.rivals_bandwidth / record.capacity)
     features = (
         np.ones_like(log_price),
         log_price - np.log(unit_cost) - 0.6,
         _action(record.price, unit_cost, price_cap),
         np.log1p(record.uavs) - 2.0,
-        np.log(record.price * record.demanded / np.maximum(record.uavs, 1.0) + LEAST_REVENUE) - 0.5,
-        np.minimum(np.divide(record.demanded, capacity), MOST_LOAD) - 0.5,
+        np.log(record.demanded / record.capacity + LEAST_LOAD) + 1.0,
+        _bounded(growth),
         2.0 * np.sqrt(record.concentration) - 1.0,
+        _bounded(offered),
         *_rivals(np.log(record.rivals) - log_price[..., None], np.asarray(rho, dtype=np.float64)),
     )
     return np.stack(features, axis=-1)
+
+
+def _bounded(change: FloatArray) -> FloatArray:
+    """Cut off at `MOST_CHANGE`; 0 where nothing is known."""
+    return np.asarray(np.nan_to_num(np.clip(change, -MOST_CHANGE, MOST_CHANGE)))
 
 
 def _action(price: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.ArrayLike) -> FloatArray:
@@ -140,22 +153,24 @@ def assemble(situation: FloatArray, rounds: FloatArray) -> Observation:
 
 
 class Recalled(NamedTuple):
-    """What an observation says in plain units; batch axes ``...``."""
+    """What an observation says in plain units; batch axes ``...``, NaN where nothing is known."""
 
     rho: FloatArray  # [...]
-    rivals: (
-        FloatArray  # [...] ln of the rivals' price index in the last round over the own cost; NaN where none is known
-    )
+    rivals: FloatArray  # [...] ln of the rivals' price index in the last round over the own cost
+    revenue: FloatArray  # [...] ln of the last round's revenue per UAV, over the worth of the capacity at unit cost
 
 
 def recall(seen: npt.NDArray[np.float32]) -> Recalled:
     """The inverse of a part of the encoding, for observations [..., SIZE]."""
-    first = {name: len(SITUATION) + place for place, name in enumerate(ROUND)}
     values = np.asarray(seen, dtype=np.float64)
-    rivals = values[..., first["log_price_over_cost"]] + 0.6 + values[..., first["rivals_index"]]
-    alone = values[..., first["rivals_index"]] == 0.0  # to the last digit: nobody else was heard
-    unknown = (values[..., first["known"]] == 0.0) | alone
+    last = {name: values[..., len(SITUATION) + place] for place, name in enumerate(ROUND)}
+    price = last["log_price_over_cost"] + 0.6
+    load = np.maximum(np.exp(last["log_load"] - 1.0) - LEAST_LOAD, LEAST_LOAD)
+    uavs = np.maximum(np.expm1(last["log_uavs"] + 2.0), 1.0)
+    unknown = last["known"] == 0.0
+    alone = last["rivals_index"] == 0.0  # to the last digit: nobody else was heard
     return Recalled(
         values[..., SITUATION.index("rho")] / 5.0 + 0.55,
-        np.where(unknown, np.nan, rivals),
+        np.where(unknown | alone, np.nan, price + last["rivals_index"]),
+        np.where(unknown, np.nan, price + np.log(load / uavs)),
     )

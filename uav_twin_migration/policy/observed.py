@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import action_of, price_of
-from uav_twin_migration.policy.pricer import observe
+from uav_twin_migration.policy.single import observe
 
 
 class ObservedRule:

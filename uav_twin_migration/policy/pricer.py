@@ -1,18 +1,20 @@
-"""A leader's pricer that follows a policy: observation, action, price. Without a policy it follows a rule."""
+"""A leader's pricer that follows a policy: observation, action, price. Where it cannot, it follows a rule.
+
+It cannot where there is no policy, and where what the RSU sees lies outside of what the policy was trained for (its
+`ranges`): a network is not to be believed there. The first such round is told, and so is the first one inside again.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.policy import artifact, observation
-from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
+from uav_twin_migration.policy.single import ask, observe
 
 
 class PolicyPricer:
@@ -23,6 +25,7 @@ class PolicyPricer:
     Args:
         exploration: standard deviation of the noise on the action; None for what the policy says, 0 for none.
         seed: of that noise.
+        tell: gets a sentence when the fallback takes over from the policy, and when the policy is back.
     """
 
     def __init__(
@@ -35,13 +38,16 @@ class PolicyPricer:
         policy: Policy | None = None,
         exploration: float | None = 0.0,
         seed: int = 0,
+        tell: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.unit_cost, self.price_cap, self.capacity, self.rho = unit_cost, price_cap, capacity, rho
         self.fallback = fallback
-        self.policy = policy
+        self.tell = tell
         self.refusals: Counter[Reason] = Counter()
+        self.outside = ""  # the feature that is out of the policy's ranges now; empty where none is
         self._exploration = exploration
         self._random = random.Random(seed)
+        self._use(policy)
 
     @property
     def version(self) -> int:
@@ -55,7 +61,7 @@ class PolicyPricer:
             PolicyRefused: and the policy in use stays. Counted in `refusals`.
         """
         try:
-            self.policy = self._check(data, sha256, version, schema)
+            self._use(self._check(data, sha256, version, schema))
         except PolicyRefused as refused:
             self.refusals[refused.reason] += 1
             raise
@@ -66,6 +72,8 @@ class PolicyPricer:
         if policy is None:
             return self.fallback.decide(history, rival_prices)
         seen = observe(history, rival_prices, self.unit_cost, self.price_cap, self.capacity, self.rho)
+        if not self._inside(seen):
+            return self.fallback.decide(history, rival_prices)
         mean = float(policy.actor(seen))
         deviation = policy.exploration if self._exploration is None else self._exploration
         action, log_probability = mean, math.nan
@@ -73,10 +81,35 @@ class PolicyPricer:
             noise = self._random.gauss(0.0, 1.0)
             action = mean + deviation * noise
             log_probability = -0.5 * noise**2 - math.log(deviation * math.sqrt(2.0 * math.pi))
-        price = float(price_of(action, self.unit_cost, self.price_cap))
+        price = ask(action, self.unit_cost, self.price_cap)
         if not math.isfinite(price):
             return self.fallback.decide(history, rival_prices)
         return PriceDecision(price, action, log_probability, tuple(seen.tolist()), policy.schema, policy.version)
+
+    def _use(self, policy: Policy | None) -> None:
+        self.policy = policy
+        self.outside = ""
+        if policy is not None:
+            self._low, self._high = policy.bounds()
+
+    def _inside(self, seen: observation.Observation) -> bool:
+        """Whether the policy was trained for that; tells when it no longer was, and when it is again."""
+        beyond = (seen < self._low) | (seen > self._high)
+        if not beyond.any():
+            if self.outside:
+                self.tell(f"prices by the policy again: {self.outside} is in its range")
+            self.outside = ""
+            return True
+        worst = int(beyond.argmax())
+        name = observation.NAMES[worst]
+        if not self.outside:
+            low, high = float(self._low[worst]), float(self._high[worst])
+            self.tell(
+                f"prices by the fallback rule: {name} is {float(seen[worst]):.3g}, the policy was trained for "
+                f"{low:.3g} to {high:.3g}"
+            )
+        self.outside = name
+        return False
 
     def _check(self, data: bytes, sha256: str, version: int, schema: str) -> Policy:
         source = "policy update"
@@ -91,34 +124,3 @@ class PolicyPricer:
         if policy.version != version:
             raise refuse(Reason.METADATA, "version", version, f"{policy.version}, as the artifact says")
         return policy
-
-
-def observe(
-    history: Sequence[RoundResult],
-    rival_prices: Sequence[float],
-    unit_cost: float,
-    price_cap: float,
-    capacity: float,
-    rho: float,
-) -> observation.Observation:
-    """One RSU's observation [observation.SIZE] before it posts, from its closed rounds (oldest first).
-
-    A round's result holds what rivals had posted when it opened; what they posted in it is known when the next one is
-    priced. So each round goes with the rival prices of its successor, and the last one with `rival_prices`.
-    """
-    last = list(history)[-observation.ROUNDS :]
-    rivals = [result.rival_prices for result in last[1:]] + [tuple(rival_prices)]
-    width = max(map(len, rivals))
-    posted = np.full((len(last), width), np.nan)
-    for row, prices in zip(posted, rivals[-len(last) :] if last else [], strict=True):
-        row[: len(prices)] = prices
-    record = observation.RoundRecord(
-        np.array([result.price for result in last]),
-        np.array([result.demanded for result in last]),
-        np.array([result.uavs_in_range for result in last], dtype=float),
-        np.array([result.concentration for result in last]),
-        posted,
-    )
-    rounds = observation.encode_round(record, unit_cost, price_cap, capacity, rho)
-    situation = observation.encode_situation(unit_cost, price_cap, rho, len(rival_prices))
-    return observation.assemble(situation, rounds[::-1])

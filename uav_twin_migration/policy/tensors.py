@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from uav_twin_migration.bounded import read_json
+
 Single = npt.NDArray[np.float32]
+LARGEST_HEADER = 1 << 20  # bytes
+MOST_DIMENSIONS = 4
 
 
 def to_bytes(tensors: Mapping[str, Single], metadata: Mapping[str, str]) -> bytes:
@@ -38,9 +42,9 @@ def from_bytes(data: bytes) -> tuple[dict[str, Single], dict[str, str]]:
     if len(data) < 8 or length > len(data) - 8:
         raise ValueError("the file ends within its header")
     try:
-        header = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError):
-        raise ValueError("its header is no JSON") from None
+        header = read_json(data[8 : 8 + length], LARGEST_HEADER)
+    except ValueError as error:
+        raise ValueError(f"its header is no JSON ({error})") from None
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     metadata = header.pop("__metadata__", {})
@@ -56,14 +60,16 @@ def from_bytes(data: bytes) -> tuple[dict[str, Single], dict[str, str]]:
 def _tensor(name: str, entry: Any, body: memoryview) -> Single:
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        sizes = [*shape, begin, end]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{name}: no dtype, shape and data_offsets") from None
     if dtype != "F32":
-        raise ValueError(f"{name}: {dtype!r} is not F32")
+        raise ValueError(f"{name}: its dtype is not F32")
+    if not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"{name}: no dtype, shape and data_offsets, or more than {MOST_DIMENSIONS} dimensions")
+    sizes = [*shape, begin, end]
     if not all(type(size) is int and size >= 0 for size in sizes):
         raise ValueError(f"{name}: a size or an offset is no natural number")
-    if end > len(body) or end - begin != 4 * math.prod(shape):
+    if max(sizes) > len(body) or end - begin != 4 * math.prod(shape):
         raise ValueError(f"{name}: its bytes are not all there")
     values: Single = np.frombuffer(body[begin:end], dtype="<f4").astype(np.float32).reshape(shape)
     return values

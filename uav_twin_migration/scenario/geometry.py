@@ -120,3 +120,42 @@ def contains(polygon: ArrayLike, points: ArrayLike) -> NDArray[np.bool_]:
     spans = (a[:, 1] > point[..., 1]) != (b[:, 1] > point[..., 1])
     left_of_edge = cross(b - a, point - a) * np.sign(b[:, 1] - a[:, 1]) > 0
     return np.asarray((spans & left_of_edge).sum(axis=-1) % 2 == 1)
+
+
+def cross_any(polygon: ArrayLike, start: ArrayLike, end: ArrayLike) -> bool:
+    """Whether the segment from `start` to `end` meets an edge of a polygon [K, 2]."""
+    corners = np.asarray(polygon, dtype=float)
+    a, b = (np.broadcast_to(np.asarray(point, dtype=float), corners.shape) for point in (start, end))
+    return bool(_segments_touch(a, b, corners, np.roll(corners, -1, axis=0)).any())
+
+
+def distance_to_segments(point: ArrayLike, starts: Array, ends: Array) -> Array:
+    """Distance (m) from a point to each of the segments [S, 2]."""
+    offset, line = np.asarray(point, dtype=float) - starts, ends - starts
+    share = np.clip((offset * line).sum(axis=1) / np.maximum((line * line).sum(axis=1), 1e-12), 0.0, 1.0)
+    return np.asarray(np.linalg.norm(offset - share[:, None] * line, axis=1))
+
+
+def straightened(points: ArrayLike, tolerance: float) -> Array:
+    """A polyline [K, 2] without the points that lie within `tolerance` of what is left.
+
+    Source: D. Douglas and T. Peucker, The Canadian Cartographer 10 (1973); without recursion.
+    """
+    line = np.asarray(points, dtype=float)
+    kept = np.zeros(len(line), dtype=bool)
+    kept[[0, -1]] = True
+    waiting = [(0, len(line) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        if last - first < 2:
+            continue
+        inner = line[first + 1 : last]
+        offset, way = inner - line[first], line[last] - line[first]
+        share = np.clip(offset @ way / max(float(way @ way), 1e-12), 0.0, 1.0)
+        away = np.linalg.norm(offset - share[:, None] * way, axis=1)
+        farthest = int(away.argmax())
+        if away[farthest] > tolerance:
+            middle = first + 1 + farthest
+            kept[middle] = True
+            waiting += [(first, middle), (middle, last)]
+    return line[kept]

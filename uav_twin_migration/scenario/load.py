@@ -35,6 +35,7 @@ from uav_twin_migration.scenario.model import (
     TwinParameters,
     Uav,
 )
+from uav_twin_migration.scenario.routes import with_routes
 from uav_twin_migration.shipped import shipped_file
 
 SHIPPED = ("default", "small", "large")
@@ -56,7 +57,7 @@ def load(path_or_name: str | Path) -> Scenario:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("scenario", "file", str(path), f"a readable text file ({_reason(error)})") from None
-    return loads(text, str(path))
+    return loads(text, str(path), path.parent)
 
 
 def scenario_path(path_or_name: str | Path) -> Path:
@@ -75,14 +76,14 @@ def scenario_path(path_or_name: str | Path) -> Path:
     return shipped
 
 
-def loads(text: str, source: str = "scenario") -> Scenario:
-    """Read a scenario from YAML or JSON text; `source` is what errors call it.
+def loads(text: str, source: str = "scenario", folder: Path | None = None) -> Scenario:
+    """Read a scenario from YAML or JSON text; `source` is what errors call it, `folder` where its routes' files lie.
 
     Raises:
         InputError: see `load`.
     """
     try:
-        scenario = SCENARIO(parse(text))
+        scenario = SCENARIO(with_routes(parse(text), folder, _ORIGIN))
         _check(scenario)
     except _Refusal as refusal:
         raise InputError(source, refusal.where(), refusal.value, refusal.expected) from None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from uav_twin_migration.radio.line_of_sight import View
 from uav_twin_migration.radio.link import links
 from uav_twin_migration.scenario.generate import ANTENNA_HEIGHT
-from uav_twin_migration.scenario.geometry import contains
+from uav_twin_migration.scenario.geometry import contains, straightened
 from uav_twin_migration.scenario.model import Building, Point, RadioParameters
 
 Array = NDArray[np.float64]
@@ -128,19 +128,5 @@ def tour(dice: random.Random, network: Network) -> tuple[Point, ...]:
         while corner != goal:
             way.append(corner)
             corner = onward[corner]
-    points = [(round(x, 1) + 0.0, round(y, 1) + 0.0) for x, y in straightened([*way, *way[:1]])[:-1]]
+    points = [(round(x, 1) + 0.0, round(y, 1) + 0.0) for x, y in straightened([*way, *way[:1]], STRAIGHT)[:-1].tolist()]
     return tuple(point for k, point in enumerate(points) if point != points[k - 1])
-
-
-def straightened(points: list[Point]) -> list[Point]:
-    """A polyline without the points that lie within `STRAIGHT` of what is left (Douglas and Peucker's algorithm)."""
-    if len(points) < 3:
-        return points
-    start, line = np.array(points[0]), np.subtract(points[-1], points[0])
-    offset = np.array(points) - start
-    share = np.clip(offset @ line / max(float(line @ line), 1e-12), 0.0, 1.0)
-    away = np.linalg.norm(offset - share[:, None] * line, axis=1)
-    farthest = int(away.argmax())
-    if away[farthest] <= STRAIGHT:
-        return [points[0], points[-1]]
-    return [*straightened(points[: farthest + 1])[:-1], *straightened(points[farthest:])]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import itertools
 import selectors
 import socket
@@ -31,7 +32,8 @@ from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.pacing import UNLIMITED, TokenBucket
 
 Address = tuple[str, int]  # host, port
-LOOPBACK = ("127.", "::1", "localhost")
+MOST_LOOKUPS = 4  # names of RSUs that are looked up at once
+LONGEST_SLEEP = 1.0  # s: the thread shows so often that it lives
 SLICE_TIME = 0.006  # s of the rate that are sent in one go
 LEAST_SLICE, MOST_SLICE = 1400, 256 * 1024  # bytes
 TURN = 512 * 1024  # bytes that one link may send or bring before the others have their turn
@@ -101,7 +103,7 @@ class Carrier:
         self.sent = 0  # bytes of paced frames that went out
         self.unread = 0  # bytes that arrived and were not consumed, at the last look
         self.deliver, self._resolve = deliver, resolve
-        if identity is None and not address[0].startswith(LOOPBACK):
+        if identity is None and not _is_loopback(address[0]):
             raise CarrierError(f"{address[0]}: plain TCP is for the loopback interface only; give the RSU its keys")
         self._listener = _listen(address)
         self.address: Address = self._listener.getsockname()[:2]
@@ -112,6 +114,9 @@ class Carrier:
         self._alarm.setblocking(False)
         self.selector.register(self._sleeper, selectors.EVENT_READ)
         self._links: dict[int, _Link] = {}
+        self._opening: dict[int, list[Callable[[_Link], None]]] = {}  # link whose address is looked up -> what waits
+        self.turned_at = time.monotonic()  # s, when the thread last went round
+        self.ended: Callable[[BaseException], None] = lambda error: None  # where the thread ends all the same
         self._given: dict[int, int] = {}  # link -> bytes ever given to `send`; written by its callers alone
         self.unauthenticated: Counter[str] = Counter()  # address -> links that have not proven who they are
         self._inbound = itertools.count(-1, -1)
@@ -176,16 +181,23 @@ class Carrier:
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            self.ended(error)
+            raise
+
+    def _serve(self) -> None:
         while not self._stopping:
             while self._commands:
-                self._commands.popleft()()
-            now = time.monotonic()
+                self._obey(self._commands.popleft())
+            now = self.turned_at = time.monotonic()
             self.unread = sum(link.unread for link in self._links.values())
-            wake_at = min((link.attend(now) for link in list(self._links.values())), default=now + 60.0)
+            wake_at = min((link.attend(now) for link in list(self._links.values())), default=now + LONGEST_SLEEP)
             self._asleep = True
             if self._commands:
                 wake_at = now  # they came before the sleep was announced
-            happened = self.selector.select(max(0.0, wake_at - now))
+            happened = self.selector.select(min(max(0.0, wake_at - now), LONGEST_SLEEP))
             self._asleep = False
             for key, _ in happened:
                 if key.fileobj is self._listener:
@@ -195,6 +207,13 @@ class Carrier:
                 else:
                     key.data.ready = True
         self._close_all()
+
+    def _obey(self, command: Callable[[], None]) -> None:
+        """The last catch: what a command cannot do is counted, and the others' links go on."""
+        try:
+            command()
+        except Exception:
+            self.counts["unexpected"] += 1
 
     def _close_all(self) -> None:
         for link in list(self._links.values()):
@@ -207,6 +226,8 @@ class Carrier:
         link = self._links.get(number)
         if link is not None:
             action(link)
+        elif number in self._opening:
+            self._opening[number].append(action)
 
     def _accept(self) -> None:
         for _ in range(32):
@@ -223,7 +244,7 @@ class Carrier:
             if reason is None:
                 number = next(self._inbound)
                 self._given[number] = 0
-                self._links[number] = _Link(self, number, connection, address[0])
+                self._add(number, connection, address[0])
             else:
                 self.counts[reason] += 1
                 connection.close()
@@ -240,21 +261,57 @@ class Carrier:
         return None
 
     def _open(self, number: int, peer: str, rate: float) -> None:
-        address = self._resolve(peer)
-        if address is None or (self.identity is None and not address[0].startswith(LOOPBACK)):
+        found = self._resolve(peer)
+        if found is None or (self.identity is None and not _is_loopback(found[0])):
             self.forget(number, "unknown_peer")
+        elif (address := _ip_address(found[0])) is not None:
+            self._connect(number, (address, found[1]), peer, rate)
+        elif len(self._opening) >= MOST_LOOKUPS:
+            self.forget(number, "unresolved")
+        else:
+            self._opening[number] = []
+            work = threading.Thread(target=self._look_up, args=(number, found, peer, rate), daemon=True)
+            work.start()
+
+    def _look_up(self, number: int, name: Address, peer: str, rate: float) -> None:
+        """In a thread of its own: a name that nobody answers for takes ten seconds."""
+        try:
+            found = socket.getaddrinfo(*name, type=socket.SOCK_STREAM)[0][4]
+            address = str(found[0]), int(found[1])
+        except (OSError, ValueError, IndexError, OverflowError):  # a UnicodeError is a ValueError
+            address = None
+        self._command(lambda: self._looked_up(number, address, peer, rate))
+
+    def _looked_up(self, number: int, address: Address | None, peer: str, rate: float) -> None:
+        waiting = self._opening.pop(number)
+        if address is None:
+            self.forget(number, "unresolved")
             return
+        self._connect(number, address, peer, rate)
+        for action in waiting:
+            self._with(number, action)
+
+    def _connect(self, number: int, address: Address, peer: str, rate: float) -> None:
         connection = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         connection.setblocking(False)
         try:
             connection.connect(address)
         except BlockingIOError:
             pass
-        except OSError:
+        except (OSError, ValueError, OverflowError):
             connection.close()
             self.forget(number, "unreachable")
             return
-        self._links[number] = _Link(self, number, connection, address[0], peer, rate)
+        self._add(number, connection, address[0], peer, rate)
+
+    def _add(
+        self, number: int, connection: socket.socket, address: str, wanted: str | None = None, rate: float = UNLIMITED
+    ) -> None:
+        try:
+            self._links[number] = _Link(self, number, connection, address, wanted, rate)
+        except OSError:  # it is gone already
+            connection.close()
+            self.forget(number, "connection_lost")
 
     def forget(self, number: int, why: str) -> None:
         """A link is gone."""
@@ -365,6 +422,8 @@ class _Link:
             self.drop("bad_tls")
         except OSError:
             self.drop("connection_lost" if self._peer is not None else "unreachable")
+        except Exception:  # the last catch: this link alone ends, whatever came over it
+            self.drop("unexpected")
 
     def _watch(self, events: int) -> None:
         if events == self._wants:
@@ -565,6 +624,20 @@ class _Link:
         return size
 
 
+def _ip_address(host: str) -> str | None:
+    """A host as the IP address that it is; None for a name that somebody would have to look up."""
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host))
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is an address of this machine's own: a name may be anybody's, whatever it begins with."""
+    address = _ip_address(host)
+    return address is not None and ipaddress.ip_address(address).is_loopback
+
+
 def _listen(address: Address) -> socket.socket:
     host, port = address
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -572,9 +645,10 @@ def _listen(address: Address) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(128)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:
         listener.close()
         hint = "another process has the port, or this machine not the address"
-        raise CarrierError(f"{host}:{port}: cannot listen ({error.strerror}); {hint}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CarrierError(f"{host}:{port}: cannot listen ({why}); {hint}") from error
     listener.setblocking(False)
     return listener

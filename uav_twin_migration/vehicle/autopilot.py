@@ -36,7 +36,7 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from uav_twin_migration.scenario.model import Origin, Uav
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits, nearest
@@ -236,7 +236,7 @@ class Autopilot:
             self._steering = limited(velocity, self._uav.speed)
             self._steered_until = until
 
-    def see(self, name: str, position: Sequence[float], now: float) -> None:
+    def see(self, name: str, position: ArrayLike, now: float) -> None:
         """Another drone is at a position [3], m."""
         if np.isfinite(position).all():
             self._others[name] = (np.asarray(position, dtype=float), now + SEEN_FOR)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
@@ -65,8 +67,11 @@ PARAMETERS = (
     Parameter("time_scale", 1.0, "simulated seconds in a second: rates granted in simulated time are as much faster"),
 )
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
+NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
+NAMESAKE_HINT = "stop one of the two; a copy of a store is no second RSU, see docs/migration.md"
 UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
 MOST_UAVS = 10_000  # that it listens to
+MOST_RSUS = 1_000  # whose addresses it keeps
 MOST_RATE = 1e6  # Mbit/s; no UAV buys more, and an infinite rate would mean: without a limit
 
 News = tuple[str, int, int, str]
@@ -94,13 +99,15 @@ class RsuTwins:
         self._hosts: dict[str, TwinHost] = {}
         self._recognised: dict[str, News] = {}
         self._heard_at: dict[str, float] = {}  # s, own steady clock
-        self._began = time.monotonic()
+        self._began = boot_time()
         self._sequences: dict[str, int] = {}  # of the newest UAV heartbeats
         self._held: set[str] = set()
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
+        self._namesake_at = float("-inf")  # s, own boot clock, when a later incarnation of this RSU was last heard
+        self.fail: Callable[[str], None] = node.get_logger().fatal  # the node puts its own here
         self._throttled_log = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._mail = Mailbox(node)
@@ -128,6 +135,7 @@ class RsuTwins:
                 report=lambda report: post(lambda: self._send_report(report)),
                 hosting_change=lambda hosting_change: post(self._on_hosting_change),
                 trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
+                ended=lambda thread, error: self.fail(f"{thread} of RSU {self.rsu} has ended: {error!r}"),
             ),
         )
 
@@ -144,6 +152,9 @@ class RsuTwins:
             ),
             node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
+            node.create_subscription(
+                TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), self._on_namesake, topics.REPEATED
+            ),
         ]
         self._timers = [
             steady_timer(node, self._values["twin_beat"], self._on_beat),
@@ -174,7 +185,7 @@ class RsuTwins:
     def drain(self) -> None:
         """Take no more twins and move those here to other RSUs."""
         targets = [rsu for rsu, host in self._hosts.items() if host.port and not host.draining]
-        self._drain_until = time.monotonic() + self._values["drain_limit"]
+        self._drain_until = boot_time() + self._values["drain_limit"]
         self._service.drain(targets, self._rate(self._values["drain_rate"]))
         self._announce()
         self._say(f"draining: {len(self._service.hosted)} twins to {', '.join(targets) or 'nobody'}")
@@ -191,7 +202,7 @@ class RsuTwins:
         if self._drain_until is None:
             return
         left = len(self._service.hosted)
-        if not left or time.monotonic() > self._drain_until:
+        if not left or boot_time() > self._drain_until:
             self._drain_until = float("inf")  # said once
             self._say("drained: no twin is left here" if not left else f"drain_limit is over: {left} twins stay here")
 
@@ -224,7 +235,7 @@ class RsuTwins:
         if self._is_old(heartbeat):
             self._refused["replayed"] += 1
             return
-        self._heard_at[uav] = time.monotonic()
+        self._heard_at[uav] = boot_time()
         held = uav in self._held
         if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
             self._recognised[uav] = _news(said)
@@ -268,11 +279,31 @@ class RsuTwins:
         requests = list(twin_convert.requests_for(message, self.rsu))
         if requests and self._verifying.believes_uavs(message):
             for request in requests:
-                self._service.request(request)
+                if any(fnmatchcase(request.uav, pattern) for pattern in self._values["admitted_uavs"]):
+                    self._service.request(request)
+                else:
+                    self._refused["unknown_uav"] += 1
 
     def _on_host(self, message: TwinHost) -> None:
-        if message.rsu_id != self.rsu and self._verifying.believes(message):
-            self._hosts[message.rsu_id] = message
+        if message.rsu_id == self.rsu or not self._verifying.believes(message):
+            return
+        known = message.rsu_id in self._hosts or len(self._hosts) < MOST_RSUS
+        if not known or not twin_convert.is_host(message):
+            self._refused["unknown_rsu"] += 1
+            return
+        self._hosts[message.rsu_id] = message
+
+    def _on_namesake(self, message: TwinHostStatus) -> None:
+        """A later incarnation of this very RSU speaks: another process, on a copy of this store. It goes on, not we."""
+        if message.rsu_id != self.rsu or message.incarnation <= self._service.incarnation:
+            return
+        if self._verifying.believes(message):
+            self._namesake_at = boot_time()
+            self._refused["duplicate_id"] += 1
+            self._throttled_log.note("another process speaks as this RSU, no twin is served here", NAMESAKE_HINT)
+
+    def _has_namesake(self) -> bool:
+        return boot_time() < self._namesake_at + NAMESAKE_SILENCE
 
     def _resolve(self, rsu: str) -> Address | None:
         host = self._hosts.get(rsu)
@@ -304,6 +335,8 @@ class RsuTwins:
         self._send_states()
 
     def _send_host_heartbeats(self) -> None:
+        if self._has_namesake():
+            return
         host_heartbeats = self._service.host_heartbeats()
         self._held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
         stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(0, 0.0)
@@ -314,13 +347,13 @@ class RsuTwins:
 
     def _hears(self, uav: str) -> bool:
         """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
-        silence = time.monotonic() - self._heard_at.get(uav, self._began)
+        silence = boot_time() - self._heard_at.get(uav, self._began)
         return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
 
     def _send_states(self) -> None:
         now = self._timing.now()
         served = self._service.served(now)
-        if served:
+        if served and not self._has_namesake():
             self._states.publish(self._signing.signed(twin_convert.states_to_message(self.rsu, served, now)))
 
     def _send_reply(self, reply: HostReply) -> None:
@@ -352,6 +385,7 @@ class RsuTwins:
 
     def _on_goal(self, goal: Any) -> GoalResponse:
         sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
+        sensible = sensible and is_id(goal.target)
         return GoalResponse.ACCEPT if sensible and self._verifying.believes_uavs(goal) else GoalResponse.REJECT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:
@@ -390,6 +424,10 @@ class RsuTwins:
     def _rate(self, megabits: float) -> float:
         """A granted rate, Mbit/s, as bytes of this machine's second."""
         return megabits * BYTES_PER_MBIT * float(self._values["time_scale"])
+
+    def stuck(self, within: float) -> str:
+        """A thread that has not gone round for `within` seconds; empty where there is none."""
+        return self._service.stuck(within)
 
     @property
     def hosted(self) -> int:

@@ -19,6 +19,7 @@ from uav_twin_migration.nodes.ros import systemd
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_HOUR = 3600.0
+FAILED = 70  # the exit code, EX_SOFTWARE, of a process that has to be restarted: not 2, which no restart makes better
 
 
 def make_executor() -> Executor:
@@ -39,6 +40,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = Future()
+        self.failed = False
         self._executor: Executor | None = None
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
@@ -52,6 +54,12 @@ class Stop:
         self.requested.set_result(None)
         if self._executor is not None:
             self._executor.wake()
+
+    def fail(self, why: str) -> None:
+        """A part of this process has ended, and nothing but a restart brings it back. For any thread."""
+        print(f"ends to be restarted: {why}", file=sys.stderr, flush=True)
+        self.failed = True
+        self.request()
 
     def spin(self, nodes: Sequence[Node]) -> None:
         """Serve the nodes until a stop is requested."""
@@ -82,7 +90,9 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             if hasattr(node, "stop"):
                 node.stop = stop.request
-        systemd.watch(nodes[0])
+            if hasattr(node, "fail"):
+                node.fail = stop.fail
+        systemd.watch(nodes)
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not look at it again and again
         stop.spin(nodes)
@@ -94,4 +104,4 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return FAILED if stop.failed else 0

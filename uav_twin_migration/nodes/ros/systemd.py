@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 
 from rclpy.node import Node
 
@@ -21,10 +22,18 @@ def notify(state: str) -> None:
         channel.send(state.encode())
 
 
-def watch(node: Node) -> None:
-    """Say that the node is ready, and go on saying that it lives for as long as its executor serves its timers."""
+def watch(nodes: Sequence[Node]) -> None:
+    """Say that the nodes are ready, and go on saying that they live.
+
+    For as long as their executor serves timers, and each node that has a `stuck` says that no thread of its own is.
+    """
     notify("READY=1")
     within = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     wanted_by = os.environ.get("WATCHDOG_PID", str(os.getpid()))
     if within > 0.0 and wanted_by == str(os.getpid()):
-        steady_timer(node, within / 4.0, lambda: notify("WATCHDOG=1"))
+
+        def look() -> None:
+            if not any(node.stuck(within) for node in nodes if hasattr(node, "stuck")):
+                notify("WATCHDOG=1")
+
+        steady_timer(nodes[0], within / 4.0, look)

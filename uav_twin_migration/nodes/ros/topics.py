@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-LINK_QUALITY = "/radio/link_quality"
-PRICE_OFFERS = "/market/price_offers"
-BANDWIDTH_DEMANDS = "/market/bandwidth_demands"
-BANDWIDTH_GRANTS = "/market/bandwidth_grants"
-HOSTING_DECISIONS = "/market/hosting_decisions"
-INTERACTIONS = "/market/interactions"
-POLICY_UPDATES = "/market/policy_updates"
-TWIN_UAV_HEARTBEATS = "/twin/heartbeats"
-TWIN_HOST_HEARTBEATS = "/twin/host_status"
-TWIN_REQUESTS = "/twin/requests"
-TWIN_REPLIES = "/twin/replies"
-TWIN_STATES = "/twin/states"
-TWIN_HOSTS = "/twin/hosts"
-MIGRATIONS = "/twin/migrations"
+ROOT = os.environ.get("UAVTWIN_NAMESPACE", "")  # a namespace that everything but ROS's own topics is moved into
+
+LINK_QUALITY = f"{ROOT}/radio/link_quality"
+PRICE_OFFERS = f"{ROOT}/market/price_offers"
+BANDWIDTH_DEMANDS = f"{ROOT}/market/bandwidth_demands"
+BANDWIDTH_GRANTS = f"{ROOT}/market/bandwidth_grants"
+HOSTING_DECISIONS = f"{ROOT}/market/hosting_decisions"
+INTERACTIONS = f"{ROOT}/market/interactions"
+POLICY_UPDATES = f"{ROOT}/market/policy_updates"
+TWIN_UAV_HEARTBEATS = f"{ROOT}/twin/heartbeats"
+TWIN_HOST_HEARTBEATS = f"{ROOT}/twin/host_status"
+TWIN_REQUESTS = f"{ROOT}/twin/requests"
+TWIN_REPLIES = f"{ROOT}/twin/replies"
+TWIN_STATES = f"{ROOT}/twin/states"
+TWIN_HOSTS = f"{ROOT}/twin/hosts"
+MIGRATIONS = f"{ROOT}/twin/migrations"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
+TF, TF_STATIC = "/tf", "/tf_static"
 
 # The map frame of REP 105: metres, east-north-up about the scenario's geodetic origin.
 MAP = "map"
@@ -82,29 +87,34 @@ REGIONAL = frozenset(
 
 def in_region(region: str, topic: str) -> str:
     """A topic's name in a region: /north/market/price_offers; without a region, the topic itself."""
-    return f"/{region}{topic}" if region and topic in REGIONAL else topic
+    return f"{ROOT}/{region}{topic.removeprefix(ROOT)}" if region and topic in REGIONAL else topic
 
 
 def migrate_twin(rsu: str) -> str:
     """MigrateTwin, the action of an RSU that hands a twin over."""
-    return f"/rsu/{rsu}/migrate_twin"
+    return f"{ROOT}/rsu/{rsu}/migrate_twin"
 
 
 def odometry(uav: str) -> str:
     """nav_msgs/Odometry of a UAV, whoever flies it."""
-    return f"/uav/{uav}/odometry"
+    return f"{ROOT}/uav/{uav}/odometry"
+
+
+def fix(uav: str) -> str:
+    """sensor_msgs/NavSatFix of a UAV: where on the Earth it is."""
+    return f"{ROOT}/uav/{uav}/fix"
 
 
 def cmd_vel(uav: str) -> str:
     """geometry_msgs/Twist: velocity in the map frame that a UAV is told to fly, m/s."""
-    return f"/uav/{uav}/cmd_vel"
+    return f"{ROOT}/uav/{uav}/cmd_vel"
 
 
 def body_velocity(uav: str) -> str:
     """geometry_msgs/Twist: velocity in the UAV's own frame that its simulator is told to fly, m/s and rad/s."""
-    return f"/uav/{uav}/body_velocity"
+    return f"{ROOT}/uav/{uav}/body_velocity"
 
 
 def flight(uav: str) -> str:
     """std_msgs/String, latched: what a PX4 drone is doing, and why."""
-    return f"/uav/{uav}/flight"
+    return f"{ROOT}/uav/{uav}/flight"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.msg import (
     MigrationReport,
+    TwinHost,
     TwinHostStatus,
     TwinReply,
     TwinRequest,
@@ -28,8 +31,10 @@ from uav_twin_migration.twin.protocol.messages import (
     Reason,
     Stamp,
 )
+from uav_twin_migration.twin.protocol.wire import LONGEST_TIME
 
 BYTES_PER_MBIT = 125_000.0
+_ADDRESS = re.compile(r"[A-Za-z0-9.:%_-]{1,253}\Z")  # of a host: a name or an IP address
 HOLDINGS = {holding.value: holding for holding in Holding}
 REASONS = {reason.value: reason for reason in Reason}
 
@@ -125,9 +130,12 @@ def host_heartbeats_from_message(message: TwinHostStatus) -> Iterator[HostHeartb
     columns = (message.uav_ids, message.holdings, message.epochs, message.versions, message.successors, *replicas)
     if len({len(column) for column in columns}) > 1:
         return
+    if not is_id(message.rsu_id) or not 0.0 <= message.time <= LONGEST_TIME:
+        return
     stamp = Stamp(message.incarnation, message.time)
     for uav, holding, epoch, version, successor, *replica in zip(*columns, strict=True):
-        if holding in HOLDINGS:
+        named = all(is_id(name) or not name for name in (successor, replica[0]))
+        if holding in HOLDINGS and is_id(uav) and named:
             yield HostHeartbeat(uav, message.rsu_id, HOLDINGS[holding], epoch, version, stamp, successor, *replica)
 
 
@@ -159,7 +167,7 @@ def requests_for(message: TwinRequest, rsu: str) -> Iterator[HostRequest]:
     if len({len(column) for column in columns}) > 1:
         return
     for uav, addressed, epoch, size, *copy in zip(*columns, strict=True):
-        if addressed == rsu and 0.0 <= size < 1e9:
+        if addressed == rsu and 0.0 <= size < 1e9 and is_id(uav):
             yield HostRequest(uav, rsu, epoch, round(size * BYTES_PER_MBIT), *copy)
 
 
@@ -176,6 +184,11 @@ def reply_to_message(reply: HostReply, as_of: float | None, now: float) -> TwinR
     )
     message.header.stamp = to_time(now)
     return message
+
+
+def is_host(message: TwinHost) -> bool:
+    """Whether a message names an RSU and an address that somebody can be called at."""
+    return is_id(message.rsu_id) and _ADDRESS.match(message.address) is not None
 
 
 def replies_from_message(message: TwinReply) -> Iterator[HostReply]:

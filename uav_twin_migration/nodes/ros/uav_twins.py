@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.clocks import ListeningClock
 from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
@@ -40,6 +41,7 @@ PARAMETERS = (
         "heartbeat_period", 0.25, "time between two UAV heartbeats to RSUs, s of wall time; a small part of twin_lease"
     ),
 )
+MOST_RSUS = 1_000  # whose addresses it keeps
 CLOCKS_DIFFER = 1.1  # by at most 10 % in rate
 
 
@@ -74,7 +76,8 @@ class UavTwins:
             values["rehost_after"],
             begin_anew_after=values["begin_anew_after"],
         )
-        now, one = time.monotonic(), values["replicas"] == "one"
+        self._clock = ListeningClock()
+        now, one = self._clock.now(), values["replicas"] == "one"
         self.twin_clients = {
             uav: TwinClient(uav, self._bytes_of(follower), now, time.time(), protocol, self._may_host, one)
             for uav, follower in followers.items()
@@ -103,7 +106,7 @@ class UavTwins:
     def _on_host_heartbeat(self, message: TwinHostStatus) -> None:
         if not self._verifying.believes(message):
             return
-        now, moved = time.monotonic(), False
+        now, moved = self._clock.now(), False
         for host_heartbeat in twin_convert.host_heartbeats_from_message(message):
             twin_client = self.twin_clients.get(host_heartbeat.uav)
             if twin_client is not None:
@@ -116,7 +119,7 @@ class UavTwins:
     def _on_reply(self, message: TwinReply) -> None:
         if not self._verifying.believes(message):
             return
-        now = time.monotonic()
+        now = self._clock.now()
         for reply in twin_convert.replies_from_message(message):
             twin_client = self.twin_clients.get(reply.uav)
             if twin_client is not None:
@@ -126,7 +129,9 @@ class UavTwins:
                     self._trouble.note("a twin begins anew", lost)
 
     def _on_host(self, message: TwinHost) -> None:
-        if self._verifying.believes(message):
+        if not self._verifying.believes(message) or not twin_convert.is_host(message):
+            return
+        if message.rsu_id in self._hosts or len(self._hosts) < MOST_RSUS:
             self._hosts[message.rsu_id] = message
 
     def _may_host(self, rsu: str) -> bool:
@@ -136,7 +141,7 @@ class UavTwins:
     # -- what is said ------------------------------------------------------------------------------------------------
 
     def _on_beat(self) -> None:
-        now, sim_now = time.monotonic(), self._timing.now()
+        now, sim_now = self._clock.now(), self._timing.now()
         self._sequence += 1
         requests: list[HostRequest] = []
         heartbeats = []
@@ -205,7 +210,7 @@ class UavTwins:
 
     def _ended(self, move: Move, moved: bool) -> None:
         self._goals.pop(move.uav, None)
-        self.twin_clients[move.uav].ended(move.host, move.target, moved, time.monotonic())
+        self.twin_clients[move.uav].ended(move.host, move.target, moved, self._clock.now())
 
     def _stop(self, stop: Stop) -> None:
         handle = self._goals.get(stop.uav)

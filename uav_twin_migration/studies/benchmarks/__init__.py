@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, str] = {
     "soak": "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
+    "pricing": "the shipped policy beside the rule: on games of all ranges, after shocks, among strange rivals",
     "learning": "from recordings alone, and in the running system while it runs",
     "baselines": "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn",
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",

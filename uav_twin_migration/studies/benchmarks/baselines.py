@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.learning.actor_critic import ActorCritic, Settings
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, score
 from uav_twin_migration.learning.games import GameDistribution
-from uav_twin_migration.learning.mappo import Settings, Trainer
 from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.benchmarks import Figure
@@ -60,9 +60,9 @@ def run(directory: Path | None) -> list[Figure]:
 
 def tiny_madrl(seed: int, report: Report) -> None:
     """Dense; pruned it is cheaper still."""
-    trainer = Trainer(Settings(iterations=ITERATIONS, seed=seed))
+    trainer = ActorCritic(Settings(iterations=ITERATIONS, seed=seed))
 
-    def after(trainer: Trainer) -> None:
+    def after(trainer: ActorCritic) -> None:
         if trainer.iteration % EVERY == 0:
             report(ActorPlayer(trainer.average.to_actor()), trainer.cpu_s)
 

@@ -23,12 +23,11 @@ import psutil
 
 from uav_twin_migration.cli.doctor import Unheard, listen
 from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
-from uav_twin_migration.cli.sim import one_thread_per_process
 from uav_twin_migration.deployment.discovery import discovery_server, keep_to_this_machine
 from uav_twin_migration.deployment.host_directory import FAST_DDS_FILE, KEYS, EdgeHost
+from uav_twin_migration.deployment.options import Options
 from uav_twin_migration.deployment.plan import (
     NODES_PER_PROCESS,
-    Options,
     ProcessSpec,
     grouped,
     link_node,
@@ -37,6 +36,7 @@ from uav_twin_migration.deployment.plan import (
     world_node,
 )
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.nodes.start import THREADS
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
@@ -50,7 +50,7 @@ MEMORY_BUDGET, CPU_BUDGET = 90.0, 5.0  # MB resident, % of a core
 
 def run(directory: Path | None) -> list[Figure]:
     """Measure one RSU, first alone, then among UAVs."""
-    one_thread_per_process()
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     keep_to_this_machine()
     with tempfile.TemporaryDirectory() as folder:
         scenario = crowd()

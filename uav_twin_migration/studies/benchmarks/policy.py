@@ -17,6 +17,7 @@ from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.actor import Actor, price_of
 from uav_twin_migration.policy.artifact import Policy
 from uav_twin_migration.policy.pricer import PolicyPricer
+from uav_twin_migration.policy.single import ask
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
 
@@ -34,7 +35,7 @@ def run(directory: Path | None) -> list[Figure]:
     one, many = _observations(1)[0], _observations(BATCH)
     figures = []
     for name, call in (
-        ("decision: observation to price, p50", lambda actor: float(price_of(actor(one), 1.0, 20.0))),
+        ("decision: observation to price, p50", lambda actor: ask(float(actor(one)), 1.0, 20.0)),
         (f"{BATCH} decisions at once, p50", lambda actor: price_of(actor(many), 1.0, 20.0)),
         (f"{BATCH} network evaluations at once, p50", lambda actor: actor(many)),
     ):

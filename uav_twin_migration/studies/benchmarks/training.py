@@ -18,12 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from uav_twin_migration.learning.actor_critic import ActorCritic, Settings
 from uav_twin_migration.learning.distillation import DistillationSettings, distil
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
 from uav_twin_migration.learning.games import MIXED, GameDistribution
-from uav_twin_migration.learning.mappo import Settings, Trainer, measure
 from uav_twin_migration.learning.networks import Perceptron
 from uav_twin_migration.learning.pruning import Criterion, PruningSettings, Scope, left_of, prune
+from uav_twin_migration.learning.training import Trainer, measure
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
@@ -31,12 +32,12 @@ from uav_twin_migration.studies.benchmarks import Figure
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 LEVELS = (0.05, 0.02, 0.01, 0.0075)
-LONG = 600  # iterations of the run that shows the speed
-ITERATIONS = 300  # of each run that is pruned
+LONG = 200  # iterations of the run that shows the speed
+ITERATIONS = 150  # of each run that is pruned
 SHARES = (0.75, 0.9, 0.95)
 LAST_STEP = DistillationSettings(iterations=100)
 FINE_TUNING = 100  # iterations after pruning once
-MIXED_ITERATIONS = 600
+MIXED_ITERATIONS = 300
 
 
 def run(directory: Path | None) -> list[Figure]:
@@ -54,7 +55,7 @@ def speed() -> list[Figure]:
     reached: dict[float, list[float]] = {level: [] for level in LEVELS}
     ends, tails, spent = [], [], []
     for seed in SEEDS:
-        trainer = Trainer(Settings(iterations=LONG, seed=seed))
+        trainer = ActorCritic(Settings(iterations=LONG, seed=seed))
 
         def after(trainer: Trainer) -> None:
             if trainer.iteration <= 100 or trainer.iteration % 10 == 0:
@@ -135,10 +136,10 @@ def compare_pruning(
         settings = Settings(iterations=iterations, seed=seed)
         dense = _trained(settings)
         yield result("dense", 0.0, seed, dense.average, dense.cpu_s)
-        inputs = dense.collect().observation
+        inputs = judged_on(dense)
 
         def last_step(network: Perceptron, teacher: Perceptron = dense.average, seed: int = seed) -> Perceptron:
-            return distil(teacher, network, STANDARD, replace(LAST_STEP, seed=seed))
+            return distil(teacher, network, (STANDARD,), replace(LAST_STEP, seed=seed))
 
         for share in shares:
             ours = _trained(replace(settings, pruning=PruningSettings(share)))
@@ -155,24 +156,29 @@ def compare_pruning(
                 replace(
                     settings,
                     hidden=tuple(left_of(n, share) for n in settings.hidden),
-                    critic_hidden=tuple(left_of(n, share) for n in settings.critic_hidden),
                 )
             )
             yield result("small from scratch", share, seed, scratch.average, scratch.cpu_s)
             once = copy.deepcopy(dense.average)
             prune(once, inputs, settings.hidden, share, PruningSettings(share))
             yield result("once at the end", share, seed, once, dense.cpu_s)
-            tuned = Trainer(replace(settings, iterations=FINE_TUNING, exploration=(0.2, 0.1)), copy.deepcopy(once))
+            tuned = ActorCritic(replace(settings, iterations=FINE_TUNING, exploration=(0.2, 0.1)), copy.deepcopy(once))
             tuned.run()
             yield result("once, fine-tuned", share, seed, tuned.average, dense.cpu_s + tuned.cpu_s)
             small, cpu_s = _timed(last_step, once)
             yield result("once and last step", share, seed, small, dense.cpu_s + cpu_s)
 
 
-def _trained(settings: Settings) -> Trainer:
-    trainer = Trainer(settings)
+def _trained(settings: Settings) -> ActorCritic:
+    trainer = ActorCritic(settings)
     trainer.run()
     return trainer
+
+
+def judged_on(trainer: Trainer) -> torch.Tensor:
+    """Observations [B, SIZE] of games that the trainer plays."""
+    seen = trainer.play().observation
+    return torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
 
 
 def _timed(step: Callable[[Perceptron], Perceptron], network: Perceptron) -> tuple[Perceptron, float]:
@@ -187,7 +193,7 @@ def sizes() -> list[Figure]:
     """One policy on markets of many sizes: dense, mean over seeds; the shipped one, pruned, beside it."""
     players = []
     for seed in SEEDS:
-        trainer = _trained(Settings(iterations=MIXED_ITERATIONS, seed=seed, distribution=MIXED))
+        trainer = _trained(Settings(iterations=MIXED_ITERATIONS, seed=seed, distribution=(MIXED,)))
         players.append(ActorPlayer(trainer.average.to_actor()))
         _say(f"mixed markets, seed {seed}: {trainer.cpu_s:.0f} CPU-s")
     path = shipped_file("config/policies/default.safetensors")

@@ -23,11 +23,11 @@ from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.sample import sample
+from uav_twin_migration.learning.actor_critic import ActorCritic, Settings
 from uav_twin_migration.learning.distillation import DistillationSettings, distil
 from uav_twin_migration.learning.environment import flatten
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, compare, hold_still, play, score
-from uav_twin_migration.learning.games import WIDE, GameDistribution
-from uav_twin_migration.learning.mappo import Settings, Trainer
+from uav_twin_migration.learning.games import COSTS_AND_CAPS, GameDistribution
 from uav_twin_migration.learning.networks import Perceptron
 from uav_twin_migration.learning.pruning import PruningSettings, prune
 from uav_twin_migration.learning.rules import ConstantMarkup, PerRsu, Structural
@@ -128,11 +128,11 @@ def convergence() -> Study:
 
 
 def _madrl(seed: int, curve: Curve, share: float) -> None:
-    def after(trainer: Trainer) -> None:
+    def after(trainer: ActorCritic) -> None:
         if trainer.iteration % EVERY == 0:
             curve(ActorPlayer(trainer.average.to_actor()), trainer.cpu_s)
 
-    Trainer(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(share))).run(after=after)
+    ActorCritic(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(share))).run(after=after)
 
 
 # -- pruning ---------------------------------------------------------------------------------------------------------
@@ -147,13 +147,14 @@ def pruning() -> Study:
     for seed in SEEDS:
         settings = Settings(iterations=ITERATIONS, seed=seed)
         dense = _trained(settings)
-        inputs = dense.collect().observation
+        seen = dense.play().observation
+        inputs = torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
         rows.append(("dense", 0.0, seed, *_measured(games, dense.average)))
         for share in SHARES:
             ours = _trained(replace(settings, pruning=PruningSettings(share))).average
             once = copy.deepcopy(dense.average)
             prune(once, inputs, settings.hidden, share, PruningSettings(share))
-            last = distil(dense.average, ours, STANDARD, DistillationSettings(iterations=60, seed=seed))
+            last = distil(dense.average, ours, (STANDARD,), DistillationSettings(iterations=60, seed=seed))
             for method, network in (("dynamic", ours), ("dynamic and last step", last), ("once at the end", once)):
                 rows.append((method, share, seed, *_measured(games, network)))
     canvas, panels = _canvas("What is left after pruning", 3)
@@ -172,8 +173,8 @@ def pruning() -> Study:
     return Study(canvas, columns, rows)
 
 
-def _trained(settings: Settings) -> Trainer:
-    trainer = Trainer(settings)
+def _trained(settings: Settings) -> ActorCritic:
+    trainer = ActorCritic(settings)
     trainer.run()
     return trainer
 
@@ -201,7 +202,7 @@ def strategies() -> Study:
     prices, bought = np.empty((2, len(SEEDS), len(at), 4))
     uavs = np.argsort(-equilibrium.bandwidth[0].sum(axis=1))[[0, 4, 8, 12]]  # from who buys most to who buys little
     for s, seed in enumerate(SEEDS):
-        trainer = Trainer(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(0.9)))
+        trainer = ActorCritic(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(0.9)))
         for i, iteration in enumerate(at):
             trainer.run(iteration - trainer.iteration)
             prices[s, i] = play(still, ActorPlayer(trainer.average.to_actor()))[-1, 0]
@@ -230,9 +231,9 @@ def strategies() -> Study:
 def cost_and_cap() -> Study:
     """An RSU's profit against everybody's unit cost and against the price cap: learned, and the equilibrium's."""
     costs, caps = np.geomspace(0.25, 8.0, 11), np.array([1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0])
-    wide = replace(WIDE, rsus=(4, 4), uavs=(16, 16), blocked=(0.0, 0.0), price_cap=(1.5, 40.0))
+    wide = replace(COSTS_AND_CAPS, rsus=(4, 4), uavs=(16, 16), blocked=(0.0, 0.0), price_cap=(1.5, 40.0))
     players = [
-        ActorPlayer(_trained(Settings(iterations=2 * ITERATIONS, seed=seed, distribution=wide)).average.to_actor())
+        ActorPlayer(_trained(Settings(iterations=2 * ITERATIONS, seed=seed, distribution=(wide,))).average.to_actor())
         for seed in SEEDS
     ]
     rows: list[Row] = []

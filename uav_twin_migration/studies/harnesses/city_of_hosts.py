@@ -28,9 +28,9 @@ from uav_twin_migration.deployment.host_directory import (
     TWIN_PORT,
     EdgeHost,
 )
+from uav_twin_migration.deployment.options import Options
 from uav_twin_migration.deployment.plan import (
     NodeSpec,
-    Options,
     ProcessSpec,
     link_node,
     uav_container_node,

@@ -78,7 +78,10 @@ class EachByItself:
             profit = float(prices[number] - market.unit_cost[number]) * sold
             uavs = int((market.efficiency[:, number] > 0.0).sum())
             figures = (float(prices[number]), float(asked.sum()), sold, profit, uavs, self._rivals(number))
-            history.append(RoundResult(self._round, *figures, float(concentration(asked))))
+            capacity = np.delete(market.capacity, number)
+            offered = float(np.exp(np.log(capacity).mean())) if len(capacity) else float("nan")
+            spread = float(concentration(asked))
+            history.append(RoundResult(self._round, *figures, spread, float(market.capacity[number]), offered))
             del history[:-HISTORY]
         self._round += 1
 

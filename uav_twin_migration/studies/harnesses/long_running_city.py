@@ -28,7 +28,8 @@ from uav_twin_migration.deployment.host_directory import (
     STORE,
     EdgeHost,
 )
-from uav_twin_migration.deployment.plan import Options, ProcessSpec, plan
+from uav_twin_migration.deployment.options import Options
+from uav_twin_migration.deployment.plan import ProcessSpec, plan
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.market.messages import Grant
 from uav_twin_migration.monitor.market import MarketMonitor
@@ -107,8 +108,8 @@ class LongRunningCity:
         self.recording = folder / "recording"
         options = Options(
             real_time_factor=speed,
-            composition="uav_container",
-            twins=str(folder),
+            compose="uav_container",
+            twin_stores=str(folder),
             record=str(self.recording) if record else "",
         )
         specs = plan(scenario, self._file, options)

@@ -13,6 +13,10 @@ from typing import NamedTuple
 Vector = tuple[float, float, float]
 FARTHEST = 1e6  # m from the origin; beyond is no place on a map
 FASTEST = 1e3  # m/s
+LATEST = 1e11  # s: no clock shows more
+LAST_SEQUENCE = (1 << 63) - 1
+ASTRAY = 1e12  # m, m/s: a filter overshoots what it is told, but not so far
+WIDEST = 1e30  # a variance of more tells nothing any more
 SAME_CLOCK = 1.0  # s: a UAV's clock that is no further off is taken for the host's own
 
 
@@ -43,6 +47,12 @@ class Axis(NamedTuple):
     pv: float  # m^2/s
     vv: float  # m^2/s^2
 
+    def is_possible(self) -> bool:
+        """Whether it is a place, a speed and a covariance, as another RSU's snapshot must be."""
+        near = abs(self.position) <= ASTRAY and abs(self.velocity) <= ASTRAY
+        bounded = 0.0 <= self.pp <= WIDEST and 0.0 <= self.vv <= WIDEST
+        return near and bounded and self.pv * self.pv <= 1.01 * self.pp * self.vv + 1e-3  # but for rounding
+
     def predicted(self, dt: float, acceleration: float) -> Axis:
         """After `dt` seconds, eq. 6.2.2-12 with power spectral density `acceleration`."""
         return Axis(
@@ -57,7 +67,8 @@ class Axis(NamedTuple):
         """Of `predicted`, what users are told, many times a second: position, velocity, and standard deviations."""
         position, velocity, pp, pv, vv = self
         pp += dt * (2 * pv + dt * vv) + acceleration * dt * dt * dt / 3
-        return position + dt * velocity, velocity, math.sqrt(pp), math.sqrt(vv + acceleration * dt)
+        spread = math.sqrt(max(pp, 0.0)), math.sqrt(max(vv + acceleration * dt, 0.0))  # rounding may take a little
+        return position + dt * velocity, velocity, *spread
 
     def updated(self, position: float, velocity: float, noise: Noise) -> Axis:
         """After a measurement: position first, then velocity; their errors are independent, so the order is free."""
@@ -68,7 +79,7 @@ class Axis(NamedTuple):
             self.velocity + gain_v * residual,
             (1 - gain_p) * self.pp,
             (1 - gain_p) * self.pv,
-            self.vv - gain_v * self.pv,
+            max(self.vv - gain_v * self.pv, 0.0),
         )
         spread = half.vv + noise.velocity**2
         gain_p, gain_v = half.pv / spread, half.vv / spread
@@ -76,7 +87,7 @@ class Axis(NamedTuple):
         return Axis(
             half.position + gain_p * residual,
             half.velocity + gain_v * residual,
-            half.pp - gain_p * half.pv,
+            max(half.pp - gain_p * half.pv, 0.0),  # rounding may take a little
             (1 - gain_v) * half.pv,
             (1 - gain_v) * half.vv,
         )
@@ -142,5 +153,7 @@ class Tracker:
         if len(numbers) != 7 or not all(map(math.isfinite, numbers)):
             return "not_finite"
         if max(map(abs, telemetry.position)) > FARTHEST or max(map(abs, telemetry.velocity)) > FASTEST:
+            return "absurd"
+        if abs(telemetry.stamp) > LATEST or telemetry.sequence > LAST_SEQUENCE:
             return "absurd"
         return None if telemetry.sequence > self.sequence else "out_of_order"

@@ -67,7 +67,7 @@ from uav_twin_migration.twin.protocol.chunks import (
     digest,
     digest_of_twin,
 )
-from uav_twin_migration.twin.protocol.epochs import is_epoch
+from uav_twin_migration.twin.protocol.epochs import horizon, is_epoch
 from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import (
     Ack,
@@ -121,7 +121,15 @@ from uav_twin_migration.twin.protocol.source import revive
 FILL = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
 PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
-NOT_RESTORABLE = (ValueError, KeyError, TypeError, IndexError, struct.error)  # what bad chunks make of a `restore`
+# What bad chunks make of a `restore`.
+NOT_RESTORABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
 MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
 
 
@@ -135,8 +143,11 @@ class TwinHost:
         now: float,
         settings: HostSettings | None = None,
         queued: Callable[[int], int] = lambda link: 0,
+        wall_clock: float = 0.0,
     ) -> None:
         """Take up what the store has. Raises StoreError.
+
+        wall_clock: s since 1970, at `now`; no epoch from far beyond it is believed.
 
         queued: how many bytes wait to be sent over a link.
         """
@@ -146,6 +157,7 @@ class TwinHost:
         self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
         self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
         self.damaged: dict[str, StoreError] = {}  # twins that cannot be made of what is on the disk
+        self.last_error: Exception | None = None  # that nobody expected
         self.taken_in = 0  # bytes of arriving chunks that are on the disk
         self._taking_in = 0  # and that wait for the commit
         self.draining = False
@@ -153,6 +165,7 @@ class TwinHost:
         self._drain_rate = 0.0
         self._drain_turn: Counter[str] = Counter()
         self._now = now
+        self._clock_ahead = wall_clock - now
         self._session = store.incarnation << SESSION_BITS
         self._outputs: list[Output] = []
         self._acks: dict[tuple[int, str], Ack] = {}
@@ -161,6 +174,7 @@ class TwinHost:
         self._retry_store_at = -math.inf
         self._flush_at = now  # all twins at once: a commit costs the same for one and for many
         self._filled = 0  # bytes of first snapshots in this tick
+        self._looking_after: HostedTwin | None = None
         self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
         self._hosted_twins: dict[str, HostedTwin] = {}
         for uav, stored in store.load().items():
@@ -173,6 +187,8 @@ class TwinHost:
         self._now = now
         if isinstance(frame, wire.Chunks):
             self._receive_chunks(link, peer, frame)
+        elif not self._is_epoch(getattr(frame, "fence", 0)):
+            self.counts["bad_epoch"] += 1
         elif isinstance(frame, (Prepare, Checkpoint)):
             self._receive_whole(link, peer, frame)
         else:
@@ -180,9 +196,13 @@ class TwinHost:
             offer = frame if isinstance(frame, (Offer, ReplicaOffer)) else None
             refusal = None
             if offer is not None:
-                here = self._occupancy(hosted_twin, promised=True)
+                here = self._occupancy(hosted_twin)
                 refusal = objection_to_offer(offer, self.application.name, self.settings, here)
             self._step(hosted_twin, frame, peer, link, refusal=refusal, offer=offer)  # type: ignore[arg-type]
+
+    def _is_epoch(self, epoch: object) -> bool:
+        """Whether it can be believed to be an epoch, whoever says so: none of the far future is."""
+        return is_epoch(epoch) and epoch <= horizon(self._now + self._clock_ahead)
 
     def link_down(self, link: int, now: float) -> None:
         """A link broke, or could not be made."""
@@ -204,7 +224,7 @@ class TwinHost:
     def recognise(self, lease_renewal: LeaseRenewal, now: float) -> None:
         """A UAV told whom it takes for its twin's host."""
         self._now = now
-        if not is_epoch(lease_renewal.epoch) or not is_epoch(lease_renewal.fence):
+        if not self._is_epoch(lease_renewal.epoch) or not self._is_epoch(lease_renewal.fence):
             self.counts["bad_epoch"] += 1
             return
         hosted_twin = self._hosted_twin(lease_renewal.uav)
@@ -215,11 +235,14 @@ class TwinHost:
     def request(self, request: HostRequest, now: float) -> None:
         """A UAV asks this RSU to host its twin."""
         self._now = now
-        if request.rsu != self.rsu or not is_epoch(request.epoch) or request.size < 0:
+        if not self._is_epoch(request.epoch):
+            self.counts["bad_epoch"] += 1
+            return
+        if request.rsu != self.rsu or request.size < 0:
             self.counts["bad_request"] += 1
             return
         hosted_twin = self._hosted_twin(request.uav)
-        status, here = hosted_twin.replica_state.record.status, self._occupancy(hosted_twin, promised=False)
+        status, here = hosted_twin.replica_state.record.status, self._occupancy(hosted_twin)
         refusal = objection_to_hosting(request, status, self.settings, here)
         self._step(hosted_twin, request, refusal=refusal, size=request.size)
 
@@ -372,17 +395,19 @@ class TwinHost:
             self._flush_at = now + self.settings.flush_period
         self._filled, wake_at = 0, self._flush_at
         for hosted_twin in list(self._hosted_twins.values()):
+            self._looking_after = hosted_twin
             wake_at = min(wake_at, self._look_after(hosted_twin, flushing))
+        self._looking_after = None
         if self.draining:
             self._drain_on()
         if self.trouble is None and self._sweep():
             wake_at = now
         return wake_at
 
-    def _publish(self) -> None:
+    def _publish(self, *further: str) -> None:
         """Let others see what is on the disk now."""
         visible = dict(self.visible)
-        for uav in self._undo:
+        for uav in (*self._undo, *further):
             hosted_twin = self._hosted_twins[uav]
             visible[uav] = Visible(hosted_twin.replica_state, hosted_twin.twin, hosted_twin.replicated_at)
         self.visible = visible
@@ -412,6 +437,24 @@ class TwinHost:
         self.counts["store_failed"] += 1
         self.trouble = error
         self._retry_store_at = self._now + self.settings.retry_store
+        return self._undo_all()
+
+    def drop(self, error: Exception) -> list[Output]:
+        """The last catch: an event that could not be dealt with has not been, nor have the others since the commit."""
+        self.counts["unexpected_error"] += 1
+        self.last_error = error
+        return self._undo_all()
+
+    def set_aside(self, error: Exception) -> list[Output]:
+        """The last catch of `tick`: the twin that could not be looked after is damaged, the others go on."""
+        hosted_twin, self._looking_after = self._looking_after, None
+        outputs = self.drop(error)
+        if hosted_twin is not None and hosted_twin.twin is not None:
+            self._mark_damaged(hosted_twin, error)
+            self._publish(hosted_twin.uav)
+        return outputs
+
+    def _undo_all(self) -> list[Output]:
         self.store.rollback()
         kept = (one for one in self._outputs if isinstance(one, MigrationReport) and one.uav not in self._undo)
         outputs: list[Output] = [*kept, *(one for one in self._outputs if isinstance(one, Durable))]
@@ -568,11 +611,16 @@ class TwinHost:
                 hosted_twin.twin = self.application.create(hosted_twin.uav, own.size)
                 hosted_twin.filling = hosted_twin.twin.snapshot()
         except (StoreError, *NOT_RESTORABLE) as error:
-            what, hint = f"the twin of {hosted_twin.uav} is damaged ({error})", "look at it with `uavtwin twins`"
-            self.damaged[hosted_twin.uav] = self.trouble = StoreError(self.store.path, what, hint, Reason.CORRUPT)
+            self._mark_damaged(hosted_twin, error)
             return
         self.damaged.pop(hosted_twin.uav, None)
         hosted_twin.stored_version = hosted_twin.twin.version()
+
+    def _mark_damaged(self, hosted_twin: HostedTwin, error: Exception) -> None:
+        """It is neither served nor spoken of from here on, and stays on the disk as it is."""
+        what, hint = f"the twin of {hosted_twin.uav} is damaged ({error})", "look at it with `uavtwin twins`"
+        self.damaged[hosted_twin.uav] = self.trouble = StoreError(self.store.path, what, hint, Reason.CORRUPT)
+        hosted_twin.twin = hosted_twin.filling = None
 
     def _refuse_waiting(self, hosted_twin: HostedTwin) -> None:
         self._outputs += [Durable(done, False) for done in hosted_twin.waiting]
@@ -717,14 +765,16 @@ class TwinHost:
 
     # -- taking over, at the target ----------------------------------------------------------------------------------
 
-    def _occupancy(self, hosted_twin: HostedTwin, promised: bool) -> Occupancy:
-        """How full this RSU is without a twin. promised: whether room promised to arriving copies is taken."""
+    def _occupancy(self, hosted_twin: HostedTwin) -> Occupancy:
+        """How full this RSU is without a twin. What was promised is taken: to copies that arrive, to new twins."""
         arriving = [
             one.arriving
             for one in self._hosted_twins.values()
             if one.arriving is not None and one is not hosted_twin and not _is_kept_up(one)
         ]
-        spoken_for = sum(one.limit - one.total for one in arriving) if promised else 0
+        others = [one for one in self._hosted_twins.values() if one is not hosted_twin]
+        unwritten = sum(one.own.size for one in others if one.own is not None and not one.own.whole)
+        spoken_for = sum(one.limit - one.total for one in arriving) + unwritten
         room = self.store.free() - self.settings.reserve - spoken_for
         trouble = self.trouble.reason if self.trouble is not None else None
         return Occupancy(self.draining, trouble, len(self.hosted), len(arriving), room)

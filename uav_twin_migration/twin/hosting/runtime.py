@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.tls import (
     Address,
@@ -71,6 +72,7 @@ class Callbacks:
     report: Callable[[MigrationReport], None] = lambda report: None
     hosting_change: Callable[[HostingChange], None] = lambda hosting_change: None
     trouble: Callable[[StoreError | None], None] = lambda trouble: None  # the disk refuses, or takes again
+    ended: Callable[[str, BaseException], None] = lambda thread, error: None  # a thread that all rests on: restart
 
 
 class _Item(NamedTuple):
@@ -109,7 +111,11 @@ class TwinService:
         except BaseException:
             self._store.close()
             raise
-        self._host = TwinHost(self._store, application, time.monotonic(), settings, self.carrier.queued)
+        self.carrier.ended = lambda error: self.callbacks.ended("the carrier", error)
+        self._turned_at = time.monotonic()  # s, when the host's thread last went round
+        self._host = TwinHost(
+            self._store, application, boot_time(), settings, self.carrier.queued, wall_clock=time.time()
+        )
         self._trouble: StoreError | None = None
         self._progress: list[Progress] = []
         self._hosted: list[str] = self._host.hosted
@@ -196,15 +202,15 @@ class TwinService:
 
     def host_heartbeats(self) -> list[HostHeartbeat]:
         """What to tell UAVs now: nothing unless the host's thread runs, so that they look for another host."""
-        return self._host.host_heartbeats(time.monotonic()) if self._thread.is_alive() else []
+        return self._host.host_heartbeats(boot_time()) if self._thread.is_alive() else []
 
     def served(self, world_time: float) -> list[Served]:
         """The twins that users may see now. world_time: s, the clock of the telemetry's time stamps."""
-        return self._host.served(time.monotonic(), world_time)
+        return self._host.served(boot_time(), world_time)
 
     def replica_ages(self) -> dict[str, float]:
         """By how much the replicas of hosted twins are behind, s by UAV; infinite before one is confirmed."""
-        return self._host.replica_ages(time.monotonic())
+        return self._host.replica_ages(boot_time())
 
     def as_of(self, uav: str) -> float | None:
         """When the newest telemetry in a hosted twin was measured, s by the UAV's clock; None before any."""
@@ -213,6 +219,18 @@ class TwinService:
     def progress(self) -> list[Progress]:
         """The migrations under way."""
         return self._progress
+
+    @property
+    def incarnation(self) -> int:
+        """Of this process, as the store counts them."""
+        return self._store.incarnation
+
+    def stuck(self, within: float) -> str:
+        """The thread that has not gone round for `within` seconds, or has ended; empty where all is well."""
+        oldest = time.monotonic() - within
+        if self._turned_at < oldest or not self._thread.is_alive():
+            return "the twins' thread"
+        return "the carrier" if self.carrier.turned_at < oldest else ""
 
     @property
     def hosted(self) -> list[str]:
@@ -253,18 +271,20 @@ class TwinService:
         except Exception as error:
             what = f"serving twins has ended: {error!r}"
             self.callbacks.trouble(StoreError(self._store.path, what, "restart this RSU, and report what it printed"))
+            self.callbacks.ended("the twins' thread", error)
             raise
 
     def _serve(self) -> None:
         host, wake_at, last = self._host, 0.0, 0.0
         while not self._stopping:
+            self._turned_at = time.monotonic()
             items = self._gather(wake_at, last)
-            now = last = time.monotonic()
+            now = last = boot_time()
             self._carry_out(self._take_in(items, now))
             for item in items:
                 if item.link:
                     self.carrier.consumed(item.link, abs(item.size))
-            now = time.monotonic()
+            now = boot_time()
             if items and now < wake_at and all(item.calm for item in items):
                 continue
             try:
@@ -272,6 +292,8 @@ class TwinService:
                 self._carry_out(host.commit(now))
             except StoreError as error:
                 self._carry_out(host.roll_back(error))
+            except Exception as error:
+                self._carry_out(host.set_aside(error))
             self._tell()
 
     def _take_in(self, items: Sequence[_Item], now: float) -> list[hosting.Output]:
@@ -282,11 +304,13 @@ class TwinService:
             return self._host.commit(now)
         except StoreError as error:
             return self._host.roll_back(error)
+        except Exception as error:  # the last catch: what came in is as if it had been lost on the way
+            return self._host.drop(error)
 
     def _gather(self, wake_at: float, last: float) -> list[_Item]:
         """What came in. While it is chunks alone, wait a little for more, so that the disk has less to do."""
         items: list[_Item] = []
-        size, patience = 0, wake_at - time.monotonic()
+        size, patience = 0, wake_at - boot_time()
         while size < BATCH:
             try:
                 item = self._queue.get(timeout=patience) if patience > 0 else self._queue.get_nowait()
@@ -295,7 +319,7 @@ class TwinService:
             items.append(item)
             size += max(item.size, 0)
             gather = GATHER if size < MUCH else LONG_GATHER
-            patience = last + gather - time.monotonic() if item.size > 0 and patience > 0 else 0.0
+            patience = last + gather - boot_time() if item.size > 0 and patience > 0 else 0.0
         return items
 
     def _carry_out(self, outputs: Sequence[hosting.Output]) -> None:

@@ -7,25 +7,29 @@ payload begins at `PAYLOAD_AT`. The payload lies in the store alone: in memory t
 from __future__ import annotations
 
 import json
-import math
 import random
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from uav_twin_migration.bounded import in_range, read_json
 from uav_twin_migration.twin.hosting.application import Changes, Piece, Reader
 from uav_twin_migration.twin.hosting.estimate import (
+    LAST_SEQUENCE,
+    LATEST,
+    WIDEST,
     Axis,
     Estimate,
     Noise,
     Telemetry,
     Tracker,
 )
-from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, chunk_size_for
+from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, LARGEST_NUMBER, chunk_size_for
 
 FORMAT = 1
 HISTORY_BLOCKS = 16
 PAYLOAD_AT = 1024
+LARGEST_HEAD = 4096  # bytes
 RECORD = struct.Struct("<q7d")  # sequence, stamp, position, velocity
 BLOCK_RECORDS = 256
 HISTORY = HISTORY_BLOCKS * BLOCK_RECORDS  # records: what came before is forgotten
@@ -108,7 +112,7 @@ class UavTwin:
         twin.piece_size, twin.recorded = head.piece_size, head.recorded
         twin.tracker.stamp, twin.tracker.sequence, twin.tracker.axes = head.stamp, head.sequence, head.axes
         twin._blocks = [bytearray(read(1 + number) or b"") for number in range(HISTORY_BLOCKS)]
-        if [len(block) // RECORD.size for block in twin._blocks] != _records_in_blocks(head.recorded):
+        if [len(block) for block in twin._blocks] != [RECORD.size * n for n in _records_in_blocks(head.recorded)]:
             raise ValueError(f"the history of {uav} has not the {head.recorded} records that its head tells of")
         return twin
 
@@ -174,18 +178,21 @@ def _parse_head(uav: str, content: bytes | None) -> _Head:
     """Chunk 0, which another RSU may have sent. Raises ValueError."""
     if content is None:
         raise ValueError(f"the twin of {uav} has no head")
-    head = json.loads(content)
+    head = read_json(content, LARGEST_HEAD)
     if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("uav") != uav:
-        raise ValueError(f"the twin of {uav} has the head of another: {content[:80]!r}")
+        raise ValueError(f"the twin of {uav} has the head of another: {bytes(content[:80])!r}")
     try:
         size, piece_size, recorded = (_whole(head[name]) for name in ("size", "piece_size", "recorded"))
-        stamp = float("-inf") if head["stamp"] is None else _number(head["stamp"])
-        axes = tuple(Axis(*map(_number, numbers)) for numbers in head["axes"])
+        stamp = float("-inf") if head["stamp"] is None else in_range(head["stamp"], -LATEST, LATEST)
+        axes = tuple(Axis(*(in_range(one, -WIDEST, WIDEST) for one in numbers)) for numbers in head["axes"])
         sequence = head["sequence"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"the head of {uav}'s twin lacks something: {error!r}") from error
-    if not 1 <= piece_size <= LARGEST_CHUNK or len(axes) not in (0, 3) or type(sequence) is not int:
-        raise ValueError(f"the head of {uav}'s twin says what cannot be: {content[:200]!r}")
+    sensible = 1 <= piece_size <= LARGEST_CHUNK and size <= piece_size * (LARGEST_NUMBER - PAYLOAD_AT)
+    counted = type(sequence) is int and -1 <= sequence <= LAST_SEQUENCE and recorded <= LAST_SEQUENCE
+    known = len(axes) in (0, 3) and all(axis.is_possible() for axis in axes) and (head["stamp"] is None) == (not axes)
+    if not (sensible and counted and known):
+        raise ValueError(f"the head of {uav}'s twin says what cannot be: {bytes(content[:200])!r}")
     return _Head(size, piece_size, recorded, sequence, stamp, axes)
 
 
@@ -193,12 +200,6 @@ def _whole(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} where a whole number was expected")
     return value
-
-
-def _number(value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-        raise ValueError(f"{value!r} where a number was expected")
-    return float(value)  # type: ignore[arg-type]
 
 
 def _records_in_blocks(recorded: int) -> list[int]:

@@ -11,10 +11,13 @@ So a hand-over that is still under way when the UAV re-hosts its twin can never 
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 HANDOVER_BITS = 24
 LAST_HANDOVER = (1 << HANDOVER_BITS) - 1
 LAST_TERM = (1 << (63 - HANDOVER_BITS)) - 1
 NONE = 0  # the epoch before any hosting
+FORESIGHT = 100 * 366 * 86_400  # terms, which are seconds: a machine whose clock begins in 1970 believes today's UAVs
 
 
 def make_epoch(term: int, handovers: int = 0) -> int:
@@ -34,7 +37,16 @@ def handovers_of(epoch: int) -> int:
     return epoch & LAST_HANDOVER
 
 
-def is_epoch(value: object) -> bool:
+def horizon(clock: float) -> int:
+    """The highest epoch that anybody believes at `clock`, s since 1970, whoever says it.
+
+    Terms are given no faster than seconds pass. So who claims the highest there is ends no twin: a second later its
+    UAV may go beyond.
+    """
+    return make_epoch(min(max(int(clock), 0) + FORESIGHT, LAST_TERM - 1), LAST_HANDOVER)
+
+
+def is_epoch(value: object) -> TypeGuard[int]:
     """Whether `value` can be an epoch at all."""
     return type(value) is int and 0 <= value < 1 << 63
 
@@ -46,7 +58,7 @@ def may_hand_over(epoch: int) -> bool:
 
 def next_term(epoch: int) -> int:
     """The first epoch of the term after `epoch`."""
-    return make_epoch(term_of(epoch) + 1)
+    return make_epoch(min(term_of(epoch) + 1, LAST_TERM))
 
 
 def first_epoch(clock: float) -> int:
@@ -55,7 +67,7 @@ def first_epoch(clock: float) -> int:
     Each life of a UAV starts above its earlier ones unless somebody set the clock back behind them; even then an RSU
     that knows better refuses, and tells the newer epoch.
     """
-    return make_epoch(int(clock))
+    return make_epoch(min(max(int(clock), 0), LAST_TERM - 1))
 
 
 def format_epoch(epoch: int) -> str:

@@ -50,6 +50,7 @@ from uav_twin_migration.twin.protocol.messages import (
 )
 
 LONG_AGO = -math.inf
+MOST_HEARD = 64  # RSUs that are remembered to have said something of a twin
 
 
 class Stage(str, Enum):
@@ -132,6 +133,10 @@ def hear(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: floa
         now,
     )
     others = tuple(one for one in host_discovery.heard if one.rsu != host_heartbeat.rsu)
+    if len(others) >= MOST_HEARD:  # of so many, most are invented
+        kept = (host_discovery.host, host_discovery.asked, host_discovery.replica, host_discovery.standby)
+        oldest = min((one for one in others if one.rsu not in kept), key=lambda one: one.at)
+        others = tuple(one for one in others if one is not oldest)
     host_discovery = replace(host_discovery, heard=tuple(sorted((*others, said), key=lambda one: one.rsu)))
     if (
         host_heartbeat.rsu == host_discovery.host

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from uav_twin_migration.twin.protocol import host_discovery as finding
-from uav_twin_migration.twin.protocol.epochs import first_epoch
+from uav_twin_migration.twin.protocol.epochs import first_epoch, horizon, is_epoch
 from uav_twin_migration.twin.protocol.host_discovery import HostDiscovery, HostDiscoveryTiming, Stage
 from uav_twin_migration.twin.protocol.messages import (
     HostHeartbeat,
@@ -80,6 +81,7 @@ class TwinClient:
         """
         self.timing = timing or HostDiscoveryTiming()
         self._host_discovery = HostDiscovery(uav, now, first_epoch(wall_clock), size)
+        self._clock_ahead = wall_clock - now
         self._may_host = may_host
         self._replica = replica
         self._replicated: tuple[str, int] = ("", 0)  # what the host said last of the replica
@@ -108,7 +110,9 @@ class TwinClient:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def hear(self, host_heartbeat: HostHeartbeat, now: float) -> None:
-        """An RSU told what it holds."""
+        """An RSU told what it holds. One that tells of an epoch from the far future is not believed."""
+        if not self._is_believable(host_heartbeat.epoch, now):
+            return
         self._host_discovery = finding.hear(self._host_discovery, host_heartbeat, now)
         replicated = (host_heartbeat.replica, host_heartbeat.replica_version)
         if host_heartbeat.rsu == self.host and (
@@ -117,8 +121,13 @@ class TwinClient:
             self._replicated, self._kept_up_at = replicated, now
 
     def answer(self, reply: HostReply, now: float) -> None:
-        """An RSU answered a request to host."""
+        """An RSU answered a request to host. Where it knows an epoch from the far future, that is not believed."""
+        if not self._is_believable(reply.fence, now):
+            reply = replace(reply, fence=0)
         self._host_discovery = finding.answer(self._host_discovery, reply, now)
+
+    def _is_believable(self, epoch: int, now: float) -> bool:
+        return is_epoch(epoch) and epoch <= horizon(now + self._clock_ahead)
 
     def want(self, rsu: str | None, others: Sequence[str]) -> None:
         """The RSU that the UAV wants as its twin's host, and others that would do, best first."""

@@ -8,7 +8,6 @@ connection is then closed.
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeGuard, get_type_hints
 
+from uav_twin_migration.bounded import in_range, read_json
 from uav_twin_migration.twin.protocol.chunks import (
     DIGEST_SIZE,
     LARGEST_CHUNK,
@@ -50,12 +50,14 @@ LARGEST_CONTROL = 4096  # bytes of a frame that carries no chunks
 LARGEST_DATA = LARGEST_CHUNK + 4096  # bytes of one that does
 MOST_CHUNKS = 64  # in one frame
 LONGEST_NAME = 64
+LONGEST_TIME = 1e10  # s, of a stamp or a lease: three centuries
 
 _HEADER = struct.Struct(">IB")
 _DATA = struct.Struct(">BQQH")  # length of the UAV's id, session, after, how many chunks
 _CHUNK = struct.Struct(f">IQI{DIGEST_SIZE}s")  # number, version, size, digest
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
-_LARGEST = (1 << 63) - 1
+_TEXT = re.compile(r"[ -~]{0,64}\Z")
+_LARGEST = (1 << 62) - 1  # of versions: what counts on from there stays within the store's 63 bits
 
 
 class WireError(Exception):
@@ -179,9 +181,9 @@ def _plain(value: Any) -> Any:
 
 def _decode(kind: type, body: bytes | bytearray) -> Any:
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        raise WireError(f"{kind.__name__}: the body is no JSON") from None
+        said = read_json(body, LARGEST_CONTROL)
+    except ValueError as error:
+        raise WireError(f"{kind.__name__}: the body is no JSON ({error})") from None
     checks = _CHECKS[kind]
     if not isinstance(said, dict) or said.keys() != checks.keys():
         raise WireError(f"{kind.__name__}: expected exactly the fields {', '.join(checks) or '(none)'}")
@@ -230,8 +232,8 @@ def _name(where: str, value: object) -> str:
 
 
 def _text(where: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_NAME:
-        raise WireError(f"{where}: expected a text of at most {LONGEST_NAME} characters")
+    if not isinstance(value, str) or _TEXT.match(value) is None:
+        raise WireError(f"{where}: expected a text of at most {LONGEST_NAME} ASCII characters")
     return value
 
 
@@ -243,9 +245,10 @@ def _whole(where: str, value: object) -> int:
 
 
 def _duration(where: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise WireError(f"{where}: expected seconds, 0 or more")
-    return float(value)
+    try:
+        return in_range(value, 0.0, LONGEST_TIME)
+    except ValueError:
+        raise WireError(f"{where}: expected seconds, from 0 to {LONGEST_TIME:g}") from None
 
 
 def _stamp(where: str, value: object) -> Stamp | None:

@@ -1,0 +1,141 @@
+"""A simulation that is about to start: what was asked for is checked, and becomes processes. Before anything runs.
+
+`uavtwin sim` and sim.launch.py both come through here, so that they give the same nodes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from uav_twin_migration.deployment.options import Options, check
+from uav_twin_migration.deployment.plan import ProcessSpec, monitor_process, plan
+from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
+from uav_twin_migration.scenario.examine import loaded
+from uav_twin_migration.scenario.load import scenario_path
+from uav_twin_migration.scenario.model import Scenario
+
+NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before every topic's name, see topics.py
+
+
+class Simulation(NamedTuple):
+    """What to start."""
+
+    processes: list[ProcessSpec]
+    monitor: ProcessSpec  # with whose end the simulation ends
+    variables: dict[str, str]  # that the processes' environment must hold
+
+
+def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "") -> Simulation:
+    """From the values of `options.SIM` and the scenario.
+
+    Args:
+        values: by name, of their types.
+        twin_stores: folder in which RSUs keep twins; empty for none.
+        namespace: that a launch file has pushed, before the one in `values`.
+
+    Raises:
+        InputError: something in the values, or in a file that they name, is not as it must be.
+    """
+    check(values)
+    if scenario_path(values["scenario"]).is_fifo():
+        expected = "a file on a disk, which every node can read: save it first"
+        raise InputError("options", "scenario", values["scenario"], expected)
+    scenario = loaded(values["scenario"], warn)
+    check_files(values, scenario)
+    file = str(scenario_path(values["scenario"]).resolve())
+    options = Options.of(values, twin_stores)
+    processes = plan(scenario, file, options)
+    monitor = monitor_process(file, options, len(processes))
+    prefix = absolute(namespace, values["namespace"])
+    if prefix and values["world"] == "gazebo":
+        raise InputError(
+            "options", "namespace", prefix, "nothing: Gazebo's world and bridge name the topics themselves"
+        )
+    return Simulation([moved(process, prefix) for process in processes], moved(monitor, prefix), {NAMESPACE: prefix})
+
+
+def warn(sentence: str) -> None:
+    """Tell what is odd about a scenario, and go on."""
+    print(f"uavtwin: warning: {sentence}", file=sys.stderr)
+
+
+def absolute(*namespaces: str) -> str:
+    """One namespace of several, one within the other: "/north/city", or nothing. Raises InputError."""
+    tokens = [token for namespace in namespaces for token in namespace.split("/") if token]
+    for token in tokens:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", token):
+            raise InputError(
+                "options", "namespace", token, "ROS names: letters, digits and _, not beginning with a digit"
+            )
+    return "".join(f"/{token}" for token in tokens)
+
+
+def moved(process: ProcessSpec, prefix: str) -> ProcessSpec:
+    """The same process with its nodes in a namespace."""
+    nodes = (replace(node, namespace=f"{prefix}{node.namespace}") for node in process.nodes)
+    return replace(process, nodes=tuple(nodes))
+
+
+def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
+    """What files must be there, or must not, is seen before anything starts. Raises InputError."""
+    policy = values["policy"]
+    if policy not in ("", DEFAULT, NONE, UNTRAINED):
+        choose(policy)
+    if values["record"] and Path(values["record"]).exists():
+        raise InputError("options", "record", values["record"], "a folder that does not exist yet")
+    for name in ("json", "learned"):
+        if values[name] not in ("", "-") and not Path(values[name]).resolve().parent.is_dir():
+            raise InputError("options", name, values[name], "a file in a folder that exists")
+    for name in ("keys", "px4_dir"):
+        if values[name] and not Path(values[name]).is_dir():
+            raise InputError("options", name, values[name], "a folder that exists")
+    for rsu in scenario.rsus if values["keys"] else ():
+        if not (Path(values["keys"]) / f"{rsu.id}.key").is_file():
+            expected = f"the keys of every RSU: run uavtwin keys {values['keys']} --rsus {rsu.id} ..."
+            raise InputError("options", "keys", values["keys"], expected)
+
+
+@contextmanager
+def store_folder(values: Mapping[str, Any]) -> Iterator[str]:
+    """Where the RSUs keep twins: a folder that is given and stays, or one that goes with the run, or none."""
+    if not values["twins"]:
+        yield ""
+    elif values["twin_stores"]:
+        folder = Path(values["twin_stores"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "options", "twin_stores", str(folder), f"a folder that can be made: {error.strerror}"
+            ) from None
+        yield str(folder.resolve())
+    else:
+        with TemporaryDirectory(prefix="uavtwin-twins-", ignore_cleanup_errors=True) as name:
+            yield name
+
+
+_claim: socket.socket | None = None
+
+
+def claim_domain() -> None:
+    """Make sure that no other simulation of this machine runs in the same ROS domain: two clocks would be chaos."""
+    global _claim
+    domain = os.environ.get("ROS_DOMAIN_ID", "0")
+    _claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # an abstract socket: no file, and gone with the process
+        _claim.bind(f"\0uav_twin_migration/sim/domain/{domain}")
+    except OSError:
+        raise UavTwinError(
+            f"another simulation runs in ROS domain {domain}; stop it, or choose another: export ROS_DOMAIN_ID=1"
+        ) from None

@@ -1,0 +1,119 @@
+"""One RSU's observation, from its own closed rounds, and its price.
+
+The numbers are those of `observation` and `actor`, in plain Python: for single numbers numpy takes ten times as long. A
+test holds both to the same digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from uav_twin_migration.market.leader import RoundResult
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.actor import MOST_STEEP
+from uav_twin_migration.policy.observation import (
+    LEAST_LOAD,
+    MOST_ACTION,
+    MOST_CHANGE,
+    MOST_RIVALS,
+    ROUND,
+    ROUNDS,
+    SIZE,
+    USUAL_MARKUP,
+)
+
+EDGE = 1.0 / (1.0 + math.exp(MOST_STEEP))
+
+
+def observe(
+    history: Sequence[RoundResult],
+    rival_prices: Sequence[float],
+    unit_cost: float,
+    price_cap: float,
+    capacity: float,
+    rho: float,
+) -> observation.Observation:
+    """One RSU's observation [observation.SIZE] before it posts, from its closed rounds (oldest first).
+
+    A round's result holds what rivals had posted when it opened; what they posted in it is known when the next one is
+    priced. So each round goes with the rival prices of its successor, and the last one with `rival_prices`.
+
+    `capacity`: of rounds that do not tell theirs.
+    """
+    span = math.log(price_cap / unit_cost)
+    features = [
+        span - 2.5,
+        _action(math.log(USUAL_MARKUP), span),
+        5.0 * (rho - 0.55),
+        math.log1p(min(len(rival_prices), MOST_RIVALS)) - 1.2,
+    ]
+    rivals = rival_prices
+    for age in range(1, min(ROUNDS, len(history)) + 1):
+        result = history[-age]
+        before = history[-age - 1].demanded if age < len(history) else math.nan
+        own = capacity if math.isnan(result.capacity) else result.capacity
+        features += _round(result, before, own, rivals, unit_cost, span, rho)
+        rivals = result.rival_prices
+    features += [0.0] * (SIZE - len(features))
+    return np.array(features, dtype=np.float32)
+
+
+def ask(action: float, unit_cost: float, price_cap: float) -> float:
+    """`actor.price_of` for one action; NaN where the action is."""
+    if math.isnan(action):
+        return math.nan
+    way = 1.0 / (1.0 + math.exp(-min(max(action, -MOST_STEEP), MOST_STEEP)))
+    price: float = unit_cost * (price_cap / unit_cost) ** way
+    return min(max(price, unit_cost), price_cap)
+
+
+def _round(
+    result: RoundResult,
+    before: float,
+    capacity: float,
+    rivals: Sequence[float],
+    unit_cost: float,
+    span: float,
+    rho: float,
+) -> list[float]:
+    """The features of `observation.ROUND`."""
+    log_price = math.log(result.price)
+    markup = log_price - math.log(unit_cost)
+    features = [
+        1.0,
+        markup - 0.6,
+        _action(markup, span),
+        math.log1p(result.uavs_in_range) - 2.0,
+        math.log(result.demanded / capacity + LEAST_LOAD) + 1.0,
+        _change(result.demanded, before),
+        2.0 * math.sqrt(result.concentration) - 1.0,
+        _change(result.rivals_bandwidth, capacity),
+    ]
+    ratios = [math.log(price) - log_price for price in rivals]
+    if not ratios:
+        return features + [0.0] * (len(ROUND) - len(features))
+    lowest = min(ratios)
+    exponent = -rho / (1.0 - rho)
+    total = math.fsum(math.exp(exponent * (ratio - lowest)) for ratio in ratios)
+    index = lowest + math.log(total / len(ratios)) / exponent
+    return [*features, lowest, math.fsum(ratios) / len(ratios), max(ratios), index]
+
+
+def _change(now: float, before: float) -> float:
+    """The logarithm of a quotient, cut off; 0 where nothing is known."""
+    if math.isnan(now) or math.isnan(before) or now == before:
+        return 0.0
+    if now == 0.0 or math.isinf(before):
+        return -MOST_CHANGE
+    if before == 0.0 or math.isinf(now):
+        return MOST_CHANGE
+    return min(max(math.log(now / before), -MOST_CHANGE), MOST_CHANGE)
+
+
+def _action(markup: float, span: float) -> float:
+    """The action that asks for a price, see `actor.action_of`; `markup` and `span` are logarithms."""
+    share = min(max(markup / max(span, 1e-9), EDGE), 1.0 - EDGE)
+    return min(max(math.log(share) - math.log1p(-share), -MOST_ACTION), MOST_ACTION) + 1.0

@@ -1,0 +1,254 @@
+"""Routes out of files as people have them: QGroundControl plans, GPX, KML, CSV, Mission Planner's lists, PX4's logs.
+
+`route: {file: mission.plan}` in a scenario stands for the waypoints in a file beside it. Degrees are placed on the map
+by the scenario's origin; heights and speeds in the file do not count, the UAV's own do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from uav_twin_migration.scenario.document import Refusal
+from uav_twin_migration.scenario.geometry import straightened
+from uav_twin_migration.scenario.model import Origin, Point
+
+STRAIGHT = 3.0  # m, by which a track's points may be left out: as much as a UAV cuts a corner
+LARGEST = 64 << 20  # bytes of a text
+FARTHEST = 100_000.0  # m from the origin
+FLOWN_TO = {16, 17, 18, 19, 21, 22, 31, 82, 84, 85}  # MAVLink commands that lead to their place (MAV_CMD_NAV_...)
+RETURN = 20  # MAV_CMD_NAV_RETURN_TO_LAUNCH: what follows is not flown
+
+LATITUDES = ("latitude", "lat", "latitude_deg", "y_lat")
+LONGITUDES = ("longitude", "lon", "lng", "long", "longitude_deg", "x_lon")
+EASTS, NORTHS = ("east", "x", "east_m", "x_m"), ("north", "y", "north_m", "y_m")
+
+Places = list[tuple[float, float]]  # latitude and longitude, degrees
+
+
+class _UnreadableError(Exception):
+    """A file that is no route of its kind; the message says what was expected."""
+
+
+def with_routes(raw: object, folder: Path | None, read_origin: Callable[[Any], Origin]) -> object:
+    """A scenario's plain values with the waypoints of the files that its routes name. Raises Refusal."""
+    uavs = raw.get("uavs") if isinstance(raw, dict) else None
+    if not isinstance(uavs, list):
+        return raw
+    for index, uav in enumerate(uavs):
+        route = uav.get("route") if isinstance(uav, dict) else None
+        if isinstance(route, dict):
+            try:
+                assert isinstance(raw, dict)
+                uav["route"] = _of_file(route, folder, read_origin, raw.get("origin"))
+            except Refusal as refusal:
+                raise refusal.under("uavs", index, "route") from None
+    return raw
+
+
+def _of_file(route: Mapping[str, Any], folder: Path | None, read_origin: Any, raw_origin: object) -> list[list[float]]:
+    if set(route) != {"file"} or not isinstance(route["file"], str):
+        raise Refusal(dict(route), "a list of waypoints [east, north], or {file: NAME}")
+    if folder is None:
+        raise Refusal(route["file"], "waypoints, where the scenario is no file that others can lie beside", "file")
+    try:
+        origin = read_origin(raw_origin)
+    except Refusal:
+        raise Refusal(route["file"], "an origin of the scenario, to place it on the map", "file") from None
+    try:
+        return [list(point) for point in read_route(folder / route["file"], origin)]
+    except _UnreadableError as error:
+        raise Refusal(route["file"], str(error), "file") from None
+
+
+def read_route(path: Path, origin: Origin) -> tuple[Point, ...]:
+    """A route's waypoints in metres east and north of the origin. Raises _UnreadableError."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise _UnreadableError(f"a file whose name ends in {', '.join(READERS)}")
+    try:
+        if not path.is_file():
+            raise _UnreadableError("a file that exists, beside the scenario")
+        if path.stat().st_size > LARGEST and reader is not _ulog:
+            raise _UnreadableError(f"a file of at most {LARGEST >> 20} MiB")
+        found = reader(path)
+    except OSError as error:
+        raise _UnreadableError(f"a readable file ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise _UnreadableError(f"a {path.suffix} file of a route ({reason})") from None
+    points = found if isinstance(found, np.ndarray) else _placed(found, origin)
+    return _waypoints(points)
+
+
+def _placed(places: Places, origin: Origin) -> np.ndarray[Any, Any]:
+    """Degrees to metres on the scenario's map."""
+    from uav_twin_migration.vehicle.frames import TangentPlane
+
+    plane = TangentPlane(origin)
+    for latitude, longitude in places:
+        if not (abs(latitude) <= 90 and abs(longitude) <= 360):
+            raise _UnreadableError(f"latitude and longitude in degrees, not {latitude:g} and {longitude:g}")
+    return np.array([plane.from_geodetic(lat, lon, origin.altitude)[:2] for lat, lon in places]).reshape(-1, 2)
+
+
+def _waypoints(points: np.ndarray[Any, Any]) -> tuple[Point, ...]:
+    if not len(points) or not np.isfinite(points).all():
+        raise _UnreadableError("a route with at least one waypoint, whose coordinates are numbers")
+    away = float(np.abs(points).max())
+    if away > FARTHEST:
+        raise _UnreadableError(
+            f"a route within {FARTHEST / 1000:g} km of the scenario's origin, not {away / 1000:,.0f} km"
+        )
+    rounded = [(round(x, 1) + 0.0, round(y, 1) + 0.0) for x, y in straightened(points, STRAIGHT).tolist()]
+    return tuple(point for k, point in enumerate(rounded) if not k or point != rounded[k - 1])
+
+
+# --- formats --------------------------------------------------------------------------------------------------------
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _plan(path: Path) -> Places:
+    """QGroundControl's plan (docs.qgroundcontrol.com, "Plan File Format"), with the items of surveys."""
+    document = json.loads(_text(path))
+    return list(_flown(_plan_items(document["mission"]["items"])))
+
+
+def _plan_items(items: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
+    for item in items:
+        inner = item.get("TransectStyleComplexItem", {}).get("Items")
+        if inner is not None:
+            yield from _plan_items(inner)
+        elif item.get("type") == "SimpleItem":
+            latitude, longitude = (item.get("params") or item["coordinate"])[-3:-1]
+            yield int(item["command"]), latitude, longitude
+        else:
+            kind = item.get("complexItemType", item.get("type"))
+            raise _UnreadableError(
+                f"simple items and surveys with their transects, not {kind!r}: save the plan as waypoints"
+            )
+
+
+def _flown(items: Iterable[tuple[int, Any, Any]]) -> Iterator[tuple[float, float]]:
+    """The places of a mission's commands; a take-off or landing without a place is where the UAV is."""
+    for command, latitude, longitude in items:
+        if command == RETURN:
+            return
+        if command in FLOWN_TO and latitude is not None and longitude is not None and (latitude or longitude):
+            yield float(latitude), float(longitude)
+
+
+def _mission_planner(path: Path) -> Places:
+    """QGC WPL 110: a line an item, tabs between; the first is home."""
+    first, *lines = _text(path).splitlines()
+    if not first.startswith("QGC WPL"):
+        raise _UnreadableError("a first line that begins with QGC WPL")
+    words = [line.split() for line in lines if line.strip()]
+    items = [(int(one[3]), float(one[8]), float(one[9])) for one in words if int(one[0]) > 0]
+    return list(_flown(items))
+
+
+def _xml(text: str) -> list[Any]:
+    """All elements of an XML text in order; none is read that defines entities of its own."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise _UnreadableError("XML without a document type of its own")
+    try:
+        return list(ElementTree.fromstring(text).iter())
+    except ElementTree.ParseError as error:
+        raise _UnreadableError(f"XML ({error})") from None
+
+
+def _named(elements: Iterable[Any], name: str) -> list[Any]:
+    return [one for one in elements if isinstance(one.tag, str) and one.tag.rpartition("}")[2] == name]
+
+
+def _gpx(path: Path) -> Places:
+    """A route, else a track, else waypoints (topografix.com/GPX/1/1): the first of its kind."""
+    elements = _xml(_text(path))
+    for outer, inner in (("rte", "rtept"), ("trk", "trkpt")):
+        for one in _named(elements, outer)[:1]:
+            return [(float(point.get("lat")), float(point.get("lon"))) for point in _named(one.iter(), inner)]
+    return [(float(point.get("lat")), float(point.get("lon"))) for point in _named(elements, "wpt")]
+
+
+def _kml(path: Path) -> Places:
+    """The first line or track, else all points in their order (OGC KML 2.2)."""
+    elements = _xml(_kmz(path) if path.suffix.lower() == ".kmz" else _text(path))
+    for track in _named(elements, "Track")[:1]:
+        texts = [(one.text or "").split() for one in _named(track.iter(), "coord")]
+        return [(float(words[1]), float(words[0])) for words in texts]
+    for line in _named(elements, "LineString")[:1]:
+        return _coordinates(line)
+    return [place for point in _named(elements, "Point") for place in _coordinates(point)]
+
+
+def _coordinates(element: Any) -> Places:
+    words = [word.split(",") for one in _named(element.iter(), "coordinates") for word in (one.text or "").split()]
+    return [(float(word[1]), float(word[0])) for word in words]
+
+
+def _kmz(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.lower().endswith(".kml"))
+        with archive.open(name) as packed:
+            data = packed.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise _UnreadableError(f"a file of at most {LARGEST >> 20} MiB unpacked")
+    return data.decode("utf-8-sig")
+
+
+def _csv(path: Path) -> Places | np.ndarray[Any, Any]:
+    """Columns of latitude and longitude, or of metres east and north, by the names in the first line."""
+    text = _text(path)
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    rows = list(csv.DictReader(io.StringIO(text), delimiter=separator))
+    names = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
+    for pairs, degrees in (((LATITUDES, LONGITUDES), True), ((EASTS, NORTHS), False)):
+        found = [next((names[name] for name in some if name in names), None) for some in pairs]
+        if None not in found:
+            values = [(float(row[str(found[0])]), float(row[str(found[1])])) for row in rows]
+            return values if degrees else np.array(values)
+    raise _UnreadableError("a first line that names latitude and longitude, or east and north")
+
+
+def _ulog(path: Path) -> Places:
+    """Where a drone flew, a place a second: by its estimator, else its receiver (docs.px4.io, "ULog File Format")."""
+    from pyulog import ULog
+
+    try:
+        log = ULog(str(path))
+    except Exception as error:  # bad bytes raise whatever struct, numpy or the library raises
+        raise ValueError(str(error)) from None
+    known = {data.name: data.data for data in log.data_list if data.multi_id == 0}
+    for name, latitude, longitude, unit in (
+        ("vehicle_global_position", "lat", "lon", 1.0),
+        ("vehicle_gps_position", "latitude_deg", "longitude_deg", 1.0),
+        ("vehicle_gps_position", "lat", "lon", 1e-7),
+        ("sensor_gps", "latitude_deg", "longitude_deg", 1.0),
+    ):
+        if name in known and latitude in known[name]:
+            places = np.column_stack([known[name][latitude], known[name][longitude]]) * unit
+            seconds = known[name]["timestamp"] / 1e6
+            steps = np.flatnonzero(np.diff(np.floor(seconds), prepend=-math.inf))
+            good = places[steps][np.isfinite(places[steps]).all(axis=1) & places[steps].any(axis=1)]
+            return [(float(lat), float(lon)) for lat, lon in good]
+    raise _UnreadableError("a log with positions: vehicle_global_position or vehicle_gps_position")
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    **{".plan": _plan, ".waypoints": _mission_planner, ".gpx": _gpx, ".kml": _kml, ".kmz": _kml},
+    **{".csv": _csv, ".ulg": _ulog},
+}
