@@ -61,6 +61,7 @@ FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "mi
 BENCHMARKS = {
     "game": (),
     "certificate": (),
+    "links": ("markets",),
     "market": (),
     "edge": ("keys",),
     "hosts": ("keys",),

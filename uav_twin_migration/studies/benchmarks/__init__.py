@@ -7,6 +7,7 @@ from typing import NamedTuple
 # name -> what it measures; `<name>.py` beside this file has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "links": "one market of a whole city, up to a million links; 4,096 markets through the command line",
     "certificate": "10,000 random markets: every claimed equilibrium beside an independent search (an hour)",
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
