@@ -34,6 +34,7 @@ from uav_twin_migration.nodes.ros.parameters import Parameter, declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.twin.protocol.messages import Holding
 
 SETTLING = 2.5  # s after the first full round until every node has reported its start
 
@@ -53,6 +54,7 @@ class MonitorNode(Guarded):
     """Feeds an `MarketMonitor` and a `Display`."""
 
     stop: Callable[[], None]
+    exit_code = 0  # 1: a twin was lost, doubled, set back, or left unserved
 
     def __init__(self, **options: Any) -> None:
         super().__init__("monitor", **options)
@@ -140,11 +142,14 @@ class MonitorNode(Guarded):
     def _on_replies(self, message: TwinReply) -> None:
         for reply in twin_convert.replies_from_message(message):
             if reply.reason is None and not reply.restored:
-                self._twins.on_begun_anew(reply.uav)
+                self._twins.on_begun_anew(reply.uav, reply.epoch)
         for takeover in twin_convert.takeovers_from_message(message):
             self._twins.on_takeover(*takeover)
 
     def _on_host_heartbeats(self, message: TwinHostStatus) -> None:
+        for held in twin_convert.host_heartbeats_from_message(message):
+            if held.holding is Holding.HOSTING and held.uav in self._monitor.uav_index:
+                self._twins.on_version(held.uav, held.rsu, held.epoch, held.version)
         for _, age in twin_convert.replica_ages_from_message(message):
             self._twins.on_replica(age)
 
@@ -195,6 +200,7 @@ class MonitorNode(Guarded):
             "seed": self._values["seed"],
         }
         self._display.finish(summary)
+        self.exit_code = 0 if self._twins.is_flawless else 1
         target = self._values["json"]
         if target == "-":
             print(json.dumps(summary, indent=2), flush=True)
