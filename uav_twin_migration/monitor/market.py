@@ -22,7 +22,7 @@ from uav_twin_migration.market.messages import (
     LARGEST_COORDINATE,
     LARGEST_EFFICIENCY,
     LARGEST_PRICE,
-    LONGEST_DURATION,
+    LONGEST_LEASE,
     Bid,
     Grant,
     Offer,
@@ -96,7 +96,7 @@ class MarketMonitor:
     def on_grant(self, now: float, grant: Grant) -> None:
         """An RSU granted bandwidth."""
         rsu = self.rsu_index.get(grant.rsu)
-        if rsu is None or check_number(grant.price, LARGEST_PRICE) or check_number(grant.lease, LONGEST_DURATION):
+        if rsu is None or check_number(grant.price, LARGEST_PRICE) or check_number(grant.lease, LONGEST_LEASE):
             return
         sold = 0.0
         for uav, share in grant.bandwidth.items():
