@@ -68,6 +68,7 @@ BENCHMARKS = {
     "soak": ("keys", "recording"),
     "policy": (),
     "training": ("learning",),
+    "pricing": (),
     "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
