@@ -43,6 +43,7 @@ PARAMETERS = (
     Parameter("duration", 0.0, "simulated time after which to stop, s; 0 for never"),
     Parameter("json", "", "file for the summary, - for stdout, empty for none"),
     Parameter("plain", False, "print lines instead of a live table"),
+    Parameter("verbose", False, "show all figures at the end instead of a summary in words"),
     Parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
     Parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
     Parameter("processes", 0, "processes of the simulation, to be shown"),
@@ -73,7 +74,7 @@ class MonitorNode(Guarded):
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
-        self._display = Display(self._monitor, self._twins, out, self._values["plain"])
+        self._display = Display(self._monitor, self._twins, out, self._values["plain"], self._values["verbose"])
         self._display.start(self._values["processes"], self._values["seed"])
         market = topics.MARKET
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
