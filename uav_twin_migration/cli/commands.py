@@ -74,6 +74,7 @@ BENCHMARKS = {
     "protocol": (),
     "migration": ("keys",),
     "crash": ("keys",),
+    "fuzz": ("keys",),
 }
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet

@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, str] = {
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
     "protocol": "the migration protocol's states and 200,000 random schedules, searched for a broken promise (long)",
     "migration": "migrations between RSU processes: rates, CPU, downtime, fairness, memory, beside bare TLS",
+    "fuzz": "readers of what comes from outside under mutated input, a minute each (UAVTWIN_FUZZ_SECONDS for more)",
     "crash": "RSU processes killed at random instants of migrations, and what is lost (nothing)",
 }
 
