@@ -23,6 +23,9 @@ NOW = 0.6  # rho
 class Rule:
     """A fallback that can be told from any policy."""
 
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
+        pass
+
     def decide(self, history: object, rival_prices: object) -> PriceDecision:
         return PriceDecision(1.25)
 

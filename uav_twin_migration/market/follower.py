@@ -34,7 +34,7 @@ from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
     LARGEST_COORDINATE,
     LARGEST_EFFICIENCY,
-    LONGEST_DURATION,
+    LONGEST_LEASE,
     Bid,
     Grant,
     Offer,
@@ -44,7 +44,7 @@ from uav_twin_migration.market.messages import (
     check_offer,
 )
 from uav_twin_migration.radio.coverage import predicted_stay
-from uav_twin_migration.scenario.model import transfer_size
+from uav_twin_migration.scenario.model import MOST_RSUS, MarketParameters, TwinParameters, transfer_size
 
 NEVER = math.inf
 SMALLEST_BID = 1e-6  # MHz; less is nothing
@@ -67,7 +67,7 @@ class Heard(NamedTuple):
 class OfferBoard:
     """The leaders' last offers."""
 
-    def __init__(self, round_period: float = 1.0, most_rsus: int = 256) -> None:
+    def __init__(self, round_period: float = MarketParameters.round_period, most_rsus: int = MOST_RSUS) -> None:
         self.fresh_for = 2.5 * round_period  # s; an RSU silent for longer is not counted on
         self.most_rsus = most_rsus
         self.refusals = Refusals()
@@ -121,12 +121,12 @@ class FollowerSettings:
     immersion_weight: float  # alpha_n, credit
     twin_size: float  # D_n, Mbit
     rho: float  # substitutability of RSUs
-    max_bids: int = 4
-    min_stay: float = 20.0  # s, bounds of T_n
-    max_stay: float = 100.0  # s
+    max_bids: int = MarketParameters.max_bids
+    min_stay: float = MarketParameters.min_stay  # s, bounds of T_n
+    max_stay: float = MarketParameters.max_stay  # s
     link_timeout: float = 3.0  # s after which link quality is no longer believed
     hosting: HostingSettings = field(default_factory=HostingSettings)
-    replicas: str = "none"  # or "one": its twin has a replica
+    replicas: str = TwinParameters.replicas  # or "one": its twin has a replica
 
     @property
     def transfer_size(self) -> float:
@@ -277,7 +277,7 @@ class Follower:
             self.board.advance(now)
             self._links_at = min(self._links_at, now)
             self._gather_until = min(self._gather_until, now)
-            longest = now + LONGEST_DURATION
+            longest = now + LONGEST_LEASE
             self._leases = {
                 rsu: lease._replace(expires=min(lease.expires, longest)) for rsu, lease in self._leases.items()
             }
@@ -351,7 +351,7 @@ class Follower:
             settings.transfer_size / self._stays(offers[:1])[0],
             settings.rho,
         )
-        bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, response.bandwidth)
+        bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, np.minimum(response.bandwidth, LARGEST_BANDWIDTH))
         return dict(zip(candidates, map(float, bandwidth), strict=True))
 
     def _stays(self, offers: Sequence[Offer]) -> list[float]:
@@ -362,7 +362,7 @@ class Follower:
         return [float(stay) for stay in np.clip(stays, self.settings.min_stay, self.settings.max_stay)]
 
     def _check_grant(self, grant: Grant, share: float, answer: _Answer | None) -> Refusal | None:
-        refusal = check_number(share, LARGEST_BANDWIDTH) or check_number(grant.lease, LONGEST_DURATION)
+        refusal = check_number(share, LARGEST_BANDWIDTH) or check_number(grant.lease, LONGEST_LEASE)
         if refusal:
             return refusal
         if answer is None or grant.round != answer.round or share > answer.bandwidth * SAME:

@@ -12,7 +12,7 @@ OPEN      the deadline                             the same, without those who d
 any       an invalid demand                        refused and counted
 any       a rival's offer                          remembered as that rival's posted price
 any       the clock jumped back                    deadlines are counted anew from the jump
-any       resize()                                 another capacity, from now on
+any       change(settings)                         they hold from the next offer on
 any       stop()                                   no further offers; an open round is dropped without a grant
 ========  =======================================  =========================================================
 """
@@ -23,10 +23,11 @@ import fnmatch
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from uav_twin_migration.market.messages import (
+    LARGEST_BANDWIDTH,
     Bid,
     Grant,
     Offer,
@@ -36,6 +37,7 @@ from uav_twin_migration.market.messages import (
     check_offer,
     is_id,
 )
+from uav_twin_migration.scenario.model import MarketParameters
 
 NEVER = math.inf
 
@@ -50,13 +52,12 @@ class LeaderSettings:
     capacity: float  # MHz
     unit_cost: float  # credit/MHz, private
     price_cap: float  # credit/MHz
-    round_period: float = 1.0  # s
-    offer_window: float = 0.5  # s
-    lease_rounds: float = 2.5  # rounds
+    round_period: float = MarketParameters.round_period  # s
+    offer_window: float = MarketParameters.offer_window  # s
+    lease_rounds: float = MarketParameters.lease_rounds  # rounds
     admitted: tuple[str, ...] = ("*",)  # patterns of UAV ids that may buy
     most_uavs: int = 1000  # that are served in one round
     most_revisions: int = 8  # of one UAV's answer in one round
-    absurd_demand: float = 100.0  # times the capacity: a demand above is refused
     history: int = 16  # rounds that the pricer sees
 
     @property
@@ -97,6 +98,12 @@ class Pricer(Protocol):
     def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision: ...
 
 
+class AdaptablePricer(Pricer, Protocol):
+    """A pricer of an RSU whose figures may change while it runs."""
+
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None: ...
+
+
 class ClosedRound(NamedTuple):
     """A closed round with the decision that priced it."""
 
@@ -130,7 +137,7 @@ class Leader:
     """An RSU's state machine. `first_round` must be above every round number this RSU has ever used."""
 
     def __init__(self, settings: LeaderSettings, pricer: Pricer, first_round: int) -> None:
-        self.settings = settings
+        self.settings = self._coming = settings
         self.pricer = pricer
         self.round = first_round
         self.refusals = Refusals()
@@ -212,9 +219,9 @@ class Leader:
         self._advance(now)
         self._rivals[offer.rsu] = _Rival(offer.price, offer.free_bandwidth, now)
 
-    def resize(self, capacity: float) -> None:
-        """The RSU has another capacity, MHz, from now on. Leases that were granted stay."""
-        self.settings = replace(self.settings, capacity=capacity)
+    def change(self, settings: LeaderSettings) -> None:
+        """Other settings, from the next round on: the open one ends by those it was offered with."""
+        self._coming = settings
 
     def stop(self) -> None:
         """Post nothing any more. An open round is dropped; leases run out by themselves."""
@@ -246,7 +253,7 @@ class Leader:
         return self.settings.lease + self.settings.offer_window
 
     def _post(self, now: float) -> Offer:
-        settings = self.settings
+        settings = self.settings = self._coming
         silent = now - settings.lease
         self._rivals = {rsu: rival for rsu, rival in self._rivals.items() if rival.heard >= silent}
         self._rivals_at_offer = self.rival_prices()
@@ -282,7 +289,7 @@ class Leader:
         settings = self.settings
         if not is_id(bid.uav):
             return Refusal.BAD_ID
-        refusal = check_number(bid.bandwidth, settings.absurd_demand * settings.capacity)
+        refusal = check_number(bid.bandwidth, LARGEST_BANDWIDTH)
         if refusal:
             return refusal
         if not any(fnmatch.fnmatchcase(bid.uav, pattern) for pattern in settings.admitted):

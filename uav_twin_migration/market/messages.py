@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
-# Beyond this a number is not a price, a bandwidth or a place on Earth, whoever says so.
-LARGEST_PRICE = 1e6  # credit/MHz
-LARGEST_BANDWIDTH = 1e5  # MHz
-LARGEST_COORDINATE = 1e6  # m from the scenario's origin
-LONGEST_DURATION = 3600.0  # s
+from uav_twin_migration.scenario.model import FARTHEST, MarketParameters, Rsu
+from uav_twin_migration.scenario.settings import ID, setting_of
+
+# Beyond what a setting may be a number is not a price, a bandwidth or a place on Earth, whoever says so.
+LARGEST_PRICE = setting_of(Rsu, "price_cap").high  # credit/MHz
+LARGEST_BANDWIDTH = setting_of(Rsu, "capacity").high  # MHz
+LARGEST_RANGE = setting_of(Rsu, "range").high  # m
+LARGEST_COORDINATE = FARTHEST  # m from the scenario's origin
+LONGEST_WINDOW = setting_of(MarketParameters, "offer_window").high  # s
+LONGEST_LEASE = setting_of(MarketParameters, "lease_rounds").high * setting_of(MarketParameters, "round_period").high
 LONGEST_ID = 64  # characters
 LARGEST_EFFICIENCY = 32.0  # bit/s/Hz, far above any modulation
 
-_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
+_ID = re.compile(ID)
 
 
 class Refusal(str, Enum):
@@ -90,7 +95,7 @@ class Grant(NamedTuple):
 
 def is_id(text: str) -> bool:
     """Whether `text` is a valid id: a ROS name token of at most 64 characters."""
-    return _ID.match(text) is not None
+    return _ID.fullmatch(text) is not None
 
 
 def check_number(value: float, largest: float) -> Refusal | None:
@@ -110,8 +115,8 @@ def check_offer(offer: Offer) -> Refusal | None:
     bounded = (
         (offer.price, LARGEST_PRICE),
         (offer.free_bandwidth, LARGEST_BANDWIDTH),
-        (offer.range, LARGEST_COORDINATE),
-        (offer.offer_window, LONGEST_DURATION),
+        (offer.range, LARGEST_RANGE),
+        (offer.offer_window, LONGEST_WINDOW),
         (abs(x), LARGEST_COORDINATE),
         (abs(y), LARGEST_COORDINATE),
         (abs(z), LARGEST_COORDINATE),

@@ -54,7 +54,13 @@ class ElasticityPricer:
         self._drift = np.diag([4e-3, 4e-4, 4e-4])  # per round
         self._noise = 4e-3  # variance of ln(sold) that the power law leaves unexplained
         self._seen = -1
-        self._scale = capacity if math.isfinite(capacity) else math.nan  # MHz, what demand counts by
+        # What prices and demand count by, whatever changes later.
+        self._cost, self._scale = unit_cost, capacity if math.isfinite(capacity) else math.nan
+        self._told = capacity  # by the last round; what was adopted since is newer
+
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
+        """Price with other figures from the next round on, and with what was learned until now."""
+        self.unit_cost, self.price_cap, self.capacity = unit_cost, price_cap, capacity
 
     def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz."""
@@ -69,13 +75,13 @@ class ElasticityPricer:
         """One Kalman step. A round that sold out says only that demand was at least that; it uses the demand."""
         if last.uavs_in_range == 0:
             return  # nobody there: nothing to learn about their elasticity
-        if not math.isnan(last.capacity):
-            self.capacity = last.capacity  # may change
+        if last.capacity != self._told and not math.isnan(last.capacity):
+            self.capacity = self._told = last.capacity
         if math.isnan(self._scale):  # an unlimited capacity
             self._scale = last.demanded or math.nan
         load = last.demanded / self._scale if last.demanded > 0.0 else 0.0
         sold = math.log(max(load, LEAST_LOAD))
-        row = self._row(math.log(last.price / self.unit_cost), last.rival_prices)
+        row = self._row(math.log(last.price / self._cost), last.rival_prices)
         if self._mean is None:
             eta = self._prior_elasticity - 1.0
             a = sold - self._prior_elasticity * row[1] - eta * row[2]
@@ -86,7 +92,7 @@ class ElasticityPricer:
         self._covariance = covariance - np.outer(gain, row @ covariance)
 
     def _row(self, log_markup: float, rivals: Sequence[float]) -> NDArray[np.float64]:
-        log_rivals = math.fsum(math.log(price / self.unit_cost) for price in rivals) / len(rivals) if rivals else 0.0
+        log_rivals = math.fsum(math.log(price / self._cost) for price in rivals) / len(rivals) if rivals else 0.0
         return np.array([1.0, -log_markup, log_rivals])
 
     def _lerner_price(self, rival_prices: Sequence[float]) -> float:
@@ -97,6 +103,6 @@ class ElasticityPricer:
             return price
         if not math.isfinite(self.capacity):
             return price
-        log_at_cost = float(self._row(0.0, rival_prices) @ self._mean)  # ln of the load at a price of the unit cost
-        clearing = (log_at_cost - math.log(self.capacity / self._scale)) / elasticity
-        return max(price, self.unit_cost * math.exp(min(clearing, 50.0)))
+        load_at_cost = float(self._row(0.0, rival_prices) @ self._mean)  # ln of the load at a price of `_cost`
+        excess = load_at_cost - math.log(self.capacity / self._scale)
+        return max(price, self._cost * math.exp(min(excess / elasticity, 50.0)))

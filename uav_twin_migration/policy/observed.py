@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
+from uav_twin_migration.market.leader import AdaptablePricer, PriceDecision, RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import action_of, price_of
 from uav_twin_migration.policy.single import observe
@@ -23,7 +23,7 @@ class ObservedRule:
 
     def __init__(
         self,
-        rule: Pricer,
+        rule: AdaptablePricer,
         unit_cost: float,
         price_cap: float,
         capacity: float,
@@ -35,6 +35,11 @@ class ObservedRule:
         self.unit_cost, self.price_cap, self.capacity, self.rho = unit_cost, price_cap, capacity, rho
         self.exploration = exploration
         self._random = random.Random(seed)
+
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
+        """Price with other figures from the next round on, and with what was learned until now."""
+        self.unit_cost, self.price_cap, self.capacity = unit_cost, price_cap, capacity
+        self.rule.adopt(unit_cost, price_cap, capacity)
 
     def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
         """The next round's price, credit/MHz, with what a learner needs to know about it."""

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
+from uav_twin_migration.market.leader import AdaptablePricer, PriceDecision, RoundResult
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
 from uav_twin_migration.policy.single import ask, observe
@@ -34,7 +34,7 @@ class PolicyPricer:
         price_cap: float,
         capacity: float,
         rho: float,
-        fallback: Pricer,
+        fallback: AdaptablePricer,
         policy: Policy | None = None,
         exploration: float | None = 0.0,
         seed: int = 0,
@@ -48,6 +48,11 @@ class PolicyPricer:
         self._exploration = exploration
         self._random = random.Random(seed)
         self._use(policy)
+
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
+        """Price with other figures from the next round on, and with what was learned until now."""
+        self.unit_cost, self.price_cap, self.capacity = unit_cost, price_cap, capacity
+        self.fallback.adopt(unit_cost, price_cap, capacity)
 
     @property
     def version(self) -> int:

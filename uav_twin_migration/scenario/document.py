@@ -12,25 +12,10 @@ from typing import Any
 
 import yaml
 
+from uav_twin_migration.scenario.settings import Refusal
+
 NESTED = "brackets in brackets in ..."
 SECTIONS = "the sections that docs/scenario.md lists"
-
-
-class Refusal(Exception):  # noqa: N818
-    """One value that is not taken, and the keys on the way to it."""
-
-    def __init__(self, value: object, expected: str, *keys: str | int) -> None:
-        super().__init__(expected)
-        self.value, self.expected, self.keys = value, expected, list(keys)
-
-    def under(self, *keys: str | int) -> Refusal:
-        self.keys[:0] = keys
-        return self
-
-    def where(self) -> str:
-        """The keys as a dotted path: rsus[2].capacity."""
-        path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys)
-        return path.lstrip(".") or "file"
 
 
 def parse(text: str) -> object:

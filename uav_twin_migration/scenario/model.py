@@ -1,91 +1,178 @@
-"""What a scenario holds, as typed records. Units: metres in a local ENU frame (REP 103), seconds, MHz, credits."""
+"""What a scenario holds, as typed records, and with it the table of its settings; see settings.py.
+
+Units: metres in a local ENU frame (REP 103), seconds, MHz, Mbit, credits. A credit is any currency.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-Point = tuple[float, float]
+from uav_twin_migration.scenario.settings import (
+    AN_ID,
+    ID,
+    NEXT_ROUND,
+    NOBODY_OR_ID,
+    RSU,
+    SCENARIO,
+    UAV,
+    Points,
+    Setting,
+)
+from uav_twin_migration.scenario.settings import Point as Point
+
 REPLICA_SHARE = 0.1  # of what a UAV buys, for the replica while its twin moves
+
+FARTHEST = 1e5  # m from the origin: the local plane is a good map of the Earth within some ten kilometres only
+PLACE = (-FARTHEST, FARTHEST)
+HIGHEST = 300.0  # m; TR 36.777 ends there
+MONEY = (1e-12, 1e18)  # of any currency; beyond, sums lose their digits
+BANDWIDTH = (1e-3, 1e6)  # MHz: 1 kHz, and more than all of the radio spectrum
+MOST_RSUS = 256  # whose offers a UAV follows
+MOST_RATE = 1e10  # Mbit/s: more than all that can be bought carries; an infinite rate would mean: without a limit
+
+TO_RSU, TO_UAV, TO_BOTH = (SCENARIO, RSU), (SCENARIO, UAV), (SCENARIO, RSU, UAV)
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where the local frame's (0, 0, 0) lies on the WGS 84 ellipsoid."""
 
-    latitude: float  # degrees north
-    longitude: float  # degrees east
-    altitude: float = 0.0  # m above the ellipsoid
+    latitude: Annotated[float, Setting("degrees north", "degrees", -90, 90)]
+    longitude: Annotated[float, Setting("degrees east", "degrees", -180, 180)]
+    altitude: Annotated[float, Setting("above the ellipsoid", "m", -1_000, 10_000)] = 0.0
 
 
 @dataclass(frozen=True)
 class Rsu:
     """A road-side unit: a leader of the game. ``unit_cost`` is private to it."""
 
-    id: str
-    position: Point  # m, east and north of the origin
-    antenna_height: float  # m above ground
-    range: float  # m, ground distance beyond which it serves nobody
-    capacity: float  # MHz
-    unit_cost: float  # credit/MHz
-    price_cap: float  # credit/MHz
-    region: str = ""  # whose market it is in; RSUs of different regions do not hear each other
+    id: Annotated[str, Setting("no two RSUs have the same", pattern=ID, wanted=AN_ID)]
+    position: Annotated[Point, Setting("`[east, north]`", "m", *PLACE)]
+    antenna_height: Annotated[float, Setting("above ground", "m", 0.1, HIGHEST)]
+    range: Annotated[float, Setting("ground distance beyond which it serves nobody", "m", 1e-3, 1e5, TO_RSU)]
+    capacity: Annotated[float, Setting("bandwidth it can sell at a time, B_m", "MHz", *BANDWIDTH, TO_RSU, NEXT_ROUND)]
+    unit_cost: Annotated[
+        float, Setting("what a MHz costs it, C_m; private to it", "credit/MHz", *MONEY, TO_RSU, NEXT_ROUND)
+    ]
+    price_cap: Annotated[
+        float, Setting("highest price, p_max; more than `unit_cost`", "credit/MHz", *MONEY, TO_RSU, NEXT_ROUND)
+    ]
+    region: Annotated[
+        str,
+        Setting(
+            "whose market it is in; RSUs of different regions do not hear each other",
+            known_to=TO_RSU,
+            pattern=NOBODY_OR_ID,
+            wanted="a ROS name token of at most 64 characters, or nothing",
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True)
 class Uav:
     """A UAV: a follower of the game. ``immersion_weight`` and ``twin_size`` are private to it."""
 
-    id: str
-    route: tuple[Point, ...]  # m, waypoints; flown round and round where `loop`, else to and fro
-    altitude: float  # m above ground
-    speed: float  # m/s, cruise
-    acceleration: float  # m/s^2, limit
-    immersion_weight: float  # alpha_n, credit
-    twin_size: float  # D_n, Mbit
-    loop: bool = True
+    id: Annotated[str, Setting("no two UAVs have the same", pattern=ID, wanted=AN_ID)]
+    route: Annotated[
+        Points,
+        Setting(
+            "waypoints `[east, north]`, none equal to the one before; one is held; or [a file](#routes-out-of-files)",
+            "m",
+            *PLACE,
+            least=1,
+            wanted="a list of at least one waypoint [east, north]",
+        ),
+    ]
+    altitude: Annotated[float, Setting("above ground, within the radio model's heights", "m", 0.1, HIGHEST)]
+    speed: Annotated[float, Setting("limit, and cruise", "m/s", 0.01, 100)]
+    acceleration: Annotated[float, Setting("limit", "m/s^2", 0.01, 100)]
+    immersion_weight: Annotated[
+        float, Setting("what immersion is worth to its users, alpha_n; private to it", "credit", *MONEY, TO_UAV)
+    ]
+    twin_size: Annotated[float, Setting("size of its twin, D_n; private to it", "Mbit", 1e-3, 1e5, TO_UAV)]
+    loop: Annotated[bool, Setting("whether the route is flown round and round, else to and fro")] = True
 
 
 @dataclass(frozen=True)
 class Building:
     """A prism over a simple polygon, convex or not."""
 
-    footprint: tuple[Point, ...]  # m, without the closing repetition of the first corner
-    height: float  # m above `base`
-    base: float = 0.0  # m above ground
+    footprint: Annotated[
+        Points,
+        Setting(
+            "corners `[east, north]` of a simple polygon, convex or not, either way round; the first is not repeated",
+            "m",
+            *PLACE,
+            least=3,
+            wanted="a list of at least three corners [east, north]",
+        ),
+    ]
+    height: Annotated[float, Setting("above `base`", "m", 1e-3, 1_000)]
+    base: Annotated[float, Setting("above ground; more than 0 for a bridge", "m", 0, 1_000)] = 0.0
 
 
 @dataclass(frozen=True)
 class RadioParameters:
     """Link budget and channel model; docs/radio.md has the formulas and what the defaults result in."""
 
-    environment: str = "UMi-AV"  # or "UMa-AV" (3GPP TR 36.777)
-    carrier_frequency: float = 3.5  # GHz
-    transmit_power: float = 23.0  # dBm, over `bandwidth`
-    antenna_gain: float = 2.0  # dBi, both ends together
-    noise_figure: float = 9.0  # dB
-    bandwidth: float = 20.0  # MHz, the reference over which power and noise are counted
-    interference_margin: float = 0.0  # dB
-    implementation_loss: float = 3.0  # dB, by which real coding stays behind Shannon's bound
+    environment: Annotated[str, Setting("of 3GPP TR 36.777", choices=("UMi-AV", "UMa-AV"))] = "UMi-AV"
+    carrier_frequency: Annotated[float, Setting("", "GHz", 0.5, 100)] = 3.5
+    transmit_power: Annotated[float, Setting("over `bandwidth`", "dBm", -50, 100)] = 23.0
+    antenna_gain: Annotated[float, Setting("both ends together", "dBi", -50, 100)] = 2.0
+    noise_figure: Annotated[float, Setting("", "dB", 0, 50)] = 9.0
+    bandwidth: Annotated[float, Setting("the reference over which power and noise are counted", "MHz", *BANDWIDTH)] = (
+        20.0
+    )
+    interference_margin: Annotated[float, Setting("", "dB", 0, 100)] = 0.0
+    implementation_loss: Annotated[float, Setting("by which real coding stays behind Shannon's bound", "dB", 0, 50)] = (
+        3.0
+    )
 
 
 @dataclass(frozen=True)
 class MarketParameters:
     """Rules of the market that everybody knows."""
 
-    rho: float = 0.6  # rho in (0, 1)
-    round_period: float = 1.0  # s between two offers of an RSU
-    offer_window: float = 0.5  # s in which an offer may be answered, less than `round_period`
-    lease_rounds: float = 2.0  # rounds that a grant stays valid without being renewed
-    max_bids: int = 4  # RSUs that a UAV bids to, its best ones
-    min_stay: float = 30.0  # s, bounds of T_n, the predicted stay in coverage
-    max_stay: float = 100.0  # s
+    rho: Annotated[
+        float,
+        Setting(
+            "substitutability: how well RSUs replace each other; above 0.7 there may be no equilibrium",
+            "",
+            0.01,
+            0.99,
+            TO_BOTH,
+        ),
+    ] = 0.6
+    round_period: Annotated[float, Setting("between two offers of an RSU", "s", 0.01, 3600, TO_BOTH)] = 1.0
+    offer_window: Annotated[
+        float,
+        Setting("for answers to an offer; less than `round_period`", "s", 1e-3, 3600, TO_RSU, NEXT_ROUND),
+    ] = 0.5
+    lease_rounds: Annotated[
+        float, Setting("that a grant holds without being renewed", "rounds", 1, 100, TO_RSU, NEXT_ROUND)
+    ] = 2.0
+    max_bids: Annotated[
+        int, Setting("RSUs that a UAV bids to, those with its best links", "", 1, MOST_RSUS, TO_UAV)
+    ] = 4
+    min_stay: Annotated[
+        float, Setting("lower bound of T_n, the predicted stay in coverage", "s", 1e-3, 1e5, TO_UAV)
+    ] = 30.0
+    max_stay: Annotated[float, Setting("upper bound of T_n; at least `min_stay`", "s", 1e-3, 1e5, TO_UAV)] = 100.0
 
 
 @dataclass(frozen=True)
 class TwinParameters:
     """How twins are kept."""
 
-    replicas: str = "none"  # or "one": a replica on a second RSU
+    replicas: Annotated[
+        str,
+        Setting(
+            "one: a [replica](migration.md#replicas) on a second RSU; the UAV then buys for a ninth more",
+            known_to=TO_UAV,
+            choices=("none", "one"),
+        ),
+    ] = "none"
 
 
 def transfer_size(twin_size: float, replicas: str) -> float:
@@ -97,7 +184,7 @@ def transfer_size(twin_size: float, replicas: str) -> float:
 class Scenario:
     """One world with its market: what the scenario file says."""
 
-    name: str
+    name: Annotated[str, Setting("", least=1, most=100, wanted="one line of at most 100 characters")]
     origin: Origin
     rsus: tuple[Rsu, ...]
     uavs: tuple[Uav, ...]

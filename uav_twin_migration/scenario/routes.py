@@ -20,11 +20,10 @@ import numpy as np
 
 from uav_twin_migration.scenario.document import Refusal
 from uav_twin_migration.scenario.geometry import straightened
-from uav_twin_migration.scenario.model import Origin, Point
+from uav_twin_migration.scenario.model import FARTHEST, Origin, Point
 
 STRAIGHT = 3.0  # m, by which a track's points may be left out: as much as a UAV cuts a corner
 LARGEST = 64 << 20  # bytes of a text
-FARTHEST = 100_000.0  # m from the origin
 FLOWN_TO = {16, 17, 18, 19, 21, 22, 31, 82, 84, 85}  # MAVLink commands that lead to their place (MAV_CMD_NAV_...)
 RETURN = 20  # MAV_CMD_NAV_RETURN_TO_LAUNCH: what follows is not flown
 

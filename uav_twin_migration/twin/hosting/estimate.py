@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from uav_twin_migration.scenario.model import FARTHEST
+
 Vector = tuple[float, float, float]
-FARTHEST = 1e6  # m from the origin; beyond is no place on a map
 FASTEST = 1e3  # m/s
 LATEST = 1e11  # s: no clock shows more
 LAST_SEQUENCE = (1 << 63) - 1
