@@ -167,7 +167,7 @@ def test_game_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert code == DONE
     pictures, tables = sorted(tmp_path.glob("*.png")), sorted(tmp_path.glob("*.csv"))
     assert [path.stem for path in pictures] == [path.stem for path in tables]
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     for path in tables:
         rows = path.read_text().splitlines()
         assert len(rows) > 10

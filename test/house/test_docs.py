@@ -56,9 +56,8 @@ def test_what_is_made_from_the_table_of_settings_is_up_to_date() -> None:
     from uav_twin_migration.scenario import documentation
 
     for path, text in documentation.written().items():
-        assert (CHECKOUT / path).read_text(encoding="utf-8") == text, (
-            f"python3 -m {documentation.__name__} writes {path}"
-        )
+        there = (CHECKOUT / path).read_text(encoding="utf-8")
+        assert there == text, f"python3 -m {documentation.__name__} writes {path}"
 
 
 def test_every_interface_is_documented_with_all_its_fields() -> None:

@@ -31,7 +31,7 @@ from uav_twin_migration.learning.sales import Rounds, SalesModel, rounds_of
 from uav_twin_migration.learning.simulated import collect
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import load, to_bytes
-from uav_twin_migration.policy.choice import untrained
+from uav_twin_migration.policy.choice import choose, untrained
 
 SHORT = OfflineSettings(model_steps=500, policy_steps=400, hidden=(32, 32))
 
@@ -162,6 +162,23 @@ def test_the_model_learns_what_is_sold(recorded: Interactions) -> None:
         trainer.fit()
     assert trainer.model_error() < 0.5 * before
     assert rounds_of(recorded).revenue.shape == (len(recorded),)
+
+
+def test_a_policy_that_is_good_already_is_kept_unless_it_is_beaten(recorded: Interactions) -> None:
+    few = OfflineSettings(model_steps=200, policy_steps=1)  # learns nothing
+    good = choose("default")
+    assert good is not None
+    trainer = OfflineTrainer(recorded, few, start=good)
+    trainer.run()
+    assert not trainer.better
+    assert trainer.policy(9).version == 9
+    assert to_bytes(trainer.policy(good.version)).count(b"kept") == 1
+    for (kept, _), (weight, _) in zip(trainer.policy().actor.layers, good.actor.layers, strict=True):
+        np.testing.assert_array_equal(kept, weight)
+    bad = OfflineTrainer(recorded, SHORT, start=untrained())
+    bad.run()
+    assert bad.better
+    assert bad.gain()[0] > 0.01
 
 
 def test_too_few_interactions_are_refused(recorded: Interactions) -> None:

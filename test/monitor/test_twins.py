@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uav_twin_migration.monitor.twins import (
     OVERLAP,
+    UNSERVED,
     Report,
     State,
     TwinMonitor,
@@ -52,11 +53,44 @@ def test_a_state_that_was_under_way_is_no_second_host() -> None:
 
 def test_a_twin_that_begins_anew_is_lost_unless_it_is_the_first_time() -> None:
     monitor = TwinMonitor()
-    monitor.on_begun_anew("uav")
+    monitor.on_begun_anew("uav", 5)
     assert monitor.summary()["twins_lost"] == 0
     monitor.on_state(1.0, state("a", 5), HERE)
-    monitor.on_begun_anew("uav")
+    monitor.on_begun_anew("uav", 5)  # said again
+    assert monitor.summary()["twins_lost"] == 0
+    monitor.on_begun_anew("uav", 9)
     assert monitor.summary()["twins_lost"] == 1
+    assert not monitor.is_flawless
+
+
+def test_a_reply_that_its_hosting_overtakes_tells_of_no_loss() -> None:
+    monitor = TwinMonitor()
+    monitor.on_state(1.0, state("a", 5), HERE)
+    monitor.on_begun_anew("uav", 5)
+    assert monitor.summary()["twins_lost"] == 0
+
+
+def test_a_twin_that_is_unserved_at_the_end_is_counted() -> None:
+    monitor = TwinMonitor()
+    monitor.on_state(1.0, state("a", 5), HERE)
+    monitor.on_state(5.0, state("a", 5, 4.0), HERE)
+    monitor.sample(6.0)
+    assert monitor.is_flawless
+    assert monitor.summary()["longest_silence_s"] == 4.0
+    monitor.sample(5.0 + UNSERVED + 1.0)
+    assert monitor.summary()["twins_unserved"] == 1
+    assert monitor.summary()["longest_silence_s"] == UNSERVED + 1.0
+    assert not monitor.is_flawless
+
+
+def test_a_version_that_falls_within_a_hosting_is_a_store_that_was_restored() -> None:
+    monitor = TwinMonitor()
+    for epoch, rsu, version in ((5, "a", 896), (6, "b", 890), (6, "b", 900), (5, "a", 896), (6, "b", 901)):
+        monitor.on_version("uav", rsu, epoch, version)
+    assert monitor.is_flawless
+    monitor.on_version("uav", "b", 6, 860)
+    assert monitor.summary()["versions_fallen"] == 1
+    assert not monitor.is_flawless
 
 
 def test_migrations() -> None:

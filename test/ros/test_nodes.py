@@ -11,12 +11,14 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import NavSatFix
 from uav_twin_migration.msg import LinkQuality
 
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.snapshot import Snapshot
+from uav_twin_migration.vehicle.frames import TangentPlane
 from uav_twin_migration.vehicle.motion import states_at
 
 
@@ -71,6 +73,8 @@ def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) 
     place.pose.pose.position.x, place.pose.pose.position.y, place.pose.pose.position.z = 30.0, -40.0, 100.0
     publisher = probe.create_publisher(Odometry, topics.odometry("uav_2"), topics.ODOMETRY)
     probe.create_timer(0.1, lambda: publisher.publish(place))
+    fixes: list[NavSatFix] = []
+    probe.create_subscription(NavSatFix, topics.fix("uav_2"), fixes.append, topics.ODOMETRY)
     processes.start("link", "", scenario="small", period=0.1)
     probe.wait_for(lambda: heard, "link quality")
     expected = Snapshot(scenario).links([[30.0, -40.0, 100.0]])
@@ -85,6 +89,10 @@ def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) 
     ):
         assert all(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-6) for a, b in zip(field, values[0], strict=True))
     assert list(message.line_of_sight) == expected.line_of_sight[0].tolist()
+    probe.wait_for(lambda: fixes, "a fix")
+    place_on_earth = TangentPlane(scenario.origin).to_geodetic((30.0, -40.0, 100.0))
+    assert (fixes[0].latitude, fixes[0].longitude, fixes[0].altitude) == place_on_earth
+    assert fixes[0].header.frame_id == "uav_2/base_link"
 
 
 def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe, tmp_path: Path) -> None:
@@ -113,3 +121,6 @@ def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe, tmp
     probe.wait_for(lambda: probe.offers[-1].round > last, "offers after a cleanup")
     rounds = [offer.round for offer in probe.offers]
     assert len(rounds) == len(set(rounds))  # nobody speaks twice
+    change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    # the probe has a publisher of its own
+    probe.wait_for(lambda: probe.count_publishers(topics.PRICE_OFFERS) == 1, "the end of the RSU's publisher")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import pytest
 
-from uav_twin_migration.deployment.plan import Options, plan, rsu_node, uav_container_node, uav_node
+from uav_twin_migration.deployment.options import Options
+from uav_twin_migration.deployment.plan import plan, rsu_node, uav_container_node, uav_node
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market import messages
 from uav_twin_migration.scenario.load import load, loads

@@ -1,8 +1,11 @@
 """A PX4 that behaves as the real one was measured to (v1.17, SITL), over real UDP, in whatever time it is told.
 
-Measured: message rates; two acknowledgements to a mode change, which is accepted even where it cannot be flown; arming
-rejected (result 1) without a stream of set-points; RTL 1.6 s after the stream is lost in OFFBOARD; disarming on ground
-after landing; time since boot that starts at 0 again after a restart. The vehicle is a point mass.
+Measured against PX4 v1.17.0 SITL in November 2026: message rates; GPS_GLOBAL_ORIGIN is sent when it changes and not
+again, but for MAV_CMD_REQUEST_MESSAGE; two acknowledgements to a mode change, which is accepted even where it cannot be
+flown; arming rejected (result 1) without a stream of set-points, and why told in a STATUSTEXT only; RTL 1.6 s after the
+stream is lost in OFFBOARD; LOCAL_POSITION_NED that goes on after the loss of GPS, drifting, with ESTIMATOR_STATUS alone
+to tell; disarming on ground after landing; time since boot that starts at 0 again after a restart. The vehicle is a
+point mass that drifts when it is told a velocity of zero.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.vehicle.frames import Px4Map
 
-RATES = {"attitude": 50.0, "position": 30.0, "origin": 1.0, "heartbeat": 1.0}  # Hz
+RATES = {"attitude": 50.0, "position": 30.0, "estimator": 1.0, "system": 1.0, "heartbeat": 1.0}  # Hz
 STREAM_TIMEOUT = 1.6  # s
 OFFBOARD, RETURN, LAND, LOITER = (6, 0), (4, 5), (4, 6), (4, 3)
 ACCELERATION = 4.0  # m/s^2
 SINKING = 1.5  # m/s, while landing
 IGNORE_ALL_BUT_VELOCITY_AND_YAW = 0b100111000111
+IGNORE_ALL_BUT_POSITION_AND_YAW = 0b100111111000
+DRIFT = np.array([0.15, 0.1, 0.0])  # m/s, of a velocity of zero; and of the position after the loss of GPS
 
 
 class ScriptedPx4:
@@ -40,6 +45,7 @@ class ScriptedPx4:
         self.gps = True  # whether there is a position to tell
         self.silent = False  # sends nothing
         self.deaf = False  # hears nothing
+        self.battery = 80  # percent; -1: not known
         self.refusals = 0  # times that arming will be rejected, besides where it has to be
         self.mangle: Callable[[list[bytes]], Iterable[bytes]] = lambda datagrams: datagrams
         # what was seen of the other side
@@ -54,6 +60,9 @@ class ScriptedPx4:
         self.armed, self.mode, self.failsafe = False, LOITER, False
         self.position, self.velocity = np.zeros(3), np.zeros(3)  # NED
         self.wanted = np.zeros(3)
+        self.wanted_position: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
+        self.told_origin = False
+        self.lost = np.zeros(3)  # m, by how much its own position is wrong since GPS was lost
         self.heard_set_point_at = -math.inf
         self.mavlink = common.MAVLink(None, srcSystem=self.system_id, srcComponent=1)
         self.due = dict.fromkeys(RATES, now)
@@ -103,13 +112,17 @@ class ScriptedPx4:
         if getattr(message, "target_system", None) != self.system_id or message.target_component != 1:
             self.foreign.append(f"{kind} for another system")
         elif kind == "SET_POSITION_TARGET_LOCAL_NED":
-            if message.type_mask != IGNORE_ALL_BUT_VELOCITY_AND_YAW or message.coordinate_frame != 1:
+            known = (IGNORE_ALL_BUT_VELOCITY_AND_YAW, IGNORE_ALL_BUT_POSITION_AND_YAW)
+            if message.type_mask not in known or message.coordinate_frame != 1:
                 self.foreign.append(f"set-point with mask {message.type_mask}")
             self.set_points += 1
             self.heard_set_point_at = self.now
             self.wanted = np.array([message.vx, message.vy, message.vz])
+            held = message.type_mask == IGNORE_ALL_BUT_POSITION_AND_YAW
+            self.wanted_position = np.array([message.x, message.y, message.z]) if held else None
         elif kind == "COMMAND_LONG":
-            self.commands.append((message.command, message.param1, message.param2, message.param3))
+            if message.command != common.MAV_CMD_REQUEST_MESSAGE:
+                self.commands.append((message.command, message.param1, message.param2, message.param3))
             self._obey(message)
         else:
             self.foreign.append(kind)
@@ -123,23 +136,43 @@ class ScriptedPx4:
             ready = self.gps and (streaming or self.mode != OFFBOARD) and self.refusals == 0
             self.refusals = max(self.refusals - 1, 0)
             self.armed = self.armed or ready
-            self.send([self._pack(self.mavlink.command_ack_encode(message.command, 0 if ready else 1))])
+            answers = [self.mavlink.command_ack_encode(message.command, 0 if ready else 1)]
+            if not ready:
+                answers.append(self.mavlink.statustext_encode(4, b"Arming denied: Resolve system health failures"))
+            self.send([self._pack(answer) for answer in answers])
+        elif message.command == common.MAV_CMD_REQUEST_MESSAGE:
+            self._tell(int(message.param1))
         else:
             self.foreign.append(f"command {message.command}")
+
+    def _tell(self, message_id: int) -> None:
+        told = {
+            common.MAVLINK_MSG_ID_GPS_GLOBAL_ORIGIN: self._origin,
+            common.MAVLINK_MSG_ID_ESTIMATOR_STATUS: self._estimator,
+            common.MAVLINK_MSG_ID_SYS_STATUS: self._system,
+        }.get(message_id)
+        result = 0 if told else 3
+        self.send([self._pack(self.mavlink.command_ack_encode(common.MAV_CMD_REQUEST_MESSAGE, result))])
+        if told is not None and (self.gps or message_id != common.MAVLINK_MSG_ID_GPS_GLOBAL_ORIGIN):
+            self.send([self._pack(told())])
 
     # --- moving ---
 
     def _move(self, elapsed: float) -> None:
         if not self.armed:
             wanted = np.zeros(3)
+        elif self.mode == OFFBOARD and self.wanted_position is not None:
+            offset = self.wanted_position - self.position
+            wanted = offset * min(1.0, 3.0 / max(float(np.linalg.norm(offset)), 1e-9))
         elif self.mode == OFFBOARD:
-            wanted = self.wanted
+            wanted = self.wanted + DRIFT * (np.linalg.norm(self.wanted) < 0.1)
         else:
             wanted = np.array([0, 0, SINKING if self.mode == LAND else 0.0])
         change = wanted - self.velocity
         most = ACCELERATION * elapsed
         self.velocity = self.velocity + change * min(1.0, most / max(float(np.linalg.norm(change)), 1e-9))
         self.position = self.position + self.velocity * elapsed
+        self.lost = np.zeros(3) if self.gps else self.lost + 8 * DRIFT * elapsed
         if self.position[2] >= 0:  # the ground
             self.position[2], self.velocity = 0.0, np.zeros(3)
             if self.mode == LAND:
@@ -149,10 +182,13 @@ class ScriptedPx4:
 
     def _speak(self) -> None:
         datagrams = []
+        if self.gps and not self.told_origin:  # when it changes, and not again
+            self.told_origin = True
+            datagrams.append(self._pack(self._origin()))
         for what, rate in RATES.items():
             while self.due[what] <= self.now:
                 self.due[what] += 1 / rate
-                if self.gps or what == "heartbeat":
+                if self.told_origin or what in ("heartbeat", "estimator", "system", "attitude"):
                     datagrams.append(self._pack(getattr(self, f"_{what}")()))
         self.send(datagrams)
 
@@ -172,7 +208,14 @@ class ScriptedPx4:
         return self.mavlink.heartbeat_encode(2, common.MAV_AUTOPILOT_PX4, base, main << 16 | sub << 24, state)
 
     def _position(self) -> common.MAVLink_message:
-        return self.mavlink.local_position_ned_encode(self._uptime, *self.position, *self.velocity)
+        return self.mavlink.local_position_ned_encode(self._uptime, *(self.position + self.lost), *self.velocity)
+
+    def _estimator(self) -> common.MAVLink_message:
+        flags = 0b111111 if self.gps else 0b100111  # all; or without the horizontal position, relative and absolute
+        return self.mavlink.estimator_status_encode(self._uptime * 1000, flags, *[0.1] * 8)
+
+    def _system(self) -> common.MAVLink_message:
+        return self.mavlink.sys_status_encode(0, 0, 0, 100, 16000, 500, self.battery, 0, 0, 0, 0, 0, 0)
 
     def _attitude(self) -> common.MAVLink_message:
         north = (1.0, 0.0, 0.0, 0.0)  # level, nose to the north

@@ -13,10 +13,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
-from uav_twin_migration.vehicle.autopilot import (
+from uav_twin_migration.vehicle.signals import (
     Acknowledgement,
     Arm,
     Attitude,
+    Battery,
+    Estimator,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
@@ -27,8 +29,9 @@ from uav_twin_migration.vehicle.autopilot import (
 
 pytestmark = pytest.mark.ros
 
-VERSIONS = {"VehicleStatus": 1, "VehicleLocalPosition": 1}
+VERSIONS = {"BatteryStatus": 1, "VehicleStatus": 1, "VehicleLocalPosition": 1}
 KINDS = (
+    "BatteryStatus",
     "OffboardControlMode",
     "TrajectorySetpoint",
     "VehicleCommand",
@@ -84,6 +87,7 @@ def position(**changes: Any) -> SimpleNamespace:
 def test_topics_carry_namespace_and_version(dds: Any, node: FakeNode) -> None:
     dds.DdsLink(node, "/px4_1", 2)
     assert set(node.callbacks) == {
+        "/px4_1/fmu/out/battery_status_v1",
         "/px4_1/fmu/out/vehicle_status_v1",
         "/px4_1/fmu/out/vehicle_local_position_v1",
         "/px4_1/fmu/out/vehicle_odometry",
@@ -100,13 +104,18 @@ def test_what_px4_says(dds: Any, node: FakeNode) -> None:
     hear["vehicle_local_position_v1"](position(xy_valid=False))
     hear["vehicle_local_position_v1"](position(z=math.nan))
     hear["vehicle_odometry"](SimpleNamespace(timestamp=8_000_000, q=[1, 0, 0, 0], angular_velocity=[0, 0, 0.5]))
+    hear["battery_status_v1"](SimpleNamespace(remaining=0.5))
+    hear["battery_status_v1"](SimpleNamespace(remaining=math.nan))
     hear["vehicle_command_ack"](SimpleNamespace(command=400, result=1))
     hear["vehicle_command_ack"](SimpleNamespace(command=511, result=1))
     assert list(link.events()) == [
         Heartbeat(True, Mode.OFFBOARD, False),
+        Estimator(True),
         FrameOrigin(47.0, 8.0),
         LocalPosition(7000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
+        Estimator(False, "xy_valid, z_valid or xy_global"),
         Attitude(8000, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5)),
+        Battery(0.5),
         Acknowledgement(Arm, 1, "temporarily rejected"),
     ]
     assert list(link.events()) == []
@@ -121,7 +130,12 @@ def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:
     assert (set_point_topic, set_point.velocity) == ("/fmu/in/trajectory_setpoint", [2.0, 1.0, -3.0])
     assert all(math.isnan(value) for value in (*set_point.position, *set_point.acceleration, set_point.yawspeed))
     assert set_point.yaw == pytest.approx(math.pi / 2)
-    assert set_point.timestamp == 5000
+    assert (mode.timestamp, set_point.timestamp) == (0, 0)  # PX4 fills in its own: a clock that steps changes nothing
+    node.published.clear()
+    link.send(Setpoint((0.0, 0.0, 0.0), 0.0, (4.0, 5.0, -6.0)))
+    (_, mode), (_, set_point) = node.published
+    assert (mode.velocity, mode.position, set_point.position) == (False, True, [4.0, 5.0, -6.0])
+    assert all(math.isnan(value) for value in set_point.velocity)
     node.published.clear()
     link.send(SetMode(Mode.OFFBOARD))
     link.send(SetMode(Mode.LAND))

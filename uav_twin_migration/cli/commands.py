@@ -61,17 +61,20 @@ FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "mi
 BENCHMARKS = {
     "game": (),
     "certificate": (),
+    "links": ("markets",),
     "market": (),
     "edge": ("keys",),
     "hosts": ("keys",),
     "soak": ("keys", "recording"),
     "policy": (),
     "training": ("learning",),
+    "pricing": (),
     "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
     "migration": ("keys",),
     "crash": ("keys",),
+    "fuzz": ("keys",),
 }
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet

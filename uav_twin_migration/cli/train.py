@@ -71,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
     parser.add_argument(
+        "--improve", metavar="POLICY", help="with --from-bag: a policy to start from, kept unless beaten"
+    )
+    parser.add_argument(
         "--from-bag", metavar="DIR", nargs="+", type=Path, help="learn from recorded interactions alone, play no games"
     )
     parser.add_argument("-o", "--output", metavar="POLICY", type=Path, required=True, help="the artifact to write")
@@ -88,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         from uav_twin_migration.cli import train_offline
 
         return train_offline.run(args, _options(args, None))
+    if args.improve:
+        raise InputError("train", "--improve", args.improve, "--from-bag beside it")
     saved = _load(args.resume) if args.resume else None
     options = _options(args, saved)
     teacher = _teacher(options["teacher"])

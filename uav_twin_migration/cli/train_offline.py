@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from uav_twin_migration.cli.markets import write
@@ -12,6 +13,7 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning import recordings
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
 from uav_twin_migration.learning.games import GameDistribution
+from uav_twin_migration.learning.networks import from_actor
 from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.policy import artifact
@@ -31,11 +33,17 @@ def run(args: argparse.Namespace, options: Mapping[str, Any]) -> int:
     settings = OfflineSettings(
         seed=options["seed"], pruning=PruningSettings(options["prune"], every=OfflineSettings.pruning.every)
     ).scaled(options["budget_s"] / DEFAULT_STEPS_S)
-    trainer = OfflineTrainer(data, settings, source=", ".join(map(str, args.from_bag)))
+    start = artifact.load(args.improve) if args.improve else None
+    trainer = OfflineTrainer(data, settings, ", ".join(map(str, args.from_bag)), start)
     if not quiet:
         print(f"{len(data)} interactions")
     curve = _train(trainer, Games.draw(GameDistribution(), 128), quiet)
-    network = trainer.average
+    policy = trainer.policy()
+    network = from_actor(policy.actor)
+    if start is not None and not quiet:
+        mean, error = trainer.gain()
+        kept = "what was learned replaces it" if trainer.better else "it stays"
+        print(f"{args.improve}: {100 * mean:+.2f} % ({100 * error:.2f}) of the best profit, on held-out rounds: {kept}")
     final = score(Games.draw(GameDistribution(), 256), ActorPlayer(network.to_actor()))
     document: dict[str, Any] = {
         "interactions": len(data),
@@ -45,7 +53,7 @@ def run(args: argparse.Namespace, options: Mapping[str, Any]) -> int:
         "neurons_removed": 1.0 - sum(network.hidden) / sum(settings.hidden),
         "parameters": network.parameter_count,
     }
-    size = artifact.save(trainer.policy(**document), args.output)
+    size = artifact.save(replace(policy, training={**policy.training, **document}), args.output)
     if args.json:
         further = {"cpu_s": trainer.cpu_s, "curve": curve, "model_error": trainer.model_error(), "seed": settings.seed}
         write(document | further | {"bytes": size}, args.json)

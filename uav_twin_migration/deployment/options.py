@@ -106,6 +106,7 @@ SIM = (
     Option("namespace", "", "ROS namespace to move every node and topic into", metavar="NS"),
     Option("json", "", "file for the summary as JSON; - for standard output", metavar="FILE"),
     Option("plain", False, "lines instead of a live table"),
+    Option("verbose", False, "all figures at the end instead of a summary in words"),
 )
 
 
@@ -129,6 +130,7 @@ class Options:
     duration: float = 0.0
     json: str = ""
     plain: bool = False
+    verbose: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any], twin_stores: str) -> Options:

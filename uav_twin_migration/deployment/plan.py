@@ -208,6 +208,7 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
         "duration": options.duration,
         "json": options.json,
         "plain": options.plain,
+        "verbose": options.verbose,
         "began": time.monotonic(),
         "processes": processes,
         "seed": options.seed,

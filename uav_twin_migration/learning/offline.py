@@ -9,6 +9,9 @@ together, are the equilibrium. Rivals' prices of the round are not known when pr
 they were recorded. So a policy learned from one generation of prices is a best answer to that generation; recording
 again with what was learned brings it to the equilibrium.
 
+A policy that is already good can be the start (`start`). What was learned then replaces it only where the model says,
+on rounds that were held out, that it earns clearly more; else the start stays. A model errs, so chance alone is no bar.
+
 Importance-weighted PPO (`weighted`) on the same data does worse: it can only say more or less of what was tried, where
 the model's structure says what would have happened. docs/learner.md has the figures.
 """
@@ -19,7 +22,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,7 @@ import torch
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning import pruning
 from uav_twin_migration.learning.interactions import Interactions
-from uav_twin_migration.learning.networks import Perceptron, move_average
+from uav_twin_migration.learning.networks import Perceptron, from_actor, move_average
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.learning.sales import Rounds, SalesModel, half_cosine, rounds_of
 from uav_twin_migration.policy import observation
@@ -37,6 +40,8 @@ from uav_twin_migration.policy.choice import UNTRAINED_ACTION
 
 FEWEST = 100  # interactions to learn from
 PRICES = 16  # that are compared to find the model's best profit, log-uniform between cost and cap
+SURE = 2.0  # standard errors by which something must be better to replace what is there,
+LEAST_GAIN = 0.005  # and of the best profit
 LEAST_BEST = 0.005  # in the model's unit of money, the last revenue per UAV
 
 
@@ -74,7 +79,14 @@ class OfflineTrainer:
         InputError: there are too few interactions with UAVs in range.
     """
 
-    def __init__(self, data: Interactions, settings: OfflineSettings, source: str = "interactions") -> None:
+    def __init__(
+        self,
+        data: Interactions,
+        settings: OfflineSettings,
+        source: str = "interactions",
+        start: Policy | None = None,
+    ) -> None:
+        """`start`: a policy to improve, whose neurons all stay."""
         useful = data[data.uavs > 0]
         if len(useful) < FEWEST:
             raise InputError(source, "interactions with UAVs in range", len(useful), f"at least {FEWEST}")
@@ -86,7 +98,10 @@ class OfflineTrainer:
         kept = max(int(len(useful) * s.held_out), 1)
         self.held_out, self.rounds = rounds.part(order[:kept]), rounds.part(order[kept:])
         self.model = SalesModel(s.kinds, s.model_hidden)
+        self.start = start
         self.actor = Perceptron(observation.SIZE, s.hidden, output_gain=0.01, output_bias=UNTRAINED_ACTION)
+        if start is not None:
+            self.actor = from_actor(start.actor)
         self.average = copy.deepcopy(self.actor)
         self._model_optimizer = torch.optim.AdamW(self.model.parameters(), s.model_rate, weight_decay=s.weight_decay)
         self._optimizer = torch.optim.Adam(self.actor.parameters(), s.policy_rate)
@@ -137,24 +152,24 @@ class OfflineTrainer:
         done = self.step - s.model_steps
         self._learn_at(self._optimizer, s.policy_rate * half_cosine(done / s.policy_steps))
         batch = self._minibatch()
-        loss = -self._share_of_best(batch).mean()
+        loss = -self._share_of_best(batch, self.actor).mean()
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.actor.parameters(), s.largest_gradient)
         self._optimizer.step()
         move_average(self.average, self.actor, max(s.averaging, 1.0 / (1.0 + 0.3 * done)))
-        if done % s.pruning.every == 0 or done == s.policy_steps - 1:
+        if self.start is None and (done % s.pruning.every == 0 or done == s.policy_steps - 1):
             removed = s.pruning.removed_at((done + 1) / s.policy_steps)
             pruning.prune(self.actor, batch.seen, s.hidden, removed, s.pruning, self._optimizer, self.average)
 
-    def _share_of_best(self, batch: Rounds) -> torch.Tensor:
-        """[B] what the actor's prices earn, over the best that the model knows."""
+    def _share_of_best(self, batch: Rounds, actor: Perceptron) -> torch.Tensor:
+        """[B] what an actor's prices earn, over the best that the model knows."""
         with torch.no_grad():
             who = self.model(batch.seen)
             shares = torch.linspace(0.02, 0.98, PRICES)
             prices = batch.log_span[:, None] * shares
             best = self.model.profit(who, batch, prices).max(dim=1).values
-        log_price = batch.log_span * torch.sigmoid(self.actor(batch.seen))
+        log_price = batch.log_span * torch.sigmoid(actor(batch.seen))
         return self.model.profit(who, batch, log_price) / (best + LEAST_BEST)
 
     def _minibatch(self) -> Rounds:
@@ -171,8 +186,29 @@ class OfflineTrainer:
         """Root mean squared error of the model on held-out rounds, as a share of the revenue."""
         return float(self.model.error(self.held_out).sqrt())
 
+    @torch.no_grad()
+    def gain(self) -> tuple[float, float]:
+        """What was learned against the start on held-out rounds, in shares of the best profit: mean, standard error."""
+        assert self.start is not None
+        before = self._share_of_best(self.held_out, from_actor(self.start.actor))
+        gained = self._share_of_best(self.held_out, self.average) - before
+        return float(gained.mean()), float(gained.std() / math.sqrt(len(gained)))
+
+    @property
+    def better(self) -> bool:
+        """Whether what was learned is clearly better than the start; true where there is none."""
+        if self.start is None:
+            return True
+        mean, error = self.gain()
+        return mean > max(SURE * error, LEAST_GAIN)
+
     def policy(self, version: int = 1, **training: Any) -> Policy:
-        """What was learned so far. `training` is told in the artifact, besides how it was learned."""
+        """What was learned so far, or the start where that is no worse.
+
+        `training` is told in the artifact, besides how it was learned.
+        """
+        if self.start is not None and not self.better:
+            return replace(self.start, version=version, training={**self.start.training, "kept": True})
         about = {
             "method": "offline",
             "interactions": len(self.rounds.log_price) + len(self.held_out.log_price),
@@ -180,7 +216,19 @@ class OfflineTrainer:
             "seed": self.settings.seed,
             "hidden": list(self.average.hidden),
         }
-        return Policy(self.average.to_actor(), version, self.settings.exploration, training=about | training)
+        told, exploration = about | training, self.settings.exploration
+        return Policy(self.average.to_actor(), version, exploration, training=told, ranges=self._ranges())
+
+    def _ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of the start, widened to what was recorded; none where there is no start."""
+        if self.start is None:
+            return {}
+        seen = self.rounds.seen.numpy()
+        met = dict(zip(observation.NAMES, seen.T, strict=True))
+        return {
+            name: (min(low, float(met[name].min())), max(high, float(met[name].max())))
+            for name, (low, high) in self.start.ranges.items()
+        }
 
 
 def train_from_recordings(data: Interactions, settings: OfflineSettings, version: int = 1) -> Policy:

@@ -22,7 +22,7 @@ from uav_twin_migration.market.messages import (
     LARGEST_COORDINATE,
     LARGEST_EFFICIENCY,
     LARGEST_PRICE,
-    LONGEST_DURATION,
+    LONGEST_LEASE,
     Bid,
     Grant,
     Offer,
@@ -72,6 +72,9 @@ class MarketMonitor:
         self.exploitabilities: list[float] = []
         self.sampled_at: list[float] = []  # s since the start, of each exploitability
         self.unsolved = 0
+        self.rounds_not_opened = 0
+        self._now = 0.0  # s, of the last sample
+        self._round_at = np.full(rsus, np.nan)  # s, of the last grant
         self.nonsense = 0  # diagnostics that cannot be read
         self.full = False  # whether every UAV has been granted something at least once
         self._granted = np.zeros(uavs, dtype=bool)
@@ -93,7 +96,7 @@ class MarketMonitor:
     def on_grant(self, now: float, grant: Grant) -> None:
         """An RSU granted bandwidth."""
         rsu = self.rsu_index.get(grant.rsu)
-        if rsu is None or check_number(grant.price, LARGEST_PRICE) or check_number(grant.lease, LONGEST_DURATION):
+        if rsu is None or check_number(grant.price, LARGEST_PRICE) or check_number(grant.lease, LONGEST_LEASE):
             return
         sold = 0.0
         for uav, share in grant.bandwidth.items():
@@ -105,9 +108,16 @@ class MarketMonitor:
                 self._granted[index] = True
                 sold += share
         self.rounds[rsu] += 1
+        if now > self._round_at[rsu]:  # not before the first
+            self.rounds_not_opened += self._left_out(now - float(self._round_at[rsu]))
+        self._round_at[rsu] = now
         self.sold[rsu] = sold
         self.profit[rsu] = (grant.price - self.scenario.rsus[rsu].unit_cost) * sold
         self.profit_in_all[rsu] += self.profit[rsu]
+
+    def _left_out(self, gap: float) -> int:
+        """Rounds that were not opened between two that were, or since the last one, `gap` seconds apart."""
+        return max(int(gap / self.scenario.market.round_period + 0.25) - 1, 0)
 
     def on_links(self, uavs: Iterable[str], rsus: Iterable[str], efficiency: Array) -> None:
         """Link qualities [uavs, rsus], bit/s/Hz."""
@@ -180,6 +190,7 @@ class MarketMonitor:
 
     def sample(self, now: float) -> None:
         """Compare the market of this moment with its equilibrium, and note what users get."""
+        self._now = now
         if np.isnan(self.position).any() or np.isnan(self.price).any():
             return
         market = self._snapshot.market(self.position, self.velocity)
@@ -225,6 +236,8 @@ class MarketMonitor:
             "grants": self.grants,
             "answers_without_grant": sum(self.answers_ungranted.values()) - self._ungranted_before,
             "rounds_missed": sum(self.rounds_missed.values()) - self._missed_before,
+            "rounds_not_opened": self.rounds_not_opened
+            + sum(self._left_out(gap) for gap in self._now - self._round_at if gap > 0.0),
             "hosting_changes": self.hosting_changes,
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),

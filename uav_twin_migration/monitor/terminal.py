@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uav_twin_migration.monitor.market import MarketMonitor
+from uav_twin_migration.monitor.summary import in_words
 from uav_twin_migration.monitor.twins import TwinMonitor
 
 MOST_ROWS = 12  # UAVs shown; a terminal is only so high
@@ -33,10 +34,13 @@ LINE_PERIOD = 5.0  # s of wall time between two plain lines
 class Display:
     """Shows an `MarketMonitor` of the market and one of the twins."""
 
-    def __init__(self, monitor: MarketMonitor, twins: TwinMonitor, out: TextIO, plain: bool) -> None:
+    def __init__(
+        self, monitor: MarketMonitor, twins: TwinMonitor, out: TextIO, plain: bool, verbose: bool = False
+    ) -> None:
         self._monitor, self._twins = monitor, twins
         self._console = Console(file=out, highlight=False)
         self._live: Live | None = None
+        self._verbose = verbose
         self._plain = plain or not self._console.is_terminal
         self._said = -LINE_PERIOD
 
@@ -64,9 +68,13 @@ class Display:
             self.say(self._line(now))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """The summary, in words."""
+        """The summary, in words; all figures where `verbose` was asked for."""
         if self._live is not None:
             self._live.stop()
+        if not self._verbose:
+            for line in in_words(summary):
+                self.say(line)
+            return
         table = Table("summary", "", show_edge=False)
         for key, value in summary.items():
             if isinstance(value, list):

@@ -13,6 +13,7 @@ import numpy as np
 
 from uav_twin_migration.twin.hosting.estimate import Vector
 
+UNSERVED = 10.0  # s without a state after which a twin counts as unserved
 OVERLAP = 0.3  # s for which a state of an older hosting may still be under way when the newer one speaks
 
 
@@ -57,7 +58,12 @@ class TwinMonitor:
         self.handovers: list[tuple[float, str, str, str]] = []  # when, UAV, from, to
         self.losses: list[float] = []  # s of telemetry that users had seen and that is gone, by takeover
         self.replica_ages: list[float] = []  # s by which replicas were behind
+        self.versions_fallen = 0  # times that a host told of an older change than before, within one hosting
+        self.longest_silence = 0.0  # s without any state of a twin that was served before
         self._newest: dict[str, _Newest] = {}
+        self._first: dict[str, int] = {}  # epoch of the first hosting that was heard of, by UAV
+        self._versions: dict[str, tuple[int, str, int]] = {}  # epoch, host and version told last, by UAV
+        self._sampled_at = -math.inf  # s
         self._gaps: list[float] = []  # s without any state at hand-overs
 
     # -- what is heard -----------------------------------------------------------------------------------------------
@@ -65,6 +71,9 @@ class TwinMonitor:
     def on_state(self, now: float, state: State, truth: Vector | None) -> None:
         """A host told users of a twin. truth: where the UAV is, m."""
         newest = self._newest.get(state.uav)
+        self._first.setdefault(state.uav, state.epoch)
+        if newest is not None:
+            self.longest_silence = max(self.longest_silence, now - newest.at)
         if newest is None or state.epoch > newest.state.epoch:
             self._newest[state.uav] = _Newest(state, now, now)
             if newest is not None and newest.state.rsu != state.rsu:
@@ -78,10 +87,21 @@ class TwinMonitor:
         if truth is not None:
             self.errors.append(math.dist(state.position, truth))
 
-    def on_begun_anew(self, uav: str) -> None:
-        """An RSU hosts a twin from nothing. The first time that is how it begins; later the old one is lost."""
-        if uav in self._newest:
+    def on_begun_anew(self, uav: str, epoch: int) -> None:
+        """An RSU hosts a twin from nothing. The first time that is how it begins; later the old one is lost.
+
+        What is said of the first hosting may come after its first state: then nothing is lost.
+        """
+        if epoch > self._first.setdefault(uav, epoch):
             self.lost.add(uav)
+
+    def on_version(self, uav: str, rsu: str, epoch: int, version: int) -> None:
+        """A host told how new a twin is. Within a hosting that only rises, unless its store is an older copy."""
+        last = self._versions.get(uav)
+        if last is not None and (epoch, rsu) == last[:2]:
+            self.versions_fallen += version < last[2]
+        if last is None or epoch >= last[0]:
+            self._versions[uav] = (epoch, rsu, version)
 
     def on_takeover(self, uav: str, epoch: int, as_of: float) -> None:
         """An RSU hosts a twin from a copy. as_of: s, of the newest telemetry in that copy, NaN for none."""
@@ -89,7 +109,7 @@ class TwinMonitor:
         if newest is not None and epoch <= newest.state.epoch:
             return  # the same said again
         if math.isnan(as_of):
-            self.on_begun_anew(uav)
+            self.on_begun_anew(uav, epoch)
         elif newest is not None:
             self.losses.append(max(newest.state.stamp - as_of, 0.0))
 
@@ -111,7 +131,18 @@ class TwinMonitor:
 
     def sample(self, now: float) -> None:
         """Note how old users' information is now."""
+        self._sampled_at = now
         self.ages += [max(now - newest.state.stamp, 0.0) for newest in self._newest.values()]
+
+    @property
+    def unserved(self) -> list[str]:
+        """The twins that were served and, at the last sample, have not been for a while."""
+        return [uav for uav, newest in self._newest.items() if self._sampled_at > newest.at + UNSERVED]
+
+    @property
+    def is_flawless(self) -> bool:
+        """Whether no twin was lost, seen twice, set back or left unserved."""
+        return not (self.lost or self.duplicated or self.versions_fallen or self.unserved)
 
     @property
     def completed(self) -> list[Report]:
@@ -126,6 +157,7 @@ class TwinMonitor:
             if report.reason:
                 failed[report.reason] = failed.get(report.reason, 0) + 1
         long = [one for one in completed if one.age_of_migration > 1.0 and 0.0 < one.granted_rate < math.inf]
+        last = [one for one in self._newest.values() if self._sampled_at > one.at]
         ratios = [one.achieved_rate / one.granted_rate for one in long]
         return {
             "twins": len(self._newest),
@@ -137,6 +169,9 @@ class TwinMonitor:
             "lost_at_takeover_s": statistics(self.losses),
             "replica_age_s": statistics(self.replica_ages),
             "twins_duplicated": len(self.duplicated),
+            "twins_unserved": len(self.unserved),
+            "versions_fallen": self.versions_fallen,
+            "longest_silence_s": max([self.longest_silence, *(self._sampled_at - one.at for one in last)]),
             "age_of_migration_s": statistics([one.age_of_migration for one in completed]),
             "downtime_ms": statistics([1e3 * one.downtime for one in completed]),
             "silence_ms": statistics([1e3 * gap for gap in self._gaps]),

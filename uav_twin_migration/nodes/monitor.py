@@ -35,6 +35,7 @@ from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.settings import parameter
+from uav_twin_migration.twin.protocol.messages import Holding
 
 SETTLING = 2.5  # s after the first full round until every node has reported its start
 
@@ -43,6 +44,7 @@ PARAMETERS = (
     parameter("duration", 0.0, "simulated time after which to stop, s; 0 for never"),
     parameter("json", "", "file for the summary, - for stdout, empty for none"),
     parameter("plain", False, "print lines instead of a live table"),
+    parameter("verbose", False, "show all figures at the end instead of a summary in words"),
     parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
     parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
     parameter("processes", 0, "processes of the simulation, to be shown"),
@@ -54,6 +56,7 @@ class MonitorNode(Guarded):
     """Feeds an `MarketMonitor` and a `Display`."""
 
     stop: Callable[[], None]
+    exit_code = 0  # 1: a twin was lost, doubled, set back, or left unserved
 
     def __init__(self, **options: Any) -> None:
         super().__init__("monitor", **options)
@@ -72,7 +75,7 @@ class MonitorNode(Guarded):
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
-        self._display = Display(self._monitor, self._twins, out, self._values["plain"])
+        self._display = Display(self._monitor, self._twins, out, self._values["plain"], self._values["verbose"])
         self._display.start(self._values["processes"], self._values["seed"])
         market = topics.MARKET
         self._listen(PriceOffer, topics.PRICE_OFFERS, self._on_offer, market)
@@ -141,11 +144,14 @@ class MonitorNode(Guarded):
     def _on_replies(self, message: TwinReply) -> None:
         for reply in twin_convert.replies_from_message(message):
             if reply.reason is None and not reply.restored:
-                self._twins.on_begun_anew(reply.uav)
+                self._twins.on_begun_anew(reply.uav, reply.epoch)
         for takeover in twin_convert.takeovers_from_message(message):
             self._twins.on_takeover(*takeover)
 
     def _on_host_heartbeats(self, message: TwinHostStatus) -> None:
+        for held in twin_convert.host_heartbeats_from_message(message):
+            if held.holding is Holding.HOSTING and held.uav in self._monitor.uav_index:
+                self._twins.on_version(held.uav, held.rsu, held.epoch, held.version)
         for _, age in twin_convert.replica_ages_from_message(message):
             self._twins.on_replica(age)
 
@@ -196,6 +202,7 @@ class MonitorNode(Guarded):
             "seed": self._values["seed"],
         }
         self._display.finish(summary)
+        self.exit_code = 0 if self._twins.is_flawless else 1
         target = self._values["json"]
         if target == "-":
             print(json.dumps(summary, indent=2), flush=True)

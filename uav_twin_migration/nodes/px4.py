@@ -1,11 +1,14 @@
 """One PX4 drone as a UAV of the scenario: its odometry for the others, its commands from the route.
 
-The flight is `scenario.autopilot`'s; this node gives it time, a link (MAVLink over UDP, or DDS) and a voice. Services
-in the UAV's namespace tell it what to do: `fly`, `hold`, `land`. `flight` says, latched, what it is doing and why.
+The flight is `vehicle.autopilot`'s; this node gives it time, a link (MAVLink over UDP, or DDS) and a voice. Services
+in the UAV's namespace tell it what to do: `fly`, `takeoff`, `hold`, `land`, `return`; each answers whether it will be
+done, and what happens or why not. `flight` says, latched, what it is doing and why.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import subprocess
 import tempfile
 import time
@@ -15,6 +18,7 @@ from typing import Any, Protocol
 
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -30,21 +34,15 @@ from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario, Uav
 from uav_twin_migration.scenario.settings import parameter
-from uav_twin_migration.vehicle.autopilot import (
-    PERIOD,
-    Autopilot,
-    Command,
-    Event,
-)
+from uav_twin_migration.vehicle.autopilot import COMMANDING, PERIOD, Answer, Autopilot
 from uav_twin_migration.vehicle.autopilot import Odometry as FlownOdometry
+from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
 from uav_twin_migration.vehicle.frames import to_body
-from uav_twin_migration.vehicle.sitl import (
-    MOST_INSTANCES,
-    Ports,
-    sitl,
-    system_id,
-)
+from uav_twin_migration.vehicle.signals import Command, Event, Mode, SetMode
+from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, Ports, sitl, system_id
 
+ON_EXIT = ("return", "land", "leave")
+EXIT_REPEATS = 5  # times that the last order is sent, since nobody is left to see whether it was heard
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -59,6 +57,14 @@ PARAMETERS = (
     parameter("autopilot_port", -1, "UDP port of PX4 to speak to first; 0: wait until it speaks; -1: the instance's"),
     parameter("dds_namespace", "", "namespace of PX4's topics; empty: the instance's, /px4_<i>, none for instance 0"),
     parameter("auto_arm", False, "arm and fly without being asked, once, as soon as the vehicle is ready"),
+    parameter("safe_height", 10.0, "height above the take-off ground to which it climbs straight up, m", 1.0, 120.0),
+    parameter("floor", 5.0, "height below which nobody steers it down, m; landing is the autopilot's", 0.0, 120.0),
+    parameter("climb", 3.0, "limit of climbing and sinking, whoever steers, m/s", 0.5, 10.0),
+    parameter("first_leg", 500.0, "the farthest that the first waypoint may be for it to take off, m", 1.0, 1e5),
+    parameter("least_battery", 0.25, "charge below which it does not take off, 0 to 1", 0.0, 1.0),
+    parameter("fence_margin", 150.0, "how far outside of the scenario's routes and RSUs it comes back, m", 10.0, 1e5),
+    parameter("separation", 10.0, "distance from another UAV of the scenario within which it waits, m", 0.0, 1e3),
+    parameter("on_exit", "return", "what a drone under our command is told when this node ends: return, land or leave"),
     parameter("odometry_period", 0.1, "time between two odometry messages, s", PERIOD, 10.0),
     parameter("px4_dir", "", "build folder of PX4 SITL to start an instance from; empty: PX4 runs already"),
 )
@@ -92,8 +98,12 @@ class Px4Node(Guarded):
         values = declare(self, PARAMETERS)
         scenario = load(values["scenario"])
         self._uav = self._find(scenario, values["uav_id"])
-        self._autopilot = Autopilot(self._uav, scenario.origin, auto_arm=values["auto_arm"])
-        self._said: tuple[object, str] | None = None
+        limits = self._limits(values)
+        fence = Fence.around(scenario, limits.fence_margin)
+        self._autopilot = Autopilot(self._uav, scenario.origin, auto_arm=values["auto_arm"], limits=limits, fence=fence)
+        self._on_exit: str = values["on_exit"]
+        self._published_at = -math.inf  # s, when the last pose that was published was heard
+        self._said: tuple[object, str, str] | None = None
         self._sitl = self._start_sitl(values, scenario)
         self._link = self._make_link(values)
         self._steps_per_odometry = max(round(values["odometry_period"] / PERIOD), 1)
@@ -104,15 +114,32 @@ class Px4Node(Guarded):
         self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
         self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
         self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)
-        for name, order in (
-            ("fly", self._autopilot.fly),
-            ("hold", self._autopilot.hold),
-            ("land", self._autopilot.land),
-        ):
+        for other in scenario.uavs:
+            if other is not self._uav:
+                self._watch_for(other.id)
+        flight = self._autopilot
+        orders = {"fly": flight.fly, "takeoff": flight.takeoff, "hold": flight.hold}
+        for name, order in {**orders, "land": flight.land, "return": flight.return_home}.items():
             self._serve(name, order)
         self._diagnostics = Diagnostics(self, self._describe)
         steady_timer(self, PERIOD, self._on_step)
         steady_timer(self, 1.0, self._link.keep_alive)
+
+    def _limits(self, values: dict[str, Any]) -> FlightLimits:
+        """Raises InputError."""
+        if values["on_exit"] not in ON_EXIT:
+            where = f"parameters of {self.get_fully_qualified_name()}"
+            raise InputError(where, "on_exit", values["on_exit"], f"one of {', '.join(ON_EXIT)}")
+        return FlightLimits(**{field.name: values[field.name] for field in dataclasses.fields(FlightLimits)})
+
+    def _watch_for(self, other: str) -> None:
+        """Know where another UAV is."""
+
+        def on_odometry(message: Odometry) -> None:
+            at = message.pose.pose.position
+            self._autopilot.see(other, (at.x, at.y, at.z), time.monotonic())
+
+        self.create_subscription(Odometry, topics.odometry(other), on_odometry, topics.ODOMETRY)
 
     def _find(self, scenario: Scenario, uav_id: str) -> Uav:
         for uav in scenario.uavs:
@@ -151,10 +178,9 @@ class Px4Node(Guarded):
         except OSError as error:
             raise UavTwinError(f"{self._uav.id}: cannot listen on {host}:{local}/udp: {error.strerror}") from None
 
-    def _serve(self, name: str, order: Callable[[], None]) -> None:
+    def _serve(self, name: str, order: Callable[[float], Answer]) -> None:
         def on_request(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            order()
-            response.success, response.message = True, f"was {self._autopilot.phase.value}"
+            response.success, response.message = order(time.monotonic())
             return response
 
         self.create_service(Trigger, name, on_request)
@@ -173,21 +199,23 @@ class Px4Node(Guarded):
         self._steps += 1
         if self._steps % self._steps_per_odometry == 0:
             odometry = self._autopilot.odometry(now)
-            if odometry is not None:
-                self._publish(odometry)
+            if odometry is not None and odometry.time > self._published_at:  # an old pose gets no new stamp
+                self._published_at = odometry.time
+                self._publish(odometry, now - odometry.time)
 
     def _say(self) -> None:
         """Tell when the flight has moved on."""
         flight = self._autopilot
-        if self._said != (flight.phase, flight.reason):
-            self._said = (flight.phase, flight.reason)
+        if self._said != (flight.phase, flight.reason, flight.warning):
+            self._said = (flight.phase, flight.reason, flight.warning)
             text = f"{flight.phase.value}: {flight.reason}" if flight.reason else flight.phase.value
+            text += f" ({flight.warning})" if flight.warning else ""
             self._flight.publish(String(data=text))
             self.get_logger().info(f"{self._uav.id} {text}")
 
-    def _publish(self, odometry: FlownOdometry) -> None:
+    def _publish(self, odometry: FlownOdometry, age: float) -> None:
         message = self._message
-        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.stamp = (self.get_clock().now() - Duration(seconds=age)).to_msg()
         pose, twist = message.pose.pose, message.twist.twist
         pose.position.x, pose.position.y, pose.position.z = odometry.position.tolist()
         w, x, y, z = odometry.attitude.tolist()
@@ -198,17 +226,28 @@ class Px4Node(Guarded):
         self._odometry.publish(message)
 
     def _describe(self) -> dict[str, dict[str, object]]:
-        values: dict[str, object] = {"phase": self._autopilot.phase.value, "reason": self._autopilot.reason}
+        values = self._autopilot.status(time.monotonic())
         refused = {**self._link.refused, "older than the last": self._autopilot.dropped}
         values.update({f"refused/{reason}": count for reason, count in refused.items()})
         return {f"px4/{self._uav.id}": values}
 
     def destroy_node(self) -> None:
-        """Also ends PX4 where this node has started it."""
+        """Tells a drone under our command what to do without us, and ends PX4 where this node has started it."""
+        if self._autopilot.phase in COMMANDING:
+            self._take_leave()
         self._link.close()
         if self._sitl is not None:
             children.stop([self._sitl])
         super().destroy_node()
+
+    def _take_leave(self) -> None:
+        """The last order. Left alone, PX4 notices the lost set-points after a second, and turns for home by itself."""
+        text = {"return": "told to return", "land": "told to land here", "leave": "left to its own failsafe"}
+        self.get_logger().info(f"{self._uav.id}: this node ends in flight; the drone is {text[self._on_exit]}")
+        if self._on_exit != "leave":
+            mode = Mode.RETURN if self._on_exit == "return" else Mode.LAND
+            for _ in range(EXIT_REPEATS):
+                self._link.send(SetMode(mode))
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from px4_msgs.msg import (
+    BatteryStatus,
     OffboardControlMode,
     TrajectorySetpoint,
     VehicleCommand,
@@ -19,21 +20,24 @@ from px4_msgs.msg import (
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from uav_twin_migration.vehicle.autopilot import (
+from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
+from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, RESULTS
+from uav_twin_migration.vehicle.signals import (
     Acknowledgement,
     Arm,
     Attitude,
+    Battery,
     Command,
+    Estimator,
     Event,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
     Mode,
+    Request,
     SetMode,
     Setpoint,
 )
-from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
-from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, RESULTS
 
 # what PX4's side of the agent offers and asks for
 QOS = QoSProfile(
@@ -63,6 +67,7 @@ ARMED = 2
 SET_MODE, ARM = 176, 400  # MAVLink's numbers, which VehicleCommand shares
 COMMANDS: dict[int, type[SetMode] | type[Arm]] = {SET_MODE: SetMode, ARM: Arm}
 ONBOARD_COMPUTER = 191
+PX4_FILLS_IN = 0  # as a time stamp: a wall clock that steps would make PX4 drop set-points, and take the vehicle back
 NOT_USED = [math.nan] * 3
 
 
@@ -87,6 +92,7 @@ class DdsLink:
         )
         self._listen(VehicleOdometry, topic(namespace, "out/vehicle_odometry", VehicleOdometry), self._on_odometry)
         self._listen(VehicleCommandAck, topic(namespace, "out/vehicle_command_ack", VehicleCommandAck), self._on_ack)
+        self._listen(BatteryStatus, topic(namespace, "out/battery_status", BatteryStatus), self._on_battery)
         self._modes = self._publisher(OffboardControlMode, namespace, "in/offboard_control_mode")
         self._set_points = self._publisher(TrajectorySetpoint, namespace, "in/trajectory_setpoint")
         self._commands = self._publisher(VehicleCommand, namespace, "in/vehicle_command")
@@ -117,10 +123,12 @@ class DdsLink:
     def _on_position(self, message: Any) -> None:
         position, velocity = (message.x, message.y, message.z), (message.vx, message.vy, message.vz)
         if not (message.xy_valid and message.z_valid and message.xy_global):
-            return  # not ready: no GPS yet
+            self._events.append(Estimator(False, "xy_valid, z_valid or xy_global"))  # no GPS yet, or no more
+            return
         if not all(map(math.isfinite, (*position, *velocity, message.ref_lat, message.ref_lon))):
             self._refused["not finite"] += 1
             return
+        self._events.append(Estimator(True))
         self._events.append(FrameOrigin(message.ref_lat, message.ref_lon))
         self._events.append(LocalPosition(message.timestamp // 1000, position, velocity))
 
@@ -132,6 +140,10 @@ class DdsLink:
         else:
             self._refused["not finite"] += 1
 
+    def _on_battery(self, message: Any) -> None:
+        if 0 <= message.remaining <= 1:
+            self._events.append(Battery(float(message.remaining)))
+
     def _on_ack(self, message: Any) -> None:
         if message.command in COMMANDS:
             reason = RESULTS.get(message.result, "")
@@ -139,14 +151,18 @@ class DdsLink:
 
     def send(self, command: Command) -> None:
         """Publish a command; a set-point together with the sign of life that OFFBOARD wants."""
-        now = self._node.get_clock().now().nanoseconds // 1000
+        now = PX4_FILLS_IN
         if isinstance(command, Setpoint):
-            self._modes.publish(OffboardControlMode(timestamp=now, velocity=True))
-            velocity = [float(part) for part in enu_to_ned(command.velocity)]
+            held = command.position
+            self._modes.publish(OffboardControlMode(timestamp=now, velocity=held is None, position=held is not None))
+            velocity = NOT_USED if held else [float(part) for part in enu_to_ned(command.velocity)]
             set_point = TrajectorySetpoint(timestamp=now, velocity=velocity, yaw=heading_to_yaw(command.heading))
-            set_point.position, set_point.acceleration, set_point.jerk = NOT_USED, NOT_USED, NOT_USED
+            set_point.position = list(held) if held else NOT_USED
+            set_point.acceleration, set_point.jerk = NOT_USED, NOT_USED
             set_point.yawspeed = math.nan
             self._set_points.publish(set_point)
+        elif isinstance(command, Request):
+            pass  # PX4's topics say all of it, again and again
         elif isinstance(command, Arm):
             self._command(now, ARM, 1.0)
         else:

@@ -162,6 +162,18 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._leader = None
         return TransitionCallbackReturn.SUCCESS
 
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good, from whichever state: sell nothing more, and close the store."""
+        if self._leader is not None:
+            self.on_cleanup(state)
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition failed in a way that nobody expected: back to the beginning, where it can be tried again."""
+        self.get_logger().error(f"the transition from {state.label!r} failed; the RSU is unconfigured")
+        self.on_cleanup(state)
+        return TransitionCallbackReturn.SUCCESS
+
     def _twins_here(self) -> str:
         return f"twins here: {self._twins.hosted}" if self._twins is not None else "it hosts no twins"
 

@@ -61,9 +61,9 @@ class WatchNode(Guarded):
         )
 
     def _on_replies(self, message: TwinReply) -> None:
-        for uav, reason, restored in zip(message.uav_ids, message.reasons, message.restored, strict=False):
-            if not reason and not restored:
-                tell("begun", rsu=message.rsu_id, uav=uav)
+        for reply in twin_convert.replies_from_message(message):
+            if reply.reason is None and not reply.restored:
+                tell("begun", rsu=reply.rsu, uav=reply.uav, epoch=reply.epoch)
         for uav, epoch, as_of in twin_convert.takeovers_from_message(message):
             tell("takeover", rsu=message.rsu_id, uav=uav, epoch=epoch, as_of=None if math.isnan(as_of) else as_of)
 

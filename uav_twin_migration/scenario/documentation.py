@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -169,14 +168,9 @@ def tables() -> dict[str, dict[str, str]]:
 def with_tables(text: str, made: Mapping[str, str]) -> str:
     """A page with its tables anew, each between its markers."""
     for name, table in made.items():
-        begin = re.escape(BEGIN.format(name))
-        text = re.sub(
-            f"({begin}\n\n).*?(\n\n{re.escape(END)})",
-            lambda found, table=table: found[1] + table + found[2],
-            text,
-            count=1,
-            flags=re.S,
-        )
+        before, begin, rest = text.partition(BEGIN.format(name))
+        _, end, after = rest.partition(END)
+        text = f"{before}{begin}\n\n{table}\n\n{end}{after}"
     return text
 
 

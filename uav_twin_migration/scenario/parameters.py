@@ -39,7 +39,8 @@ class RsuOperation:
     """How an RSU is run: whom it serves, and how it prices."""
 
     admitted_uavs: Annotated[
-        Texts, Setting("patterns of UAV ids that may buy", known_to=(RSU,), changes=NEXT_ROUND)
+        Texts,
+        Setting("patterns of ids of UAVs that it serves", known_to=(RSU,), changes=NEXT_ROUND),
     ] = ("*",)
     policy: Annotated[
         str,

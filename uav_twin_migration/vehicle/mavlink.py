@@ -12,21 +12,25 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common
 
-from uav_twin_migration.vehicle.autopilot import (
+from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
+from uav_twin_migration.vehicle.px4_codes import CUSTOM_MODES, MODE_NUMBERS, RESULTS
+from uav_twin_migration.vehicle.signals import (
     Acknowledgement,
     Arm,
     Attitude,
+    Battery,
     Command,
+    Estimator,
     Event,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
     Mode,
+    Request,
     SetMode,
     Setpoint,
+    StatusText,
 )
-from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
-from uav_twin_migration.vehicle.px4_codes import CUSTOM_MODES, MODE_NUMBERS, RESULTS
 
 LATE_WINDOW = 32  # messages by which one may lag and count as late; PX4's sequence numbers start anew at 0
 ONBOARD_COMPUTER = common.MAV_COMP_ID_ONBOARD_COMPUTER
@@ -37,9 +41,23 @@ COMMANDS: dict[int, type[SetMode] | type[Arm]] = {
     common.MAV_CMD_COMPONENT_ARM_DISARM: Arm,
 }
 
+# what a position must be of, for somebody to fly by it: ESTIMATOR_STATUS.flags, and what is missing without each
+TRUSTED = {
+    common.ESTIMATOR_VELOCITY_HORIZ: "horizontal velocity",
+    common.ESTIMATOR_POS_HORIZ_ABS: "absolute horizontal position",
+    common.ESTIMATOR_POS_VERT_ABS: "absolute height",
+}
+MESSAGE_IDS: dict[type, int] = {
+    FrameOrigin: common.MAVLINK_MSG_ID_GPS_GLOBAL_ORIGIN,
+    Estimator: common.MAVLINK_MSG_ID_ESTIMATOR_STATUS,
+    Battery: common.MAVLINK_MSG_ID_SYS_STATUS,
+}
+
 IGNORE_POSITION = 1 | 2 | 4
 IGNORE_ACCELERATION = 64 | 128 | 256
 IGNORE_YAW_RATE = 2048
+IGNORE_VELOCITY = 8 | 16 | 32
+POSITION_AND_HEADING = IGNORE_VELOCITY | IGNORE_ACCELERATION | IGNORE_YAW_RATE
 VELOCITY_AND_HEADING = IGNORE_POSITION | IGNORE_ACCELERATION | IGNORE_YAW_RATE
 
 
@@ -92,6 +110,8 @@ class MavlinkLink:
             return self._pack(self._set_point(command))
         if isinstance(command, Arm):
             return self._pack(self._command(common.MAV_CMD_COMPONENT_ARM_DISARM, 1))
+        if isinstance(command, Request):
+            return self._pack(self._command(common.MAV_CMD_REQUEST_MESSAGE, MESSAGE_IDS[command.what]))
         main, sub = MODE_NUMBERS[command.mode]
         custom = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
         return self._pack(self._command(common.MAV_CMD_DO_SET_MODE, custom, main, sub))
@@ -111,14 +131,15 @@ class MavlinkLink:
         return self._encoder.command_long_encode(self._system_id, common.MAV_COMP_ID_AUTOPILOT1, number, 0, *filled)
 
     def _set_point(self, command: Setpoint) -> Any:
+        held = command.position
         north, east, down = map(float, enu_to_ned(command.velocity))
         return self._encoder.set_position_target_local_ned_encode(
             0,
             self._system_id,
             common.MAV_COMP_ID_AUTOPILOT1,
             common.MAV_FRAME_LOCAL_NED,
-            VELOCITY_AND_HEADING,
-            *(0.0, 0.0, 0.0),
+            VELOCITY_AND_HEADING if held is None else POSITION_AND_HEADING,
+            *(held or (0.0, 0.0, 0.0)),
             *(north, east, down),
             *(0.0, 0.0, 0.0),
             heading_to_yaw(command.heading),
@@ -142,6 +163,13 @@ def _event(message: Any) -> list[Event]:
         return _finite(Attitude(message.time_boot_ms, attitude, rates), *attitude, *rates)
     if kind == "GPS_GLOBAL_ORIGIN":
         return [FrameOrigin(message.latitude / 1e7, message.longitude / 1e7)]
+    if kind == "ESTIMATOR_STATUS":
+        missing = [name for flag, name in TRUSTED.items() if not message.flags & flag]
+        return [Estimator(not missing, ", ".join(missing))]
+    if kind in ("SYS_STATUS", "BATTERY_STATUS"):
+        return [Battery(message.battery_remaining / 100)] if 0 <= message.battery_remaining <= 100 else []
+    if kind == "STATUSTEXT" and message.severity <= common.MAV_SEVERITY_WARNING:
+        return [StatusText("".join(filter(str.isprintable, message.text)))]
     if kind == "COMMAND_ACK" and message.command in COMMANDS:
         return [Acknowledgement(COMMANDS[message.command], message.result, RESULTS.get(message.result, ""))]
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uav_twin_migration.vehicle.autopilot import Mode
+from uav_twin_migration.vehicle.signals import Mode
 
 # PX4's custom_mode: the main mode in its third byte, the sub-mode in its fourth
 CUSTOM_MODES = {

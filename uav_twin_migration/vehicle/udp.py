@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from uav_twin_migration.vehicle.autopilot import Command, Event
 from uav_twin_migration.vehicle.mavlink import MavlinkLink
+from uav_twin_migration.vehicle.signals import Command, Event
 
 LARGEST = 2048  # bytes; a MAVLink 2 frame has at most 280
 MOST_AT_ONCE = 500  # datagrams read in one go, so that a flood does not keep set-points from being sent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -182,12 +183,14 @@ class RsuTwins:
             self._say("takes twins again")
 
     def _watch_drain(self) -> None:
-        if self._drain_until is None:
+        if self._drain_until is None or self._drain_until == math.inf:
             return
         left = len(self._service.hosted)
         if not left or boot_time() > self._drain_until:
-            self._drain_until = float("inf")  # said once
-            self._say("drained: no twin is left here" if not left else f"drain_limit is over: {left} twins stay here")
+            self._drain_until = math.inf  # said once
+            limit = self._values["drain_limit"]
+            timed_out = f"drain timed out after {limit:g} s, {left} twins not moved"
+            self._say(timed_out if left else "drained: no twin is left here")
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 

@@ -104,4 +104,4 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-    return FAILED if stop.failed else 0
+    return FAILED if stop.failed else max((getattr(node, "exit_code", 0) for node in nodes), default=0)

@@ -27,6 +27,7 @@ from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import HostRequest
 from uav_twin_migration.twin.protocol.twin_client import Move, Stop, TwinClient
 
+LAST_EPOCH = (1 << 63) - 1
 MOST_RSUS = 1_000  # whose addresses it keeps
 
 
@@ -47,7 +48,7 @@ class UavTwins:
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
         self._hosted: dict[str, str] = {}  # UAV -> its twin's host, as far as it was told
-        self._begun: set[str] = set()  # UAVs whose twins were ever hosted
+        self._begun: dict[str, int] = {}  # UAV -> epoch of its twin's first hosting
         self._trouble = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
@@ -111,7 +112,7 @@ class UavTwins:
             twin_client = self.twin_clients.get(reply.uav)
             if twin_client is not None:
                 twin_client.answer(reply, now)
-                if reply.reason is None and not reply.restored and reply.uav in self._begun:
+                if reply.reason is None and not reply.restored and reply.epoch > self._begun.get(reply.uav, LAST_EPOCH):
                     lost = f"{reply.uav}'s, at {reply.rsu}: what its host alone had is lost"
                     self._trouble.note("a twin begins anew", lost)
 
@@ -157,7 +158,7 @@ class UavTwins:
         before = self._hosted.get(uav, "")
         self._hosted[uav] = host
         if host and not before:
-            self._begun.add(uav)
+            self._begun.setdefault(uav, self.twin_clients[uav].lease_renewal().epoch)
             self._news.note("a twin has found a host", f"{uav}'s, {host}")
         elif before and not host:
             self._trouble.note("a twin has lost its host", f"{uav}'s; {before} is silent, others are asked")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 # name -> what it measures; `<name>.py` beside this file has `run(directory: Path | None) -> list[Figure]`
 BENCHMARKS: dict[str, str] = {
     "game": "equilibria a second, beside a scipy best-response iteration and a grid search",
+    "links": "one market of a whole city, up to a million links; 4,096 markets through the command line",
     "certificate": "10,000 random markets: every claimed equilibrium beside an independent search (an hour)",
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, str] = {
     "market": "offer-to-grant latency, missed rounds, CPU and memory of the running system",
     "protocol": "the migration protocol's states and 200,000 random schedules, searched for a broken promise (long)",
     "migration": "migrations between RSU processes: rates, CPU, downtime, fairness, memory, beside bare TLS",
+    "fuzz": "readers of what comes from outside under mutated input, a minute each (UAVTWIN_FUZZ_SECONDS for more)",
     "crash": "RSU processes killed at random instants of migrations, and what is lost (nothing)",
 }
 

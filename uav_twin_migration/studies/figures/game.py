@@ -17,8 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from uav_twin_migration.game import followers, leaders
+from uav_twin_migration.game.cycle import cycle_of, least_regret
 from uav_twin_migration.game.equilibrium import Equilibrium, solve
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.game.mixed import mixed_equilibrium
 from uav_twin_migration.game.planner import efficient_prices, welfare
 from uav_twin_migration.game.sample import sample
 
@@ -31,7 +33,7 @@ UNLIMITED_CAP = 400.0  # credit/MHz, beyond what any RSU here would ask
 
 def run(directory: Path) -> None:
     """Makes every picture and its table."""
-    for study in (cost_and_cap, sizes, rho, peaks_and_cycles, planner):
+    for study in (cost_and_cap, sizes, rho, peaks_and_cycles, without_pure_equilibrium, planner):
         print(f"  {study.__name__} ...", flush=True)
         canvas, columns = study()
         canvas.savefig(directory / f"game_{study.__name__}.png", dpi=110)
@@ -168,6 +170,39 @@ def peaks_and_cycles() -> tuple[Figure, Columns]:
         state = "they cross" if wanted else "they jump past each other"
         _labels(axes, "price of RSU 2, credit/MHz", "price of RSU 1, credit/MHz", f"rho = {rho}: {state}")
         columns[f"reply_of_1_rho_{rho}"], columns[f"reply_of_2_rho_{rho}"] = list(own), list(other)
+    return canvas, columns
+
+
+def without_pure_equilibrium() -> tuple[Figure, Columns]:
+    """What there is where best replies chase each other: the cycle, prices of least regret, and a mixed equilibrium."""
+    duopolies = sample(np.random.default_rng(SEED), MARKETS, 2, 4, rho=0.93, unit_cost=1.0, limited=False)
+    market = duopolies[int(np.flatnonzero(~solve(duopolies).found)[0])]
+    cycle, least, mixed = cycle_of(market), least_regret(market), mixed_equilibrium(market)
+    canvas, (left, right) = _canvas("Two RSUs without a pure equilibrium, rho = 0.93", 2, note="a single market")
+    path = np.vstack([cycle.prices, cycle.prices[:1]] if cycle.closed else [cycle.prices])
+    left.plot(path[:, 0], path[:, 1], "o-", ms=3, color=GREY, label="best replies in turn")
+    for i, p in enumerate(mixed.prices[0]):
+        for j, q in enumerate(mixed.prices[1]):
+            chance = mixed.probabilities[0][i] * mixed.probabilities[1][j]
+            left.scatter(p, q, s=600.0 * chance, color=BLUE, alpha=0.5, lw=0)
+    left.scatter([], [], s=60.0, color=BLUE, alpha=0.5, lw=0, label="mixed equilibrium: area is probability")
+    regret = f"least regret: {100 * least.exploitability:.1f} %"
+    left.plot(*least.prices, "D", ms=7, mfc="none", color=ORANGE, label=regret)
+    _labels(left, "price of RSU 1, credit/MHz", "price of RSU 2, credit/MHz", "prices")
+
+    own = np.geomspace(1.0, float(np.max(path)) * 1.5, 400)
+    columns: dict[str, list[Any]] = {"price": list(own)}
+    for m, color in ((0, BLUE), (1, ORANGE)):
+        average = np.zeros(len(own))
+        for price, chance in zip(mixed.prices[1 - m], mixed.probabilities[1 - m], strict=True):
+            posted = np.full((len(own), 2), price)
+            posted[:, m] = own
+            average += chance * leaders.profits(_spread(market, len(own)), posted)[:, m]
+        right.plot(own, average, color=color, label=f"RSU {m + 1}, against what the other draws")
+        drawn = mixed.probabilities[m] > 1e-3
+        right.plot(mixed.prices[m][drawn], np.full(drawn.sum(), mixed.profits[m]), "o", color=color, mfc="none")
+        columns[f"average_profit_of_{m + 1}"] = list(average)
+    _labels(right, "own price, credit/MHz", "average profit, credit", "no price earns more than those drawn (circles)")
     return canvas, columns
 
 

@@ -85,7 +85,7 @@ class Hearing:
         self.oversold += leased > self._capacity[rsu] * (1.0 + 1e-9)
 
     def _on_begun(self, event: dict[str, Any]) -> None:
-        self.twins.on_begun_anew(event["uav"])
+        self.twins.on_begun_anew(event["uav"], event["epoch"])
 
     def _on_state(self, event: dict[str, Any]) -> None:
         for uav, epoch in event["twins"].items():
