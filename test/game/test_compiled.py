@@ -18,27 +18,34 @@ pytestmark = pytest.mark.slow  # numba compiles, or Python loops
 def test_first_pass_is_the_same(rsus: int, uavs: int) -> None:
     batch = random_markets(rsus, 12, rsus, uavs, rho=(0.3, 0.7))
     block = Block.of(batch)
-    x, gain = compiled.first_pass(block)
-    done = (gain < TOLERANCE).all(axis=0)
+    x, lost, bound = compiled.first_pass(block)
+    assert (lost <= bound).all()
+    done = (bound < TOLERANCE).all(axis=0)
     assert done.sum() > 6
     expected = solve(batch).prices[done]
     np.testing.assert_allclose(batch.unit_cost[done] * np.exp(x[:, 0].T[done]), expected, rtol=1e-7)
 
 
-def test_exploitability_is_the_same() -> None:
-    """Also where it is not small: the loops' search and the arrays' agree on what an RSU could earn alone."""
+def test_profit_and_bound_are_the_same() -> None:
+    """The loops and the arrays agree on what an RSU earns, and on whether it could earn more: at and off equilibria."""
     batch = random_markets(9, 10, 2, 12, rho=(0.1, 0.7))
     block = Block.of(batch)
-    x = 0.4 * block.ceiling
-    reply = search.best_reply(block, x)
-    for i in range(10):
-        for m in range(2):
-            facing = block.attraction[:, :, i].copy(), block.epsilon[i], x[:, i].copy(), m
-            rivals = compiled._rivals(*facing)
-            own = block.attraction[m, :, i].copy()
-            given = own, rivals, block.alpha[:, i].copy(), block.epsilon[i], block.worth[m, i]
-            assert compiled._profit(*given, x[m, i]) == pytest.approx(reply.current[m, i], rel=1e-9)
-            assert compiled._best(*given, block.ceiling[m, i]) == pytest.approx(reply.profit[m, i], rel=1e-6)
+    equilibrium = np.clip(np.log(solve(batch).prices / batch.unit_cost).T, 0.0, block.ceiling)
+    for x, settled in ((equilibrium, True), (0.4 * block.ceiling, False)):
+        reply = search.best_reply(block, x)
+        for i in range(10):
+            for m in range(2):
+                facing = block.attraction[:, :, i].copy(), block.epsilon[i], x[:, i].copy(), m
+                rivals = compiled._rivals(*facing)
+                own = block.attraction[m, :, i].copy()
+                given = own, rivals, block.alpha[:, i].copy(), block.epsilon[i], block.worth[m, i]
+                best, bound, current = compiled._gain(*given, block.ceiling[m, i], x[m, i])
+                assert current == pytest.approx(reply.current[m, i], rel=1e-9)
+                assert best <= bound
+                if settled:
+                    assert bound <= current * (1 + TOLERANCE)
+                elif reply.profit[m, i] > current * (1 + 1e-4):
+                    assert bound > current * (1 + TOLERANCE)
 
 
 def test_needs_numba() -> None:

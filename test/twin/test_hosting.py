@@ -9,6 +9,7 @@ import pytest
 from test.twin.town import Town
 from uav_twin_migration.twin.hosting.host import HostSettings
 from uav_twin_migration.twin.hosting.store import Store, StoreError
+from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import MigrateRequest, Reason
 from uav_twin_migration.twin.protocol.replica_state import Status
@@ -277,6 +278,43 @@ def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> Non
     live(town, 5.0)
     assert town.hosts() == [target]
     town.check_acknowledged()
+
+
+def spoil(store: Store, first: int = PAYLOAD_AT) -> None:
+    """Flip a bit in a chunk of each twin's payload."""
+    store._write(
+        "UPDATE contents SET bytes = CAST(x'ff' || substr(bytes, 2) AS BLOB) WHERE id & 0xffffff = ?",
+        (first,),
+    )
+    store.commit()
+
+
+def test_a_twin_whose_payload_was_damaged_while_its_rsu_was_down_is_not_served(town: Town) -> None:
+    host = town.host_discovery.host
+    town.rsus[host].crash()
+    with Store(town.rsus[host].path, host) as store:
+        spoil(store)
+    town.rsus[host].start()
+    here = town.rsus[host].host
+    assert here is not None
+    assert "chunk 1024 is not what was stored" in str(here.trouble)
+    assert here.host_heartbeats(town.now) == []
+    town.run(20.0)
+    assert town.is_served()
+    assert town.host_discovery.host != host
+
+
+def test_damage_on_the_disk_is_found_while_the_twin_is_served(town: Town) -> None:
+    host = town.host_discovery.host
+    here = town.rsus[host].host
+    assert here is not None
+    spoil(here.store)
+    town.run(5.0)
+    assert "chunk 1024 is not what was stored" in str(here.trouble)
+    assert here.host_heartbeats(town.now) == []
+    town.run(20.0)
+    assert town.is_served()
+    assert town.host_discovery.host != host
 
 
 def test_a_damaged_twin_is_told_not_served_and_kept_while_the_uav_moves_on(town: Town) -> None:

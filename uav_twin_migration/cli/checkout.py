@@ -326,8 +326,9 @@ class Environment:
         options = ["--system-site-packages"] if self.distribution else []
         python = sys._base_executable if sys.prefix != sys.base_prefix else sys.executable  # type: ignore[attr-defined]
         step("making a Python environment", [python, "-m", "venv", *options, self.venv], self.log)
-        site = self.venv / "lib" / self.version / "site-packages"
-        (site / "uav_twin_migration_checkout.pth").write_text(f"{CHECKOUT}\n", encoding="utf-8")
+        if str(CHECKOUT).isascii():  # Python reads the file in the locale's encoding
+            site = self.venv / "lib" / self.version / "site-packages"
+            (site / "uav_twin_migration_checkout.pth").write_text(f"{CHECKOUT}\n", encoding="ascii")
         self.stamps.mkdir(parents=True)
         (self.stamps / "venv").touch()
 
@@ -402,14 +403,18 @@ class Environment:
 
     # using it
 
-    def hold(self) -> None:
-        """Mark the built package as in use for as long as this process, and what it becomes, lives."""
+    def hold(self) -> int | None:
+        """Mark the built package, if there is one, as in use for as long as this process, and what it becomes, lives.
+
+        Returns the handle that holds it.
+        """
         lock = self.prefix / "in-use"
         if not lock.exists() and not os.access(self.prefix, os.W_OK):
-            return
+            return None
         handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
         os.set_inheritable(handle, True)
         fcntl.flock(handle, fcntl.LOCK_SH)
+        return handle
 
     def variables(self) -> dict[str, str]:
         """The process environment in which commands and the build run."""

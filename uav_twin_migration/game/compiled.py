@@ -16,13 +16,15 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.certificate import ROUNDING
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.game.newton import CONVERGED
 
 AVAILABLE = find_spec("numba") is not None
 _STARTS, _STEPS = 6, 8
-_SAMPLES, _HIGH = 24, 0.9  # as in `search`
-_SECTIONS = 18  # narrow a peak down by a factor of 6000
+_NEAR, _FACTOR, _POINTS = 0.6, 3.0, 2  # as in `certificate`
+_CUTS, _WAITING = 2000, 128  # intervals that a proof may look at, and that may wait meanwhile
+CLAIMED = 0.9e-6  # as in `equilibrium`
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,10 +37,13 @@ def _compiled(function: Function) -> Function:
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-def first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
-    """Log mark-ups [M, 2, B] from below and from above, and their exploitability [2, B]; inf if the two do not meet."""
+def first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log mark-ups [M, 2, B] from below and from above, their exploitability and its bound [2, B].
+
+    Inf where the two do not meet, or where the proof would take long.
+    """
     rsus, _, markets = block.attraction.shape
-    x, gain = np.empty((rsus, 2, markets)), np.empty((2, markets))
+    x, lost, bound = np.empty((rsus, 2, markets)), np.empty((2, markets)), np.empty((2, markets))
     for i in range(markets):
         attraction = np.ascontiguousarray(block.attraction[:, :, i])
         given = (
@@ -48,12 +53,12 @@ def first_pass(block: Block) -> tuple[FloatArray, FloatArray]:
             block.worth[:, i].copy(),
             block.ceiling[:, i].copy(),
         )
-        gain[:, i] = _solve(*given, x[:, :, i])
-    return x, gain
+        lost[:, i], bound[:, i] = _solve(*given, x[:, :, i])
+    return x, lost, bound
 
 
 @_compiled
-def _solve(a: Any, alpha: Any, epsilon: float, worth: Any, ceiling: Any, x: Any) -> float:
+def _solve(a: Any, alpha: Any, epsilon: float, worth: Any, ceiling: Any, x: Any) -> tuple[float, float]:
     rsus = len(ceiling)
     for end in range(2):
         start = ceiling * end
@@ -68,18 +73,19 @@ def _solve(a: Any, alpha: Any, epsilon: float, worth: Any, ceiling: Any, x: Any)
                     best, sampled[m] = profit, tried
         if not _newton(a, alpha, epsilon, worth, ceiling, sampled):
             x[:, 0], x[:, 1] = sampled, sampled
-            return inf
+            return inf, inf
         x[:, end] = sampled
     if np.abs(x[:, 0] - x[:, 1]).max() >= 1e-6:
-        return inf
-    lost = 0.0
+        return inf, inf
+    lost, gained = 0.0, 0.0
     for m in range(rsus):
         rivals = _rivals(a, epsilon, x[:, 0], m)
-        profit = _profit(a[m], rivals, alpha, epsilon, worth[m], x[m, 0])
-        best = _best(a[m], rivals, alpha, epsilon, worth[m], ceiling[m])
-        if best > profit:
+        best, bound, profit = _gain(a[m], rivals, alpha, epsilon, worth[m], ceiling[m], x[m, 0])
+        if best > 0.0:
             lost += (best - profit) / best
-    return lost / rsus
+        if bound > 0.0:
+            gained = max(gained, 1.0 - profit / bound)
+    return lost / rsus, gained
 
 
 @_compiled
@@ -110,74 +116,93 @@ def _profit(own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, x: 
 
 
 @_compiled
-def _best(own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, ceiling: float) -> float:
-    """The highest profit: around each high sample that is higher than its neighbours, and beside each dip."""
-    width = ceiling / (_SAMPLES - 1)
-    height = np.empty(_SAMPLES)
-    for k in range(_SAMPLES):
-        height[k] = _profit(own, rivals, alpha, epsilon, worth, k * width)
-    highest = height.max()
-    best = highest
-    for k in range(_SAMPLES):
-        if (
-            height[k] > _HIGH * highest
-            and (k == 0 or height[k] >= height[k - 1])
-            and (k == _SAMPLES - 1 or height[k] > height[k + 1])
-        ):
-            best = max(best, _zoom(own, rivals, alpha, epsilon, worth, ceiling, k * width, width))
-    for n in range(len(own)):
-        if own[n] > 0.0 and rivals[n] < 1.0:
-            x = log(own[n] / (1.0 - rivals[n])) / epsilon
-            if 0.0 < x < ceiling:
-                k = min(int(x / width), _SAMPLES - 2)
-                if max(height[k], height[k + 1]) > _HIGH * highest and _dips(own, rivals, alpha, epsilon, x, n):
-                    for side in (-0.5, 0.5):
-                        middle = x + side * width
-                        best = max(best, _zoom(own, rivals, alpha, epsilon, worth, ceiling, middle, 0.5 * width))
-    return float(best)
+def _gain(
+    own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, ceiling: float, start: float
+) -> tuple[float, float, float]:
+    """The highest profit found, a bound on it at any price, and profit at ``start``; see `certificate`."""
+    points = np.empty(2 * _POINTS + 3)
+    points[0], points[-1] = 0.0, ceiling
+    for k in range(-_POINTS, _POINTS + 1):
+        step = _NEAR * _FACTOR ** (abs(k) - 1) / (1.0 + epsilon) if k else 0.0
+        points[k + _POINTS + 1] = min(max(start + (step if k > 0 else -step), 0.0), ceiling)
+    slack = 1.0 + ROUNDING * (1.0 + epsilon)
+    current = _profit(own, rivals, alpha, epsilon, worth, start)
+    best, proven = current, current
+    low, high, waiting = np.empty(_WAITING), np.empty(_WAITING), 0
+    for k in range(len(points) - 1, 0, -1):
+        low[waiting], high[waiting] = points[k - 1], points[k]
+        waiting += points[k] > points[k - 1]
+    states = np.empty((2, 3, len(own)))
+    for _ in range(_CUTS):
+        if waiting == 0:
+            return best, max(proven, best), current
+        waiting -= 1
+        a, b = low[waiting], high[waiting]
+        above = slack * _above(own, rivals, alpha, epsilon, worth, a, b, states)
+        if above <= best * (1.0 + 0.5 * CLAIMED) or above <= current * (1.0 + CLAIMED):
+            proven = max(proven, above)
+            continue
+        middle = 0.5 * (a + b)
+        best = max(best, _profit(own, rivals, alpha, epsilon, worth, middle))
+        if best > current * (1.0 + CLAIMED) or waiting + 2 > _WAITING:
+            return best, inf, current
+        low[waiting], high[waiting] = middle, b
+        low[waiting + 1], high[waiting + 1] = a, middle
+        waiting += 2
+    return best, inf, current
 
 
 @_compiled
-def _zoom(
-    own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, ceiling: float, middle: float, width: float
-) -> float:
-    """The highest profit within ``width`` of ``middle``, by golden sections."""
-    golden = 0.6180339887498949
-    low, high = max(middle - width, 0.0), min(middle + width, ceiling)
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    at_left = _profit(own, rivals, alpha, epsilon, worth, left)
-    at_right = _profit(own, rivals, alpha, epsilon, worth, right)
-    best = max(_profit(own, rivals, alpha, epsilon, worth, low), _profit(own, rivals, alpha, epsilon, worth, high))
-    for _ in range(_SECTIONS):
-        if at_left > at_right:
-            high, right, at_right = right, left, at_left
-            left = high - golden * (high - low)
-            at_left = _profit(own, rivals, alpha, epsilon, worth, left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + golden * (high - low)
-            at_right = _profit(own, rivals, alpha, epsilon, worth, right)
-    return float(max(best, at_left, at_right))
-
-
-@_compiled
-def _dips(own: Any, rivals: Any, alpha: Any, epsilon: float, x: float, out: int) -> bool:
-    """Whether profit falls up to ``x``, where UAV ``out`` drops out, and rises from there."""
-    weight, power = exp(-epsilon * x), -1.0 / epsilon
-    revenue = loss = 0.0
+def _state(own: Any, rivals: Any, alpha: Any, epsilon: float, x: float, at: Any) -> tuple[float, float]:
+    """Shares, spending and needs of all UAVs into ``at`` [3, N]; revenue and its fall."""
+    weight, power, revenue, fall = exp(-epsilon * x), -1.0 / epsilon, 0.0, 0.0
     for n in range(len(own)):
         offered = own[n] * weight
         total = offered + rivals[n]
-        if n != out and total > 1.0:
-            share, index = offered / total, exp(power * log(total))
-            revenue += share * alpha[n] * (1.0 - index)
-            loss += share * share * alpha[n] * (epsilon * (1.0 - index) - index)
-    if revenue <= 0.0:
-        return True
-    share = own[out] * weight / (own[out] * weight + rivals[out])
-    elasticity = 1.0 + epsilon - loss / revenue
-    margin = -expm1(-x)
-    return bool(margin * elasticity < 1.0 < margin * (elasticity + share * share * alpha[out] / revenue))
+        share = offered / total
+        index = min(power * log(total), 0.0)
+        at[0, n], at[1, n], at[2, n] = share, -alpha[n] * expm1(index), alpha[n] * exp(index)
+        if index < 0.0:
+            revenue += share * at[1, n]
+            fall += share * (epsilon * at[1, n] * (1.0 - share) + share * at[2, n])
+    return revenue, fall
+
+
+@_compiled
+def _above(own: Any, rivals: Any, alpha: Any, epsilon: float, worth: float, a: float, b: float, states: Any) -> float:
+    """A bound on profit between log mark-ups ``a`` and ``b``."""
+    revenue_a, fall_a = _state(own, rivals, alpha, epsilon, a, states[0])
+    revenue_b, fall_b = _state(own, rivals, alpha, epsilon, b, states[1])
+    least = most = bend = 0.0
+    smooth = True
+    for n in range(len(own)):
+        sa, ta, za = states[0, 0, n], states[0, 1, n], states[0, 2, n]
+        sb, tb, zb = states[1, 0, n], states[1, 1, n], states[1, 2, n]
+        if ta > 0.0:
+            most += sa * (epsilon * ta * (1.0 - sb) + sa * zb)
+        if tb > 0.0:
+            least += sb * (epsilon * tb * (1.0 - sa) + sb * za)
+            drop = sa - sb
+            cubic = sa * (1.0 - sa) * (1.0 - 2.0 * sa) + 0.5 * drop
+            steep = max((9.0 * epsilon + 3.0) * sa * sa - 6.0 * epsilon * sb, 0.0)
+            other = sa * sa * (3.0 * epsilon - (3.0 * epsilon + 1.0) * sa) + steep * drop
+            bend += epsilon * epsilon * max(cubic * ta, cubic * tb) + max(other * za, other * zb)
+        elif ta > 0.0:
+            smooth = False
+    margin_a, margin_b, discount_a, discount_b = -expm1(-a), -expm1(-b), exp(-a), exp(-b)
+    rising = discount_a * revenue_a - margin_a * least
+    falling = discount_b * revenue_b - margin_b * most
+    if smooth:
+        curve = max(bend, 0.0) * margin_b + min(bend, 0.0) * margin_a - discount_b * (2.0 * least + revenue_b)
+        curve = max(curve, 0.0) * (b - a)
+        rising = min(rising, discount_a * revenue_a - margin_a * fall_a + curve)
+        falling = max(falling, discount_b * revenue_b - margin_b * fall_b - curve)
+    left, right = margin_a * revenue_a, margin_b * revenue_b
+    up, down = max(rising, 0.0), max(-falling, 0.0)
+    cone = max(left, right)
+    if up + down > 0.0:
+        cone = max(cone, (left * down + right * up + up * down * (b - a)) / (up + down))
+    return float(min(cone, revenue_a * margin_b, worth * expm1(b)))
 
 
 @_compiled

@@ -122,17 +122,7 @@ def _compiled_first_pass() -> Callable[[Block], tuple[FloatArray, FloatArray, Fl
 
     if not compiled.AVAILABLE:
         raise UavTwinError("solve(compiled=True) needs numba, which is not installed")
-
-    def first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
-        if block.wide:
-            return _first_pass(block)
-        x, gain = compiled.first_pass(block)
-        lost, bound, _ = _certified(block, x[:, 0])
-        known = np.isfinite(gain[0])
-        lost, bound = np.where(known, lost, np.inf), np.where(known, bound, np.inf)
-        return x, np.stack([lost, lost]), np.stack([bound, bound])
-
-    return first_pass
+    return lambda block: _first_pass(block) if block.wide else compiled.first_pass(block)
 
 
 @np.errstate(all="ignore")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from uav_twin_migration.twin.hosting.admission import (
@@ -119,6 +119,7 @@ from uav_twin_migration.twin.protocol.replica_state import (
 from uav_twin_migration.twin.protocol.source import revive
 
 FILL = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
+SCRUB = MEGABYTE  # bytes of hosted twins that are checked in each flush period: 2 MiB/s
 PUMP_PERIOD = 0.01  # s between two looks at what a migration may send
 SESSION_BITS = 32  # of a session's number, below the life of the process
 # What bad chunks make of a `restore`.
@@ -175,6 +176,8 @@ class TwinHost:
         self._flush_at = now  # all twins at once: a commit costs the same for one and for many
         self._filled = 0  # bytes of first snapshots in this tick
         self._looking_after: HostedTwin | None = None
+        self._unsound: set[int] = set()  # copies that were found damaged
+        self._scrubbing = self._scrub()
         self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
         self._hosted_twins: dict[str, HostedTwin] = {}
         for uav, stored in store.load().items():
@@ -393,6 +396,11 @@ class TwinHost:
         flushing = now >= self._flush_at
         if flushing:
             self._flush_at = now + self.settings.flush_period
+            try:
+                next(self._scrubbing)
+            except StoreError:
+                self._scrubbing = self._scrub()
+                raise
         self._filled, wake_at = 0, self._flush_at
         for hosted_twin in list(self._hosted_twins.values()):
             self._looking_after = hosted_twin
@@ -585,8 +593,10 @@ class TwinHost:
             hosted_twin.twin = hosted_twin.filling = None
             self.damaged.pop(hosted_twin.uav, None)
             self._refuse_waiting(hosted_twin)
-        elif (hosted_twin.own is not None and hosted_twin.twin is None) or (
-            hosted_twin.own is not None and not hosted_twin.own.whole and hosted_twin.filling is None
+        elif (
+            hosted_twin.own is not None
+            and hosted_twin.own.id not in self._unsound
+            and (hosted_twin.twin is None or (not hosted_twin.own.whole and hosted_twin.filling is None))
         ):
             self._bring_up(hosted_twin, hosted_twin.own)
         if hosted_twin.replica_state.outgoing is None and hosted_twin.leaving is not None:
@@ -604,6 +614,9 @@ class TwinHost:
         """
         try:
             if own.whole:
+                wrong = next(self.store.damaged(own), None)
+                if wrong is not None:
+                    raise ValueError(f"its chunk {wrong} is not what was stored")
                 hosted_twin.twin = self.application.restore(
                     hosted_twin.uav, lambda number: self.store.read(own, number)
                 )
@@ -621,6 +634,35 @@ class TwinHost:
         what, hint = f"the twin of {hosted_twin.uav} is damaged ({error})", "look at it with `uavtwin twins`"
         self.damaged[hosted_twin.uav] = self.trouble = StoreError(self.store.path, what, hint, Reason.CORRUPT)
         hosted_twin.twin = hosted_twin.filling = None
+        if hosted_twin.own is not None:
+            self._unsound.add(hosted_twin.own.id)
+
+    def _scrub(self) -> Iterator[None]:
+        """Look at every chunk of every hosted twin, over and over; yields after each `SCRUB` bytes, and each round."""
+        while True:
+            checked = 0
+            for hosted_twin in list(self._hosted_twins.values()):
+                own = hosted_twin.own
+                for entry in self.store.entries(own) if own is not None and hosted_twin.twin is not None else ():
+                    if own is None or hosted_twin.own is not own or hosted_twin.twin is None:
+                        break  # it has moved meanwhile
+                    if self._is_wrong(own, entry):
+                        self._mark_damaged(hosted_twin, ValueError(f"its chunk {entry.number} is not what was stored"))
+                        self._publish(hosted_twin.uav)
+                    checked += entry.size
+                    if checked >= SCRUB:
+                        yield
+                        checked = 0
+            yield
+
+    def _is_wrong(self, own: Copy, entry: Entry) -> bool:
+        try:
+            content = self.store.read(own, entry.number)
+        except StoreError:
+            content = None
+        if content is not None and digest(content) == entry.digest:
+            return False
+        return entry in self.store.entries(own)  # else it has changed since it was listed
 
     def _refuse_waiting(self, hosted_twin: HostedTwin) -> None:
         self._outputs += [Durable(done, False) for done in hosted_twin.waiting]
