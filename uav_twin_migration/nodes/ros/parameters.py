@@ -85,7 +85,7 @@ def _given(node: Node, setting: Setting) -> Any:
             wanted = f"{setting.expected} ({_TYPES[setting.kind].name.lower()}): {setting.meaning}"
             raise InputError(_where(node), setting.name, error.args[0], wanted) from None
         except InvalidParameterValueException as error:
-            given = error.args[0].partition("(")[2].partition(")")[0]  # rclpy keeps it in the text only
+            given = float(error.args[0].partition("(")[2].partition(")")[0])  # of numbers alone there are ranges
             raise InputError(_where(node), setting.name, given, setting.expected) from None
     value = node.get_parameter_or(setting.name).value
     if value is None:
