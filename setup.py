@@ -41,6 +41,8 @@ REQUIREMENTS = {
     "learning": ["tensorboard>=2.10", "torch>=2.4"],
     "environment": ["gymnasium>=0.29", "pettingzoo>=1.24"],  # the market for other libraries to learn on
     "libraries": ["stable-baselines3>=2.3", "tensordict>=0.6", "torchrl>=0.6"],  # that Tiny MADRL is compared with
+    "view": ["aiohttp>=3.8"],  # serves the page
+    "foxglove": ["foxglove-sdk>=0.16"],
     "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
     "ulog": ["pyulog>=1.0"],  # routes out of PX4's logs
     "parquet": ["pyarrow>=12"],
@@ -54,6 +56,7 @@ REQUIREMENTS = {
         "import-linter>=2.0",
         "momepy>=0.11; python_version >= '3.11'",  # carries a real district as test data
         "mypy>=1.10",
+        "playwright>=1.40",  # drives a browser that the system has: Debian's chromium
         "pytest>=7.4",
         "ruff>=0.6",
         "safetensors>=0.4",  # the format's own library: what it reads and writes, ours does
@@ -93,7 +96,7 @@ if __name__ == "__main__":
         long_description_content_type="text/markdown",
         license="Apache-2.0",
         packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-        package_data={"": ["py.typed", "*.cmake", "*.html", "*.js", "*.css"]},
+        package_data={"": ["py.typed", "*.cmake", "page/*"]},
         data_files=shared_files(),
         python_requires=">=3.10",
         install_requires=REQUIREMENTS["core"],

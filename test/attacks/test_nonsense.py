@@ -99,7 +99,7 @@ def repeat(probe: Probe) -> Callable[[], None]:
 
     def publish() -> None:
         nonlocal invented
-        names = []
+        names: list[tuple[str, Any, Any]] = []
         for _ in range(20):
             invented += 1
             names.append((topics.TWIN_HOST_HEARTBEATS, host_status(f"rsu_{invented}", 1), topics.MARKET))

@@ -13,6 +13,7 @@ PACKAGE = "uav_twin_migration"
 
 # imported module -> rosdep's key of it (rosdistro of 2026-08-22), where that is not the module's own name
 KEYS = {
+    "aiohttp": "python3-aiohttp",
     "cryptography": "python3-cryptography",
     "geopandas": "python3-geopandas",
     "matplotlib": "python3-matplotlib",
@@ -30,10 +31,10 @@ KEYS = {
     "yaml": "python3-yaml",
 }
 # Without a key in any distribution. No RSU or UAV needs any of them: what nacl does, cryptography does, too.
-WITHOUT_KEY = {"gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
+WITHOUT_KEY = {"foxglove", "gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
 WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl", "zstandard"}
-ONLY_MEASURED = {"psutil"}  # by bench
-DISTRIBUTIONS = {"PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
+ONLY_MEASURED = {"playwright", "psutil"}  # by bench
+DISTRIBUTIONS = {"foxglove-sdk": "foxglove", "PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
 
 
 def imported() -> set[str]:

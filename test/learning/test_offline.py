@@ -93,6 +93,16 @@ def test_the_sales_model_is_the_followers_best_response(seed: int) -> None:
     assert told[0].detach().numpy() == pytest.approx(asked * sold, rel=0.02, abs=0.2)  # the model's max is a smooth one
 
 
+def test_what_is_learned_from_has_no_units(recorded: Interactions) -> None:
+    credit, mhz = 37.0, 0.02
+    factors = {"price": credit / mhz, "unit_cost": credit / mhz, "price_cap": credit / mhz}
+    factors |= {"capacity": mhz, "demanded": mhz}
+    columns = {name: column * factors.get(name, 1.0) for name, column in vars(recorded).items()}
+    elsewhere = rounds_of(Interactions(**{**columns, "observation": recorded.observation}))
+    for here, there in zip(rounds_of(recorded), elsewhere, strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-5, atol=1e-5)
+
+
 def test_what_an_observation_says_is_recalled() -> None:
     rivals = np.array([[2.0, 2.0, 2.0], [np.nan, np.nan, np.nan]])
     numbers = (np.full(2, value) for value in (3.0, 5.0, 4.0, 10.0, 4.0, 0.3, 12.0))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from uav_twin_migration.msg import PolicyUpdate
 
 from test.policy.test_artifact import make_policy
 from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.market.leader import RoundResult
 from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import sha256, to_bytes
+from uav_twin_migration.policy.choice import make_pricer
 
 
 def update(number: int, **wrong: Any) -> PolicyUpdate:
@@ -88,3 +91,21 @@ def test_a_policy_file_that_must_not_be_used_ends_the_rsu_with_one_line(processe
     _, said = rsu.communicate(timeout=60)
     assert rsu.returncode == 2
     assert "bad.safetensors" in said
+
+
+@pytest.mark.parametrize(("credit", "mhz"), [(0.01, 1.0), (100.0, 1.0), (1.0, 100.0)])
+def test_an_rsu_asks_the_same_in_every_unit(processes: Processes, probe: Probe, credit: float, mhz: float) -> None:
+    """A price of the shipped policy, beside that of a pricer which closed the same rounds in credits and MHz."""
+    probe.answer_every_offer(uav_a=2.0 * mhz, uav_b=3.0 * mhz)
+    units = {"unit_cost": credit / mhz, "price_cap": 20.0 * credit / mhz, "capacity": 10.0 * mhz}
+    processes.start("rsu", "/rsu/rsu_0", **{**RSU, **units}, policy="default", rho=0.6)
+    probe.wait_for(lambda: len(probe.interactions) > 3, "four rounds")
+    *before, last = probe.interactions[:4]
+    spread = (2.0**2 + 3.0**2) / 5.0**2
+    closed = [
+        RoundResult(told.round, told.price * mhz / credit, told.demanded / mhz, 5.0, 5.0, 2, (), spread, 10.0)
+        for told in before
+    ]
+    assert [told.demanded for told in before] == pytest.approx([5.0 * mhz] * 3)
+    expected = make_pricer(1.0, 20.0, 10.0, 0.6, "default", 0.0).decide(closed, ()).price
+    assert last.price * mhz / credit == pytest.approx(expected, rel=1e-6)

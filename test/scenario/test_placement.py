@@ -9,11 +9,14 @@ import random
 import numpy as np
 import pytest
 
+from uav_twin_migration.radio.line_of_sight import View
+from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.geometry import straightened
 from uav_twin_migration.scenario.model import Building
 from uav_twin_migration.scenario.placement import (
     Array,
     along,
+    line_of_sight,
     network_of,
     outdoors,
     over,
@@ -104,3 +107,13 @@ def test_bends_within_tolerance_are_straightened() -> None:
     assert straightened([(0, 0), (100, 0), (0, 0)], 3.0).tolist() == [[0, 0], [100, 0], [0, 0]]
     zigzag = [(k, 10 * (k % 2)) for k in range(5_000)]
     assert len(straightened(zigzag, 3.0)) > 4_990  # one after another stays
+
+
+def test_looking_piece_by_piece_sees_what_looking_at_all_sees() -> None:
+    city = generate(4, 1, seed=3)
+    antennas = np.array([(*rsu.position, rsu.antenna_height) for rsu in city.rsus])
+    places = np.column_stack([over(city.buildings, 300), np.full(len(over(city.buildings, 300)), 40.0)])
+    whole = View(city.buildings, antennas).line_of_sight(places)
+    near = np.linalg.norm(places[:, None, :2] - antennas[None, :, :2], axis=2) <= 400.0
+    assert (line_of_sight(city.buildings, antennas, places, 400.0) == (whole & near)).all()
+    assert 0.1 < whole[near].mean() < 0.9

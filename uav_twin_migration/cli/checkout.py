@@ -319,9 +319,6 @@ class Environment:
     def _create(self) -> None:
         if (self.stamps / "venv").exists() and self.python.exists():
             return
-        self._take_over()
-        if (self.stamps / "venv").exists() and self.python.exists():
-            return
         shutil.rmtree(self.folder, ignore_errors=True)  # half made: nothing runs from it
         options = ["--system-site-packages"] if self.distribution else []
         python = sys._base_executable if sys.prefix != sys.base_prefix else sys.executable  # type: ignore[attr-defined]
@@ -331,19 +328,6 @@ class Environment:
             (site / "uav_twin_migration_checkout.pth").write_text(f"{CHECKOUT}\n", encoding="ascii")
         self.stamps.mkdir(parents=True)
         (self.stamps / "venv").touch()
-
-    def _take_over(self) -> None:
-        """A checkout that was set up before there was one environment an interpreter: keep what it has."""
-        old = self.home / "venv"
-        whole = (old / "lib" / self.version).is_dir() and (self.home / "stamps" / "venv").exists()
-        if old.is_symlink() or not whole:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        old.rename(self.venv)
-        old.symlink_to(self.venv.relative_to(self.home))  # scripts in it name their Python by this path
-        (self.home / "stamps").rename(self.stamps)
-        for leftover in ("install", "build", "source"):
-            shutil.rmtree(self.home / leftover, ignore_errors=True)
 
     def _require(self, groups: Sequence[str]) -> None:
         """Install those groups of PyPI requirements that are not there yet."""

@@ -24,6 +24,7 @@ class Command(NamedTuple):
     by_name: Mapping[str, tuple[str, ...]] = NOTHING  # further groups by the parts in `args.names`; all, if none
     by_option: Mapping[str, tuple[str, ...]] = NOTHING  # further groups by an option ("train") or value ("world=px4")
     without_ros: tuple[str, ...] = ()  # options with which it needs no ROS
+    with_ros: tuple[str, ...] = ()  # options with which it does need ROS
 
     def groups(self, args: argparse.Namespace) -> tuple[str, ...]:
         """The groups of requirements that it needs with these arguments."""
@@ -34,6 +35,8 @@ class Command(NamedTuple):
 
     def needs_ros(self, args: argparse.Namespace) -> bool:
         """Whether it needs the built ROS 2 package with these arguments."""
+        if any(is_given(args, option) for option in self.with_ros):
+            return True
         return self.ros and not any(is_given(args, option) for option in self.without_ros)
 
 
@@ -52,6 +55,8 @@ def needed(name: str, args: argparse.Namespace) -> tuple[tuple[str, ...], bool]:
 SIM_OPTIONS = {
     "record": ("recording",),
     "train": ("learning",),
+    "view": ("view",),
+    "foxglove": ("foxglove",),
     "keys": ("keys",),
     "world=px4": ("px4",),
 }
@@ -66,9 +71,10 @@ BENCHMARKS = {
     "edge": ("keys",),
     "hosts": ("keys",),
     "soak": ("keys", "recording"),
+    "view": ("test",),
     "policy": (),
-    "training": ("learning",),
     "pricing": (),
+    "training": ("learning",),
     "learning": ("learning", "recording"),
     "baselines": ("learning", "environment", "libraries"),
     "protocol": (),
@@ -93,7 +99,10 @@ TESTED = (
     "test",
     "px4",
     "recording",
+    "view",
+    "foxglove",
 )
+VIEW = ("recording", "view")
 
 COMMANDS: dict[str, Command] = {
     "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
@@ -110,6 +119,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
+    "view": Command("view", "look at a city in a browser: recorded, two, or live", VIEW, with_ros=("live",)),
+    "compare": Command("compare", "two runs or policies side by side: who is better off", ("recording",)),
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
@@ -135,6 +146,7 @@ IMPORTED_FROM |= {
     "pyproj": "city",
     "pymavlink": "px4",
 }
+IMPORTED_FROM |= {"aiohttp": "view", "foxglove": "foxglove", "playwright": "test"}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}

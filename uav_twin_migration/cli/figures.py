@@ -1,4 +1,4 @@
-"""The paper's studies, as pictures (PNG) and as the numbers in them (CSV)."""
+"""The paper's studies, as pictures (PNG, PDF, SVG) and as the numbers in them (CSV)."""
 
 from __future__ import annotations
 

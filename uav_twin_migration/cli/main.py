@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 
@@ -73,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         require_ros(command, args)
         module = importlib.import_module(f"uav_twin_migration.cli.{command.module}")
-        return int(module.run(args))
+        code = int(module.run(args))
+        sys.stdout.flush()  # here, where it can still be told that the disk is full
+        return code
     except InputError as error:
         print(f"uavtwin {name}: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -89,9 +93,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `| head` does
+        drop_output()
         return DONE
+    except OSError as error:  # a full disk, mostly
+        drop_output()
+        print(f"uavtwin {name}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return 130  # the shell's convention for a process that SIGINT ended
+
+
+def drop_output() -> None:
+    """Let nothing that is still to be written to standard output fail once more when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def require_ros(command: Command, args: argparse.Namespace) -> None:

@@ -104,6 +104,11 @@ SIM = (
     ),
     Option("localhost_only", True, "keep to this machine; false: as ROS's environment variables say"),
     Option("namespace", "", "ROS namespace to move every node and topic into", metavar="NS"),
+    Option("view", False, "serve a page to watch the city on, and print its address"),
+    Option("view_port", 0, "TCP port of that page, 0: any that is free", high=65535, metavar="PORT"),
+    Option("view_address", "127.0.0.1", "address to serve it at; any but loopback takes a token", metavar="IP"),
+    Option("view_token", "", "secret that viewers of the page need", metavar="TOKEN"),
+    Option("foxglove", 0, "TCP port that Foxglove can connect to, such as 8765; 0: none", high=65535, metavar="PORT"),
     Option("json", "", "file for the summary as JSON; - for standard output", metavar="FILE"),
     Option("plain", False, "lines instead of a live table"),
     Option("verbose", False, "all figures at the end instead of a summary in words"),
@@ -128,6 +133,11 @@ class Options:
     twin_stores: str = ""  # folder of the RSUs' stores; empty: there are no twins, only the market
     keys: str = ""
     duration: float = 0.0
+    view: bool = False
+    view_port: int = 0
+    view_address: str = "127.0.0.1"
+    view_token: str = ""
+    foxglove: int = 0
     json: str = ""
     plain: bool = False
     verbose: bool = False

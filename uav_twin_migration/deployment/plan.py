@@ -212,6 +212,10 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
         "began": time.monotonic(),
         "processes": processes,
         "seed": options.seed,
+        "view_port": options.view_port if options.view else -1,
+        "view_address": options.view_address,
+        "view_token": options.view_token,
+        "foxglove_port": options.foxglove,
         "use_sim_time": options.simulated_time,
     }
     return ProcessSpec("monitor", (NodeSpec("monitor", "", parameters),))

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from uav_twin_migration.deployment.options import Options, check
 from uav_twin_migration.deployment.plan import ProcessSpec, monitor_process, plan
 from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
 from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.scenario.load import scenario_path
@@ -99,6 +100,8 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
     for name in ("keys", "px4_dir"):
         if values[name] and not Path(values[name]).is_dir():
             raise InputError("options", name, values[name], "a folder that exists")
+    if values["view"]:
+        check_address(values["view_address"], values["view_token"])
     for rsu in scenario.rsus if values["keys"] else ():
         if not (Path(values["keys"]) / f"{rsu.id}.key").is_file():
             expected = f"the keys of every RSU: run uavtwin keys {values['keys']} --rsus {rsu.id} ..."

@@ -1,1 +1,1 @@
-"""What a person sees of a running system: statistics, summary, terminal, log lines and hints. No ROS."""
+"""What a person sees of a running system: one listener, statistics, frames, terminal, page, hints. No ROS."""

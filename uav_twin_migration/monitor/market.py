@@ -16,6 +16,7 @@ from uav_twin_migration.bounded import number, whole
 from uav_twin_migration.game import followers as game
 from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.leaders import exploitability
+from uav_twin_migration.game.market import Market
 from uav_twin_migration.market.follower import Vector
 from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
@@ -71,6 +72,8 @@ class MarketMonitor:
         self.gaps: list[float] = []
         self.exploitabilities: list[float] = []
         self.sampled_at: list[float] = []  # s since the start, of each exploitability
+        self.present: Market | None = None  # the market of the last sample
+        self.equilibrium: Array | None = None  # [M] its prices, credit/MHz; None where there is none
         self.unsolved = 0
         self.rounds_not_opened = 0
         self._now = 0.0  # s, of the last sample
@@ -193,7 +196,8 @@ class MarketMonitor:
         self._now = now
         if np.isnan(self.position).any() or np.isnan(self.price).any():
             return
-        market = self._snapshot.market(self.position, self.velocity)
+        market = self.present = self._snapshot.market(self.position, self.velocity)
+        self.equilibrium = None
         self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
         self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
         self.immersions.append(float(self.immersion.mean()))
@@ -206,6 +210,7 @@ class MarketMonitor:
         if not equilibrium.found:
             self.unsolved += 1
             return
+        self.equilibrium = equilibrium.prices
         gap = np.abs(self.price - equilibrium.prices) / equilibrium.prices
         self.gaps.append(float(gap[served].mean()))
 

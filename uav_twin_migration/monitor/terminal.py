@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any, TextIO
 
 import numpy as np
@@ -15,7 +16,9 @@ from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.summary import in_words
 from uav_twin_migration.monitor.twins import TwinMonitor
 
-MOST_ROWS = 12  # UAVs shown; a terminal is only so high
+FURNITURE = 8  # lines that are none of an RSU or UAV: head, health, titles, the rest, what was said last
+OVERLOAD_SPAN = 10.0  # s that are looked back on
+OVERLOAD = 0.05  # of the answers in that span that may be late before the run is called too slow
 UNITS = {
     "mean_immersion": ", credit",
     "mean_profit": ", credit/round",
@@ -43,6 +46,7 @@ class Display:
         self._verbose = verbose
         self._plain = plain or not self._console.is_terminal
         self._said = -LINE_PERIOD
+        self._missed: deque[tuple[float, int]] = deque()  # s, rounds missed until then
 
     def start(self, processes: int, seed: int) -> None:
         """Say what is about to run."""
@@ -91,31 +95,75 @@ class Display:
         return f"t {now:.1f} s  rounds {monitor.rounds.sum()}  grants {monitor.grants}  moved {moved}  prices: {prices}"
 
     def _picture(self, now: float) -> Group:
-        gap = self._monitor.gaps[-1] if self._monitor.gaps else None
-        head = f"t = {now:.1f} s   rounds {self._monitor.rounds.sum()}   price gap to equilibrium "
-        head += "-" if gap is None else f"{gap:.1%}"
+        """A head, RSUs and UAVs: as many as the terminal has lines for, the worst first where that is not all."""
+        monitor = self._monitor
+        head = f"t = {now:.1f} s   rounds {monitor.rounds.sum()}   gap to equilibrium "
+        head += "-" if not monitor.gaps else f"{monitor.gaps[-1]:.1%}"
         head += f"   twins moved {len(self._twins.completed)}"
-        return Group(Text(head, style="bold"), self._rsus(now), self._uavs(now))
+        room = max(self._console.size.height - FURNITURE, 2)
+        rsus, uavs = len(monitor.scenario.rsus), len(monitor.scenario.uavs)
+        shown = min(rsus, max(room // 2, room - uavs))
+        tables = self._rsus(now, shown), self._uavs(now, min(uavs, room - shown))
+        return Group(Text(head, style="bold", no_wrap=True), self._health(now), *tables)
 
-    def _rsus(self, now: float) -> Table:
+    def _health(self, now: float) -> Text:
+        """One line: how the run does, and what to do where it is too slow."""
+        missed = sum(self._monitor.rounds_missed.values())
+        self._missed.append((now, missed))
+        while self._missed[0][0] < now - OVERLOAD_SPAN:
+            self._missed.popleft()
+        recent, due = missed - self._missed[0][1], OVERLOAD_SPAN * len(self._monitor.scenario.uavs)
+        if recent > OVERLOAD * due:
+            text = f"too slow: {recent} answers late in {OVERLOAD_SPAN:.0f} s; lower --real-time-factor, or fewer UAVs"
+            return Text(text, style="bold red", no_wrap=True)
+        return Text("in time", style="green")
+
+    def _rsus(self, now: float, shown: int) -> Table:
         monitor = self._monitor
-        table = Table("RSU", "price\ncredit/MHz", "sold\nMHz", "load\nof capacity", "profit\ncredit/round")
+        table = plain_table("RSU", "credit/MHz", "equilibrium", "sold MHz", "load", "credit/round")
         held = monitor.leases(now).sum(axis=0)
-        for index, rsu in enumerate(monitor.scenario.rsus):
-            price, sold, profit = map(number, (monitor.price[index], monitor.sold[index], monitor.profit[index]))
-            table.add_row(rsu.id, price, sold, f"{held[index] / rsu.capacity:.0%}", profit)
+        capacity = np.array([rsu.capacity for rsu in monitor.scenario.rsus])
+        fair = monitor.equilibrium if monitor.equilibrium is not None else np.full(len(capacity), np.nan)
+        for index in worst(-np.nan_to_num(np.abs(monitor.price - fair) / fair), shown):
+            columns = (monitor.price, fair, monitor.sold, monitor.profit)
+            price, wanted, sold, profit = (number(column[index]) for column in columns)
+            load = f"{held[index] / capacity[index]:.0%}"
+            table.add_row(monitor.scenario.rsus[index].id, price, wanted, sold, load, profit)
+        tell_rest(table, len(capacity) - shown, "RSUs nearer their equilibrium")
         return table
 
-    def _uavs(self, now: float) -> Table:
+    def _uavs(self, now: float, shown: int) -> Table:
         monitor = self._monitor
-        table = Table("UAV", "wanted\nhost", "twin's\nhost", "bandwidth\nMHz", "rate\nMbit/s", "immersion\ncredit")
+        table = plain_table("UAV", "wanted host", "twin's host", "MHz", "Mbit/s", "immersion")
         held = monitor.leases(now).sum(axis=1)
-        for index, uav in enumerate(monitor.scenario.uavs[:MOST_ROWS]):
+        for index in worst(monitor.immersion, shown):
+            uav = monitor.scenario.uavs[index].id
             values = map(number, (held[index], monitor.rate[index], monitor.immersion[index]))
-            table.add_row(uav.id, monitor.host[index] or "-", self._twins.host_of(uav.id) or "-", *values)
-        if len(monitor.scenario.uavs) > MOST_ROWS:
-            table.caption = f"and {len(monitor.scenario.uavs) - MOST_ROWS} more"
+            table.add_row(uav, monitor.host[index] or "-", self._twins.host_of(uav) or "-", *values)
+        tell_rest(table, len(monitor.scenario.uavs) - shown, "UAVs with more immersion")
         return table
+
+
+def worst(badness: Any, shown: int) -> list[int]:
+    """Who is shown: all in their order, or the `shown` with the least values, the worst first."""
+    if shown >= len(badness):
+        return list(range(len(badness)))
+    return [int(index) for index in np.argsort(badness, kind="stable")[:shown]]
+
+
+def plain_table(*titles: str) -> Table:
+    """A table without lines, that a narrow terminal cuts rather than wraps."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", caption_justify="left")
+    for number_, title in enumerate(titles):
+        justify: Any = "left" if number_ == 0 or "host" in title else "right"
+        table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def tell_rest(table: Table, count: int, what: str) -> None:
+    """A last line for those that had no room."""
+    if count > 0:
+        table.caption = f"and {count} {what}"
 
 
 def number(value: Any) -> str:

@@ -108,7 +108,7 @@ class RecorderNode(Guarded):
         """Subscribe to topics that are new."""
         self._throttled_log.tick()
         for topic, kinds in self.get_topic_names_and_types():
-            if topic in self._kinds or not self.get_publishers_info_by_topic(topic):
+            if topic in self._kinds or is_hidden(topic) or not self.get_publishers_info_by_topic(topic):
                 continue
             message = message_class(kinds[0])
             if message is None:
@@ -119,8 +119,7 @@ class RecorderNode(Guarded):
 
     def _follow(self, topic: str, kind: str, message: Any, qos: QoSProfile) -> None:
         self._kinds[topic] = kind
-        hidden = "/_" in topic
-        if hidden or not any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._values["topics"]):
+        if not any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._values["topics"]):
             return
 
         def on_message(data: bytes) -> None:
@@ -184,6 +183,11 @@ def free_folder(wanted: Path) -> Path:
 def is_free(folder: Path) -> bool:
     """Whether nothing is there that a recording could disturb."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def is_hidden(topic: str) -> bool:
+    """Whether a topic is an action's or a service's own, by ROS's convention."""
+    return "/_" in topic
 
 
 def message_class(kind: str) -> Any | None:

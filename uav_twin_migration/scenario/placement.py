@@ -51,10 +51,37 @@ def over(buildings: Sequence[Building], most: int) -> Array:
 
 def outdoors(points: Array, buildings: Sequence[Building]) -> Array:
     """Those of the points [P, 2] that are in no building."""
+    low, high = extents(buildings)
     inside = np.zeros(len(points), dtype=bool)
-    for building in buildings:
-        inside |= contains(building.footprint, points)
+    for index, point in enumerate(points):
+        around = np.flatnonzero((low <= point).all(axis=1) & (point <= high).all(axis=1))
+        inside[index] = any(contains(buildings[k].footprint, point) for k in around.tolist())
     return points[~inside]
+
+
+def extents(buildings: Sequence[Building]) -> tuple[Array, Array]:
+    """Lower left and upper right corners [B, 2] (m) of the boxes about the footprints."""
+    footprints = [np.array(building.footprint) for building in buildings]
+    low = np.array([footprint.min(axis=0) for footprint in footprints]).reshape(-1, 2)
+    high = np.array([footprint.max(axis=0) for footprint in footprints]).reshape(-1, 2)
+    return low, high
+
+
+def line_of_sight(buildings: Sequence[Building], antennas: Array, places: Array, reach: float) -> NDArray[np.bool_]:
+    """Which of the places [P, 3] each antenna [S, 3] sees: [P, S]. Beyond `reach` (m) nobody asks: it is False there.
+
+    Only what stands within reach of an antenna can be in its way there: a city of tens of thousands of buildings is
+    looked at piece by piece.
+    """
+    low, high = extents(buildings)
+    seen = np.zeros((len(places), len(antennas)), dtype=bool)
+    for index, antenna in enumerate(antennas):
+        near = np.flatnonzero(np.linalg.norm(places[:, :2] - antenna[:2], axis=1) <= reach)
+        away = np.maximum(np.maximum(low - antenna[:2], antenna[:2] - high), 0.0)
+        around = np.flatnonzero(np.linalg.norm(away, axis=1) <= reach)
+        view = View([buildings[k] for k in around.tolist()], antenna[None])
+        seen[near, index] = view.line_of_sight(places[near])[:, 0]
+    return seen
 
 
 def place_rsus(
@@ -68,7 +95,7 @@ def place_rsus(
     Programming 14, 1978).
     """
     antennas = np.column_stack([sites, np.full(len(sites), ANTENNA_HEIGHT)])
-    seen = View(buildings, antennas).line_of_sight(places)
+    seen = line_of_sight(buildings, antennas, places, reach)
     quality = links(RadioParameters(), antennas, np.full(len(sites), reach), places, seen)
     capacity = np.where(quality.efficiency > 0, np.log2(1 + 10 ** (quality.snr / 10)), 0.0)
     best = np.zeros((len(places), 1))

@@ -314,7 +314,7 @@ class RsuTwins:
         for progress in self._service.progress():
             goal = self._goals.get(progress.uav)
             if goal is not None:
-                goal[0].publish_feedback(self._feedback(progress))
+                goal[0].publish_feedback(self._feedback(progress, goal[0].request.target))
 
     def _on_hosting_change(self) -> None:
         self._send_host_heartbeats()
@@ -399,8 +399,10 @@ class RsuTwins:
         self._service.cancel(CancelRequest(handle.request.uav_id, Reason.CANCELLED))
         return CancelResponse.ACCEPT
 
-    def _feedback(self, progress: hosting.Progress) -> Any:
+    def _feedback(self, progress: hosting.Progress, target: str) -> Any:
         return MigrateTwin.Feedback(
+            uav_id=progress.uav,
+            target=target,
             phase=progress.phase.value,
             size=progress.size / BYTES_PER_MBIT,
             remaining=progress.remaining / BYTES_PER_MBIT,

@@ -21,7 +21,11 @@ TWIN_REQUESTS = f"{ROOT}/twin/requests"
 TWIN_REPLIES = f"{ROOT}/twin/replies"
 TWIN_STATES = f"{ROOT}/twin/states"
 TWIN_HOSTS = f"{ROOT}/twin/hosts"
+TWIN_TRANSFERS = f"{ROOT}/twin/transfers"
 MIGRATIONS = f"{ROOT}/twin/migrations"
+MARKET_STATE = f"{ROOT}/market/state"
+CITY_MARKERS = f"{ROOT}/city/markers"
+CITY_BUILDINGS = f"{ROOT}/city/buildings"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 TF, TF_STATIC = "/tf", "/tf_static"
@@ -93,6 +97,21 @@ def in_region(region: str, topic: str) -> str:
 def migrate_twin(rsu: str) -> str:
     """MigrateTwin, the action of an RSU that hands a twin over."""
     return f"{ROOT}/rsu/{rsu}/migrate_twin"
+
+
+def migrate_twin_feedback(rsu: str) -> str:
+    """How far migrations of that action have come: what its feedback is published at."""
+    return f"{migrate_twin(rsu)}/_action/feedback"
+
+
+def rsu_state(rsu: str) -> str:
+    """RsuState of an RSU, from the monitor."""
+    return f"{ROOT}/rsu/{rsu}/state"
+
+
+def uav_state(uav: str) -> str:
+    """UavState of a UAV, from the monitor."""
+    return f"{ROOT}/uav/{uav}/state"
 
 
 def odometry(uav: str) -> str:

@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, str] = {
     "edge": "memory and CPU of one RSU's process on its host, beside their budgets",
     "hosts": "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)",
     "soak": "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)",
+    "view": "what watching costs: CPU and bytes a viewer, frames a second in a browser without a GPU",
     "policy": "a decision's latency, a batch's, the artifact's size, beside the dense network's",
     "training": "speed of training, every way of pruning, market sizes, exploitability on games unseen in training",
     "pricing": "the shipped policy beside the rule: on games of all ranges, after shocks, among strange rivals",

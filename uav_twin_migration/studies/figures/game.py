@@ -23,6 +23,7 @@ from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.mixed import mixed_equilibrium
 from uav_twin_migration.game.planner import efficient_prices, welfare
 from uav_twin_migration.game.sample import sample
+from uav_twin_migration.studies.figures.style import save
 
 SEED = 1
 MARKETS = 200
@@ -33,12 +34,14 @@ UNLIMITED_CAP = 400.0  # credit/MHz, beyond what any RSU here would ask
 
 def run(directory: Path) -> None:
     """Makes every picture and its table."""
-    for study in (cost_and_cap, sizes, rho, peaks_and_cycles, without_pure_equilibrium, planner):
-        print(f"  {study.__name__} ...", flush=True)
+    studies = (cost_and_cap, sizes, rho, peaks_and_cycles, without_pure_equilibrium, planner)
+    for number, study in enumerate(studies, 1):
+        print(f"  {number} of {len(studies)}: {study.__name__} ...", flush=True)
         canvas, columns = study()
-        canvas.savefig(directory / f"game_{study.__name__}.png", dpi=110)
-        _write(columns, directory / f"game_{study.__name__}.csv")
-        print(f"    {directory / f'game_{study.__name__}.png'} and .csv", flush=True)
+        path = directory / f"game_{study.__name__}.png"
+        save(canvas, path)
+        _write(columns, path.with_suffix(".csv"))
+        print(f"    {path}, .pdf, .svg and .csv", flush=True)
 
 
 Columns = Mapping[str, Iterable[Any]]

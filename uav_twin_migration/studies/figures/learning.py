@@ -33,6 +33,7 @@ from uav_twin_migration.learning.pruning import PruningSettings, prune
 from uav_twin_migration.learning.rules import ConstantMarkup, PerRsu, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3
+from uav_twin_migration.studies.figures.style import save
 
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
@@ -55,16 +56,17 @@ class Study:
 def run(directory: Path) -> None:
     """Makes every picture and its table; some ten minutes of CPU time."""
     torch.set_num_threads(1)
-    for study in (convergence, pruning, strategies, cost_and_cap):
-        print(f"  {study.__name__} ...", flush=True)
+    studies = (convergence, pruning, strategies, cost_and_cap)
+    for number, study in enumerate(studies, 1):
+        print(f"  {number} of {len(studies)}: {study.__name__} ...", flush=True)
         made = study()
         path = directory / f"learning_{study.__name__}"
-        made.canvas.savefig(path.with_suffix(".png"), dpi=110)
+        save(made.canvas, path.with_suffix(".png"))
         with open(path.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(made.columns)
             writer.writerows(made.rows)
-        print(f"    {path}.png and .csv", flush=True)
+        print(f"    {path}.png, .pdf, .svg and .csv", flush=True)
 
 
 # -- convergence -----------------------------------------------------------------------------------------------------

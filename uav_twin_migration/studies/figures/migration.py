@@ -27,6 +27,7 @@ from uav_twin_migration.scenario.draw import drawn
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Rsu, Scenario
 from uav_twin_migration.shipped import shipped_file
+from uav_twin_migration.studies.figures.style import save
 from uav_twin_migration.studies.harnesses.flown import (
     AtEquilibrium,
     EachByItself,
@@ -48,13 +49,14 @@ Columns = Mapping[str, Iterable[Any]]
 
 def run(directory: Path) -> None:
     """Makes every picture and its table."""
-    for study in (handovers, pricing, broken_rsu):
-        print(f"  {study.__name__} ...", flush=True)
+    studies = (handovers, pricing, broken_rsu)
+    for number, study in enumerate(studies, 1):
+        print(f"  {number} of {len(studies)}: {study.__name__} ...", flush=True)
         canvas, columns = study()
         path = directory / f"migration_{study.__name__}.png"
-        canvas.savefig(path, dpi=110, bbox_inches="tight")
+        save(canvas, path)
         _write(columns, path.with_suffix(".csv"))
-        print(f"    {path} and .csv", flush=True)
+        print(f"    {path}, .pdf, .svg and .csv", flush=True)
 
 
 # -- the map -----------------------------------------------------------------------------------------------------------

@@ -1,13 +1,11 @@
 """Feeds readers of what comes from outside with what nobody expects, and notes what they should not have done.
 
 A mutation fuzzer: it changes seeds that are right (bits, bytes, numbers, brackets, pieces of each other), and keeps a
-changed one that a reader takes, or refuses in words that are new, to change it further. `atheris` finds rarer paths by
-coverage where it is installed: ``python -m uav_twin_migration.studies.harnesses.fuzzing READER`` runs it on one reader.
+changed one that a reader takes, or refuses in words that are new, to change it further.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import random
 import re
@@ -185,20 +183,3 @@ def fuzz(reader: Reader, seconds: float, seed: int, executions: int = sys.maxsiz
             heard.add(said)
             corpus.append(data)
     return Result(count, taken, slowest, list(findings.values()))
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run atheris on one reader; what follows its name is atheris' own, as ``-max_total_time=60``."""
-    atheris = importlib.import_module("atheris")  # beside this package: python -m pip install atheris
-    reader = READERS[arguments[0]]
-
-    def one(data: bytes) -> None:
-        tried(reader, data)
-
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *arguments[1:]], one)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,115 @@
+"""What watching costs: frames of what is heard, bytes to a viewer, frames a second in a browser without a GPU."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from uav_twin_migration.monitor.frames import Frame, frame_to_json
+from uav_twin_migration.monitor.html import Run, page
+from uav_twin_migration.monitor.listener import Listener
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.snapshot import Snapshot
+from uav_twin_migration.studies.benchmarks import Figure
+from uav_twin_migration.vehicle.motion import states_at
+
+SECONDS = 30.0  # of flight
+PERIOD = 0.2  # s between two frames
+SHOWN = 5_000  # ms for which a browser's frames are counted
+COUNT = """span => new Promise(done => { let n = 0; const start = performance.now();
+    const tick = now => { n++; now - start < span ? requestAnimationFrame(tick) : done(1000 * n / (now - start)) };
+    requestAnimationFrame(tick) })"""
+
+
+def run(directory: Path | None) -> list[Figure]:
+    """A small city and a large one."""
+    return [figure for name in ("default", "large") for figure in measure(load(name))]
+
+
+def measure(scenario: Scenario) -> Iterator[Figure]:
+    """One city: heard, made to frames, shown."""
+    size = f"{len(scenario.rsus)} x {len(scenario.uavs)}"
+    listener, frames = Listener(scenario), []
+    spent, sent = 0.0, 0
+    for step, messages in enumerate(flight(scenario)):
+        began = time.process_time()
+        for topic, kind, message in messages:
+            listener.hear(step * PERIOD, topic, kind, message)
+        frame = listener.frame(step * PERIOD, sampled=step % 5 == 0)
+        said = str(frame_to_json(frame)).encode()
+        spent += time.process_time() - began
+        sent += len(zlib.compress(said, 1))
+        frames.append(frame)
+    yield Figure(f"{size}: share of a core to hear, compare and tell", 100.0 * spent / SECONDS, "%")
+    yield Figure(f"{size}: to each viewer, compressed", sent / SECONDS / 1e3, "kB/s")
+    yield from drawn(size, listener, frames)
+
+
+def flight(scenario: Scenario) -> Iterator[list[tuple[str, str, Any]]]:
+    """What would be said in each period of a flight, without ROS: offers, grants, links, odometry and twins' states."""
+    world, uavs = Snapshot(scenario), scenario.uavs
+    for step in range(round(SECONDS / PERIOD)):
+        now = step * PERIOD
+        position, velocity = states_at(scenario, now)
+        said: list[tuple[str, str, Any]] = []
+        for row, uav in enumerate(uavs):
+            linear = SimpleNamespace(**dict(zip("xyz", velocity[row], strict=True)))
+            pose = SimpleNamespace(position=SimpleNamespace(**dict(zip("xyz", position[row], strict=True))))
+            pose.orientation = SimpleNamespace(w=1.0, x=0.0, y=0.0, z=0.0)
+            message = SimpleNamespace(pose=SimpleNamespace(pose=pose), twist=SimpleNamespace(twist=SimpleNamespace()))
+            message.twist.twist.linear = linear
+            said.append((f"/uav/{uav.id}/odometry", "Odometry", message))
+        if step % 5 == 0:
+            said += market_round(scenario, world.market(position, velocity).efficiency, position, now)
+        yield said
+
+
+def market_round(scenario: Scenario, efficiency: Any, position: Any, now: float) -> Iterator[tuple[str, str, Any]]:
+    """Offers, grants, links and twins' states of one round."""
+    ids = [uav.id for uav in scenario.uavs]
+    names = [rsu.id for rsu in scenario.rsus]
+    host = efficiency.argmax(axis=1)
+    links = SimpleNamespace(uav_ids=ids, rsu_ids=names, spectral_efficiency=efficiency.ravel())
+    yield "/radio/link_quality", "LinkQuality", links
+    second, lease = SimpleNamespace(sec=1, nanosec=0), SimpleNamespace(sec=2, nanosec=0)
+    for column, rsu in enumerate(scenario.rsus):
+        at = SimpleNamespace(x=rsu.position[0], y=rsu.position[1], z=rsu.antenna_height)
+        offer: dict[str, Any] = {"rsu_id": rsu.id, "round": 1, "price": 2.0 * rsu.unit_cost, "range": rsu.range}
+        offer |= {"free_bandwidth": rsu.capacity, "position": at, "valid_for": second}
+        yield "/market/price_offers", "PriceOffer", SimpleNamespace(**offer)
+        buyers = np.flatnonzero(efficiency[:, column] > 0.0)
+        grant = {"rsu_id": rsu.id, "round": 1, "price": 2.0 * rsu.unit_cost, "lease": lease}
+        shares = {"uav_ids": [ids[row] for row in buyers], "bandwidth": [0.5] * len(buyers)}
+        yield "/market/bandwidth_grants", "BandwidthGrant", SimpleNamespace(**grant, **shares)
+        here = np.flatnonzero(host == column)
+        states = {"uav_ids": [ids[row] for row in here], "epochs": [1] * len(here), "stamps": [now] * len(here)}
+        yield "/twin/states", "TwinState", SimpleNamespace(rsu_id=rsu.id, positions=position[here].ravel(), **states)
+
+
+def drawn(size: str, listener: Listener, frames: list[Frame]) -> Iterator[Figure]:
+    """Frames a second in Chromium without a GPU; nothing where there is no browser."""
+    browser = shutil.which("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        browser = None
+    if browser is None:
+        return
+    html = page([Run(size, listener.city.cast(), frames)])
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        file = Path(folder) / "page.html"
+        file.write_text(html, encoding="utf-8")
+        with driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"]) as started:
+            tab = started.new_page(viewport={"width": 1280, "height": 800})
+            tab.goto(file.as_uri())
+            tab.wait_for_function("window.uavtwin && uavtwin.shown[0].map.drawn > 0")
+            yield Figure(f"{size}: drawn without a GPU, 1280 x 800", tab.evaluate(COUNT, SHOWN), "frames/s")

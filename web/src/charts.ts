@@ -1,0 +1,353 @@
+import uPlot from "uplot";
+import type { Theme } from "./colour";
+import type { CityMap } from "./map";
+import type { Series, Track } from "./track";
+import type { Num } from "./types";
+
+export interface Shown {
+  track: Track;
+  map: CityMap;
+}
+
+interface Spec {
+  key: string; // of HELP
+  title: string;
+  unit: string;
+  log?: boolean;
+  build(shown: Shown[], series: Series[], dark: Theme): { columns: Num[][]; lines: uPlot.Series[]; bands?: uPlot.Band[] };
+  read(series: Series, at: number): string;
+}
+
+const percent = (x: Num): string => (x === null || x === undefined ? "–" : `${(100 * x).toPrecision(2)} %`);
+const fixed = (x: Num, digits: number): string => (x === null || x === undefined ? "–" : x.toFixed(digits));
+const DASH = [4, 4];
+const MOST_LINES = 20;
+
+const SPECS: Spec[] = [
+  {
+    key: "price",
+    title: "Price",
+    unit: "credit/MHz",
+    build(shown, series) {
+      const columns: Num[][] = [];
+      const lines: uPlot.Series[] = [];
+      series.forEach((one, run) =>
+        one.price.slice(0, MOST_LINES).forEach((column, m) => {
+          const stroke = shown[run].map.host(m);
+          columns.push(column, one.eq[m]);
+          lines.push({ stroke, width: run ? 1 : 1.8, points: { show: false } });
+          lines.push({ stroke: stroke + "a0", width: 1.1, dash: run ? [1, 4] : DASH, points: { show: false } });
+        }),
+      );
+      return { columns, lines };
+    },
+    read: (s, i) => `mean ${fixed(average(s.price.map((column) => column[i])), 2)}`,
+  },
+  {
+    key: "exploitability",
+    title: "Exploitability",
+    unit: "of best profit",
+    log: true,
+    build: (_, series, theme) => ({
+      columns: series.map((one) => one.x),
+      lines: series.map((_, run) => plain(run, theme)),
+    }),
+    read: (s, i) => percent(s.x[i]),
+  },
+  {
+    key: "immersion",
+    title: "Immersion",
+    unit: "credit, mean and 10–90 %",
+    build(_, series, theme) {
+      const columns: Num[][] = [];
+      const lines: uPlot.Series[] = [];
+      const bands: uPlot.Band[] = [];
+      series.forEach((one, run) => {
+        const first = columns.length + 1;
+        columns.push(one.high, one.low, one.mean);
+        const edge = { stroke: "transparent", width: 0, points: { show: false } };
+        lines.push(edge, edge, plain(run, theme, 2));
+        bands.push({ series: [first, first + 1], fill: theme.hosts[run ? 1 : 2] + "28" });
+      });
+      return { columns, lines, bands };
+    },
+    read: (s, i) => fixed(s.mean[i], 1),
+  },
+  {
+    key: "moved",
+    title: "Migrations",
+    unit: "twins moved",
+    build: (_, series, theme) => ({
+      columns: series.map((one) => one.moved),
+      lines: series.map((_, run) => ({ ...plain(run, theme, 4), paths: uPlot.paths.stepped?.({ align: 1 }) })),
+    }),
+    read: (s, i) => fixed(s.moved[i], 0),
+  },
+  {
+    key: "downtime",
+    title: "Downtime",
+    unit: "ms, last migration",
+    build: (_, series, theme) => ({
+      columns: series.map((one) => one.down),
+      lines: series.map((_, run) => ({ ...plain(run, theme, 5), paths: uPlot.paths.stepped?.({ align: 1 }) })),
+    }),
+    read: (s, i) => (s.down[i] == null ? "–" : `${fixed(s.down[i], 0)} ms`),
+  },
+  {
+    key: "age",
+    title: "Age of information",
+    unit: "ms, mean",
+    build: (_, series, theme) => ({
+      columns: series.map((one) => one.age),
+      lines: series.map((_, run) => plain(run, theme, 6)),
+    }),
+    read: (s, i) => (s.age[i] == null ? "–" : `${fixed(s.age[i], 0)} ms`),
+  },
+];
+
+function plain(run: number, theme: Theme, colour = 0): uPlot.Series {
+  const stroke = run ? theme.ink : theme.hosts[colour];
+  return { stroke, width: run ? 1.3 : 1.8, dash: run ? [5, 3] : undefined, points: { show: false }, spanGaps: true };
+}
+
+function average(values: Num[]): Num {
+  const known = values.filter((value): value is number => value != null);
+  return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
+}
+
+/** Charts that share one cursor, which is the time of the map. */
+export class Charts {
+  onSeek: (t: number) => void = () => {};
+  whatIf: { prices: number[] } | null = null; // equilibrium of a market that might have been
+  private plots: { plot: uPlot; spec: Spec; value: HTMLElement }[] = [];
+  private versions = "";
+  private series: Series[] = [];
+
+  constructor(
+    private place: HTMLElement,
+    private shown: Shown[],
+    private theme: Theme,
+    private help: (element: HTMLElement, key: string) => void,
+  ) {}
+
+  setTheme(theme: Theme): void {
+    this.theme = theme;
+    this.versions = "";
+  }
+
+  /** Draw what is new, and the cursor. */
+  update(t: number): void {
+    const versions = this.shown.map((one) => `${one.track.version}/${one.track.cast.rsus.length}`).join();
+    if (versions !== this.versions) {
+      this.versions = versions;
+      this.series = this.shown.map((one) => one.track.series());
+      this.build();
+    }
+    const first = this.series[0];
+    if (!first?.t.length) return;
+    for (const { plot, spec, value } of this.plots) {
+      const text = this.series.map((one) => spec.read(one, nearest(one.t, t))).join("  |  ");
+      if (value.textContent !== text) value.textContent = text;
+      const left = plot.valToPos(t, "x");
+      if (Math.abs((plot.cursor.left ?? -10) - left) > 0.3) plot.setCursor({ left, top: -10 }, false);
+    }
+  }
+
+  private build(): void {
+    const [times, aligned] = align(this.series);
+    if (times.length < 2) return;
+    SPECS.forEach((spec, i) => {
+      const { columns, lines, bands } = spec.build(this.shown, aligned, this.theme);
+      const known = this.plots[i];
+      if (known && known.plot.series.length === lines.length + 1 && known.plot.root.dataset.theme === String(this.theme.dark)) {
+        known.plot.setData([times, ...columns] as uPlot.AlignedData);
+        return;
+      }
+      known?.plot.root.parentElement?.remove();
+      this.plots[i] = this.make(spec, [times, ...columns] as uPlot.AlignedData, lines, bands, i);
+    });
+  }
+
+  private make(spec: Spec, data: uPlot.AlignedData, lines: uPlot.Series[], bands: uPlot.Band[] | undefined, at: number) {
+    const box = document.createElement("section");
+    box.className = "chart";
+    const head = box.appendChild(document.createElement("h3"));
+    const title = head.appendChild(document.createElement("span"));
+    title.textContent = spec.title;
+    this.help(title, spec.key);
+    const unit = head.appendChild(document.createElement("small"));
+    unit.textContent = spec.unit;
+    const value = head.appendChild(document.createElement("output"));
+    for (const [name, act] of [["svg", () => this.save(spec, "svg")], ["csv", () => this.save(spec, "csv")]] as const) {
+      const button = head.appendChild(document.createElement("button"));
+      button.textContent = name.toUpperCase();
+      button.setAttribute("aria-label", `Save ${spec.title} as ${name.toUpperCase()}`);
+      button.className = "save";
+      button.onclick = act;
+    }
+    this.place.insertBefore(box, this.place.children[at] ?? null);
+    const axis: uPlot.Axis = {
+      stroke: this.theme.faint,
+      font: "10px Inter, system-ui, sans-serif",
+      grid: { stroke: this.theme.line, width: 1 },
+      ticks: { show: false },
+    };
+    const plot = new uPlot(
+      {
+        width: room(box),
+        height: spec.key === "price" ? 128 : 72,
+        padding: [6, 6, 0, 0],
+        legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, bind: { mousemove: () => null, mouseleave: () => null } },
+        scales: { x: { time: false }, y: spec.log ? { distr: 3 } : { range: (_, low, high) => padded(low, high) } },
+        axes: [
+          { ...axis, size: 18, gap: 2, values: (_, ticks) => ticks.map((tick) => (tick > 1e8 ? new Date(1000 * tick).toLocaleTimeString() : `${tick} s`)) },
+          { ...axis, size: 40, gap: 4, space: 18, filter: spec.log ? (_, ticks) => ticks.map((tick) => (isPower(tick) ? tick : null)) : undefined, values: (_, ticks) => ticks.map((tick) => label(tick, spec)) },
+        ],
+        series: [{}, ...lines],
+        bands,
+        hooks: { draw: [(u) => spec.key === "price" && this.drawWhatIf(u)] },
+      },
+      data,
+      box,
+    );
+    plot.root.dataset.theme = String(this.theme.dark);
+    plot.over.addEventListener("click", (event) => this.onSeek(plot.posToVal(event.offsetX, "x")));
+    new ResizeObserver(() => plot.setSize({ width: room(box), height: plot.height })).observe(box);
+    return { plot, spec, value };
+  }
+
+  redraw(): void {
+    this.plots[0]?.plot.redraw(false);
+  }
+
+  private drawWhatIf(u: uPlot): void {
+    if (!this.whatIf) return;
+    const c = u.ctx;
+    c.save();
+    c.setLineDash([10, 6]);
+    c.lineWidth = 2.5;
+    this.whatIf.prices.slice(0, MOST_LINES).forEach((price, m) => {
+      const y = u.valToPos(price, "y", true);
+      if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) return;
+      c.strokeStyle = this.shown[0].map.host(m);
+      c.beginPath();
+      c.moveTo(u.bbox.left, y);
+      c.lineTo(u.bbox.left + u.bbox.width, y);
+      c.stroke();
+    });
+    c.restore();
+  }
+
+  private save(spec: Spec, kind: "svg" | "csv"): void {
+    const found = this.plots.find((one) => one.spec === spec);
+    if (!found) return;
+    const { plot } = found;
+    const text = kind === "csv" ? csv(plot.data) : svg(plot, `${spec.title}, ${spec.unit}`);
+    download(`${spec.title.toLowerCase().replace(/ /g, "_")}.${kind}`, text, kind === "csv" ? "text/csv" : "image/svg+xml");
+  }
+}
+
+/** What a chart may be wide, px: its box without the padding. */
+function room(box: HTMLElement): number {
+  const style = getComputedStyle(box);
+  return Math.max(box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight), 160);
+}
+
+function isPower(tick: number): boolean {
+  const log = Math.log10(tick);
+  return Math.abs(log - Math.round(log)) < 1e-6;
+}
+
+function padded(low: number, high: number): [number, number] {
+  if (low == null || high == null || !Number.isFinite(low)) return [0, 1];
+  const room = (high - low || Math.abs(high) || 1) * 0.08;
+  return [low >= 0 ? Math.max(low - room, 0) : low - room, high + room];
+}
+
+function label(tick: number, spec: Spec): string {
+  if (tick == null) return "";
+  if (spec.log) return `${+(100 * tick).toPrecision(1)} %`;
+  return Math.abs(tick) >= 1000 ? `${+(tick / 1000).toFixed(1)}k` : String(+tick.toPrecision(4));
+}
+
+function nearest(times: number[], t: number): number {
+  let low = 0;
+  let high = times.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (times[middle] <= t + 1e-9) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Runs on one axis of time: the first run's; the others where they are nearest. */
+function align(series: Series[]): [number[], Series[]] {
+  const longest = series.reduce((a, b) => (b.t.length > a.t.length ? b : a), series[0]);
+  const times = longest?.t ?? [];
+  const onto = (one: Series): Series => {
+    if (one.t === times || !one.t.length) return one;
+    const index = times.map((t) => (t > one.t[one.t.length - 1] + 1 ? -1 : nearest(one.t, t)));
+    const take = (column: Num[]): Num[] => index.map((i) => (i < 0 ? null : column[i]));
+    return {
+      t: times,
+      price: one.price.map(take),
+      eq: one.eq.map(take),
+      x: take(one.x),
+      low: take(one.low),
+      mean: take(one.mean),
+      high: take(one.high),
+      moved: take(one.moved),
+      down: take(one.down),
+      age: take(one.age),
+    };
+  };
+  return [times, series.map(onto)];
+}
+
+function csv(data: uPlot.AlignedData): string {
+  const columns = data as ArrayLike<Num>[];
+  const head = ["time_s", ...columns.slice(1).map((_, i) => `series_${i + 1}`)].join();
+  const rows = Array.from(columns[0], (_, row) => columns.map((column) => column[row] ?? "").join());
+  return [head, ...rows].join("\n") + "\n";
+}
+
+/** The lines of a chart as vector graphics. */
+function svg(plot: uPlot, title: string): string {
+  const [w, h] = [plot.width, plot.height + 18];
+  const out: string[] = [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="sans-serif" font-size="10">`,
+    `<text x="40" y="12">${title}</text>`,
+  ];
+  const [x, ...rest] = plot.data as ArrayLike<Num>[];
+  const left = plot.bbox.left / devicePixelRatio;
+  const top = plot.bbox.top / devicePixelRatio + 18;
+  rest.forEach((column, i) => {
+    const line = plot.series[i + 1] as uPlot.Series & { _stroke?: string };
+    const stroke = typeof line.stroke === "function" ? line.stroke(plot, i + 1) : line.stroke;
+    if (!line.width) return;
+    let path = "";
+    for (let row = 0; row < x.length; row++) {
+      if (column[row] == null) continue;
+      const px = left + plot.valToPos(x[row] as number, "x");
+      const py = top + plot.valToPos(column[row] as number, "y");
+      path += `${path ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`;
+    }
+    const dash = line.dash ? ` stroke-dasharray="${line.dash.join(" ")}"` : "";
+    out.push(`<path d="${path}" fill="none" stroke="${String(stroke)}" stroke-width="${line.width}"${dash}/>`);
+  });
+  const { min: low, max: high } = plot.scales.y;
+  out.push(`<text x="2" y="${top + plot.bbox.height / devicePixelRatio}">${(low ?? 0).toPrecision(3)}</text>`);
+  out.push(`<text x="2" y="${top + 8}">${(high ?? 0).toPrecision(3)}</text>`);
+  out.push(`<text x="${left}" y="${h - 2}">${x[0]} s</text><text x="${w - 40}" y="${h - 2}">${x[x.length - 1]} s</text></svg>`);
+  return out.join("\n");
+}
+
+export function download(name: string, text: string, type: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
