@@ -39,7 +39,7 @@ def test_a_sound_store_is_listed(store: Path, capsys: pytest.CaptureFixture[str]
     assert document["rsu"] == store.stem
     assert (twin["uav"], twin["state"], twin["records"], twin["problems"]) == ("u1", "hosting", 10, [])
     assert twin["size"] > 200_000
-    assert twin["epoch"] == twin["fence"] > 0
+    assert twin["epoch"] == twin["newest_epoch"] > 0
     assert main(["twins", str(store)]) == 0
     assert "u1" in capsys.readouterr().out
 

@@ -63,7 +63,7 @@ def test_a_host_that_is_rebooted_comes_back(city: City) -> None:
 
 
 def test_no_twin_is_lost_with_its_hosts_disk_where_there_is_a_warm_copy(city: City) -> None:
-    city.wait_for_warm_copies()
+    city.wait_for_replicas()
     lost, other = city.rsus
     anew, began = len(city.begun_anew()), time.monotonic()
     city.hosts[lost].kill()

@@ -36,7 +36,7 @@ MESSAGES = [
         rsu_id="rsu_0", incarnation=2**63, time=0.1, uav_ids=["uav_1"], holdings=["hosting"], epochs=[2**40]
     ),
     TwinHost(rsu_id="rsu_0", address="10.0.0.1", port=7447, tls=True),
-    TwinReply(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], reasons=[""], fences=[0], restored=[True]),
+    TwinReply(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], reasons=[""], newest_epochs=[0], restored=[True]),
     TwinState(rsu_id="rsu_0", uav_ids=["uav_1"], epochs=[1], stamps=[0.5], positions=[1.0, 2.0, 3.0]),
     MigrationReport(uav_id="uav_1", source="rsu_0", target="rsu_1", epoch=3, reason="cancelled", sent=0.5),
 ]

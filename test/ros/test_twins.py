@@ -74,16 +74,16 @@ class Town:
         """Of the last state heard."""
         return int(self.states[-1].epochs[0])
 
-    def warm_copy(self) -> str:
+    def replica(self) -> str:
         """Which RSU has a replica that is not behind, as the host says."""
         said = self.host_heartbeats.get(self.host())
         if said is None or "hosting" not in said.holdings:
             return ""
         return str(said.replicas[0]) if said.replica_ages[0] < 3.0 else ""
 
-    def wait_for_warm_copy(self) -> tuple[str, str]:
+    def wait_for_replica(self) -> tuple[str, str]:
         """Until there is one of what users have seen; who hosts the twin and who has the copy."""
-        self.probe.wait_for(self.warm_copy, "a replica")
+        self.probe.wait_for(self.replica, "a replica")
         host = self.host()
         version = self.host_heartbeats[host].versions[0]
         self.probe.wait_for(lambda: self.host_heartbeats[host].replica_versions[0] > version, "a replica that follows")
@@ -183,39 +183,39 @@ def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
     town.check_states()
 
 
-def test_a_warm_copy_takes_over_when_its_host_is_lost_with_its_disk(
+def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
     town = Town(processes, probe, tmp_path, replicas="one")
-    host, standby = town.wait_for_warm_copy()
+    host, replica_host = town.wait_for_replica()
     epoch = town.epoch()
-    assert {host, standby} == {"rsu_0", "rsu_1"}
+    assert {host, replica_host} == {"rsu_0", "rsu_1"}
     town.rsus[host].send_signal(signal.SIGKILL)
     town.rsus[host].wait()
     for file in tmp_path.glob(f"{host}.db*"):
         file.unlink()
     seen = town.states[-1].stamps[0]
-    town.wait_for_host(standby, newer_than=epoch)
+    town.wait_for_host(replica_host, newer_than=epoch)
     (reply,) = [reply for reply in town.replies if reply.epochs[0] > epoch and not reply.reasons[0]][:1]
-    assert (reply.rsu_id, list(reply.restored)) == (standby, [True])
+    assert (reply.rsu_id, list(reply.restored)) == (replica_host, [True])
     assert seen - reply.as_of[0] < 3.0  # s of what users had seen
     town.start_rsu(host)
-    probe.wait_for(lambda: town.warm_copy() == host, "a replica on the new disk")
+    probe.wait_for(lambda: town.replica() == host, "a replica on the new disk")
     town.check_states()
 
 
-def test_a_host_that_returns_after_a_takeover_gets_the_warm_copy(
+def test_a_host_that_returns_after_a_takeover_gets_the_replica(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
     town = Town(processes, probe, tmp_path, replicas="one")
-    host, standby = town.wait_for_warm_copy()
+    host, replica_host = town.wait_for_replica()
     epoch = town.epoch()
     town.rsus[host].send_signal(signal.SIGKILL)
     town.rsus[host].wait()
-    town.wait_for_host(standby, newer_than=epoch)
+    town.wait_for_host(replica_host, newer_than=epoch)
     town.start_rsu(host)
-    probe.wait_for(lambda: "standby" in town.host_heartbeats[host].holdings, "that it keeps a replica")
-    assert town.host() == standby
+    probe.wait_for(lambda: "replica" in town.host_heartbeats[host].holdings, "that it keeps a replica")
+    assert town.host() == replica_host
     town.check_states()
 
 
@@ -251,7 +251,7 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
         heartbeats.publish(heartbeat("x" * 10_000, "rsu_0", 5))
         heartbeats.publish(heartbeat("uav_7", "rsu_0", 2**64 - 1))  # no epoch
         elsewhere = heartbeat("uav_0", "rsu_0", epoch)
-        elsewhere.standbys = ["y" * 10_000]
+        elsewhere.replica_hosts = ["y" * 10_000]
         heartbeats.publish(elsewhere)
         nowhere = heartbeat("uav_0", "rsu_0", epoch)
         nowhere.rates = [math.inf]  # would lift the limit of a migration
@@ -284,9 +284,9 @@ def heartbeat(uav: str, host: str, epoch: int) -> UavHeartbeat:
     return UavHeartbeat(
         uav_ids=[uav],
         hosts=[host],
-        standbys=[""],
+        replica_hosts=[""],
         epochs=[epoch],
-        fences=[epoch],
+        newest_epochs=[epoch],
         stamp_incarnations=[0],
         stamp_times=[0.0],
         sequences=[0],

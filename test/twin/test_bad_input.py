@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from test.twin.town import Town, decode
-from uav_twin_migration.twin.hosting import host as hosting
-from uav_twin_migration.twin.hosting.host import HostSettings, TwinHost
+from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.host import TwinHost
+from uav_twin_migration.twin.hosting.hosted_twins import MOST_STRANGERS
+from uav_twin_migration.twin.hosting.outputs import Reply, Transmit
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol import wire
@@ -27,18 +29,19 @@ from uav_twin_migration.twin.protocol.messages import (
     Ack,
     Activated,
     Cancel,
+    Checkpoint,
     Commit,
     Data,
     Fenced,
     HostRequest,
     LeaseRenewal,
     Offer,
-    Prepare,
-    Prepared,
+    Purpose,
     Reason,
     Refuse,
     Stamp,
     Unprepared,
+    Verified,
 )
 from uav_twin_migration.twin.protocol.replica_state import Record
 
@@ -59,20 +62,20 @@ class Target:
     def say(self, frame: Any, peer: str = "enemy") -> list[Any]:
         """One frame; returns the answers."""
         self.host.receive(LINK, peer, frame, 1.0)
-        return [decode(b"".join(one.pieces)) for one in self.host.commit(1.0) if isinstance(one, hosting.Transmit)]
+        return [decode(b"".join(one.pieces)) for one in self.host.commit(1.0) if isinstance(one, Transmit)]
 
     def offer(self, **changes: Any) -> list[Any]:
         twin = UavTwins()
-        offer = Offer("u1", SESSION, EPOCH + 1, 100_000, 10, twin.chunk_size(100_000), twin.name)
+        offer = Offer("u1", SESSION, EPOCH, Purpose.MIGRATION, 100_000, twin.chunk_size(100_000), twin.name)
         return self.say(replace(offer, **changes))
 
     @property
     def record(self) -> Record:
-        return self.host._hosted_twin("u1").replica_state.record
+        return self.host.state.twin("u1").replica_state.record
 
     def is_empty(self) -> bool:
         """Whether the disk has nothing but itself, once it was swept."""
-        while self.host._sweep():
+        while self.host.store.collect_garbage():
             pass
         self.host.store.commit()
         return all(self.host.store._value(f"SELECT count(*) FROM {table}") == 0 for table in ("contents", "copies"))
@@ -92,8 +95,8 @@ def chunks(after: int, *contents: bytes, number: int = 1024, session: int = SESS
     return frame
 
 
-def refusal(reason: Reason, fence: int = 0) -> list[Any]:
-    return [Refuse("u1", SESSION, reason, fence)]
+def refusal(reason: Reason, newest_epoch: int = 0) -> list[Any]:
+    return [Refuse("u1", SESSION, reason, newest_epoch)]
 
 
 # -- chunks ------------------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ def refusal(reason: Reason, fence: int = 0) -> list[Any]:
 
 def test_chunks_for_no_migration_leave_no_trace(target: Target) -> None:
     assert target.say(chunks(0, b"x" * 1000)) == refusal(Reason.NO_SESSION)
-    assert target.say(Prepare("u1", SESSION, 0, bytes(32))) == refusal(Reason.NO_SESSION)
+    assert target.say(Checkpoint("u1", SESSION, 0, bytes(32))) == refusal(Reason.NO_SESSION)
     assert target.is_empty()
     assert target.record == Record()
 
@@ -138,7 +141,7 @@ def test_a_chunk_larger_than_agreed_ends_the_migration(target: Target) -> None:
 
 def test_more_than_was_announced_ends_the_migration(target: Target) -> None:
     target.offer(size=10, chunk_size=1 << 20)
-    limit = target.host._hosted_twin("u1").arriving
+    limit = target.host.state.twin("u1").inbound_chunks
     assert limit is not None
     answers: list[Any] = []
     for place in range(limit.limit // (1 << 20) + 1):
@@ -161,8 +164,8 @@ def test_chunks_that_do_not_follow_on_what_is_here_are_ignored(target: Target) -
     assert target.host.store._value("SELECT count(*) FROM contents") == 0
     target.say(chunks(0, b"first"))
     assert target.say(chunks(0, b"again")) == []
-    assert target.record.incoming is not None
-    assert target.record.incoming.version == 1
+    assert target.record.inbound is not None
+    assert target.record.inbound.version == 1
 
 
 # -- offers ------------------------------------------------------------------------------------------------------------
@@ -188,18 +191,25 @@ def test_an_offer_that_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[
 
 
 def test_an_old_epoch_is_refused_with_the_newer_one(target: Target) -> None:
-    assert target.offer(epoch=EPOCH) == refusal(Reason.STALE, EPOCH)
+    assert target.offer(epoch=EPOCH - 1) == refusal(Reason.STALE, EPOCH)
+
+
+def test_a_twin_cannot_move_beyond_the_last_epoch(target: Target) -> None:
+    last = make_epoch(6) - 1  # of its term
+    target.host.recognise(LeaseRenewal("u1", "enemy", last, last), 0.5)
+    assert target.offer(epoch=last) == refusal(Reason.INVALID)
+    assert target.is_empty()
 
 
 def test_a_unknown_rsu_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
-    offer = Offer("u1", SESSION, EPOCH + 1, 1000, 1, 65536, UavTwins.name)
+    offer = Offer("u1", SESSION, EPOCH, Purpose.MIGRATION, 1000, 65536, UavTwins.name)
     assert target.say(offer, peer="unknown_rsu") == refusal(Reason.UNCONFIRMED)
     assert target.say(replace(offer, uav="u2"), peer="unknown_rsu") == [Refuse("u2", SESSION, Reason.UNCONFIRMED)]
     assert target.is_empty()
 
 
 def test_only_so_many_copies_arrive_at_once(tmp_path: Path) -> None:
-    target = Target(tmp_path, HostSettings(most_arriving=2))
+    target = Target(tmp_path, HostSettings(most_inbound=2))
     for number in range(3):
         target.host.recognise(LeaseRenewal(f"v{number}", "enemy", EPOCH, EPOCH), 0.5)
         (answer,) = target.offer(uav=f"v{number}")
@@ -210,7 +220,7 @@ def test_only_so_many_copies_arrive_at_once(tmp_path: Path) -> None:
 # -- the end of a copy -------------------------------------------------------------------------------------------------
 
 
-def whole(target: Target, head: bytes | None = None) -> Prepare:
+def whole(target: Target, head: bytes | None = None) -> Checkpoint:
     """All chunks of a twin, sent; returns what completes it."""
     twin = UavTwin("u1", 20_000)
     pieces = [piece for piece in twin.snapshot() if piece.number or head is None]
@@ -220,13 +230,13 @@ def whole(target: Target, head: bytes | None = None) -> Prepare:
     for version, piece in enumerate(pieces):
         target.say(chunks(version, piece.content, number=piece.number))
         entries.append(Entry(piece.number, version + 1, digest(piece.content), len(piece.content)))
-    return Prepare("u1", SESSION, len(pieces), digest_of_twin("u1", entries))
+    return Checkpoint("u1", SESSION, len(pieces), digest_of_twin("u1", entries))
 
 
 def test_a_copy_that_is_whole_is_prepared(target: Target) -> None:
     target.offer()
     (answer,) = target.say(whole(target))
-    assert isinstance(answer, Prepared)
+    assert isinstance(answer, Verified)
 
 
 def test_a_copy_with_a_wrong_digest_is_thrown_away(target: Target) -> None:
@@ -238,9 +248,9 @@ def test_a_copy_with_a_wrong_digest_is_thrown_away(target: Target) -> None:
 def test_a_copy_that_lacks_a_chunk_is_thrown_away(target: Target) -> None:
     target.offer()
     prepare = whole(target)
-    arriving = target.host._hosted_twin("u1").arriving
-    assert arriving is not None
-    del arriving.latest[1024]
+    inbound = target.host.state.twin("u1").inbound_chunks
+    assert inbound is not None
+    del inbound.latest[1024]
     assert target.say(prepare) == refusal(Reason.CORRUPT)
 
 
@@ -304,7 +314,7 @@ def test_no_word_of_its_uav_ends_a_twin_by_a_fence_of_the_far_future(tmp_path: P
     assert host.counts["bad_epoch"] == 3
     assert host.hosted == ["u1"]
     host.request(HostRequest("u1", "rsu", first + make_epoch(1), 1000), 1.0)
-    replies = [one.reply for one in host.commit(1.0) if isinstance(one, hosting.Reply)]
+    replies = [one.reply for one in host.commit(1.0) if isinstance(one, Reply)]
     assert [one.reason for one in replies] == [None]
 
 
@@ -325,14 +335,14 @@ def test_room_that_was_promised_to_new_twins_is_taken(tmp_path: Path, monkeypatc
     monkeypatch.setattr(host.store, "free", lambda: 400 * megabyte)
     for number in range(30):  # in one message, before anything of them is written
         host.request(HostRequest(f"u{number}", "rsu", EPOCH, 20 * megabyte), 0.0)
-    replies = [one.reply for one in host.commit(0.0) if isinstance(one, hosting.Reply)]
+    replies = [one.reply for one in host.commit(0.0) if isinstance(one, Reply)]
     assert [one.reason for one in replies].count(None) == (400 - 64) // 20
     assert {one.reason for one in replies} == {None, Reason.FULL}
 
 
-@pytest.mark.parametrize("fence", FAR_FUTURE)
-def test_an_rsu_with_keys_that_tells_of_a_fence_of_the_far_future_is_not_believed(target: Target, fence: int) -> None:
-    assert target.say(Fenced("u1", fence)) == []
+@pytest.mark.parametrize("epoch", FAR_FUTURE)
+def test_an_rsu_with_keys_that_tells_of_an_epoch_of_the_far_future_is_not_believed(target: Target, epoch: int) -> None:
+    assert target.say(Fenced("u1", epoch)) == []
     assert target.host.counts["bad_epoch"] == 1
     assert target.record == Record()
 
@@ -360,7 +370,7 @@ def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
     town.run_until(town.is_served)
     host = town.rsus[town.host_discovery.host].host
     assert host is not None
-    before = host._hosted_twin("u1").replica_state.record
+    before = host.state.twin("u1").replica_state.record
     forged = [
         message
         for epoch in (before.epoch, before.epoch + 1, HIGHEST)
@@ -371,9 +381,10 @@ def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
             Fenced("u1", epoch),
             Accept("u1", epoch, epoch),
             Ack("u1", epoch, epoch),
-            Prepared("u1", epoch, epoch, Stamp(1, 0.0)),
-            Prepare("u1", epoch, epoch, bytes(32)),
-            Offer("u1", epoch, epoch),
+            Verified("u1", epoch, epoch, Stamp(1, 0.0)),
+            Checkpoint("u1", epoch, epoch, bytes(32)),
+            Offer("u1", epoch, epoch, Purpose.MIGRATION),
+            Offer("u1", epoch, epoch, Purpose.REPLICATION),
             Cancel("u1", epoch),
             Refuse("u1", epoch, Reason.FULL, epoch),
         )
@@ -381,7 +392,7 @@ def test_forged_words_do_not_move_a_hosted_twin(tmp_path: Path) -> None:
     for message in forged:
         host.receive(LINK, "Z", message, town.now)
         host.commit(town.now)
-    assert host._hosted_twin("u1").replica_state.record == before
+    assert host.state.twin("u1").replica_state.record == before
     assert sum(host.counts.values()) >= 20
     assert town.is_served()
     town.migrate(next(name for name in town.rsus if name != town.host_discovery.host))
@@ -396,18 +407,18 @@ def test_a_target_that_says_it_has_what_was_never_sent_gets_nothing(tmp_path: Pa
     assert host is not None
     town.rsus["Z"] = town.rsus[next(name for name in town.rsus if name != town.host_discovery.host)]
     town.migrate("Z", rate=0.0)
-    outgoing = host._hosted_twin("u1").replica_state.outgoing
-    assert outgoing is not None
+    migration = host.state.twin("u1").replica_state.migration
+    assert migration is not None
     for message in (
-        Prepared("u1", outgoing.session, 0, Stamp(1, 0.0)),
-        Prepared("u1", outgoing.session, host._hosted_twin("u1").replica_state.record.version, Stamp(1, 0.0)),
+        Verified("u1", migration.session, 0, Stamp(1, 0.0)),
+        Verified("u1", migration.session, host.state.twin("u1").replica_state.record.version, Stamp(1, 0.0)),
         Activated("u1", town.host_discovery.epoch + 1),
-        Accept("u1", outgoing.session, HIGHEST),
+        Accept("u1", migration.session, HIGHEST),
     ):
         host.receive(1, "Z", message, town.now)
         host.commit(town.now)
     assert host.hosted == ["u1"]
-    assert host._hosted_twin("u1").replica_state.serves(town.now)
+    assert host.state.twin("u1").replica_state.serves(town.now)
 
 
 def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
@@ -426,9 +437,9 @@ def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
 
 def test_many_unauthenticated_are_forgotten(tmp_path: Path) -> None:
     target = Target(tmp_path)
-    for number in range(hosting.MOST_STRANGERS + 500):
+    for number in range(MOST_STRANGERS + 500):
         target.host.recognise(LeaseRenewal(f"w{number}", "enemy", EPOCH, EPOCH), 1.0)
         if number % 1000 == 0:
             target.host.commit(1.0)
     target.host.commit(1.0)
-    assert len(target.host._hosted_twins) <= hosting.MOST_STRANGERS
+    assert len(target.host.state.twins) <= MOST_STRANGERS

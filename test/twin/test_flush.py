@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.contents import FILL
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.hosting.host import HostSettings, TwinHost
+from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
@@ -77,7 +78,7 @@ def test_what_all_twins_change_in_a_period_is_one_commit(store: CountingStore) -
     host.commit(now + PERIOD)
     store.close()
     again = TwinHost(Store(store.path, "rsu1"), UavTwins(), now)
-    for visible in again.visible.values():
+    for visible in again.state.visible.values():
         assert visible.twin is not None
         assert len(visible.twin.history()) == 20  # type: ignore[attr-defined]
     again.store.close()
@@ -88,8 +89,8 @@ def test_many_new_twins_are_written_a_little_at_a_time(store: CountingStore) -> 
     size = 300_000
     request_all(host, size)
     ticks = settle(host, 0.0)
-    assert ticks >= len(UAVS) * size / (hosting.FILL + size)
-    assert max(store.written) < hosting.FILL + size
+    assert ticks >= len(UAVS) * size / (FILL + size)
+    assert max(store.written) < FILL + size
     assert len(host.hosted) == len(UAVS)
     assert all(own is not None and own.whole for _, own, _ in store.load().values())
     store.close()

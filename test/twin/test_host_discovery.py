@@ -44,7 +44,7 @@ def host_heartbeat(rsu: str, epoch: int = EPOCH, time: float = 1.0, **changes: o
 def hosted() -> HostDiscovery:
     """One that has just listened, and heard north."""
     host_discovery = hear(
-        HostDiscovery("u1", 0.0, fence=0, candidates=("north", "south")), host_heartbeat("north"), 1.0
+        HostDiscovery("u1", 0.0, newest_epoch=0, candidates=("north", "south")), host_heartbeat("north"), 1.0
     )
     host_discovery, requests = act(host_discovery, 4.0, TIMING)
     assert (host_discovery.stage, host_discovery.host, requests) == (Stage.HOSTED, "north", ())
@@ -61,7 +61,7 @@ def test_the_stamp_that_was_heard_is_echoed(hosted: HostDiscovery) -> None:
 def test_who_merely_claims_a_higher_epoch_is_not_recognised(hosted: HostDiscovery, epoch: int) -> None:
     host_discovery = hear(hosted, host_heartbeat("liar", epoch), 5.0)
     assert (host_discovery.host, host_discovery.epoch) == ("north", EPOCH)
-    assert lease_renewal(host_discovery).fence == EPOCH
+    assert lease_renewal(host_discovery).newest_epoch == EPOCH
 
 
 def test_the_target_of_a_migration_is_recognised_at_once(hosted: HostDiscovery) -> None:
@@ -71,7 +71,7 @@ def test_the_target_of_a_migration_is_recognised_at_once(hosted: HostDiscovery) 
 
 
 def test_a_successor_that_the_host_names_is_recognised(hosted: HostDiscovery) -> None:
-    host_discovery = hear(hosted, host_heartbeat("north", holding=Holding.LEAVING, successor="south"), 5.0)
+    host_discovery = hear(hosted, host_heartbeat("north", holding=Holding.HANDING_OVER, successor="south"), 5.0)
     assert hear(host_discovery, host_heartbeat("south", EPOCH + 1), 5.1).host == "south"
 
 
@@ -81,7 +81,7 @@ def test_a_silent_host_is_given_up_only_after_a_while_and_in_a_new_term(hosted: 
     host_discovery, requests = act(host_discovery, 11.1, TIMING)
     assert [(one.rsu, one.epoch) for one in requests] == [("south", next_term(EPOCH))]
     said = lease_renewal(host_discovery)
-    assert (said.host, said.fence) == ("", next_term(EPOCH))
+    assert (said.host, said.newest_epoch) == ("", next_term(EPOCH))
     host_discovery = hear(host_discovery, host_heartbeat("north", time=20.0), 20.0)
     assert host_discovery.host == ""  # too late
     assert hear(host_discovery, host_heartbeat("south", next_term(EPOCH)), 20.1).host == "south"
@@ -102,7 +102,7 @@ def test_who_does_not_answer_or_refuses_is_passed_over(hosted: HostDiscovery) ->
         asked += [one.rsu for one in requests]
         now += 0.25
     assert set(asked) == {"north", "south"}
-    refusal = HostReply("u1", host_discovery.asked, host_discovery.fence, Reason.FULL)
+    refusal = HostReply("u1", host_discovery.asked, host_discovery.newest_epoch, Reason.FULL)
     other = {"north": "south", "south": "north"}[host_discovery.asked]
     host_discovery, requests = act(answer(host_discovery, refusal, now), now, TIMING)
     assert [one.rsu for one in requests] == [other]
@@ -110,16 +110,16 @@ def test_who_does_not_answer_or_refuses_is_passed_over(hosted: HostDiscovery) ->
 
 def test_a_refusal_that_knows_a_newer_epoch_is_heeded_within_reason(hosted: HostDiscovery) -> None:
     host_discovery, _ = act(hosted, 11.1, TIMING)
-    told = HostReply("u1", host_discovery.asked, host_discovery.fence, Reason.STALE, make_epoch(50))
+    told = HostReply("u1", host_discovery.asked, host_discovery.newest_epoch, Reason.STALE, make_epoch(50))
     host_discovery, (request,) = act(answer(host_discovery, told, 11.2), 11.2, TIMING)
     assert term_of(request.epoch) == 51
-    absurd = HostReply("u1", host_discovery.asked, host_discovery.fence, Reason.STALE, (1 << 63) - 1)
+    absurd = HostReply("u1", host_discovery.asked, host_discovery.newest_epoch, Reason.STALE, (1 << 63) - 1)
     host_discovery, (request,) = act(answer(host_discovery, absurd, 11.3), 11.3, TIMING)
     assert term_of(request.epoch) == 52
 
 
 def test_a_uav_that_starts_listens_first() -> None:
-    host_discovery = HostDiscovery("u1", 100.0, fence=make_epoch(3), candidates=("north",))
+    host_discovery = HostDiscovery("u1", 100.0, newest_epoch=make_epoch(3), candidates=("north",))
     host_discovery, requests = act(host_discovery, 103.2, TIMING)
     assert (host_discovery.stage, requests) == (Stage.LISTENING, ())
     host_discovery, requests = act(host_discovery, 103.4, TIMING)
@@ -135,23 +135,23 @@ def test_a_lease_must_be_over_before_a_host_is_given_up() -> None:
 
 
 @pytest.fixture
-def warm(hosted: HostDiscovery) -> HostDiscovery:
+def replicated(hosted: HostDiscovery) -> HostDiscovery:
     """One whose host has told of a replica in the south; there is also an east."""
     host_discovery = wish(hosted, ("east", "south"), "south")
     return hear(host_discovery, host_heartbeat("north", version=9, replica="south", replica_version=8), 2.0)
 
 
-def test_the_rsu_with_the_warm_copy_is_asked_and_no_other(warm: HostDiscovery) -> None:
+def test_the_rsu_with_the_replica_is_asked_and_no_other(replicated: HostDiscovery) -> None:
     asked, now = set(), 12.0
     while now < 2.0 + TIMING.begin_anew_after:
-        warm, requests = act(warm, now, TIMING)
+        replicated, requests = act(replicated, now, TIMING)
         for request in requests:
             asked.add(request.rsu)
             assert (request.least_epoch, request.least_version) == (EPOCH, 8)
         now += 0.5
     assert asked == {"south", "north"}  # the old host may come back
     for _ in range(20):
-        warm, requests = act(warm, now, TIMING)
+        replicated, requests = act(replicated, now, TIMING)
         for request in requests:
             asked.add(request.rsu)
             assert (request.least_epoch, request.least_version) == (0, 0)
@@ -159,28 +159,28 @@ def test_the_rsu_with_the_warm_copy_is_asked_and_no_other(warm: HostDiscovery) -
     assert "east" in asked
 
 
-def test_of_two_copies_the_newer_one_is_asked_for(warm: HostDiscovery) -> None:
-    heard = hear(warm, host_heartbeat("east", EPOCH + 1, holding=Holding.PREPARED, version=5), 11.0)
-    heard = hear(heard, host_heartbeat("south", EPOCH, holding=Holding.STANDBY, version=8), 11.0)
+def test_of_two_copies_the_newer_one_is_asked_for(replicated: HostDiscovery) -> None:
+    heard = hear(replicated, host_heartbeat("east", EPOCH + 1, holding=Holding.PREPARED, version=5), 11.0)
+    heard = hear(heard, host_heartbeat("south", EPOCH, holding=Holding.REPLICA, version=8), 11.0)
     _, (request,) = act(heard, 12.0, TIMING)
     assert request.rsu == "south"  # within a term versions are one history, whatever the hand-over
 
 
-def test_a_standby_that_lost_its_copy_is_not_the_last_word(warm: HostDiscovery) -> None:
-    host_discovery, (request,) = act(warm, 12.0, TIMING)
+def test_a_replica_host_that_lost_its_copy_is_not_the_last_word(replicated: HostDiscovery) -> None:
+    host_discovery, (request,) = act(replicated, 12.0, TIMING)
     assert request.rsu == "south"
     host_discovery = answer(host_discovery, HostReply("u1", "south", request.epoch, Reason.UNKNOWN), 12.1)
     _, (request,) = act(host_discovery, 12.2, TIMING)
     assert request.rsu == "north"
 
 
-def test_what_was_known_of_a_warm_copy_ends_with_its_term(warm: HostDiscovery) -> None:
-    host_discovery, (request,) = act(warm, 12.0, TIMING)
+def test_what_was_known_of_a_replica_ends_with_its_term(replicated: HostDiscovery) -> None:
+    host_discovery, (request,) = act(replicated, 12.0, TIMING)
     host_discovery = hear(host_discovery, host_heartbeat("south", request.epoch, time=12.0, version=8), 12.1)
     assert (host_discovery.host, host_discovery.replica, host_discovery.replica_version) == ("south", "", 0)
 
 
-def test_host_and_standby_change_places_at_a_hand_over(warm: HostDiscovery) -> None:
-    host_discovery = hear(moving(warm, "south"), host_heartbeat("south", EPOCH + 1), 5.0)
-    assert (host_discovery.host, host_discovery.standby, host_discovery.replica) == ("south", "north", "north")
-    assert lease_renewal(host_discovery).standby == "north"
+def test_host_and_replica_host_change_places_at_a_hand_over(replicated: HostDiscovery) -> None:
+    host_discovery = hear(moving(replicated, "south"), host_heartbeat("south", EPOCH + 1), 5.0)
+    assert (host_discovery.host, host_discovery.replica_host, host_discovery.replica) == ("south", "north", "north")
+    assert lease_renewal(host_discovery).replica_host == "north"

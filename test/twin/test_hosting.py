@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from test.twin.town import Town
-from uav_twin_migration.twin.hosting.host import HostSettings
+from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.store import Store, StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT
 from uav_twin_migration.twin.protocol.epochs import term_of
@@ -85,7 +85,7 @@ def test_a_cancelled_migration_leaves_the_twin_where_it_was(tmp_path: Path) -> N
     assert [report.reason for report in town.reports] == [Reason.CANCELLED]
     assert town.hosts() == [host]
     assert town.is_served()
-    assert all(town.hosted_twin(name).replica_state.record.incoming is None for name in others(town))
+    assert all(town.hosted_twin(name).replica_state.record.inbound is None for name in others(town))
     town.check_acknowledged()
 
 
@@ -155,7 +155,7 @@ def test_a_target_without_room_refuses(town: Town, settings: HostSettings, reaso
     host, (target, _) = town.host_discovery.host, others(town)
     there = town.rsus[target].host
     assert there is not None
-    there.settings = settings
+    there.state.settings = settings
     town.migrate(target)
     live(town, 2.0)
     assert [report.reason for report in town.reports] == [reason]
@@ -196,12 +196,14 @@ def test_a_migration_goes_on_where_a_break_stopped_it(tmp_path: Path) -> None:
     town = settled(Town(tmp_path, size=8_000_000))
     target, _ = others(town)
     town.migrate(target, rate=4e6)
-    town.run_until(lambda: (arriving := town.hosted_twin(target).arriving) is not None and arriving.total > 1_000_000)
+    town.run_until(
+        lambda: (inbound := town.hosted_twin(target).inbound_chunks) is not None and inbound.total > 1_000_000
+    )
     town.hang_up(target)
     town.run(0.05)
-    incoming = town.hosted_twin(target).replica_state.record.incoming
-    assert incoming is not None
-    assert incoming.version > 0
+    inbound = town.hosted_twin(target).replica_state.record.inbound
+    assert inbound is not None
+    assert inbound.version > 0
     live(town, 5.0)
     assert town.hosts() == [target]
     (report,) = town.reports

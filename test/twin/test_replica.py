@@ -8,7 +8,7 @@ import pytest
 
 from test.twin.town import Town
 from uav_twin_migration.twin.protocol.epochs import term_of
-from uav_twin_migration.twin.protocol.messages import LeaseRenewal
+from uav_twin_migration.twin.protocol.messages import LeaseRenewal, Purpose
 from uav_twin_migration.twin.protocol.replica_state import Status
 
 RATE = 1e6  # bytes/s
@@ -17,7 +17,7 @@ RATE = 1e6  # bytes/s
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
     """A town whose UAV is hosted by A and has a replica at B."""
-    town = Town(tmp_path, standby="B", rate=RATE)
+    town = Town(tmp_path, replica_host="B", rate=RATE)
     town.run_until(town.is_served)
     assert town.host_discovery.host == "A"
     live(town, 4.0)
@@ -33,7 +33,7 @@ def live(town: Town, seconds: float) -> None:
 
 
 def kept_up(town: Town, name: str = "B") -> bool:
-    return town.hosted_twin(name).replica_state.record.status is Status.STANDBY
+    return town.hosted_twin(name).replica_state.record.status is Status.REPLICA
 
 
 def age(town: Town) -> float:
@@ -50,13 +50,12 @@ def lose(town: Town, name: str) -> None:
 
 
 def sent(town: Town) -> int:
-    mirror = town.hosted_twin("A").mirror
-    assert mirror is not None
-    assert mirror.flow is not None
-    return mirror.flow.bytes_sent
+    flow = town.hosted_twin("A").outbound[Purpose.REPLICATION].flow
+    assert flow is not None
+    return flow.bytes_sent
 
 
-def test_a_warm_copy_follows_by_changes_alone(town: Town) -> None:
+def test_a_replica_follows_by_changes_alone(town: Town) -> None:
     before = sent(town)
     assert before > town.size
     for _ in range(100):
@@ -67,10 +66,10 @@ def test_a_warm_copy_follows_by_changes_alone(town: Town) -> None:
     town.check_acknowledged()
 
 
-def test_a_warm_copy_begins_when_the_twin_is_whole(tmp_path: Path) -> None:
-    """Before, nobody can be told how large it will be, and a standby takes no more than it was told of."""
+def test_a_replica_begins_when_the_twin_is_whole(tmp_path: Path) -> None:
+    """Before, nobody can be told how large it will be, and a replica's host takes no more than it was told of."""
     size = 20_000_000
-    town = Town(tmp_path, standby="B", rate=10 * RATE, size=size)
+    town = Town(tmp_path, replica_host="B", rate=10 * RATE, size=size)
     town.run_until(lambda: "A" in town.hosts())
     epoch = town.hosted_twin("A").replica_state.record.epoch
     filling = 0
@@ -88,7 +87,7 @@ def test_a_warm_copy_begins_when_the_twin_is_whole(tmp_path: Path) -> None:
     assert sent(town) < 1.2 * size  # it went over once
 
 
-def test_a_warm_copy_costs_bandwidth_that_was_bought(town: Town) -> None:
+def test_a_replica_costs_bandwidth_that_was_bought(town: Town) -> None:
     town.rate = 0.0
     town.tell("A", lambda host: host.grant("u1", 0.0, town.now))
     live(town, 1.0)
@@ -101,7 +100,7 @@ def test_a_warm_copy_costs_bandwidth_that_was_bought(town: Town) -> None:
     assert age(town) < 2.0
 
 
-def test_the_warm_copy_takes_over_when_the_host_is_lost(town: Town) -> None:
+def test_the_replica_takes_over_when_the_host_is_lost(town: Town) -> None:
     live(town, 3.0)
     behind, acknowledged = age(town), list(town.acked)
     lost_at = town.now
@@ -127,24 +126,24 @@ def test_a_host_that_returns_after_a_takeover_is_fenced(town: Town) -> None:
     live(town, 5.0)
     assert town.hosts() == ["B"]
     assert term_of(town.host_discovery.epoch) > term_of(epoch)
-    assert town.hosted_twin("A").replica_state.record.status in (Status.FENCED, Status.STANDBY)
+    assert town.hosted_twin("A").replica_state.record.status in (Status.FENCED, Status.REPLICA)
 
 
-def test_a_twin_moves_to_its_standby_by_changes_and_the_two_change_places(town: Town) -> None:
+def test_a_twin_moves_to_its_replica_host_by_changes_and_the_two_change_places(town: Town) -> None:
     town.migrate("B", RATE)
     live(town, 3.0)
     assert town.hosts() == ["B"]
     (report,) = town.reports
     assert report.reason is None
     assert report.sent < report.size / 2
-    assert town.host_discovery.standby == "A"
+    assert town.host_discovery.replica_host == "A"
     assert kept_up(town, "A")
     live(town, 3.0)
     assert age(town) < 2.0
     town.check_acknowledged()
 
 
-def test_a_twin_that_moves_elsewhere_keeps_its_standby(town: Town) -> None:
+def test_a_twin_that_moves_elsewhere_keeps_its_replica_host(town: Town) -> None:
     before = town.hosted_twin("B").own
     town.migrate("C", RATE)
     live(town, 5.0)
@@ -158,8 +157,8 @@ def test_a_twin_that_moves_elsewhere_keeps_its_standby(town: Town) -> None:
     assert len(town.twin("B").history()) > 50
 
 
-def test_a_migration_and_a_warm_copy_share_what_was_bought(tmp_path: Path) -> None:
-    town = Town(tmp_path, standby="B", rate=RATE, size=3_000_000)
+def test_a_migration_and_a_replica_share_what_was_bought(tmp_path: Path) -> None:
+    town = Town(tmp_path, replica_host="B", rate=RATE, size=3_000_000)
     town.run_until(town.is_served)
     live(town, 6.0)
     town.migrate("C", RATE)
@@ -167,14 +166,13 @@ def test_a_migration_and_a_warm_copy_share_what_was_bought(tmp_path: Path) -> No
         live(town, 0.1)
         assert age(town) < 2.5
     hosted_twin = town.hosted_twin("A")
-    assert hosted_twin.leaving is not None
-    assert hosted_twin.mirror is not None
-    assert hosted_twin.leaving.rate + hosted_twin.mirror.rate == RATE
+    assert sum(outbound.rate for outbound in hosted_twin.outbound.values()) == RATE
+    assert set(hosted_twin.outbound) == set(Purpose)
     live(town, 4.0)
     assert town.hosts() == ["C"]
 
 
-def test_nobody_begins_anew_while_a_warm_copy_may_come_back(town: Town) -> None:
+def test_nobody_begins_anew_while_a_replica_may_come_back(town: Town) -> None:
     town.rsus["A"].crash()
     town.rsus["B"].crash()
     town.run(30.0)
@@ -191,7 +189,7 @@ def test_a_twin_begins_anew_when_nobody_who_has_it_comes_back(town: Town) -> Non
     assert town.twin("C").history() == []
 
 
-def test_a_standby_that_restarts_goes_on_from_what_it_has(town: Town) -> None:
+def test_a_replica_host_that_restarts_goes_on_from_what_it_has(town: Town) -> None:
     own = town.hosted_twin("B").own
     town.rsus["B"].crash()
     live(town, 3.0)
@@ -201,7 +199,7 @@ def test_a_standby_that_restarts_goes_on_from_what_it_has(town: Town) -> None:
     assert age(town) < 2.0
 
 
-def test_a_standby_that_lost_its_disk_gets_a_whole_copy_again(town: Town) -> None:
+def test_a_replica_host_that_lost_its_disk_gets_a_whole_copy_again(town: Town) -> None:
     lose(town, "B")
     live(town, 1.0)
     town.rsus["B"].start()
@@ -211,7 +209,7 @@ def test_a_standby_that_lost_its_disk_gets_a_whole_copy_again(town: Town) -> Non
 
 
 def test_a_copy_that_nobody_wants_any_more_goes(town: Town) -> None:
-    town.host_discovery = town.host_discovery.__class__(**{**town.host_discovery.__dict__, "standby": "C"})
+    town.host_discovery = town.host_discovery.__class__(**{**town.host_discovery.__dict__, "replica_host": "C"})
     live(town, 10.0)
     assert kept_up(town, "C")
     assert kept_up(town)
@@ -221,8 +219,8 @@ def test_a_copy_that_nobody_wants_any_more_goes(town: Town) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_warm_copy_survives_losses_breaks_and_crashes(tmp_path: Path, seed: int) -> None:
-    town = Town(tmp_path, standby="B", rate=RATE, seed=seed, loss=0.02)
+def test_a_replica_survives_losses_breaks_and_crashes(tmp_path: Path, seed: int) -> None:
+    town = Town(tmp_path, replica_host="B", rate=RATE, seed=seed, loss=0.02)
     town.run_until(town.is_served)
     for _ in range(12):
         live(town, 2.0)

@@ -26,7 +26,7 @@ from uav_twin_migration.twin.hosting.application import (
     Twin,
 )
 from uav_twin_migration.twin.hosting.estimate import Estimate, Telemetry
-from uav_twin_migration.twin.hosting.host import MigrationReport
+from uav_twin_migration.twin.hosting.outputs import MigrationReport
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch

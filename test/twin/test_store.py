@@ -26,7 +26,7 @@ from uav_twin_migration.twin.hosting.store import (
 )
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.messages import Reason
-from uav_twin_migration.twin.protocol.replica_state import Incoming, Record, Status
+from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
 
 def chunk(number: int, content: bytes, version: int = 1) -> Chunk:
@@ -40,23 +40,23 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_what_was_committed_is_there_after_a_reopening(tmp_path: Path) -> None:
-    incoming = Incoming("rsu2", 8, 3, True, 512, "app")
-    record = Record(Status.LEAVING, 7, 12, fence=8, taken=5, target="rsu3", incoming=incoming)
+    inbound = InboundTransfer("rsu2", 8, 3, True, 512, "app")
+    record = Record(Status.HANDING_OVER, 7, 12, newest_epoch=8, taken=5, target="rsu3", inbound=inbound)
     with Store(tmp_path / "s.db", "rsu1") as store:
-        own, arriving = store.add_copy("u1", "app", 1024, 99), store.add_copy("u1", "app", 512)
+        own, partial = store.add_copy("u1", "app", 1024, 99), store.add_copy("u1", "app", 512)
         store.write(own, [chunk(0, b"head", 3), chunk(9, b"x" * 1024, 12)])
-        store.write(arriving, [chunk(1, b"y", 2)])
-        store.save("u1", Stored(record, own, arriving))
+        store.write(partial, [chunk(1, b"y", 2)])
+        store.save("u1", Stored(record, own, partial))
         store.commit()
         incarnation = store.incarnation
     with Store(tmp_path / "s.db", "rsu1") as store:
-        assert store.load() == {"u1": Stored(record, own, arriving)}
+        assert store.load() == {"u1": Stored(record, own, partial)}
         assert store.read(own, 9) == b"x" * 1024
         assert store.read(own, 1) is None
         assert [(entry.number, entry.version, entry.size) for entry in store.entries(own)] == [(0, 3, 4), (9, 12, 1024)]
         assert store.size_of(own) == 1028
         assert store.incarnation == incarnation + 1
-        assert store.add_copy("u2", "app", 1).id > arriving.id
+        assert store.add_copy("u2", "app", 1).id > partial.id
 
 
 def test_what_was_not_committed_is_not_there(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_copy_with_a_base_has_what_changed_and_is_merged_into_it(store: Store)
     store.write(own, [chunk(0, b"head", 1), chunk(1, b"old", 2), chunk(2, b"same", 3)])
     changes = store.add_copy("u1", "app", 1024, base=own)
     store.write(changes, [chunk(1, b"new one", 4), chunk(3, b"more", 5)])
-    store.save("u1", Stored(Record(Status.STANDBY, 7, 3, incoming=Incoming("b", 7, 5, base=True)), own, changes))
+    store.save("u1", Stored(Record(Status.REPLICA, 7, 3, inbound=InboundTransfer("b", 7, 5, base=True)), own, changes))
     store.commit()
     assert [store.read(changes, number) for number in range(5)] == [b"head", b"new one", b"same", b"more", None]
     assert store.read(own, 1) == b"old"
@@ -131,19 +131,19 @@ def test_a_killed_process_leaves_all_it_committed_and_nothing_else(tmp_path: Pat
         assert not list(store.damaged(stored.own))
 
 
-def test_a_doomed_copy_goes_little_by_little_and_takes_nothing_else_with_it(store: Store) -> None:
-    doomed, kept = store.add_copy("u1", "app", 64), store.add_copy("u1", "app", 64)
-    for copy in (doomed, kept):
+def test_a_unwanted_copy_goes_little_by_little_and_takes_nothing_else_with_it(store: Store) -> None:
+    unwanted, kept = store.add_copy("u1", "app", 64), store.add_copy("u1", "app", 64)
+    for copy in (unwanted, kept):
         store.write(copy, [chunk(number, bytes([number % 251])) for number in range(500)])
-    store.doom(doomed)
+    store.set_tombstone(unwanted)
     store.commit()
     sweeps = 0
-    while store.sweep():
+    while store.collect_garbage():
         sweeps += 1
     store.commit()
     assert sweeps > 3
-    assert store.entries(doomed) == []
-    assert store.read(doomed, 0) is None
+    assert store.entries(unwanted) == []
+    assert store.read(unwanted, 0) is None
     assert len(store.entries(kept)) == 500
     assert not list(store.damaged(kept))
 

@@ -23,7 +23,7 @@ from uav_twin_migration.twin.hosting.store import (
 )
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
-from uav_twin_migration.twin.protocol.replica_state import Incoming, Record, Status
+from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
 STORES = Path(__file__).parent / "stores"
 
@@ -52,12 +52,12 @@ def test_a_store_of_the_first_format_is_brought_to_the_present_one_with_all_its_
     with Store(first, "north") as store:
         twins = store.load()
         records = {uav: stored.record for uav, stored in twins.items()}
-        arriving = Incoming("south", make_epoch(9, 1), 3, True, UavTwins().chunk_size(2000), "uav_twin/1")
+        inbound = InboundTransfer("south", make_epoch(9, 1), 3, True, UavTwins().chunk_size(2000), "uav_twin/1")
         assert records == {
             "uav_1": Record(Status.HOSTING, make_epoch(7, 2), 3, make_epoch(7, 2), make_epoch(7, 2)),
-            "uav_2": Record(Status.FENCED, make_epoch(8), 3, make_epoch(9), incoming=arriving),
-            "uav_3": Record(Status.LEAVING, make_epoch(5), 3, make_epoch(5, 1), target="south"),
-            "uav_4": Record(fence=make_epoch(6, 1), taken=make_epoch(6)),
+            "uav_2": Record(Status.FENCED, make_epoch(8), 3, make_epoch(9), inbound=inbound),
+            "uav_3": Record(Status.HANDING_OVER, make_epoch(5), 3, make_epoch(5, 1), target="south"),
+            "uav_4": Record(newest_epoch=make_epoch(6, 1), taken=make_epoch(6)),
         }
         assert {uav: history(store, uav, stored.own) for uav, stored in twins.items()} == {
             "uav_1": 20,
@@ -65,7 +65,7 @@ def test_a_store_of_the_first_format_is_brought_to_the_present_one_with_all_its_
             "uav_3": 3,
             "uav_4": 0,
         }
-        assert history(store, "uav_2", twins["uav_2"].incoming) == 8
+        assert history(store, "uav_2", twins["uav_2"].inbound) == 8
     assert format_of(first) == SCHEMA_VERSION
     with Store(first, "north") as store:
         assert store.load() == twins
@@ -92,7 +92,7 @@ def test_a_store_of_the_first_format_can_be_looked_into_without_being_changed(fi
     assert {uav: twin.state for uav, twin in found.items()} == {
         "uav_1": "hosting",
         "uav_2": "fenced",
-        "uav_3": "leaving",
+        "uav_3": "handing_over",
         "uav_4": "absent",
     }
     assert not any(twin.problems for twin in found.values())

@@ -63,7 +63,7 @@ def test_no_rsu_ends_a_twin_by_an_epoch_of_the_far_future(epoch: int) -> None:
     script.twin_client.hear(HostHeartbeat("uav", "a", Holding.HOSTING, epoch, 0, Stamp(9, 0.0)), script.now)
     assert script.twin_client.lease_renewal().epoch == first
     requests = [one for _ in range(30) for one in script.step() if isinstance(one, HostRequest)]
-    for _ in range(20):  # an RSU with keys answers every request by the highest fence there is
+    for _ in range(20):  # an RSU with keys answers every request by the highest epoch there is
         script.twin_client.answer(
             HostReply("uav", requests[-1].rsu, requests[-1].epoch, Reason.STALE, epoch), script.now
         )
@@ -190,63 +190,63 @@ class Warm(Script):
         self.twin_client.hear(said, self.now)
 
 
-def test_no_warm_copy_is_asked_for_unless_it_is_wanted() -> None:
+def test_no_replica_is_asked_for_unless_it_is_wanted() -> None:
     script = Script()
     script.settle()
     script.step()
-    assert script.twin_client.lease_renewal().standby == ""
+    assert script.twin_client.lease_renewal().replica_host == ""
 
 
-def test_the_best_rsu_that_is_not_the_host_keeps_the_warm_copy_and_goes_on_keeping_it() -> None:
+def test_the_best_rsu_that_is_not_the_host_keeps_the_replica_and_goes_on_keeping_it() -> None:
     script = Warm([])
     script.step()
-    assert script.twin_client.lease_renewal().standby == script.twin_client.standby == "b"
+    assert script.twin_client.lease_renewal().replica_host == script.twin_client.replica_host == "b"
     script.twin_client.want("a", ("a", "c", "b"))
     script.step()
-    assert script.twin_client.standby == "b"
+    assert script.twin_client.replica_host == "b"
     script.twin_client.want("a", ("a",))  # out of reach; it has the copy all the same
     script.step()
-    assert script.twin_client.standby == "b"
+    assert script.twin_client.replica_host == "b"
 
 
-def test_a_standby_that_goes_down_is_replaced() -> None:
+def test_a_replica_host_that_goes_down_is_replaced() -> None:
     draining: list[str] = []
     script = Warm(draining)
     script.step()
     draining.append("b")
     script.step()
-    assert script.twin_client.standby == "c"
+    assert script.twin_client.replica_host == "c"
 
 
-def test_a_standby_that_does_not_keep_up_is_replaced_unless_there_is_no_bandwidth() -> None:
+def test_a_replica_host_that_does_not_keep_up_is_replaced_unless_there_is_no_bandwidth() -> None:
     script = Warm([])
     script.step()
     for version in range(1, int(STANDBY_PATIENCE) + 5):
         script.replicate("b", 1, of=version + 1)
         script.step(1.0, rate=0.0)
-    assert script.twin_client.standby == "b"
+    assert script.twin_client.replica_host == "b"
     for version in range(int(STANDBY_PATIENCE) - 2):
         script.replicate("b", 1, of=100 + version)
         script.step(1.0)
-        assert script.twin_client.standby == "b"
+        assert script.twin_client.replica_host == "b"
     for version in range(5):
         script.replicate("b", 1, of=200 + version)
         script.step(1.0)
-    assert script.twin_client.standby == "c"
+    assert script.twin_client.replica_host == "c"
 
 
-def test_a_standby_that_has_all_keeps_up_even_if_nothing_changes() -> None:
+def test_a_replica_host_that_has_all_keeps_up_even_if_nothing_changes() -> None:
     script = Warm([])
     for _ in range(3 * int(STANDBY_PATIENCE)):
         script.replicate("b", 7, of=7)
         script.step(1.0)
-    assert script.twin_client.standby == "b"
+    assert script.twin_client.replica_host == "b"
 
 
-def test_host_and_standby_change_places_when_the_twin_moves_to_its_standby() -> None:
+def test_host_and_replica_host_change_places_when_the_twin_moves_to_its_replica_host() -> None:
     script = Warm([])
     script.twin_client.want("b", ("b", "a", "c"))
     assert script.step() == [Move("uav", "a", script.epoch, "b", 10.0)]
     script.speak("b", script.epoch + 1)
     script.step()
-    assert (script.twin_client.host, script.twin_client.standby) == ("b", "a")
+    assert (script.twin_client.host, script.twin_client.replica_host) == ("b", "a")

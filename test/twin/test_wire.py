@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
-from uav_twin_migration.twin.protocol.messages import Data, Reason, Stamp
+from uav_twin_migration.twin.protocol.messages import Data, Purpose, Reason, Stamp
 
 whole = st.integers(0, (1 << 62) - 1)
 seconds = st.floats(0.0, 1e9)
@@ -22,6 +22,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=64),
     float: seconds,
     bytes: st.binary(min_size=32, max_size=32),
+    Purpose: st.sampled_from(list(Purpose)),
     Reason: st.sampled_from(list(Reason)),
     Stamp: st.builds(Stamp, whole, seconds),
     Stamp | None: st.none() | st.builds(Stamp, whole, seconds),

@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.hosting.host import HostSettings, MigrationReport, TwinHost
+from uav_twin_migration.twin.hosting.host import TwinHost
+from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin
+from uav_twin_migration.twin.hosting.outputs import Close, Durable, MigrationReport, Open, Output, Pace, Reply, Transmit
 from uav_twin_migration.twin.hosting.store import Store, StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
 from uav_twin_migration.twin.protocol import wire
@@ -117,10 +119,10 @@ class Town:
         timing: HostDiscoveryTiming | None = None,
         size: int = 200_000,
         application: Application | None = None,
-        standby: str = "",
+        replica_host: str = "",
         rate: float = 0.0,
     ) -> None:
-        """standby: the RSU that shall have a replica. rate: bytes/s that the UAV has bought."""
+        """replica_host: the RSU that shall have a replica. rate: bytes/s that the UAV has bought."""
         self.directory, self.now, self.loss = directory, 0.0, loss
         self.settings = settings or HostSettings(flush_period=0.2)
         self.application = application or UavTwins()
@@ -135,7 +137,7 @@ class Town:
         self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
         self.size = size
         self.host_discovery = HostDiscovery(
-            "u1", self.now, fence=0, size=size, candidates=tuple(names), standby=standby
+            "u1", self.now, newest_epoch=0, size=size, candidates=tuple(names), replica_host=replica_host
         )
         self.rate = rate
         self.sequence = 0
@@ -182,7 +184,7 @@ class Town:
             (rsu.name, hosted_twin.replica_state.record.epoch)
             for rsu in self.rsus.values()
             if rsu.host is not None
-            for hosted_twin in rsu.host._hosted_twins.values()
+            for hosted_twin in rsu.host.state.twins.values()
             if hosted_twin.replica_state.serves(self.now)
         ]
         assert len(serving) <= 1, serving
@@ -206,67 +208,65 @@ class Town:
         assert host is not None
         assert hosted_twin.own is not None
         assert list(host.store.damaged(hosted_twin.own)) == []
-        host._flush(hosted_twin)
+        host.contents.flush(hosted_twin)
         for piece, sequence in newest.items():
             content = host.store.read(hosted_twin.own, PAYLOAD_AT + piece)
             assert content == self.payload(sequence, twin.size_of(piece))
 
-    def hosted_twin(self, name: str) -> hosting.HostedTwin:
+    def hosted_twin(self, name: str) -> HostedTwin:
         host = self.rsus[name].host
         assert host is not None
-        return host._hosted_twin("u1")
+        return host.state.twin("u1")
 
     def hosts(self) -> list[str]:
         return [
             rsu.name
             for rsu in self.rsus.values()
             if rsu.host is not None
-            for hosted_twin in rsu.host._hosted_twins.values()
+            for hosted_twin in rsu.host.state.twins.values()
             if hosted_twin.replica_state.record.status is Status.HOSTING
         ]
 
     def twin(self, name: str) -> UavTwin:
         host = self.rsus[name].host
         assert host is not None
-        twin = host._hosted_twins["u1"].twin
+        twin = host.state.twins["u1"].twin
         assert isinstance(twin, UavTwin)
         return twin
 
     def is_served(self) -> bool:
         host = self.rsus[self.host_discovery.host].host if self.host_discovery.host else None
-        return (
-            host is not None and "u1" in host._hosted_twins and host._hosted_twins["u1"].replica_state.serves(self.now)
-        )
+        return host is not None and "u1" in host.state.twins and host.state.twins["u1"].replica_state.serves(self.now)
 
     # -- the network -------------------------------------------------------------------------------------------------
 
     def lost(self) -> bool:
         return self.chance.random() < self.loss
 
-    def carry(self, rsu: Rsu, output: hosting.Output) -> None:
-        if isinstance(output, hosting.Open):
+    def carry(self, rsu: Rsu, output: Output) -> None:
+        if isinstance(output, Open):
             self._open(rsu, output)
-        elif isinstance(output, hosting.Transmit):
+        elif isinstance(output, Transmit):
             if (rsu.name, output.link) in self.wires:
                 self.wires[rsu.name, output.link].send(b"".join(output.pieces), output.paced)
-        elif isinstance(output, hosting.Pace):
+        elif isinstance(output, Pace):
             if (rsu.name, output.link) in self.wires:
                 self.wires[rsu.name, output.link].rate = output.rate
                 self.wires[rsu.name, output.link].go_on()
-        elif isinstance(output, hosting.Close):
+        elif isinstance(output, Close):
             self._close(rsu.name, output.link)
-        elif isinstance(output, hosting.Reply):
+        elif isinstance(output, Reply):
             if not self.lost():
                 self.at(DELAY, lambda: self._answer(output))
         elif isinstance(output, MigrationReport):
             self.reports.append(output)
-        elif isinstance(output, hosting.Durable):
+        elif isinstance(output, Durable):
             output.done(output.accepted)
 
-    def _answer(self, output: hosting.Reply) -> None:
+    def _answer(self, output: Reply) -> None:
         self.host_discovery = answer(self.host_discovery, output.reply, self.now)
 
-    def _open(self, rsu: Rsu, output: hosting.Open) -> None:
+    def _open(self, rsu: Rsu, output: Open) -> None:
         peer = self.rsus.get(output.peer)
         if peer is None or peer.host is None or self.lost():
             self.at(DELAY, lambda: self._down(rsu, rsu.incarnation, output.link))

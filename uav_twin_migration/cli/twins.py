@@ -65,12 +65,12 @@ def _opened(path: str) -> StoreReader:
 
 
 def _text(path: str, rsu: str, problems: list[str], found: list[Inspected]) -> str:
-    here = [twin for twin in found if twin.state != "absent" or twin.arriving]
-    size = sum(twin.size + twin.arriving_size for twin in here) / MB
+    here = [twin for twin in found if twin.state != "absent" or twin.inbound_from]
+    size = sum(twin.size + twin.inbound_size for twin in here) / MB
     lines = [f"{path}: RSU {rsu}, {len(here)} twins, {size:,.1f} MB; {len(found) - len(here)} have moved away"]
     lines += [f"  {problem}" for problem in problems]
     if here:
-        lines.append(f"  {'UAV':<16} {'state':<9} {'epoch':>14} {'MB':>9} {'history':>8}  {'from':>12} {'to, s':>12}")
+        lines.append(f"  {'UAV':<16} {'state':<12} {'epoch':>14} {'MB':>9} {'history':>8}  {'from':>12} {'to, s':>12}")
     lines += [line for twin in here for line in _lines(twin)]
     return "\n".join(lines)
 
@@ -80,10 +80,10 @@ def _lines(twin: Inspected) -> list[str]:
 
     first, last = (f"{time:12.1f}" if time is not None else f"{'-':>12}" for time in (twin.first, twin.last))
     epoch = format_epoch(twin.epoch) if twin.epoch else "-"
-    line = f"  {twin.uav:<16} {twin.state:<9} {epoch:>14} {twin.size / MB:9.2f} {twin.records:8d}  {first} {last}"
+    line = f"  {twin.uav:<16} {twin.state:<12} {epoch:>14} {twin.size / MB:9.2f} {twin.records:8d}  {first} {last}"
     if twin.successor:
         line += f"  handed over to {twin.successor}"
-    if twin.arriving:
+    if twin.inbound_from:
         whole = "whole" if twin.prepared else "not yet whole"
-        line += f"  a copy from {twin.arriving}: {twin.arriving_size / MB:.2f} MB, {whole}"
+        line += f"  a copy from {twin.inbound_from}: {twin.inbound_size / MB:.2f} MB, {whole}"
     return [line, *(f"    WRONG: {problem}" for problem in twin.problems)]

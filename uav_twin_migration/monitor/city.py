@@ -173,10 +173,10 @@ class City:
         uav = self.uav(hosting.uav)
         if uav is None or self.rsu(rsu) is None:
             return
-        if hosting.holding in ("hosting", "leaving") and uav.host in ("", rsu):
+        if hosting.holding in ("hosting", "handing_over") and uav.host in ("", rsu):
             uav.replica = hosting.replica if hosting.replica in self.rsus else ""
             if hosting.successor in self.rsus and hosting.successor != rsu:
-                phase = "frozen" if hosting.holding == "leaving" else "copying"
+                phase = "frozen" if hosting.holding == "handing_over" else "copying"
                 self._expect(now, Progress(hosting.uav, rsu, hosting.successor, phase, uav.facts.twin_size, 0.0, 0.0))
 
     def moves(self, now: float, progress: Progress) -> None:

@@ -70,7 +70,7 @@ class WatchNode(Guarded):
     def _on_host_heartbeats(self, message: TwinHostStatus) -> None:
         ages = dict(twin_convert.replica_ages_from_message(message))
         if ages:
-            tell("warm", rsu=message.rsu_id, ages=ages)
+            tell("replicas", rsu=message.rsu_id, ages=ages)
 
     def _on_interaction(self, message: Interaction) -> None:
         tell("priced", rsu=message.rsu_id, version=message.policy_version)

@@ -36,8 +36,8 @@ from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
 from uav_twin_migration.scenario.model import MOST_RATE, REPLICA_SHARE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.tls import Address
-from uav_twin_migration.twin.hosting import host as hosting
-from uav_twin_migration.twin.hosting.host import HostSettings
+from uav_twin_migration.twin.hosting import outputs as hosting
+from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
 from uav_twin_migration.twin.hosting.store import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
@@ -63,7 +63,7 @@ News = tuple[str, int, int, str]
 
 def _news(said: LeaseRenewal) -> News:
     """What other RSUs than the host need to hear, once."""
-    return said.host, said.epoch, said.fence, said.standby
+    return said.host, said.epoch, said.newest_epoch, said.replica_host
 
 
 class RsuTwins:
@@ -215,7 +215,7 @@ class RsuTwins:
         if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
             self._forget_some()
         crowded = uav not in self._recognised and len(self._recognised) >= MOST_UAVS
-        if not is_id(uav) or (said.standby and not is_id(said.standby)) or crowded:
+        if not is_id(uav) or (said.replica_host and not is_id(said.replica_host)) or crowded:
             self._refused["unknown_rsu"] += 1
             return
         if self._is_old(heartbeat):

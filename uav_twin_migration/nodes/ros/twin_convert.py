@@ -20,7 +20,7 @@ from uav_twin_migration.msg import (
 )
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.topics import MAP
-from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
@@ -57,9 +57,9 @@ def uav_heartbeats_to_message(heartbeats: Sequence[Heartbeat], now: float) -> Ua
     telemetry = [heartbeat.telemetry or NO_TELEMETRY for heartbeat in heartbeats]
     message.uav_ids = [one.uav for one in lease_renewals]
     message.hosts = [one.host for one in lease_renewals]
-    message.standbys = [one.standby for one in lease_renewals]
+    message.replica_hosts = [one.replica_host for one in lease_renewals]
     message.epochs = [one.epoch for one in lease_renewals]
-    message.fences = [one.fence for one in lease_renewals]
+    message.newest_epochs = [one.newest_epoch for one in lease_renewals]
     message.stamp_incarnations = [stamp.incarnation for stamp in stamps]
     message.stamp_times = [stamp.time for stamp in stamps]
     message.sequences = [one.sequence for one in telemetry]
@@ -79,13 +79,13 @@ def uav_heartbeats_from_message(message: UavHeartbeat) -> list[Heartbeat] | None
     columns = (
         message.hosts,
         message.epochs,
-        message.fences,
+        message.newest_epochs,
         message.stamp_incarnations,
         message.stamp_times,
         message.sequences,
         message.telemetry_stamps,
         message.rates,
-        message.standbys,
+        message.replica_hosts,
     )
     if any(len(column) != count for column in columns):
         return None
@@ -93,13 +93,13 @@ def uav_heartbeats_from_message(message: UavHeartbeat) -> list[Heartbeat] | None
         return None
     positions, velocities = message.positions.tolist(), message.velocities.tolist()
     heartbeats = []
-    for row, (uav, host, epoch, fence, incarnation, time, sequence, at, rate, standby) in enumerate(
+    for row, (uav, host, epoch, newest_epoch, incarnation, time, sequence, at, rate, replica_host) in enumerate(
         zip(message.uav_ids, *columns, strict=True)
     ):
         three = slice(3 * row, 3 * row + 3)
         telemetry = Telemetry(sequence, at, tuple(positions[three]), tuple(velocities[three])) if sequence else None
         stamp = Stamp(incarnation, time) if incarnation else None
-        heartbeats.append(Heartbeat(LeaseRenewal(uav, host, epoch, fence, stamp, standby), telemetry, rate))
+        heartbeats.append(Heartbeat(LeaseRenewal(uav, host, epoch, newest_epoch, stamp, replica_host), telemetry, rate))
     return heartbeats
 
 
@@ -178,7 +178,7 @@ def reply_to_message(reply: HostReply, as_of: float | None, now: float) -> TwinR
         uav_ids=[reply.uav],
         epochs=[reply.epoch],
         reasons=[reply.reason.value if reply.reason else ""],
-        fences=[reply.fence],
+        newest_epochs=[reply.newest_epoch],
         restored=[reply.restored],
         as_of=[math.nan if as_of is None else as_of],
     )
@@ -193,12 +193,12 @@ def is_host(message: TwinHost) -> bool:
 
 def replies_from_message(message: TwinReply) -> Iterator[HostReply]:
     """An RSU's answers; nothing where the message makes no sense."""
-    columns = (message.uav_ids, message.epochs, message.reasons, message.fences, message.restored)
+    columns = (message.uav_ids, message.epochs, message.reasons, message.newest_epochs, message.restored)
     if len({len(column) for column in columns}) > 1:
         return
-    for uav, epoch, why, fence, restored in zip(*columns, strict=True):
+    for uav, epoch, why, newest_epoch, restored in zip(*columns, strict=True):
         reason = REASONS.get(why, Reason.INVALID) if why else None
-        yield HostReply(uav, message.rsu_id, epoch, reason, fence, restored)
+        yield HostReply(uav, message.rsu_id, epoch, reason, newest_epoch, restored)
 
 
 def takeovers_from_message(message: TwinReply) -> Iterator[tuple[str, int, float]]:

@@ -59,7 +59,7 @@ class Flier:
 
     def __init__(self, uav: str, now: float) -> None:
         self.uav = uav
-        self.host_discovery = HostDiscovery(uav, now, fence=0, size=SIZE, candidates=RSUS)
+        self.host_discovery = HostDiscovery(uav, now, newest_epoch=0, size=SIZE, candidates=RSUS)
         self.sequence = 0
         self.pieces: dict[int, int] = {}  # sequence of an update -> the piece of payload that it wrote
         self.acknowledged: set[int] = set()
@@ -130,7 +130,9 @@ class Sky:
         said = lease_renewal(flier.host_discovery)
         stamp = [said.stamp.incarnation, said.stamp.time] if said.stamp else None
         for rsu in self.rsus.values():
-            rsu.say("recognise", uav=said.uav, host=said.host, epoch=said.epoch, fence=said.fence, stamp=stamp)
+            rsu.say(
+                "recognise", uav=said.uav, host=said.host, epoch=said.epoch, newest_epoch=said.newest_epoch, stamp=stamp
+            )
 
     def update(self, flier: Flier) -> None:
         """Telemetry, and a piece of payload, for the twin where it is thought to be."""
@@ -159,9 +161,9 @@ class Sky:
         store = StoreReader(self.rsus[rsu].store)
         for stored in store.load().values():
             found[stored.record.status.value] += 1
-            incoming = stored.record.incoming
-            if incoming is not None:
-                found["prepared" if incoming.prepared else "receiving"] += 1
+            inbound = stored.record.inbound
+            if inbound is not None:
+                found["prepared" if inbound.prepared else "receiving"] += 1
         store.close()
         time.sleep(self.chance.uniform(0.0, LONGEST_DEATH))
         self.rsus[rsu].start(lease=LEASE, flush_period=0.2)
@@ -215,7 +217,7 @@ def measure(kills: int, seed: int) -> list[Figure]:
         raise UavTwinError("\n  ".join([f"seed {seed}: after {kills} kills:", *troubles[:20]]))
     return [
         Figure("kills with -9", kills, ""),
-        Figure("killed while handed over and not confirmed", found["leaving"], ""),
+        Figure("killed while handed over and not confirmed", found["handing_over"], ""),
         Figure("killed with a whole copy that was not yet its own", found["prepared"], ""),
         Figure("killed with a part of a copy", found["receiving"], ""),
         Figure("migrations completed, as reported", completed, ""),

@@ -117,7 +117,7 @@ def endure(city: City, one: Disturbance) -> list[Figure]:
     """Let it happen, wait until it is over and everybody serves again. Returns what was seen."""
     others = [rsu for rsu in city.rsus if rsu not in one.struck]
     period = city.scenario.market.round_period
-    warm = city.wait_for_warm_copies()
+    warm = city.wait_for_replicas()
     anew = len(city.begun_anew())
     began, began_at = time.monotonic(), time.time()
     one.begin()

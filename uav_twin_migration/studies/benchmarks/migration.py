@@ -114,7 +114,7 @@ class Street:
             for uav, host in list(self.hosts.items()):
                 stamp = [host.stamp.incarnation, host.stamp.time]
                 for rsu in self.rsus.values():
-                    rsu.say("recognise", uav=uav, host=host.rsu, epoch=host.epoch, fence=host.epoch, stamp=stamp)
+                    rsu.say("recognise", uav=uav, host=host.rsu, epoch=host.epoch, newest_epoch=host.epoch, stamp=stamp)
 
 
 @contextmanager

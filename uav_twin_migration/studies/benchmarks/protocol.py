@@ -14,10 +14,10 @@ from typing import NamedTuple
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.twin.verification.checker import Found, explore, wander
-from uav_twin_migration.twin.verification.model import (
+from uav_twin_migration.twin.verification.model import Model
+from uav_twin_migration.twin.verification.world import (
     BrokenPromiseError,
     Left,
-    Model,
     Rules,
 )
 
@@ -32,6 +32,7 @@ class Bounds(NamedTuple):
     name: str
     rules: Rules
     left: Left
+    hosted: bool = True  # False: the twin has no host at first
 
 
 class Schedules(NamedTuple):
@@ -46,8 +47,10 @@ class Schedules(NamedTuple):
 
 ONE_TERM = Rules(atomic_voice=True, terms=1, sessions=3)
 RE_HOSTING = Rules(atomic_voice=True, lease=1, rehost_after=1, sessions=2, terms=2)
-WARM = Rules(atomic_voice=True, terms=1, standby="target")
-LOSING = replace(RE_HOSTING, standby="target")
+REPLICATED = Rules(atomic_voice=True, terms=1, replica_host="target")
+LOSING = replace(RE_HOSTING, replica_host="target")
+TWO_SESSIONS = replace(ONE_TERM, sessions=2)
+FILLING = replace(LOSING, terms=1, sessions=1)
 EXHAUSTIVE = (
     Bounds("a crash, a change, a lost copy, 3 sessions", ONE_TERM, Left(crash=1, write=1, forget=1)),
     Bounds("2 crashes, 3 sessions", ONE_TERM, Left(crash=2, write=0)),
@@ -58,9 +61,13 @@ EXHAUSTIVE = (
     Bounds(
         "re-hosting, late lease renewals", Rules(lease=1, rehost_after=1, sessions=1, terms=2), Left(0, 0, 0, tick=1)
     ),
-    Bounds("a replica, a crash, a change, 2 sessions", replace(WARM, sessions=2), Left(migrate=0)),
-    Bounds("a replica, a hand-over to it, 3 sessions", replace(WARM, sessions=3), Left(crash=0)),
+    Bounds("a replica, a crash, a change, 2 sessions", replace(REPLICATED, sessions=2), Left(migrate=0)),
+    Bounds("a replica, a hand-over to it, 3 sessions", replace(REPLICATED, sessions=3), Left(crash=0)),
     Bounds("a replica, a change, a lost disk", replace(LOSING, sessions=1), Left(0, migrate=0, tick=1, lose=1)),
+    Bounds("a replica, a change, 2 breaks, 3 sessions", replace(REPLICATED, sessions=3), Left(0, migrate=0, break_=2)),
+    Bounds("a change, a refusal, lapsed bandwidth, 2 sessions", TWO_SESSIONS, Left(0, refuse=1, unfund=1)),
+    Bounds("a replica, a refusal, a crash, 2 sessions", replace(REPLICATED, sessions=2), Left(1, 0, 0, 0, refuse=1)),
+    Bounds("a first snapshot, a replica, a crash, a refusal", FILLING, Left(write=0, tick=1, refuse=1), hosted=False),
 )
 RANDOM = (Schedules("ABC", 2, 60, 150_000), Schedules("ABCD", 3, 100, 50_000), Schedules("ABC", 2, 60, 50_000, 1))
 
@@ -81,9 +88,8 @@ def run(directory: Path | None) -> list[Figure]:
 def _exhaust(bounds: Bounds) -> list[Figure]:
     model = Model(("source", "target"), bounds.rules)
     _progress(f"{bounds.name} ...")
-    found = explore(
-        model, model.hosted(bounds.left), tell=lambda states: _progress(f"{bounds.name}: {states:,} states")
-    )
+    start = model.hosted(bounds.left) if bounds.hosted else model.empty(bounds.left)
+    found = explore(model, start, tell=lambda states: _progress(f"{bounds.name}: {states:,} states"))
     print(f"  {bounds.name}: {found.states:,} states, {found.moves:,} moves", file=sys.stderr, flush=True)
     return [Figure(f"all states: {bounds.name}", found.states, "states")]
 
@@ -113,7 +119,7 @@ def _batch(work: tuple[Schedules, int]) -> Found:
     states = moves = 0
     for seed in range(first, first + BATCH):
         losing = schedules.lost_disks > 0
-        model = Model(schedules.rsus, Rules(lease=3, rehost_after=4, standby=schedules.rsus[1] if losing else ""))
+        model = Model(schedules.rsus, Rules(lease=3, rehost_after=4, replica_host=schedules.rsus[1] if losing else ""))
         left = FREE._replace(lose=1, uav_crash=0) if losing else FREE
         starts = [model.empty(left) if twin % 2 else model.hosted(left) for twin in range(schedules.twins)]
         found = wander(model, starts, seed, schedules.moves)

@@ -239,9 +239,9 @@ class City:
 
     def warm_copies(self, since: float) -> set[str]:
         """The UAVs whose twins had a replica, not late, at some time since then."""
-        return {uav for event in self.events("warm", since) for uav, age in event["ages"].items() if age < LATE}
+        return {uav for event in self.events("replicas", since) for uav, age in event["ages"].items() if age < LATE}
 
-    def wait_for_warm_copies(self) -> float:
+    def wait_for_replicas(self) -> float:
         """Wait until each twin has a replica. Returns how long that took, s."""
         since = time.monotonic()
         return self.wait_for(lambda: self.warm_copies(since) == self.twins(), "a replica of each twin", 240.0)

@@ -24,7 +24,7 @@ from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
-from uav_twin_migration.twin.protocol.messages import Data, Fenced, Offer, PeerMessage, Prepared, Stamp
+from uav_twin_migration.twin.protocol.messages import Data, Fenced, Offer, PeerMessage, Purpose, Stamp, Verified
 
 SLOW = 0.05  # s of CPU that an input may take
 MOST_KEPT = 512  # inputs
@@ -65,8 +65,8 @@ def _artifacts() -> Sequence[bytes]:
 def _frames() -> Sequence[bytes]:
     said: list[wire.Hello | PeerMessage] = [
         wire.Hello("north"),
-        Offer("uav_1", 3, 1 << 24, 1000, 10, 1024, "uav_twin/1"),
-        Prepared("uav_1", 3, 10, Stamp(1, 2.5)),
+        Offer("uav_1", 3, 1 << 24, Purpose.MIGRATION, 1000, 1024, "uav_twin/1"),
+        Verified("uav_1", 3, 10, Stamp(1, 2.5)),
         Fenced("uav_1", 1 << 40),
     ]
     chunk = Chunk(0, 1, digest(b"content"), b"content")

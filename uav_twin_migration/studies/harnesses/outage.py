@@ -12,7 +12,8 @@ import numpy as np
 
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.twin.hosting.estimate import Estimate, Telemetry
-from uav_twin_migration.twin.hosting.host import Reply, TwinHost
+from uav_twin_migration.twin.hosting.host import TwinHost
+from uav_twin_migration.twin.hosting.outputs import Reply
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.host_discovery import (
@@ -57,7 +58,7 @@ class _Outage:
     def __init__(self, directory: Path, scenario: Scenario, rsus: Sequence[str], rehost_after: float) -> None:
         self.directory, self.flight = directory, Flight(scenario)
         self.timing = HostDiscoveryTiming(rehost_after=rehost_after)
-        self.host_discovery = HostDiscovery("uav", 0.0, fence=0, size=SIZE, candidates=tuple(rsus))
+        self.host_discovery = HostDiscovery("uav", 0.0, newest_epoch=0, size=SIZE, candidates=tuple(rsus))
         self.hosts: dict[str, TwinHost] = {}
         self.told: Estimate | None = None  # the user, at `told_at`, by which RSU
         self.told_at, self.by, self.epoch = 0.0, "", 0

@@ -21,9 +21,9 @@ from typing import Any
 
 from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.certificates import Identity
+from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Twin
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.hosting.host import HostSettings
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.messages import (
@@ -113,9 +113,9 @@ class _Process:
         """Host a twin."""
         self.service.request(HostRequest(**request))
 
-    def do_recognise(self, uav: str, host: str, epoch: int, fence: int, stamp: Any) -> None:
+    def do_recognise(self, uav: str, host: str, epoch: int, newest_epoch: int, stamp: Any) -> None:
         """Hear a UAV's lease renewal."""
-        self.service.recognise(LeaseRenewal(uav, host, epoch, fence, Stamp(*stamp) if stamp else None))
+        self.service.recognise(LeaseRenewal(uav, host, epoch, newest_epoch, Stamp(*stamp) if stamp else None))
 
     def do_host_heartbeats(self) -> None:
         """Tell what is held."""

@@ -11,7 +11,6 @@ from uav_twin_migration.twin.protocol.messages import (
     HostRequest,
     Offer,
     Reason,
-    ReplicaOffer,
 )
 from uav_twin_migration.twin.protocol.replica_state import Status, Timing
 
@@ -26,10 +25,9 @@ class HostSettings:
     flush_period: float = 0.5  # s between two writings of what changed in a twin
     largest_twin: int = 16 * 1024 * MEGABYTE  # bytes
     most_twins: int = 1000  # held at once
-    most_arriving: int = 64  # copies at once
+    most_inbound: int = 64  # copies at once
     reserve: int = 64 * MEGABYTE  # bytes of the disk that stay free
     growth: float = 1.25  # how much larger than announced a twin may become on the way
-    lease_patience: float = 3.0  # s that a migration may be without bandwidth
     retry_store: float = 1.0  # s after the disk refused
     drain_at_once: int = 4  # migrations
     replica_period: float = 1.0  # s between two checkpoints of a replica
@@ -42,13 +40,11 @@ class Occupancy(NamedTuple):
     draining: bool
     trouble: Reason | None  # with the disk
     hosted: int  # twins
-    arriving: int  # copies, the one in question left out
+    inbound: int  # copies, the one in question left out
     room: int  # bytes that may still be promised
 
 
-def objection_to_offer(
-    offer: Offer | ReplicaOffer, application: str, settings: HostSettings, here: Occupancy
-) -> Reason | None:
+def objection_to_offer(offer: Offer, application: str, settings: HostSettings, here: Occupancy) -> Reason | None:
     """Why this RSU does not want an offered copy. application: whose twins it hosts."""
     if here.draining:
         return Reason.DRAINING
@@ -60,9 +56,9 @@ def objection_to_offer(
         return Reason.INVALID
     if offer.size > settings.largest_twin:
         return Reason.TOO_LARGE
-    if here.arriving >= settings.most_arriving:
+    if here.inbound >= settings.most_inbound:
         return Reason.BUSY
-    if offer.size > here.room or here.hosted + here.arriving >= settings.most_twins:
+    if offer.size > here.room or here.hosted + here.inbound >= settings.most_twins:
         return Reason.FULL
     return None
 
@@ -99,6 +95,6 @@ def objection_to_hosting(
     return None
 
 
-def limit_of(offer: Offer | ReplicaOffer, settings: HostSettings) -> int:
+def limit_of(offer: Offer, settings: HostSettings) -> int:
     """Bytes that an accepted copy may have in the end: it changes on the way."""
     return min(int(offer.size * settings.growth) + 16 * MEGABYTE, settings.largest_twin)

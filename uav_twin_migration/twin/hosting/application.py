@@ -4,7 +4,7 @@ The host stores, serves and moves twins without knowing what is in them. It asks
 after a restart or a hand-over it gives the stored chunks back. A twin need not hold all its chunks in memory: `restore`
 gets a reader for those it wants.
 
-`state.py` is the twin that this package brings.
+`twin.py` is the twin that this package brings.
 """
 
 from __future__ import annotations

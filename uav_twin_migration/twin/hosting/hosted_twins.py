@@ -1,51 +1,43 @@
-"""What a host (hosting.py) keeps in memory of each twin."""
+"""What a host (host.py) keeps in memory of each twin, and what its parts share."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from uav_twin_migration.twin.hosting.application import Piece, Twin
-from uav_twin_migration.twin.hosting.store import Copy, Stored
+from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.application import Application, Piece, Twin
+from uav_twin_migration.twin.hosting.outputs import Output
+from uav_twin_migration.twin.hosting.store import Copy, Store, Stored, StoreError
 from uav_twin_migration.twin.protocol.chunks import Entry
 from uav_twin_migration.twin.protocol.flow import Flow
-from uav_twin_migration.twin.protocol.replica_state import ReplicaState
+from uav_twin_migration.twin.protocol.messages import Ack, Purpose, Reason
+from uav_twin_migration.twin.protocol.replica_state import Context, ReplicaState, Status
+
+SESSION_BITS = 32  # of a session's number, below the incarnation of the process
+MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
 
 
 @dataclass
-class Lane:
-    """The way of a copy's bytes to another RSU."""
+class Outbound:
+    """The bytes of an outbound transfer."""
 
+    session: int = 0
     link: int = 0
     alive: bool = False  # whether the link still stands
     rate: float = 0.0  # bytes/s, its part of what was granted
     flow: Flow | None = None
     sent: int = 0  # bytes, in earlier sessions
-
-
-@dataclass
-class Mirror(Lane):
-    """The bytes that keep a replica on another RSU up to date."""
-
-    session: int = 0
-
-    check_at: float = -math.inf  # s, of the next checkpoint
-    checked_at: float = math.nan  # s, of the last one
-
-
-@dataclass
-class Leaving(Lane):
-    """An outgoing migration's bytes and figures."""
-
-    started: float = 0.0
-    copying_since: float = math.nan
-    frozen_at: float = math.nan
+    started: float = 0.0  # s
+    copying_since: float = math.nan  # s
     granted: float = 0.0  # bytes that the grants allowed since copying began
-    granted_at: float = math.nan
-    unfunded_since: float = math.inf
-    size: int = 0
+    granted_at: float = math.nan  # s
+    size: int = 0  # bytes of the twin, when copying began
+    completed_at: float = math.nan  # s, of the last checkpoint
+    complete_at: float = -math.inf  # s: not before there is another
 
     def grant(self, rate: float, now: float) -> None:
         """Count what was granted at `rate` until now."""
@@ -55,8 +47,8 @@ class Leaving(Lane):
 
 
 @dataclass
-class Arriving:
-    """An incoming copy's chunks."""
+class InboundChunks:
+    """The chunks of an inbound transfer."""
 
     link: int
     latest: dict[int, Entry]
@@ -72,20 +64,19 @@ class HostedTwin:
     uav: str
     replica_state: ReplicaState = field(default_factory=ReplicaState)
     own: Copy | None = None
-    incoming: Copy | None = None
+    inbound: Copy | None = None
     twin: Twin | None = None
-    filling: Iterator[Piece] | None = None
+    filling: Iterator[Piece] | None = None  # what is left of the first snapshot
     stored_version: int = 0  # the twin's own version up to which the store has it
     waiting: list[Callable[[bool], None]] = field(default_factory=list)
     rate: float = 0.0  # bytes/s granted to move it
-    leaving: Leaving | None = None
-    mirror: Mirror | None = None
+    outbound: dict[Purpose, Outbound] = field(default_factory=dict)
     replicated_at: float = math.nan  # s, when what the replica has was the newest here
-    arriving: Arriving | None = None
+    inbound_chunks: InboundChunks | None = None
 
     @property
     def stored(self) -> Stored:
-        return Stored(self.replica_state.record, self.own, self.incoming)
+        return Stored(self.replica_state.record, self.own, self.inbound)
 
 
 class Visible(NamedTuple):
@@ -101,7 +92,66 @@ class Undo(NamedTuple):
 
     replica_state: ReplicaState
     own: Copy | None
-    incoming: Copy | None
+    inbound: Copy | None
     stored_version: int
-    leaving: Leaving | None
-    mirror: Mirror | None
+    outbound: dict[Purpose, Outbound]
+
+
+class HostState:
+    """What the parts of a host share: its twins, and what waits for the next commit."""
+
+    def __init__(self, store: Store, application: Application, now: float, settings: HostSettings) -> None:
+        self.store, self.application, self.now, self.settings = store, application, now, settings
+        self.rsu = store.rsu
+        self.twins: dict[str, HostedTwin] = {}
+        self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
+        self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
+        self.damaged: dict[str, StoreError] = {}  # twins that cannot be made of what is on the disk
+        self.draining = False
+        self.session = store.incarnation << SESSION_BITS
+        self.outputs: list[Output] = []
+        self.acks: dict[tuple[int, str], Ack] = {}  # of several in one commit the last one says it all
+        self.undo: dict[str, Undo] = {}
+        self.durable: list[Callable[[bool], None]] = []  # who waits for what was written
+        self.taken_in = 0  # bytes of inbound chunks that are on the disk
+        self.taking_in = 0  # and that wait for the commit
+        self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
+
+    @property
+    def hosted(self) -> list[str]:
+        """The UAVs whose twins are here and have not been taken over by another RSU."""
+        kept = (Status.HOSTING, Status.HANDING_OVER)
+        return [uav for uav, one in self.twins.items() if one.replica_state.record.status in kept]
+
+    def twin(self, uav: str) -> HostedTwin:
+        """What there is of a twin, if only its name."""
+        hosted_twin = self.twins.get(uav)
+        if hosted_twin is None:
+            if len(self.twins) >= MOST_STRANGERS:
+                self._forget_unknown_twins()
+            hosted_twin = self.twins[uav] = HostedTwin(uav)
+        return hosted_twin
+
+    def touch(self, hosted_twin: HostedTwin) -> None:
+        """Remember a twin as the disk has it: it is about to change."""
+        if hosted_twin.uav not in self.undo:
+            copies = (hosted_twin.own, hosted_twin.inbound, hosted_twin.stored_version)
+            self.undo[hosted_twin.uav] = Undo(hosted_twin.replica_state, *copies, dict(hosted_twin.outbound))
+
+    def context(self, uav: str, peer: str = "", refusal: Reason | None = None, verified: bool = True) -> Context:
+        """What a transition may know."""
+        incarnation, timing = self.store.incarnation, self.settings.timing
+        return Context(self.rsu, uav, self.now, peer, incarnation, self.session + 1, timing, refusal, verified)
+
+    def drop(self, copy: Copy | None) -> None:
+        """A copy is no longer wanted."""
+        if copy is not None:
+            self.store.set_tombstone(copy)
+
+    def _forget_unknown_twins(self) -> None:
+        """UAVs that never had anything here. (What is in a record, if only an epoch, stays.)"""
+        blank = ReplicaState().record
+        for uav in [uav for uav, one in self.twins.items() if one.replica_state.record == blank]:
+            if uav not in self.undo:
+                del self.twins[uav]
+        self.visible = {uav: one for uav, one in self.visible.items() if uav in self.twins}

@@ -23,9 +23,9 @@ class Inspected:
     """One twin in a store."""
 
     uav: str
-    state: str  # hosting, leaving, fenced, or absent (moved away, or only arriving)
+    state: str  # hosting, handing_over, fenced, replica, or absent (moved away, or only inbound)
     epoch: int  # of the own copy; 0 where there is none
-    fence: int  # no hosting up to this epoch begins here again
+    newest_epoch: int  # no hosting up to this epoch begins here again
     successor: str = ""  # to whom it is being handed over
     application: str = ""
     size: int = 0  # bytes of the own copy
@@ -33,8 +33,8 @@ class Inspected:
     records: int = 0  # of telemetry in the history
     first: float | None = None  # s, time stamps of the oldest record and of the newest
     last: float | None = None
-    arriving: str = ""  # from whom a copy is arriving
-    arriving_size: int = 0  # bytes of that
+    inbound_from: str = ""  # from whom a copy is being taken
+    inbound_size: int = 0  # bytes of that
     prepared: bool = False  # whether that copy is whole
     problems: list[str] = field(default_factory=list)
 
@@ -47,16 +47,16 @@ def inspect(store: StoreReader) -> Iterator[Inspected]:
 
 def _inspect(store: StoreReader, uav: str, stored: Stored) -> Inspected:
     record = stored.record
-    found = Inspected(uav, record.status.value, record.epoch, record.fence, record.target)
+    found = Inspected(uav, record.status.value, record.epoch, record.newest_epoch, record.target)
     if stored.own is not None:
         found.application = stored.own.application
         found.size, found.chunks = _verify(store, stored.own, "", found.problems)
         _read_history(store, stored.own, found)
     elif record.status is not Status.ABSENT:
         found.problems.append(f"it is {record.status.value}, and there is no copy of it")
-    if record.incoming is not None and stored.incoming is not None:
-        found.arriving, found.prepared = record.incoming.source, record.incoming.prepared
-        found.arriving_size, _ = _verify(store, stored.incoming, "arriving copy: ", found.problems)
+    if record.inbound is not None and stored.inbound is not None:
+        found.inbound_from, found.prepared = record.inbound.source, record.inbound.prepared
+        found.inbound_size, _ = _verify(store, stored.inbound, "inbound copy: ", found.problems)
     return found
 
 

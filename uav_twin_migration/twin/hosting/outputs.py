@@ -1,4 +1,4 @@
-"""What a host of twins (hosting.py) wants done, and what it tells."""
+"""What a host of twins (host.py) wants done, and what it tells."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ Output = Open | Transmit | Pace | Close | HostingChange | Reply | MigrationRepor
 
 
 class Progress(NamedTuple):
-    """How far an outgoing migration is."""
+    """How far a migration is."""
 
     uav: str
     target: str

@@ -27,16 +27,21 @@ from uav_twin_migration.transport.tls import (
     Limits,
     LinkEvent,
 )
-from uav_twin_migration.twin.hosting import host as hosting
+from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application, Twin
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.hosting.host import (
+from uav_twin_migration.twin.hosting.host import TwinHost
+from uav_twin_migration.twin.hosting.outputs import (
+    Close,
     HostingChange,
-    HostSettings,
     MigrationReport,
+    Open,
+    Output,
+    Pace,
     Progress,
+    Reply,
     Served,
-    TwinHost,
+    Transmit,
 )
 from uav_twin_migration.twin.hosting.store import (
     KEPT_LOG,
@@ -122,7 +127,7 @@ class TwinService:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"twins of {rsu}", daemon=True)
         self._log_is_long = threading.Event()
-        self._log_twin_client = threading.Thread(target=self._keep_log, name=f"log of {rsu}", daemon=True)
+        self._log_keeper = threading.Thread(target=self._keep_log, name=f"log of {rsu}", daemon=True)
 
     @property
     def address(self) -> Address:
@@ -132,7 +137,7 @@ class TwinService:
     def start(self) -> None:
         """Begin to serve."""
         self.carrier.start()
-        self._log_twin_client.start()
+        self._log_keeper.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -140,7 +145,7 @@ class TwinService:
         self._stopping = True
         self._log_is_long.set()
         self._post(lambda host, now: None)
-        for thread in (self._thread, self._log_twin_client):
+        for thread in (self._thread, self._log_keeper):
             if thread.is_alive():
                 thread.join()
         self.carrier.stop()
@@ -296,7 +301,7 @@ class TwinService:
                 self._carry_out(host.set_aside(error))
             self._tell()
 
-    def _take_in(self, items: Sequence[_Item], now: float) -> list[hosting.Output]:
+    def _take_in(self, items: Sequence[_Item], now: float) -> list[Output]:
         """Let the host have what came in, all or nothing."""
         try:
             for item in items:
@@ -322,20 +327,20 @@ class TwinService:
             patience = last + gather - boot_time() if item.size > 0 and patience > 0 else 0.0
         return items
 
-    def _carry_out(self, outputs: Sequence[hosting.Output]) -> None:
+    def _carry_out(self, outputs: Sequence[Output]) -> None:
         carrier = self.carrier
         for output in outputs:
-            if isinstance(output, hosting.Transmit):
+            if isinstance(output, Transmit):
                 carrier.send(output.link, b"".join(output.pieces), output.paced)
-            elif isinstance(output, hosting.Open):
+            elif isinstance(output, Open):
                 carrier.open(output.link, output.peer, output.rate)
-            elif isinstance(output, hosting.Pace):
+            elif isinstance(output, Pace):
                 carrier.pace(output.link, output.rate)
-            elif isinstance(output, hosting.Close):
+            elif isinstance(output, Close):
                 carrier.close(output.link)
             elif isinstance(output, HostingChange):
                 self.callbacks.hosting_change(output)
-            elif isinstance(output, hosting.Reply):
+            elif isinstance(output, Reply):
                 self.callbacks.reply(output.reply)
             elif isinstance(output, MigrationReport):
                 self.callbacks.report(output)

@@ -5,8 +5,10 @@ it is. Chunks are read and written one by one; a twin is never whole in memory.
 
 Tables: `twins` has one row a UAV, what `replica state.Record` says; `copies` names the copies (an RSU may have two of
 one twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy with a `base` has
-only what changed since that one. A copy that is no longer wanted is marked `doomed` in the transaction that makes it
-so, and swept away later, a little at a time.
+only what changed since that one. A copy that is no longer wanted is given a tombstone
+(`doomed`) in the transaction that makes it so, and is collected as garbage later, a little at a time. Columns and
+states have the names that format 1 gave them: `fence` is the newest epoch, `lives`
+counts incarnations, `STATUS_ON_DISK` has the states.
 
 Formats: 1, without bases; 2. A file of an earlier format is brought to the present one when its RSU opens it; one of a
 later format is refused and left as it is.
@@ -35,13 +37,13 @@ from uav_twin_migration.twin.protocol.chunks import (
     is_intact,
 )
 from uav_twin_migration.twin.protocol.messages import Reason
-from uav_twin_migration.twin.protocol.replica_state import Incoming, Record, Status
+from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
 APPLICATION_ID = 0x55545753  # "UTWS": what `file` and we know the format by
 SCHEMA_VERSION = 2
 PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small ones less per small change
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
-SWEEP = 128  # chunks of doomed copies that go in one step
+GARBAGE_STEP = 128  # chunks of copies with a tombstone that go in one step
 KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
 CACHE = 32  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
 
@@ -62,6 +64,8 @@ CREATE TABLE contents (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
 FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
+STATUS_ON_DISK = {Status.HANDING_OVER: "leaving", Status.REPLICA: "standby"}  # the others: as they are called
+_STATUS_FROM_DISK = {name: status for status, name in STATUS_ON_DISK.items()}
 CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: a new store counts its incarnations from there
 
 
@@ -90,7 +94,7 @@ class Stored(NamedTuple):
 
     record: Record
     own: Copy | None = None
-    incoming: Copy | None = None
+    inbound: Copy | None = None
 
 
 class StoreReader:
@@ -250,26 +254,30 @@ class Store(StoreReader):
 
     def touch(self) -> None:
         """Write something that changes nothing."""
-        self._write("UPDATE meta SET value = value WHERE key = 'incarnations'")
+        self._write("UPDATE meta SET value = value WHERE key = 'lives'")
 
     # -- twins -------------------------------------------------------------------------------------------------------
 
     def save(self, uav: str, stored: Stored) -> None:
         """Write a twin's row."""
         record = stored.record
-        incoming = record.incoming or Incoming("", 0)
-        own = (record.status.value, record.epoch, record.version, record.fence, record.taken, record.target)
-        copies = (stored.own.id if stored.own else None, stored.incoming.id if stored.incoming else None)
-        arriving = (incoming.source, incoming.epoch, incoming.version, int(incoming.prepared))
-        row = (uav, *own, *copies, *arriving)
+        inbound = record.inbound or InboundTransfer("", 0)
+        own = (
+            STATUS_ON_DISK.get(record.status, record.status.value),
+            record.epoch,
+            record.version,
+            record.newest_epoch,
+            record.taken,
+            record.target,
+        )
+        copies = (stored.own.id if stored.own else None, stored.inbound.id if stored.inbound else None)
+        transfer = (inbound.source, inbound.epoch, inbound.version, int(inbound.prepared))
+        row = (uav, *own, *copies, *transfer)
         self._write("INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def save_version(self, uav: str, version: int, incoming: bool = False) -> None:
-        """Write only how far a copy is."""
-        if incoming:
-            self._write("UPDATE twins SET incoming_version = ?, prepared = 0 WHERE uav = ?", (version, uav))
-        else:
-            self._write("UPDATE twins SET version = ? WHERE uav = ?", (version, uav))
+    def save_version(self, uav: str, version: int) -> None:
+        """Write only how far the own copy is."""
+        self._write("UPDATE twins SET version = ? WHERE uav = ?", (version, uav))
 
     # -- copies ------------------------------------------------------------------------------------------------------
 
@@ -300,17 +308,17 @@ class Store(StoreReader):
         self._write("UPDATE copies SET whole = 1 WHERE id = ?", (copy.id,))
         return replace(copy, whole=True)
 
-    def doom(self, copy: Copy) -> None:
+    def set_tombstone(self, copy: Copy) -> None:
         """The copy is no longer wanted."""
         self._write("UPDATE copies SET doomed = 1 WHERE id = ?", (copy.id,))
 
-    def sweep(self) -> bool:
-        """Delete a little of what is doomed. Whether there is more."""
+    def collect_garbage(self) -> bool:
+        """Delete a little of what has a tombstone. Whether there is more."""
         row = self._one("SELECT id FROM copies WHERE doomed LIMIT 1")
         if row is None:
             return False
         (copy,) = row
-        numbers = self._all("SELECT number FROM chunks WHERE copy = ? LIMIT ?", (copy, SWEEP))
+        numbers = self._all("SELECT number FROM chunks WHERE copy = ? LIMIT ?", (copy, GARBAGE_STEP))
         if not numbers:
             self._write("DELETE FROM copies WHERE id = ?", (copy,))
             return True
@@ -392,16 +400,16 @@ class Store(StoreReader):
             self._run(statement)
         # An RSU whose disk was replaced must not count as an earlier life of its own: others remember those.
         incarnations = max(0, int(time.time()) - CLOCK_ZERO)
-        self._run("INSERT INTO meta VALUES ('rsu', ?), ('incarnations', ?)", (self._owner, incarnations))
+        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, incarnations))
         self._run(f"PRAGMA application_id = {APPLICATION_ID}")
         self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.commit()
 
     def _begin_incarnation(self) -> int:
         """A number that rises with each opening of the store."""
-        self._write("UPDATE meta SET value = value + 1 WHERE key = 'incarnations'")
+        self._write("UPDATE meta SET value = value + 1 WHERE key = 'lives'")
         self.commit()
-        return int(self._value("SELECT value FROM meta WHERE key = 'incarnations'"))
+        return int(self._value("SELECT value FROM meta WHERE key = 'lives'"))
 
     def _begin(self) -> None:
         if not self.dirty:
@@ -474,12 +482,13 @@ def _content_id(copy: int, number: int) -> int:
 
 def _stored(row: Sequence[Any], copies: dict[int, Copy], path: Path) -> Stored:
     try:
-        own, incoming = (None if number is None else copies[number] for number in (row[7], row[8]))
-        arriving = None
-        if incoming is not None:
-            kind = (incoming.chunk_size, incoming.application, incoming.base is not None)
-            arriving = Incoming(row[9], row[10], row[11], bool(row[12]), *kind)
-        record = Record(Status(row[1]), row[2], row[3], row[4], row[5], row[6], arriving)
+        own, inbound = (None if number is None else copies[number] for number in (row[7], row[8]))
+        transfer = None
+        if inbound is not None:
+            kind = (inbound.chunk_size, inbound.application, inbound.base is not None)
+            transfer = InboundTransfer(row[9], row[10], row[11], bool(row[12]), *kind)
+        status, filling = _STATUS_FROM_DISK.get(row[1]) or Status(row[1]), own is not None and not own.whole
+        record = Record(status, row[2], row[3], row[4], row[5], row[6], transfer, filling)
     except (KeyError, ValueError) as error:
         raise _explained(path, sqlite3.DatabaseError(f"malformed row of {row[0]!r}: {error}")) from error
-    return Stored(record, own, incoming)
+    return Stored(record, own, inbound)

@@ -95,14 +95,14 @@ class HostDiscovery:
 
     uav: str
     started: float  # s
-    fence: int  # no epoch below is recognised any more
+    newest_epoch: int  # no epoch below is recognised any more
     size: int = 0  # bytes, of the twin's payload
     stage: Stage = Stage.LISTENING
     host: str = ""
     epoch: int = 0
     stamp: Stamp | None = None
     heard_at: float = LONG_AGO  # s, when a recognised host was last heard
-    standby: str = ""  # the RSU that shall have a replica
+    replica_host: str = ""  # the RSU that shall have a replica
     replica: str = ""  # the RSU that has one, as a host told last; of which hosting and change
     replica_epoch: int = 0
     replica_version: int = 0
@@ -134,7 +134,7 @@ def hear(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: floa
     )
     others = tuple(one for one in host_discovery.heard if one.rsu != host_heartbeat.rsu)
     if len(others) >= MOST_HEARD:  # of so many, most are invented
-        kept = (host_discovery.host, host_discovery.asked, host_discovery.replica, host_discovery.standby)
+        kept = (host_discovery.host, host_discovery.asked, host_discovery.replica, host_discovery.replica_host)
         oldest = min((one for one in others if one.rsu not in kept), key=lambda one: one.at)
         others = tuple(one for one in others if one is not oldest)
     host_discovery = replace(host_discovery, heard=tuple(sorted((*others, said), key=lambda one: one.rsu)))
@@ -144,11 +144,11 @@ def hear(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: floa
         and host_discovery.stage in (Stage.HOSTED, Stage.SEEKING)
     ):
         return _hear_host(host_discovery, host_heartbeat, now)
-    if host_heartbeat.holding is not Holding.HOSTING or host_heartbeat.epoch < host_discovery.fence:
+    if host_heartbeat.holding is not Holding.HOSTING or host_heartbeat.epoch < host_discovery.newest_epoch:
         return host_discovery
     if host_discovery.stage is Stage.ASKING and (host_heartbeat.rsu, host_heartbeat.epoch) == (
         host_discovery.asked,
-        host_discovery.fence,
+        host_discovery.newest_epoch,
     ):
         return _recognise(host_discovery, said, now)
     if host_discovery.stage in (Stage.HOSTED, Stage.SEEKING) and _succeeds(host_discovery, host_heartbeat):
@@ -160,14 +160,16 @@ def answer(host_discovery: HostDiscovery, reply: HostReply, now: float) -> HostD
     """An RSU answered a request to host. Where it refuses, another is asked; if it knows a newer epoch, above that."""
     asked = host_discovery.stage is Stage.ASKING and (reply.rsu, reply.epoch) == (
         host_discovery.asked,
-        host_discovery.fence,
+        host_discovery.newest_epoch,
     )
     if reply.uav != host_discovery.uav or not asked or reply.reason is None:
         return host_discovery  # the host's host heartbeat, with a stamp to echo, says the rest
-    fence = host_discovery.fence
-    if is_epoch(reply.fence) and term_of(reply.fence) < LAST_TERM - 1:
-        fence = max(fence, reply.fence)
-    return replace(host_discovery, stage=Stage.SEEKING, fence=fence, host="", turn=host_discovery.turn + 1)
+    newest_epoch = host_discovery.newest_epoch
+    if is_epoch(reply.newest_epoch) and term_of(reply.newest_epoch) < LAST_TERM - 1:
+        newest_epoch = max(newest_epoch, reply.newest_epoch)
+    return replace(
+        host_discovery, stage=Stage.SEEKING, newest_epoch=newest_epoch, host="", turn=host_discovery.turn + 1
+    )
 
 
 def moving(host_discovery: HostDiscovery, target: str) -> HostDiscovery:
@@ -175,9 +177,9 @@ def moving(host_discovery: HostDiscovery, target: str) -> HostDiscovery:
     return replace(host_discovery, successors=tuple(sorted({*host_discovery.successors, target})))
 
 
-def wish(host_discovery: HostDiscovery, candidates: Sequence[str], standby: str = "") -> HostDiscovery:
+def wish(host_discovery: HostDiscovery, candidates: Sequence[str], replica_host: str = "") -> HostDiscovery:
     """The RSUs that the UAV would have as a host, best first, and the one that shall have a replica."""
-    return replace(host_discovery, candidates=tuple(candidates), standby=standby)
+    return replace(host_discovery, candidates=tuple(candidates), replica_host=replica_host)
 
 
 def act(
@@ -196,7 +198,9 @@ def act(
         host_discovery = replace(host_discovery, ask_at=now + timing.ask_again, tries=host_discovery.tries + 1)
         least = _least(host_discovery) if _insists(host_discovery, now, timing) else (0, 0)
         return host_discovery, (
-            HostRequest(host_discovery.uav, host_discovery.asked, host_discovery.fence, host_discovery.size, *least),
+            HostRequest(
+                host_discovery.uav, host_discovery.asked, host_discovery.newest_epoch, host_discovery.size, *least
+            ),
         )
     return host_discovery, ()
 
@@ -204,14 +208,16 @@ def act(
 def lease_renewal(host_discovery: HostDiscovery) -> LeaseRenewal:
     """What to tell all RSUs, several times in a lease."""
     if host_discovery.stage is not Stage.HOSTED:
-        return LeaseRenewal(host_discovery.uav, "", 0, host_discovery.fence, standby=host_discovery.standby)
+        return LeaseRenewal(
+            host_discovery.uav, "", 0, host_discovery.newest_epoch, replica_host=host_discovery.replica_host
+        )
     return LeaseRenewal(
         host_discovery.uav,
         host_discovery.host,
         host_discovery.epoch,
-        host_discovery.fence,
+        host_discovery.newest_epoch,
         host_discovery.stamp,
-        host_discovery.standby,
+        host_discovery.replica_host,
     )
 
 
@@ -241,8 +247,8 @@ def _succeeds(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat) -> b
 def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDiscovery:
     if said.rsu == host_discovery.replica:  # by a hand-over the two change places; else nobody else has a copy
         host_discovery = replace(host_discovery, replica=host_discovery.host)
-    if said.rsu == host_discovery.standby and host_discovery.host:
-        host_discovery = replace(host_discovery, standby=host_discovery.host)
+    if said.rsu == host_discovery.replica_host and host_discovery.host:
+        host_discovery = replace(host_discovery, replica_host=host_discovery.host)
     if host_discovery.stage is Stage.ASKING:  # a new term: what is known of the old one's changes is over
         host_discovery = replace(host_discovery, replica="", replica_epoch=0, replica_version=0)
     return replace(
@@ -251,7 +257,7 @@ def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDi
         stage=Stage.HOSTED,
         host=said.rsu,
         epoch=said.epoch,
-        fence=max(host_discovery.fence, said.epoch),
+        newest_epoch=max(host_discovery.newest_epoch, said.epoch),
         stamp=said.stamp,
         heard_at=said.at,
         successors=(),
@@ -264,7 +270,9 @@ def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDi
 def _choose(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> HostDiscovery:
     """After listening: the newest host heard, if it is none of before this life's first term."""
     hosts = [
-        one for one in host_discovery.heard if one.holding is Holding.HOSTING and one.epoch >= host_discovery.fence
+        one
+        for one in host_discovery.heard
+        if one.holding is Holding.HOSTING and one.epoch >= host_discovery.newest_epoch
     ]
     if not hosts:
         return replace(host_discovery, stage=Stage.SEEKING)
@@ -275,7 +283,7 @@ def _choose(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTimi
 def _insists(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> bool:
     """Whether the UAV still waits for somebody with what may be on a disk."""
     return (
-        bool(host_discovery.standby or host_discovery.replica)
+        bool(host_discovery.replica_host or host_discovery.replica)
         and now < host_discovery.heard_at + timing.begin_anew_after
     )
 
@@ -298,7 +306,9 @@ def _best_candidate(host_discovery: HostDiscovery, now: float, timing: HostDisco
     )
     candidates: Sequence[str] = sorted(host_discovery.candidates, key=lambda rsu: rsu == host_discovery.host)
     if _insists(host_discovery, now, timing):
-        candidates = [rsu for rsu in (host_discovery.replica, host_discovery.standby, host_discovery.last_host) if rsu]
+        candidates = [
+            rsu for rsu in (host_discovery.replica, host_discovery.replica_host, host_discovery.last_host) if rsu
+        ]
     order = list(dict.fromkeys([*(one.rsu for one in holders), *candidates]))
     return order[host_discovery.turn % len(order)] if order else ""
 
@@ -312,7 +322,7 @@ def _turn_to(host_discovery: HostDiscovery, rsu: str, now: float) -> HostDiscove
         stage=Stage.ASKING,
         host="",
         asked=rsu,
-        fence=next_term(host_discovery.fence),
+        newest_epoch=next_term(host_discovery.newest_epoch),
         ask_at=now,
         tries=0,
         successors=(),

@@ -16,7 +16,7 @@ class Reason(str, Enum):
 
     UNCONFIRMED = "unconfirmed"  # the UAV has not (yet) said here that the sender hosts its twin
     BUSY = "busy"  # an earlier hand-over of this twin is not finished here
-    NO_SESSION = "no_session"  # data for a migration that is not under way here
+    NO_SESSION = "no_session"  # data for a transfer that is not under way here
     BREAK = "break"  # the connection was lost
 
     DRAINING = "draining"  # going down on purpose
@@ -40,6 +40,13 @@ class Reason(str, Enum):
 TRANSIENT = frozenset({Reason.UNCONFIRMED, Reason.BUSY, Reason.NO_SESSION, Reason.BREAK})
 
 
+class Purpose(str, Enum):
+    """What a copy is sent for."""
+
+    MIGRATION = "migration"  # the twin moves: once the copy is whole it is handed over
+    REPLICATION = "replication"  # the copy is kept up to date, for when its host is lost
+
+
 @dataclass(frozen=True)
 class Stamp:
     """An instant on one RSU's own clock. `incarnation` tells a process from earlier ones: its clock may restart."""
@@ -53,13 +60,13 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Offer:
-    """Take this twin over, under this epoch. `session` is higher with each offer of one source."""
+    """Take a copy of this twin, which the sender hosts under `epoch`. `session` is higher with each of one source."""
 
     uav: str
     session: int
     epoch: int
+    purpose: Purpose
     size: int = 0  # bytes
-    chunks: int = 0
     chunk_size: int = 65536  # bytes, of the largest chunk
     application: str = ""
 
@@ -75,8 +82,8 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Prepare:
-    """The source has frozen the twin at `version`; its digest is `digest`."""
+class Checkpoint:
+    """What was sent up to `version` makes a whole twin; its digest is `digest`. In a migration the twin is frozen."""
 
     uav: str
     session: int
@@ -88,7 +95,7 @@ class Prepare:
 class Commit:
     """The twin is the target's, from now on and for ever, under `epoch`.
 
-    The target may serve until `lease` seconds after the instant that it stamped on `Prepared` (None: after a restart of
+    The target may serve until `lease` seconds after the instant that it stamped on `Verified` (None: after a restart of
     the source, which forgot).
     """
 
@@ -101,34 +108,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Cancel:
-    """This migration is off; drop what arrived."""
+    """This transfer is off; drop what arrived."""
 
     uav: str
     session: int
     reason: Reason = Reason.CANCELLED
-
-
-@dataclass(frozen=True)
-class ReplicaOffer:
-    """Keep a replica of this twin, which the sender hosts under `epoch`."""
-
-    uav: str
-    session: int
-    epoch: int
-    size: int = 0  # bytes
-    chunks: int = 0
-    chunk_size: int = 65536  # bytes, of the largest chunk
-    application: str = ""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What was sent up to `version` makes a whole twin; its digest is `digest`."""
-
-    uav: str
-    session: int
-    version: int
-    digest: bytes = b""
 
 
 # -- target to source --------------------------------------------------------------------------------------------------
@@ -145,12 +129,12 @@ class Accept:
 
 @dataclass(frozen=True)
 class Refuse:
-    """No. `fence` is the newest epoch the target knows of."""
+    """No. `newest_epoch` is the newest epoch the target knows of."""
 
     uav: str
     session: int
     reason: Reason
-    fence: int = 0
+    newest_epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -163,22 +147,13 @@ class Ack:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Verified:
     """The whole twin at `version` is on the target's disk, verified."""
 
     uav: str
     session: int
     version: int
     stamp: Stamp
-
-
-@dataclass(frozen=True)
-class Replicated:
-    """The replica is whole at `version`, verified and on the disk."""
-
-    uav: str
-    session: int
-    version: int
 
 
 @dataclass(frozen=True)
@@ -199,14 +174,14 @@ class Unprepared:
 
 @dataclass(frozen=True)
 class Fenced:
-    """Both are behind: the twin incarnations elsewhere under `fence`."""
+    """Both are behind: the twin is hosted elsewhere under `newest_epoch`."""
 
     uav: str
-    fence: int
+    newest_epoch: int
 
 
-SourceMessage = Offer | Data | Prepare | Commit | Cancel | ReplicaOffer | Checkpoint
-TargetMessage = Accept | Refuse | Ack | Prepared | Activated | Unprepared | Fenced | Replicated
+SourceMessage = Offer | Data | Checkpoint | Commit | Cancel
+TargetMessage = Accept | Refuse | Ack | Verified | Activated | Unprepared | Fenced
 PeerMessage = SourceMessage | TargetMessage
 
 # -- between a UAV and RSUs --------------------------------------------------------------------------------------------
@@ -216,10 +191,10 @@ class Holding(str, Enum):
     """What an RSU has of a twin, as others see it."""
 
     HOSTING = "hosting"
-    LEAVING = "leaving"  # handed over, the target has not confirmed
+    HANDING_OVER = "handing_over"  # handed over, the target has not confirmed
     PREPARED = "prepared"  # a whole copy, waiting for the source's decision
     FENCED = "fenced"  # a copy that a newer hosting has overtaken
-    STANDBY = "standby"  # a replica, which the host keeps up to date
+    REPLICA = "replica"  # a replica, which the host keeps up to date
 
 
 @dataclass(frozen=True)
@@ -239,7 +214,7 @@ class HostHeartbeat:
 
 @dataclass(frozen=True)
 class LeaseRenewal:
-    """A UAV tells whom it takes for its twin's host, and that every epoch below `fence` is over.
+    """A UAV tells whom it takes for its twin's host, and that every epoch below `newest_epoch` is over.
 
     `stamp` echoes the last stamp heard from that host under that epoch; None where none was.
     """
@@ -247,9 +222,9 @@ class LeaseRenewal:
     uav: str
     host: str  # empty: none
     epoch: int
-    fence: int
+    newest_epoch: int
     stamp: Stamp | None = None
-    standby: str = ""  # the RSU that shall keep a replica; empty: none
+    replica_host: str = ""  # the RSU that shall keep a replica; empty: none
 
 
 @dataclass(frozen=True)
@@ -269,13 +244,13 @@ class HostRequest:
 
 @dataclass(frozen=True)
 class HostReply:
-    """The RSU hosts under `epoch`, or says why not (`reason`) and which epoch it knows to be newer (`fence`)."""
+    """The RSU hosts under `epoch`, or says why not (`reason`) and which epoch it knows to be newer (`newest_epoch`)."""
 
     uav: str
     rsu: str
     epoch: int
     reason: Reason | None = None
-    fence: int = 0
+    newest_epoch: int = 0
     restored: bool = False  # from a copy, not from nothing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uav_twin_migration.twin.protocol import replica
+from uav_twin_migration.twin.protocol import outbound, replica
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import (
     HostReply,
@@ -19,7 +19,8 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Answer,
     Context,
     Create,
-    DropIncoming,
+    DropInbound,
+    DropOwn,
     Record,
     ReplicaState,
     Status,
@@ -27,16 +28,15 @@ from uav_twin_migration.twin.protocol.replica_state import (
     hosting,
     with_record,
 )
-from uav_twin_migration.twin.protocol.source import abandon
 
 
 def host(replica_state: ReplicaState, event: HostRequest, context: Context) -> Step:
     """Host the twin under a new epoch: from the newest copy there is here, or from nothing."""
     record = replica_state.record
     if record.status is Status.HOSTING and record.epoch == event.epoch:
-        return _answer(replica_state, event, context, restored=record.version > 0)
-    # The epoch that is asked for may have been heard before, as the fence of a UAV that has no host yet.
-    known = max(record.fence, record.incoming.epoch if record.incoming else 0)
+        return _answer(replica_state, event, context, restored=record.version > 0 and not record.filling)
+    # The epoch that is asked for may have been heard before, as the newest epoch of a UAV that has no host yet.
+    known = max(record.newest_epoch, record.inbound.epoch if record.inbound else 0)
     if event.epoch <= known or event.epoch < replica_state.heard_epoch:
         return _answer(replica_state, event, context, Reason.STALE)
     if context.refusal is not None:
@@ -45,34 +45,37 @@ def host(replica_state: ReplicaState, event: HostRequest, context: Context) -> S
     if not _is_enough(epoch, version, event):
         return _answer(replica_state, event, context, Reason.UNKNOWN)
     replica_state, actions = _abandon_all(replica_state, Reason.SUPERSEDED, context)
-    record = Record(Status.HOSTING, event.epoch, version, fence=event.epoch, taken=record.taken)
+    anew = any(isinstance(one, Create) for one in kept)
+    record = Record(Status.HOSTING, event.epoch, version, event.epoch, record.taken, filling=anew)
     replica_state = hosting(replica_state, record)
-    replica_state, answer = _answer(
-        replica_state, event, context, restored=not any(isinstance(one, Create) for one in kept)
-    )
+    replica_state, answer = _answer(replica_state, event, context, restored=not anew)
     return replica_state, (*actions, *kept, *answer)
 
 
 def recognised(replica_state: ReplicaState, event: LeaseRenewal, context: Context) -> Step:
     """Hear whom the UAV takes for its host: it renews a lease, or ends a hosting that was overtaken."""
-    epoch = max(event.epoch, event.fence)
+    epoch = max(event.epoch, event.newest_epoch)
     if epoch >= replica_state.heard_epoch:
-        replica_state = replace(replica_state, heard_host=event.host, heard_epoch=epoch, standby=event.standby)
+        replica_state = replace(
+            replica_state, heard_host=event.host, heard_epoch=epoch, replica_host=event.replica_host
+        )
         replica_state = replica.named(replica_state, event, context)
     if epoch > replica_state.gone_epoch:
         replica_state = replace(replica_state, gone_to="", gone_epoch=0)
     record = replica_state.record
     if _is_overtaken(record, epoch):
         replica_state, actions = _abandon_all(replica_state, Reason.STALE, context)
-        replica_state = with_record(replica_state, status=Status.FENCED, target="", fence=max(record.fence, epoch))
-        return replace(replica_state, outgoing=None, lease_until=LONG_AGO), actions
+        replica_state = with_record(
+            replica_state, status=Status.FENCED, target="", newest_epoch=max(record.newest_epoch, epoch)
+        )
+        return replace(replica_state, migration=None, lease_until=LONG_AGO), actions
     return replica.follow(_renewed(replica_state, event, context), context)
 
 
 def _abandon_all(replica_state: ReplicaState, reason: Reason, context: Context) -> Step:
     """End what the RSU was doing as this twin's host."""
     replica_state, stopped = replica.stop(replica_state, context)
-    replica_state, abandoned = abandon(replica_state, reason, context)
+    replica_state, abandoned = outbound.abandon(replica_state, reason, context)
     return replica_state, (*stopped, *abandoned)
 
 
@@ -87,7 +90,7 @@ def _is_overtaken(record: Record, epoch: int) -> bool:
     if record.status is Status.HOSTING:
         return epoch > record.epoch
     # A twin that was handed over goes on in the same term: its copy is released by the target's word alone.
-    return record.status is Status.LEAVING and term_of(epoch) > term_of(record.epoch)
+    return record.status is Status.HANDING_OVER and term_of(epoch) > term_of(record.epoch)
 
 
 def _renewed(replica_state: ReplicaState, event: LeaseRenewal, context: Context) -> ReplicaState:
@@ -100,17 +103,15 @@ def _renewed(replica_state: ReplicaState, event: LeaseRenewal, context: Context)
 
 def _best_copy(record: Record) -> tuple[int, int, tuple[Action, ...]]:
     """Epoch and version of the newest whole copy, and what to do to keep it alone."""
-    incoming = record.incoming
-    if (
-        incoming is not None
-        and incoming.prepared
-        and (incoming.epoch, incoming.version) > (record.epoch, record.version)
-    ):
-        return incoming.epoch, incoming.version, (Adopt(),)
-    drop: tuple[Action, ...] = (DropIncoming(),) if incoming is not None else ()
-    if record.status is not Status.ABSENT:
-        return record.epoch, record.version, drop
-    return 0, 0, (*drop, Create())
+    inbound = record.inbound
+    if inbound is not None and inbound.prepared and (inbound.epoch, inbound.version) > (record.epoch, record.version):
+        return inbound.epoch, inbound.version, (Adopt(),)
+    drop: tuple[Action, ...] = (DropInbound(),) if inbound is not None else ()
+    if record.status is Status.ABSENT:
+        return 0, 0, (*drop, Create())
+    if record.filling:  # a first snapshot that was never all written: nothing of it was acknowledged
+        return 0, 0, (*drop, DropOwn(), Create())
+    return record.epoch, record.version, drop
 
 
 def _answer(
@@ -120,5 +121,5 @@ def _answer(
     reason: Reason | None = None,
     restored: bool = False,
 ) -> Step:
-    fence = replica_state.fence if reason is Reason.STALE else 0
-    return replica_state, (Answer(HostReply(context.uav, context.me, event.epoch, reason, fence, restored)),)
+    newest_epoch = replica_state.newest_epoch if reason is Reason.STALE else 0
+    return replica_state, (Answer(HostReply(context.uav, context.me, event.epoch, reason, newest_epoch, restored)),)

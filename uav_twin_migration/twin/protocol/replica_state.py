@@ -16,6 +16,7 @@ from uav_twin_migration.twin.protocol.messages import (
     HostHeartbeat,
     HostReply,
     PeerMessage,
+    Purpose,
     Reason,
     Stamp,
 )
@@ -27,23 +28,23 @@ LONG_AGO = -math.inf
 class Status(str, Enum):
     """What the RSU's own copy of the twin is. On disk."""
 
-    ABSENT = "absent"  # there is none; `fence` remembers what was
+    ABSENT = "absent"  # there is none; `newest_epoch` remembers what was
     HOSTING = "hosting"
-    LEAVING = "leaving"  # handed over for good, kept until the target confirms
+    HANDING_OVER = "handing_over"  # handed over for good, kept until the target confirms
     FENCED = "fenced"  # overtaken by a newer hosting elsewhere
-    STANDBY = "standby"  # a replica of what another RSU hosts, whole at `version`
+    REPLICA = "replica"  # a replica of what another RSU hosts, whole at `version`
 
 
 class Phase(str, Enum):
-    """How far an outgoing migration is. Forgotten in a crash: the RSU is then simply HOSTING (or LEAVING)."""
+    """How far a migration is. Forgotten in a crash: the RSU is then simply HOSTING (or HANDING_OVER)."""
 
     OFFERING = "offering"
     COPYING = "copying"
     FROZEN = "frozen"
-    LEAVING = "leaving"
+    HANDING_OVER = "handing_over"
 
 
-class Intake(str, Enum):
+class InboundPhase(str, Enum):
     """What the RSU has of a copy that another RSU is sending. On disk."""
 
     NONE = "none"
@@ -52,7 +53,7 @@ class Intake(str, Enum):
 
 
 @dataclass(frozen=True)
-class Incoming:
+class InboundTransfer:
     """A copy that another RSU is sending. On disk."""
 
     source: str
@@ -61,7 +62,7 @@ class Incoming:
     prepared: bool = False  # whole and verified
     chunk_size: int = 65536  # bytes
     application: str = ""
-    base: bool = False  # it has only what changed since the own copy, which is a warm one
+    base: bool = False  # it has only what changed since the own copy, which is a replica
 
 
 @dataclass(frozen=True)
@@ -71,39 +72,28 @@ class Record:
     status: Status = Status.ABSENT
     epoch: int = 0  # of the own copy
     version: int = 0  # newest version in the own copy
-    fence: int = 0  # no hosting up to this epoch may begin here any more
+    newest_epoch: int = 0  # no hosting up to this epoch may begin here any more
     taken: int = 0  # the last epoch that was handed over to this RSU
-    target: str = ""  # LEAVING: to whom, under epoch + 1
-    incoming: Incoming | None = None
+    target: str = ""  # HANDING_OVER: to whom, under epoch + 1
+    inbound: InboundTransfer | None = None
+    filling: bool = False  # the own copy's first snapshot is not all written: it is no whole twin yet
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """The migration that moves the own copy away. Not on disk."""
+class OutboundTransfer:
+    """A copy that is being sent to another RSU: to move the twin there, or to keep a replica. Not on disk."""
 
+    purpose: Purpose
     target: str
-    session: int
+    session: int = 0  # 0: none, the next offer is due at the deadline
     phase: Phase = Phase.OFFERING
     sent: int = 0  # newest version sent
     acked: int = 0  # newest version on the target's disk
-    stamp: Stamp | None = None  # the target's, on Prepared
-    attempts: int = 0  # offers without progress since
+    checkpoint: int | None = None  # the version of a checkpoint that is not confirmed
+    stamp: Stamp | None = None  # the target's, when it had verified the copy that is handed over
+    attempts: int = 0  # offers, or commits, without progress since
     deadline: float = NEVER  # s: then Timeout
-    give_up_at: float = NEVER  # s: no progress until then fails the migration
-
-
-@dataclass(frozen=True)
-class Replication:
-    """How the host keeps the replica on another RSU up to date. Not on disk."""
-
-    target: str
-    session: int = 0  # 0: none, the next offer is due at the deadline
-    copying: bool = False  # the offer was accepted
-    sent: int = 0  # newest version sent
-    acked: int = 0  # newest version on the target's disk
-    checked: int = 0  # the version of a checkpoint that is not confirmed; 0: none
-    attempts: int = 0  # offers since the last confirmation
-    deadline: float = NEVER  # s: then ReplicaTimeout
+    give_up_at: float = NEVER  # s: no progress until then fails a migration
 
 
 @dataclass(frozen=True)
@@ -111,38 +101,46 @@ class ReplicaState:
     """One twin at one RSU."""
 
     record: Record = Record()
-    outgoing: Outgoing | None = None
-    replication: Replication | None = None
+    migration: OutboundTransfer | None = None
+    replication: OutboundTransfer | None = None
+    funded: bool = True  # whether there is bandwidth for a migration
+    unfunded_at: float = NEVER  # s: then a migration without is given up
     replica: str = ""  # while it hosts: the RSU that confirmed a replica last, and up to which version
     replica_version: int = 0
-    standby: str = ""  # the RSU that the UAV wants to keep a replica
+    replica_host: str = ""  # the RSU that the UAV wants to keep a replica
     unwanted_at: float = NEVER  # s: then a replica here may go, because the UAV wants it elsewhere
     source: str = ""  # whose offer was accepted last
     session: int = 0  # and in which session; its data alone are taken
+    purpose: Purpose = Purpose.MIGRATION  # and what for
     heard_host: str = ""  # whom the UAV recognised last, and under which epoch
     heard_epoch: int = 0
     lease_until: float = LONG_AGO  # s, own clock: the UAV recognises nobody else before
-    intake_deadline: float = NEVER  # s: then IntakeTimeout
+    inbound_deadline: float = NEVER  # s: then the inbound copy may go
     gone_to: str = ""  # to whom the twin went last, until the UAV knows; and the epoch that ended so
     gone_epoch: int = 0
 
     @property
     def place(self) -> Status | Phase:
         """Where the own copy stands: the transition table's key."""
-        return self.outgoing.phase if self.outgoing is not None else self.record.status
+        return self.migration.phase if self.migration is not None else self.record.status
 
     @property
-    def intake(self) -> Intake:
-        """Where the incoming copy stands: the transition table's other key."""
-        incoming = self.record.incoming
-        if incoming is None:
-            return Intake.NONE
-        return Intake.PREPARED if incoming.prepared else Intake.RECEIVING
+    def inbound_phase(self) -> InboundPhase:
+        """Where the inbound copy stands: the transition table's other key."""
+        inbound = self.record.inbound
+        if inbound is None:
+            return InboundPhase.NONE
+        return InboundPhase.PREPARED if inbound.prepared else InboundPhase.RECEIVING
 
     @property
-    def fence(self) -> int:
+    def newest_epoch(self) -> int:
         """The newest epoch known of, on disk or heard."""
-        return max(self.record.fence, self.heard_epoch)
+        return max(self.record.newest_epoch, self.heard_epoch)
+
+    @property
+    def outbound(self) -> tuple[OutboundTransfer, ...]:
+        """What is being sent to other RSUs."""
+        return tuple(one for one in (self.migration, self.replication) if one is not None)
 
     @property
     def is_replicated(self) -> bool:
@@ -166,9 +164,10 @@ class Timing:
     retry: float = 0.2  # before the second try after a break or a transient refusal; doubles
     longest_retry: float = 5.0
     give_up: float = 60.0  # without any progress
-    keep_partial: float = 60.0  # an incoming copy that nobody continues
+    keep_partial: float = 60.0  # an inbound copy that nobody continues
     keep_prepared: float = 600.0  # a whole one: it may be the best there is
     keep_unwanted: float = 60.0  # a replica while the UAV wants another RSU to have it
+    lease_patience: float = 3.0  # a migration without bandwidth
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class Context:
     session: int = 1  # higher than any session this RSU has used
     timing: Timing = Timing()
     refusal: Reason | None = None  # why this RSU takes no (further) copy of this twin
-    verified: bool = True  # Prepare: the digest of what is here equals the source's
+    verified: bool = True  # Checkpoint: the digest of what is here equals the source's
 
 
 # -- events from inside the RSU ----------------------------------------------------------------------------------------
@@ -197,58 +196,60 @@ class Wrote:
 
 
 @dataclass(frozen=True)
-class Sent:
-    """All versions up to `version` are on their way to the target."""
+class Filled:
+    """The twin's first snapshot is all written; its newest version is `version`. Stored in the same transaction."""
 
     version: int
 
 
 @dataclass(frozen=True)
-class Freeze:
-    """Little enough is left: stop serving and finish. Everything up to the record's version was sent."""
+class Sent:
+    """All versions up to `version` are on their way to the target."""
 
+    purpose: Purpose
+    version: int
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Everything up to the record's version was sent; what the copy must look like now.
+
+    A migration completes when little enough is left: the rest is sent first, and nothing changes from then on.
+    """
+
+    purpose: Purpose
     digest: bytes = b""
 
 
 @dataclass(frozen=True)
 class LinkDown:
-    """The connection of an outgoing session broke, or could not be made."""
+    """The connection of an outbound session broke, or could not be made."""
 
     session: int
 
 
 @dataclass(frozen=True)
+class Funded:
+    """Bandwidth for a migration was bought, or has lapsed."""
+
+    funded: bool
+
+
+class Timer(str, Enum):
+    """What waits for a time."""
+
+    MIGRATION = "migration"  # its target's answer, or the next try
+    REPLICATION = "replication"
+    FUNDING = "funding"  # bandwidth for a migration
+    INBOUND = "inbound"  # somebody to continue a copy
+    UNWANTED = "unwanted"  # the UAV to want the replica again
+
+
+@dataclass(frozen=True)
 class Timeout:
-    """The outgoing migration's deadline passed."""
+    """A timer's time has come."""
 
-
-@dataclass(frozen=True)
-class IntakeTimeout:
-    """The incoming copy's deadline passed."""
-
-
-@dataclass(frozen=True)
-class ReplicaSent:
-    """All versions up to `version` are on their way to the replica."""
-
-    version: int
-
-
-@dataclass(frozen=True)
-class Check:
-    """Everything up to the record's version was sent to the replica: what it must look like now."""
-
-    digest: bytes = b""
-
-
-@dataclass(frozen=True)
-class ReplicaTimeout:
-    """The replication's deadline passed."""
-
-
-@dataclass(frozen=True)
-class StandbyTimeout:
-    """The deadline of a replica that nobody wants here passed."""
+    timer: Timer
 
 
 # -- actions -----------------------------------------------------------------------------------------------------------
@@ -276,12 +277,12 @@ class Create:
 
 @dataclass(frozen=True)
 class Adopt:
-    """The incoming copy becomes the own one; what was there goes."""
+    """The inbound copy becomes the own one; what was there goes."""
 
 
 @dataclass(frozen=True)
 class Keep:
-    """The incoming copy becomes the own one, or what changed in it; an incoming one that has no changes begins."""
+    """The inbound copy becomes the own one, or what changed in it; an inbound one that has no changes begins."""
 
 
 @dataclass(frozen=True)
@@ -290,8 +291,8 @@ class DropOwn:
 
 
 @dataclass(frozen=True)
-class DropIncoming:
-    """Delete the incoming copy's chunks."""
+class DropInbound:
+    """Delete the inbound copy's chunks."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ class Ignored:
     why: str
 
 
-Action = Send | Answer | Create | Adopt | Keep | DropOwn | DropIncoming | Ended | Ignored
+Action = Send | Answer | Create | Adopt | Keep | DropOwn | DropInbound | Ended | Ignored
 Step = tuple[ReplicaState, tuple[Action, ...]]
 
 
@@ -324,12 +325,12 @@ def hosting(replica_state: ReplicaState, record: Record, lease_until: float = LO
     return replace(
         replica_state,
         record=record,
-        outgoing=None,
+        migration=None,
         replication=None,
         replica="",
         replica_version=0,
         unwanted_at=NEVER,
-        intake_deadline=NEVER,
+        inbound_deadline=NEVER,
         lease_until=lease_until,
         gone_to="",
     )
@@ -340,21 +341,42 @@ def with_record(replica_state: ReplicaState, **changes: object) -> ReplicaState:
     return replace(replica_state, record=replace(replica_state.record, **changes))  # type: ignore[arg-type]
 
 
+def with_transfer(replica_state: ReplicaState, transfer: OutboundTransfer) -> ReplicaState:
+    """`replica_state` with its transfer of the same purpose as `transfer`."""
+    if transfer.purpose is Purpose.MIGRATION:
+        return replace(replica_state, migration=transfer)
+    return replace(replica_state, replication=transfer)
+
+
+def timers(replica_state: ReplicaState) -> dict[Timer, float]:
+    """When each timer's time comes, s; only those that are set."""
+    migration, replication = replica_state.migration, replica_state.replication
+    handing_over = replica_state.place is Phase.HANDING_OVER
+    at = {
+        Timer.INBOUND: replica_state.inbound_deadline,
+        Timer.UNWANTED: replica_state.unwanted_at,
+        Timer.MIGRATION: migration.deadline if migration is not None else NEVER,
+        Timer.FUNDING: replica_state.unfunded_at if migration is not None and not handing_over else NEVER,
+        Timer.REPLICATION: replication.deadline if replication is not None else NEVER,
+    }
+    return {timer: time for timer, time in at.items() if time < NEVER}
+
+
 def host_heartbeat(replica_state: ReplicaState, context: Context) -> HostHeartbeat | None:
     """What to tell of this twin, or None where there is nothing to tell."""
     record, stamp = replica_state.record, Stamp(context.incarnation, context.now)
-    idle = record.status not in (Status.HOSTING, Status.LEAVING)
+    idle = record.status not in (Status.HOSTING, Status.HANDING_OVER)
     if idle and replica_state.gone_to:
         return HostHeartbeat(
-            context.uav, context.me, Holding.LEAVING, replica_state.gone_epoch, 0, stamp, replica_state.gone_to
+            context.uav, context.me, Holding.HANDING_OVER, replica_state.gone_epoch, 0, stamp, replica_state.gone_to
         )
-    if idle and record.incoming is not None and record.incoming.prepared:
+    if idle and record.inbound is not None and record.inbound.prepared:
         return HostHeartbeat(
-            context.uav, context.me, Holding.PREPARED, record.incoming.epoch, record.incoming.version, stamp
+            context.uav, context.me, Holding.PREPARED, record.inbound.epoch, record.inbound.version, stamp
         )
-    if record.status is Status.ABSENT:
+    if record.status is Status.ABSENT or (idle and record.filling):
         return None
-    successor = replica_state.outgoing.target if replica_state.outgoing is not None else record.target
+    successor = replica_state.migration.target if replica_state.migration is not None else record.target
     said = HostHeartbeat(
         context.uav, context.me, _HOLDING[record.status], record.epoch, record.version, stamp, successor
     )
@@ -366,7 +388,7 @@ def host_heartbeat(replica_state: ReplicaState, context: Context) -> HostHeartbe
 
 _HOLDING: Mapping[Status, Holding] = {
     Status.HOSTING: Holding.HOSTING,
-    Status.LEAVING: Holding.LEAVING,
+    Status.HANDING_OVER: Holding.HANDING_OVER,
     Status.FENCED: Holding.FENCED,
-    Status.STANDBY: Holding.STANDBY,
+    Status.REPLICA: Holding.REPLICA,
 }

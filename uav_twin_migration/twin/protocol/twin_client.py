@@ -98,9 +98,9 @@ class TwinClient:
         return self._host_discovery.host if self._host_discovery.stage is Stage.HOSTED else ""
 
     @property
-    def standby(self) -> str:
+    def replica_host(self) -> str:
         """The RSU that shall have a replica; empty for none."""
-        return self._host_discovery.standby
+        return self._host_discovery.replica_host
 
     @property
     def target(self) -> str:
@@ -122,8 +122,8 @@ class TwinClient:
 
     def answer(self, reply: HostReply, now: float) -> None:
         """An RSU answered a request to host. Where it knows an epoch from the far future, that is not believed."""
-        if not self._is_believable(reply.fence, now):
-            reply = replace(reply, fence=0)
+        if not self._is_believable(reply.newest_epoch, now):
+            reply = replace(reply, newest_epoch=0)
         self._host_discovery = finding.answer(self._host_discovery, reply, now)
 
     def _is_believable(self, epoch: int, now: float) -> bool:
@@ -145,7 +145,9 @@ class TwinClient:
         """What to ask of RSUs now. rate: Mbit/s that the UAV has bought."""
         order = [self._wanted, *self._others] if self._wanted else [*self._others]
         candidates = [rsu for rsu in dict.fromkeys(order) if self._may_host(rsu)]
-        self._host_discovery = finding.wish(self._host_discovery, candidates, self._standby(candidates, now, rate))
+        self._host_discovery = finding.wish(
+            self._host_discovery, candidates, self._choose_replica_host(candidates, now, rate)
+        )
         self._host_discovery, requests = finding.act(self._host_discovery, now, self.timing)
         return [*requests, *self._follow_up(now), *self._begin(now, rate)]
 
@@ -153,9 +155,9 @@ class TwinClient:
         """What to tell all RSUs."""
         return finding.lease_renewal(self._host_discovery)
 
-    def _standby(self, candidates: Sequence[str], now: float, rate: float) -> str:
+    def _choose_replica_host(self, candidates: Sequence[str], now: float, rate: float) -> str:
         """The RSU that shall have a replica; empty for none."""
-        current = self._host_discovery.standby
+        current = self._host_discovery.replica_host
         if rate <= 0.0 or not self.host:
             self._kept_up_at = now  # nothing can be sent
         keeps_up = now < self._kept_up_at + STANDBY_PATIENCE

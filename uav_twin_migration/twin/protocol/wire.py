@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeGuard, get_type_hints
 
@@ -35,17 +36,15 @@ from uav_twin_migration.twin.protocol.messages import (
     Fenced,
     Offer,
     PeerMessage,
-    Prepare,
-    Prepared,
+    Purpose,
     Reason,
     Refuse,
-    ReplicaOffer,
-    Replicated,
     Stamp,
     Unprepared,
+    Verified,
 )
 
-VERSION = 1
+VERSION = 2
 LARGEST_CONTROL = 4096  # bytes of a frame that carries no chunks
 LARGEST_DATA = LARGEST_CHUNK + 4096  # bytes of one that does
 MOST_CHUNKS = 64  # in one frame
@@ -92,19 +91,16 @@ _KINDS: Mapping[int, type] = {
     0: Hello,
     2: KeepAlive,
     10: Offer,
-    11: Prepare,
+    11: Checkpoint,
     12: Commit,
     13: Cancel,
-    14: ReplicaOffer,
-    15: Checkpoint,
     20: Accept,
     21: Refuse,
     22: Ack,
-    23: Prepared,
+    23: Verified,
     24: Activated,
     25: Unprepared,
     26: Fenced,
-    27: Replicated,
 }
 _KIND_OF = {kind: number for number, kind in _KINDS.items()}
 
@@ -176,7 +172,7 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Stamp):
         return [value.incarnation, value.time]
-    return value.value if isinstance(value, Reason) else value
+    return value.value if isinstance(value, Enum) else value
 
 
 def _decode(kind: type, body: bytes | bytearray) -> Any:
@@ -255,14 +251,14 @@ def _stamp(where: str, value: object) -> Stamp | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 2:
-        raise WireError(f"{where}: expected [life, seconds]")
+        raise WireError(f"{where}: expected [incarnation, seconds]")
     return Stamp(_whole(where, value[0]), _duration(where, value[1]))
 
 
 def _some_stamp(where: str, value: object) -> Stamp:
     stamp = _stamp(where, value)
     if stamp is None:
-        raise WireError(f"{where}: expected [life, seconds]")
+        raise WireError(f"{where}: expected [incarnation, seconds]")
     return stamp
 
 
@@ -283,11 +279,19 @@ def _reason(where: str, value: object) -> Reason:
         raise WireError(f"{where}: expected a reason") from None
 
 
+def _purpose(where: str, value: object) -> Purpose:
+    try:
+        return Purpose(value)
+    except ValueError:
+        raise WireError(f"{where}: expected {' or '.join(one.value for one in Purpose)}") from None
+
+
 _OF_TYPE: Mapping[Any, Callable[[str, object], Any]] = {
     int: _whole,
     str: _text,
     float: _duration,
     bytes: _bytes,
+    Purpose: _purpose,
     Reason: _reason,
     Stamp: _some_stamp,
     Stamp | None: _stamp,

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from uav_twin_migration.twin.verification.model import (
+from uav_twin_migration.twin.verification.model import Model
+from uav_twin_migration.twin.verification.rsu import COPYING, REFUSALS
+from uav_twin_migration.twin.verification.world import (
     BrokenPromiseError,
-    Model,
     Move,
     World,
     bits,
@@ -115,8 +116,10 @@ LIKELIHOOD = {
     "replica_timeout": 0.5,
     "lose": 0.1,
     "unwanted": 0.1,
+    "unfund": 0.1,
+    "fund": 1.0,
+    "unfunded": 0.3,
 }
-_COPYING = {"pump", "freeze", "replica_pump", "check"}
 _KINDS = list(LIKELIHOOD)
 _LIKELIHOODS = list(accumulate(LIKELIHOOD.values()))
 _AT_UAV = {"say", "act", "tick", "uav_crash"}
@@ -127,11 +130,11 @@ def _draw(model: Model, world: World, chance: random.Random) -> Move:
     where = chance.randrange(len(model.rsus))
     worth = model.worth_delivering(world)
     if worth and chance.random() < 0.6:
-        return Move(
-            "deliver", what=_newest(worth, chance) if chance.random() < 0.7 else chance.choice(list(bits(worth)))
-        )
+        what = _newest(worth, chance) if chance.random() < 0.7 else chance.choice(list(bits(worth)))
+        full = world.left.refuse > 0 and chance.random() < 0.1 and model.is_request(what)
+        return Move(chance.choice(list(REFUSALS)) if full else "deliver", what=what)
     possible = model.kinds_at(world.sites[where])
-    copying = [kind for kind in possible if kind in _COPYING]
+    copying = [kind for kind in possible if kind in COPYING]
     if copying and chance.random() < 0.6:
         return Move(chance.choice(copying), where)
     kind = chance.choices(_KINDS, cum_weights=_LIKELIHOODS)[0]

@@ -1,0 +1,156 @@
+"""The bytes of inbound transfers: a host (host.py) takes copies of twins from other RSUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from uav_twin_migration.twin.hosting.admission import (
+    Occupancy,
+    limit_of,
+    objection_to_chunks,
+    objection_to_offer,
+)
+from uav_twin_migration.twin.hosting.application import Twin
+from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, InboundChunks
+from uav_twin_migration.twin.hosting.links import Links
+from uav_twin_migration.twin.hosting.store import Copy
+from uav_twin_migration.twin.protocol import wire
+from uav_twin_migration.twin.protocol.chunks import Entry, digest_of_twin
+from uav_twin_migration.twin.protocol.messages import Cancel, Checkpoint, Offer, Purpose, Reason, Refuse
+from uav_twin_migration.twin.protocol.migration import Event
+
+
+class Step(Protocol):
+    """Lets the protocol have an event that came from another RSU."""
+
+    def __call__(
+        self,
+        hosted_twin: HostedTwin,
+        event: Event,
+        peer: str = "",
+        link: int = 0,
+        refusal: Reason | None = None,
+        verified: bool = True,
+    ) -> None: ...
+
+
+class InboundTransfers:
+    """What a host takes."""
+
+    def __init__(self, state: HostState, links: Links, step: Step, restore: Callable[[str, Copy], Twin | None]) -> None:
+        """restore: the twin that a whole copy makes, if it makes one."""
+        self._state, self._links, self._step, self._restore = state, links, step, restore
+
+    def occupancy(self, hosted_twin: HostedTwin) -> Occupancy:
+        """How full this RSU is without a twin. What was promised is taken: to inbound copies, to new twins."""
+        state = self._state
+        inbound = [
+            one.inbound_chunks
+            for one in state.twins.values()
+            if one.inbound_chunks is not None and one is not hosted_twin and not _is_kept_up(one)
+        ]
+        others = [one for one in state.twins.values() if one is not hosted_twin]
+        unwritten = sum(one.own.size for one in others if one.own is not None and not one.own.whole)
+        spoken_for = sum(one.limit - one.total for one in inbound) + unwritten
+        room = state.store.free() - state.settings.reserve - spoken_for
+        trouble = state.trouble.reason if state.trouble is not None else None
+        return Occupancy(state.draining, trouble, len(state.hosted), len(inbound), room)
+
+    def offered(self, link: int, peer: str, offer: Offer) -> None:
+        """Another RSU offers a copy. Make room for one that is accepted, or go on with what there is of it."""
+        state, hosted_twin = self._state, self._state.twin(offer.uav)
+        here = self.occupancy(hosted_twin)
+        refusal = objection_to_offer(offer, state.application.name, state.settings, here)
+        self._step(hosted_twin, offer, peer, link, refusal=refusal)
+        replica_state, inbound = hosted_twin.replica_state, hosted_twin.replica_state.record.inbound
+        if inbound is None or (replica_state.source, replica_state.session) != (peer, offer.session):
+            return
+        if hosted_twin.inbound is None:
+            kind, base = (offer.application, offer.chunk_size, offer.size), hosted_twin.own if inbound.base else None
+            hosted_twin.inbound = state.store.add_copy(hosted_twin.uav, *kind, base=base)
+        latest = {entry.number: entry for entry in state.store.entries(hosted_twin.inbound)}
+        total = sum(entry.size for entry in latest.values())
+        hosted_twin.inbound_chunks = InboundChunks(link, latest, limit_of(offer, state.settings), total)
+
+    def received(self, link: int, peer: str, frame: wire.Chunks) -> None:
+        """Chunks of a copy came in."""
+        state, data = self._state, frame.data
+        hosted_twin = state.twin(data.uav)
+        replica_state, chunks = hosted_twin.replica_state, hosted_twin.inbound_chunks
+        if (replica_state.source, replica_state.session) != (peer, data.session):
+            self._step(hosted_twin, data, peer, link)  # which refuses it
+            return
+        if chunks is None or hosted_twin.inbound is None:  # the disk refused meanwhile
+            self._links.say(link, Refuse(data.uav, data.session, Reason.NO_SESSION))
+            return
+        chunk_size = hosted_twin.inbound.chunk_size
+        reason = objection_to_chunks(frame.chunks, frame.intact, chunk_size, chunks.total, chunks.limit)
+        if reason is not None:
+            state.counts[f"chunks_{reason.value}"] += 1
+            self._links.say(link, Refuse(data.uav, data.session, reason))
+            self._step(hosted_twin, Cancel(data.uav, data.session, reason), peer, link)
+            return
+        before = replica_state.record.inbound
+        self._step(hosted_twin, data, peer, link)
+        if hosted_twin.replica_state.record.inbound != before:  # else it was out of order
+            state.store.write(hosted_twin.inbound, frame.chunks)
+            self._count(chunks, frame)
+
+    def _count(self, chunks: InboundChunks, frame: wire.Chunks) -> None:
+        for chunk in frame.chunks:
+            old = chunks.latest.get(chunk.number)
+            entry = Entry(chunk.number, chunk.version, chunk.digest, len(chunk.content))
+            chunks.latest[chunk.number] = entry
+            self._state.taking_in += entry.size
+            chunks.total += entry.size - (old.size if old is not None else 0)
+
+    def checkpoint(self, link: int, peer: str, message: Checkpoint) -> None:
+        """Is the copy whole, and, where it is to be hosted, a twin that the application can make?"""
+        hosted_twin = self._state.twin(message.uav)
+        replica_state, chunks, copy = hosted_twin.replica_state, hosted_twin.inbound_chunks, hosted_twin.inbound
+        mine = (replica_state.source, replica_state.session) == (peer, message.session)
+        verified = False
+        if mine and chunks is not None and copy is not None:
+            verified = digest_of_twin(message.uav, chunks.latest.values()) == message.digest
+            if verified and replica_state.purpose is Purpose.MIGRATION:
+                chunks.twin = self._restore(message.uav, copy)
+                verified = chunks.twin is not None
+        self._step(hosted_twin, message, peer, link, verified=verified)
+
+    # -- what the protocol decided -----------------------------------------------------------------------------------
+
+    def adopt(self, hosted_twin: HostedTwin) -> None:
+        """What arrived is the twin."""
+        inbound = hosted_twin.inbound
+        if inbound is not None and inbound.base is not None:
+            self._state.store.merge(inbound)
+            self._state.drop(inbound)
+        else:
+            self._state.drop(hosted_twin.own)
+            hosted_twin.own = inbound
+        hosted_twin.inbound = None
+        hosted_twin.twin = hosted_twin.inbound_chunks.twin if hosted_twin.inbound_chunks is not None else None
+        hosted_twin.inbound_chunks, hosted_twin.stored_version = None, 0
+
+    def keep(self, hosted_twin: HostedTwin) -> None:
+        """What arrived is the replica, or part of it; what changes from now on lies beside it."""
+        inbound, store = hosted_twin.inbound, self._state.store
+        assert inbound is not None
+        if inbound.base is not None:
+            store.merge(inbound)
+            return
+        self._state.drop(hosted_twin.own)
+        hosted_twin.own = inbound
+        kind = (inbound.application, inbound.chunk_size, inbound.size)
+        hosted_twin.inbound = store.add_copy(hosted_twin.uav, *kind, base=inbound)
+
+    def drop(self, hosted_twin: HostedTwin) -> None:
+        """What arrived goes."""
+        self._state.drop(hosted_twin.inbound)
+        hosted_twin.inbound = hosted_twin.inbound_chunks = None
+
+
+def _is_kept_up(hosted_twin: HostedTwin) -> bool:
+    """Whether what arrives are the changes to a replica: there is room for those."""
+    return hosted_twin.inbound is not None and hosted_twin.inbound.base is not None
