@@ -121,9 +121,9 @@ def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: P
     about = held.about["uav_twin_migration"]
     assert (about["seed"], about["policy"], about["version"]) == ("3", "default", __version__)
     assert scenario_of(held.attachments) == load("small")
-    assert (
-        held.attachments["policy.safetensors"].data == shipped_file("config/policies/default.safetensors").read_bytes()
-    )
+    shipped = shipped_file("config/policies/default.safetensors")
+    assert shipped is not None
+    assert held.attachments["policy.safetensors"].data == shipped.read_bytes()
     again = processes.run([*command, "--duration", "8"])
     _, said = again.communicate(timeout=60)
     assert again.returncode == 2

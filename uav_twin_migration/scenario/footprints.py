@@ -1,6 +1,6 @@
 """Features out of files as people have them: shapes in a plane, the tags that matter, the projection.
 
-GDAL reads most formats; GeoParquet and CityJSON, which GDAL's wheels do not read, have readers of their own. One bad
+GDAL reads most formats; GeoParquet, which GDAL's wheels do not read, has a reader of its own. One bad
 feature never costs the others: a shape that is broken is left out and counted, with the reason.
 """
 
@@ -26,7 +26,7 @@ POLYGONS = ("Polygon", "MultiPolygon")
 LINES = ("LineString", "MultiLineString")
 LINES_OF_JSON = (".geojsonl", ".geojsons", ".geojsonseq", ".ndjson", ".jsonl")
 KINDS = ("building", "building:part", "highway")  # tags that say what a feature is
-FORMATS = "GeoJSON, GeoPackage, shapefile, FlatGeobuf, GeoParquet, .osm.pbf, KML, FileGDB, CityJSON or the like"
+FORMATS = "GeoJSON, GeoPackage, shapefile, FlatGeobuf, GeoParquet, .osm.pbf, KML, FileGDB or the like"
 
 
 @dataclass
