@@ -27,7 +27,7 @@ import psutil
 from uav_twin_migration.deployment.discovery import keep_to_this_machine
 from uav_twin_migration.deployment.simulation import claim_domain
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.nodes.start import THREADS
+from uav_twin_migration.nodes import start
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.long_running_city import LongRunningCity, folder_size
@@ -126,7 +126,7 @@ OF_RSUS = (*OF_ALL, STORE, LATENCY, ROUNDS)
 def run(directory: Path | None) -> list[Figure]:
     """An hour, or as long as the environment says."""
     course = course_of(os.environ.get(MINUTES, ""))
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # nodes' matrices are small
+    os.environ.update(dict.fromkeys(start.THREADS, "1"))  # nodes' matrices are small
     keep_to_this_machine()
     claim_domain()
     domain = int(os.environ.get("ROS_DOMAIN_ID", "0"))
