@@ -8,15 +8,18 @@ import os
 import platform
 from pathlib import Path
 
+from uav_twin_migration.cli.commands import BENCHMARKS
 from uav_twin_migration.cli.markets import write
-from uav_twin_migration.errors import InputError
-from uav_twin_migration.studies.benchmarks import BENCHMARKS, Figure
+from uav_twin_migration.cli.parser import one_of
+from uav_twin_migration.studies.benchmarks import Figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    listed = "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items())
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all). {listed}")
+    listed = "; ".join(f"{name}: {part.summary}" for name, part in BENCHMARKS.items())
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", type=one_of(BENCHMARKS), help=f"which (default: all). {listed}"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for stdout")
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="where plots and tables go (default: none made)"
@@ -25,9 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs one benchmark after the other and tells what they measured."""
-    for name in args.names:
-        if name not in BENCHMARKS:
-            raise InputError("bench", "NAME", name, f"one of {', '.join(BENCHMARKS)}")
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     figures: list[Figure] = []
     for name in args.names or BENCHMARKS:

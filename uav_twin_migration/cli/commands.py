@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -61,27 +64,31 @@ SIM_OPTIONS = {
     "world=px4": ("px4",),
 }
 
-# name -> groups it needs besides its command's
-FIGURES = {"game": (), "learning": ("learning", "environment", "libraries"), "migration": ()}
-BENCHMARKS = {
-    "game": (),
-    "certificate": (),
-    "links": ("markets",),
-    "market": (),
-    "edge": ("keys",),
-    "hosts": ("keys",),
-    "soak": ("keys", "recording"),
-    "view": ("test",),
-    "policy": (),
-    "pricing": (),
-    "training": ("learning",),
-    "learning": ("learning", "recording"),
-    "baselines": ("learning", "environment", "libraries"),
-    "protocol": (),
-    "migration": ("keys",),
-    "crash": ("keys",),
-    "fuzz": ("keys",),
-}
+
+class Part(NamedTuple):
+    """A benchmark or a group of figures: a file of its own, which says what it is and what it needs."""
+
+    summary: str
+    needs: tuple[str, ...]
+
+
+def parts(room: str) -> dict[str, Part]:
+    """The parts of a command by name: the files of ``studies/<room>`` that have a SUMMARY and NEEDS, a line each."""
+    found = {}
+    for file in sorted((Path(__file__).parents[1] / "studies" / room).glob("*.py")):
+        said = dict(re.findall(r"^(SUMMARY|NEEDS) = ([\"(].*[\")])", file.read_text(encoding="utf-8"), re.MULTILINE))
+        if said:
+            found[file.stem] = Part(ast.literal_eval(said["SUMMARY"]), ast.literal_eval(said["NEEDS"]))
+    return found
+
+
+BENCHMARKS, FIGURES = parts("benchmarks"), parts("figures")
+
+
+def needs(found: Mapping[str, Part]) -> Mapping[str, tuple[str, ...]]:
+    """The groups that each part needs."""
+    return {name: part.needs for name, part in found.items()}
+
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
 MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
@@ -110,7 +117,7 @@ COMMANDS: dict[str, Command] = {
     "respond": Command("respond", "the followers' answer to given prices", ("markets",), by_option=MARKETS),
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),
     "evaluate": Command("evaluate", "a policy beside the equilibrium", ("markets",), by_option=MARKETS),
-    "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=FIGURES),
+    "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=needs(FIGURES)),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
     "bag": Command("bag", "what a recording holds; repairs truncated recordings", ("recording",)),
@@ -124,7 +131,7 @@ COMMANDS: dict[str, Command] = {
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=BENCHMARKS),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=needs(BENCHMARKS)),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
 

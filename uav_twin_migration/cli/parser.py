@@ -17,6 +17,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def one_of(known: Iterable[str]) -> Callable[[str], str]:
+    """An argument's type: one of the names. What is not is refused before anything is installed for it."""
+
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}, expected one of {', '.join(known)}{did_you_mean(text, known)}"
+            )
+        return text
+
+    return read
+
+
 def number(low: float, high: float, expected: str) -> Callable[[str], float]:
     """An argument's type: a finite number in [low, high]. expected: what errors say it should be."""
 

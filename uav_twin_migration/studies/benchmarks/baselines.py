@@ -23,6 +23,9 @@ from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Ra
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn"
+NEEDS = ("learning", "environment", "libraries")  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()
 LEVELS = (0.05, 0.02)

@@ -19,6 +19,9 @@ from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "10,000 random markets: every claimed equilibrium beside an independent search (an hour)"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEED, MARKETS, ALIKE = 7, 10_000, 20  # so many of a size
 GRID, HIGHEST, SECTIONS = 120, 10, 50
 # Prices around one at which a UAV turns to a rival, in units of 1/sigma.

@@ -43,6 +43,9 @@ from uav_twin_migration.twin.protocol.host_discovery import (
 )
 from uav_twin_migration.twin.protocol.messages import HostReply, Reason
 
+SUMMARY = "RSU processes killed at random instants of migrations, and what is lost (nothing)"
+NEEDS = ("keys",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 KILLS = 100
 RSUS, UAVS = ("north", "east", "south"), 4
 SIZE = 2_000_000  # bytes of a twin's payload

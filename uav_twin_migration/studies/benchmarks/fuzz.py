@@ -9,6 +9,9 @@ from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.fuzzing import READERS, fuzz
 
+SUMMARY = "readers of what comes from outside under mutated input, a minute each (UAVTWIN_FUZZ_SECONDS for more)"
+NEEDS = ("keys",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 SECONDS = "UAVTWIN_FUZZ_SECONDS"  # environment variable: for each reader
 SEED = "UAVTWIN_FUZZ_SEED"
 

@@ -20,6 +20,9 @@ from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.sample import sample
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "equilibria a second, beside a scipy best-response iteration and a grid search"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEED = 1
 RSUS, UAVS, BATCH = 4, 16, 4096
 RHO = 0.6  # of the markets by which growth is measured: all of them have an equilibrium

@@ -21,6 +21,9 @@ from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.game.sample import sample, sample_city
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "one market of a whole city, up to a million links; 4,096 markets through the command line"
+NEEDS = ("markets",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEED = 1
 CITIES = [(16, 200), (64, 1_000), (128, 4_000), (320, 32_000), (1_000, 100_000), (2_350, 235_000)]  # RSUs, UAVs
 MARKETS, RSUS, UAVS = 4096, 4, 16

@@ -18,6 +18,9 @@ from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "offer-to-grant latency, missed rounds, CPU and memory of the running system"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 ROUNDS = 100  # at least, after everybody has found everybody
 WARM_UP = 15.0  # s that may pass until then
 SAMPLE_PERIOD = 2.0  # s

@@ -32,6 +32,9 @@ from uav_twin_migration.twin.protocol.chunks import Chunk
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.messages import Holding, HostHeartbeat
 
+SUMMARY = "migrations between RSU processes: rates, CPU, downtime, fairness, memory, beside bare TLS"
+NEEDS = ("keys",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 MBIT = 125_000  # bytes
 VOICE = 0.2  # s between two lease renewals
 SECONDS = 8.0  # s that a transfer is watched for its rate

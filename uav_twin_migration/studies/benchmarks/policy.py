@@ -21,6 +21,9 @@ from uav_twin_migration.policy.single import ask
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "a decision's latency, a batch's, the artifact's size, beside the dense network's"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 DENSE = (128, 128)
 BATCH = 1024
 REPEATS, TIMES = 10, 300  # the median of so many calls, and the best of so many medians: other programs disturb

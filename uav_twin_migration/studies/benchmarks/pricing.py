@@ -26,6 +26,9 @@ from uav_twin_migration.policy.artifact import Policy
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "the shipped policy beside the rule: on games of all ranges, after shocks, among strange rivals"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 GAMES, RULED_GAMES = 96, 12  # the rule is played one RSU at a time
 SHOCK, AFTERWARDS = 16, 16  # rounds before and after

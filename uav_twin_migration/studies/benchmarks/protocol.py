@@ -21,6 +21,9 @@ from uav_twin_migration.twin.verification.world import (
     Rules,
 )
 
+SUMMARY = "the migration protocol's states and 200,000 random schedules, searched for a broken promise (long)"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 BATCH = 500  # schedules that a process takes at once
 PLENTY = 1_000_000
 FREE = Left(*[PLENTY] * len(Left._fields))._replace(lose=0)

@@ -33,6 +33,9 @@ from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.long_running_city import LongRunningCity, folder_size
 from uav_twin_migration.studies.slopes import Slope, slope
 
+SUMMARY = "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)"
+NEEDS = ("keys", "recording")  # groups of setup.py's REQUIREMENTS besides the command's
+
 RSUS, UAVS = 3, 4
 SPEED = 10.0  # simulated seconds in a second
 MINUTES = "UAVTWIN_SOAK_MINUTES"

@@ -29,6 +29,9 @@ from uav_twin_migration.policy import artifact
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
 
+SUMMARY = "speed of training, every way of pruning, market sizes, exploitability on games unseen in training"
+NEEDS = ("learning",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 LEVELS = (0.05, 0.02, 0.01, 0.0075)

@@ -22,6 +22,9 @@ from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.vehicle.motion import states_at
 
+SUMMARY = "what watching costs: CPU and bytes a viewer, frames a second in a browser without a GPU"
+NEEDS = ("test",)  # groups of setup.py's REQUIREMENTS besides the command's
+
 SECONDS = 30.0  # of flight
 PERIOD = 0.2  # s between two frames
 SHOWN = 5_000  # ms for which a browser's frames are counted

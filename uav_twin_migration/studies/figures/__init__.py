@@ -1,8 +1,5 @@
-"""The paper's studies as pictures (PNG) and as the numbers in them (CSV), one group a file."""
+"""The paper's studies as pictures (PNG, PDF, SVG) and as the numbers in them (CSV), one group a file.
 
-# name -> what it shows; `<name>.py` beside this file has `run(directory: Path) -> None`
-STUDIES: dict[str, str] = {
-    "game": "the game's equilibria: costs, caps, sizes, rho, welfare",
-    "learning": "convergence, pruning, strategies over training, costs and caps beside the equilibrium",
-    "migration": "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users",
-}
+A file has ``SUMMARY`` (what it shows), ``NEEDS`` (the requirements that it has besides its command's) and
+``run(directory: Path) -> None``; `uavtwin figures` finds it by its name.
+"""

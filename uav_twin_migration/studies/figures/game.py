@@ -25,6 +25,9 @@ from uav_twin_migration.game.planner import efficient_prices, welfare
 from uav_twin_migration.game.sample import sample
 from uav_twin_migration.studies.figures.style import save
 
+SUMMARY = "the game's equilibria: costs, caps, sizes, rho, welfare"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEED = 1
 MARKETS = 200
 RSUS, UAVS, RHO = 4, 16, 0.6

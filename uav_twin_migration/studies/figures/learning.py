@@ -35,6 +35,9 @@ from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3
 from uav_twin_migration.studies.figures.style import save
 
+SUMMARY = "convergence, pruning, strategies over training, costs and caps beside the equilibrium"
+NEEDS = ("learning", "environment", "libraries")  # groups of setup.py's REQUIREMENTS besides the command's
+
 SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 ITERATIONS = 150

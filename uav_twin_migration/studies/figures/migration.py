@@ -37,6 +37,9 @@ from uav_twin_migration.studies.harnesses.flown import (
 )
 from uav_twin_migration.studies.harnesses.outage import Seen, watch
 
+SUMMARY = "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users"
+NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+
 SCENARIO, SEED = "default", 1
 DURATION = 600.0  # s of flight
 FIXED_MARKUP = 2.0
