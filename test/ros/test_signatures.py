@@ -51,7 +51,7 @@ OF_UAVS = [
 def changed(message: Any) -> Iterator[Any]:
     """The message with one field after the other changed."""
     for name, kind in message.get_fields_and_field_types().items():
-        if name == "signing_key":
+        if name == "signature":
             continue
         other = copy.deepcopy(message)
         value = getattr(other, name)

@@ -288,7 +288,7 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
             requests.publish(request)
 
     probe.create_timer(0.2, attack)
-    expected = {"twin_length_mismatches", "twin_unknown_rsu", "twin_bad_epoch", "twin_rate"}
+    expected = {"twin_length_mismatch", "twin_unknown_rsu", "twin_bad_epoch", "twin_rate"}
     probe.wait_for(lambda: expected <= probe.refused().keys(), f"{expected}")
     heard = len(town.states)
     probe.wait_for(lambda: len(town.states) > heard + 10, "the twin, served on")
