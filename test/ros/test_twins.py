@@ -82,11 +82,15 @@ class Town:
         """Of the last state heard."""
         return int(self.states[-1].epochs[0])
 
+    def says(self, rsu: str, holding: str) -> bool:
+        """Whether an RSU told last that it has the twin so."""
+        return rsu in self.host_heartbeats and holding in self.host_heartbeats[rsu].holdings
+
     def replica(self) -> str:
         """Which RSU has a replica that is not behind, as the host says."""
-        said = self.host_heartbeats.get(self.host())
-        if said is None or "hosting" not in said.holdings:
+        if not self.says(self.host(), "hosting"):
             return ""
+        said = self.host_heartbeats[self.host()]
         return str(said.replicas[0]) if said.replica_ages[0] < 3.0 else ""
 
     def wait_for_replica(self) -> tuple[str, str]:
@@ -154,6 +158,7 @@ def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     probe.create_subscription(MigrateTwin.Impl.FeedbackMessage, feedback, progress.append, 10)
     town.reachable = ("rsu_1",)
     probe.wait_for(lambda: any(half_done(message.feedback) for message in progress), "a migration, half done")
+    probe.wait_for(lambda: town.says("rsu_0", "hosting"), "its host heartbeat")
     town.rsus["rsu_0"].send_signal(signal.SIGKILL)
     town.rsus["rsu_0"].wait()
     before = town.host_heartbeats["rsu_0"]
@@ -163,10 +168,7 @@ def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     assert (after.holdings, after.epochs[0]) == (["hosting"], first)
     assert after.versions[0] >= before.versions[0]
     town.wait_for_host("rsu_1", newer_than=first)
-    probe.wait_for(
-        lambda: "rsu_1" in town.host_heartbeats and "hosting" in town.host_heartbeats["rsu_1"].holdings,
-        "a host that says so",
-    )
+    probe.wait_for(lambda: town.says("rsu_1", "hosting"), "a host that says so")
     assert town.host_heartbeats["rsu_1"].versions[0] >= after.versions[0]
     town.check_states()
 
@@ -194,10 +196,7 @@ def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
     town.wait_for_host("rsu_1", newer_than=first)
     town.host_heartbeats.pop("rsu_0", None)
     town.start_rsu("rsu_0")
-    probe.wait_for(
-        lambda: "rsu_0" in town.host_heartbeats and "fenced" in town.host_heartbeats["rsu_0"].holdings,
-        "the old host, fenced",
-    )
+    probe.wait_for(lambda: town.says("rsu_0", "fenced"), "the old host, fenced")
     town.check_states()
 
 
@@ -232,7 +231,7 @@ def test_a_host_that_returns_after_a_takeover_gets_the_replica(
     town.rsus[host].wait()
     town.wait_for_host(replica_host, newer_than=epoch)
     town.start_rsu(host)
-    probe.wait_for(lambda: "replica" in town.host_heartbeats[host].holdings, "that it keeps a replica")
+    probe.wait_for(lambda: town.says(host, "replica"), "that it keeps a replica")
     assert town.host() == replica_host
     town.check_states()
 
@@ -343,6 +342,7 @@ def test_an_rsu_speaks_of_a_twin_only_while_it_hears_the_uav(
     town = Town(processes, probe, tmp_path)
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
+    probe.wait_for(lambda: town.says("rsu_0", "hosting"), "word of the twin")
     assert town.host_heartbeats["rsu_0"].uav_ids == ["uav_0"]
     town.uav.kill()
     probe.wait_for(lambda: len(town.host_heartbeats["rsu_0"].uav_ids) == 0, "silence about the twin")
