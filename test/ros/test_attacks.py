@@ -235,7 +235,7 @@ def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, proc
 def test_a_key_file_that_is_missing_is_named(tmp_path: Path, processes: Processes) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signing_key=str(tmp_path / "rsu_0.signing"))
     _, errors = rsu.communicate(timeout=30)
-    assert "rsu_0.signature: cannot be read" in errors
+    assert "rsu_0.signing: cannot be read" in errors
     assert rsu.returncode == 2
 
 
