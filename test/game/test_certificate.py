@@ -13,7 +13,7 @@ from test.game.markets import markets, prices_for, random_markets
 from test.game.test_leaders import densely
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.certificate import Columns, highest
-from uav_twin_migration.game.deviation import Alone
+from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.equilibrium import TOLERANCE, solve
 from uav_twin_migration.game.leaders import best_prices, exploitability
 from uav_twin_migration.game.market import Market
@@ -30,7 +30,7 @@ def test_no_price_earns_more_than_the_bound(data: st.DataObject) -> None:
     prices = data.draw(prices_for(market))
     block = Block.of(market.flat())
     x = np.clip(np.log(prices / market.unit_cost), 0.0, block.ceiling[:, 0])[:, None]
-    found = highest(Columns.of(Alone.of(block, x)), x.ravel(), 1e-4, samples=8)
+    found = highest(Columns.of(UnilateralDeviation.of(block, x)), x.ravel(), 1e-4, samples=8)
     dense = densely(market, prices, 1500)
     assert (dense <= found.bound * (1 + 1e-9) + 1e-280).all()
     assert (found.bound <= found.profit * (1 + 1.1e-4)).all()
@@ -108,7 +108,9 @@ def test_a_uav_that_reaches_no_rsu_costs_no_warning() -> None:
         warnings.simplefilter("error")
         assert solve(market).found
         assert np.isfinite(best_prices(market, [2.0, 3.0]).profits).all()
-        assert np.isfinite(Alone.of(Block.of(market.flat()), np.ones((2, 1))).revenue(np.ones((1, 2, 1)))).all()
+        assert np.isfinite(
+            UnilateralDeviation.of(Block.of(market.flat()), np.ones((2, 1))).revenue(np.ones((1, 2, 1)))
+        ).all()
 
 
 def test_an_outbid_rsu_still_asks_its_best_price() -> None:

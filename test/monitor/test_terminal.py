@@ -15,14 +15,14 @@ from uav_twin_migration.scenario.load import load
 
 @pytest.mark.parametrize("name", ["small", "default", "large"])
 def test_the_table_fits_a_small_terminal(name: str) -> None:
-    audit = MarketMonitor(load(name))
-    display = Display(audit, TwinMonitor(), io.StringIO(), plain=False)
+    monitor = MarketMonitor(load(name))
+    display = Display(monitor, TwinMonitor(), io.StringIO(), plain=False)
     display._console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
     lines = display._console.render_lines(display._picture(12.0), pad=False)
     assert len(lines) <= 23
     assert all(sum(segment.cell_length for segment in line) <= 80 for line in lines)
     text = "\n".join("".join(segment.text for segment in line) for line in lines)
-    assert audit.scenario.rsus[0].id in text
+    assert monitor.scenario.rsus[0].id in text
     if name == "large":
         assert "and " in text
 
@@ -33,9 +33,9 @@ def test_the_worst_come_first_where_not_all_fit() -> None:
 
 
 def test_a_run_that_is_too_slow_is_said_so() -> None:
-    audit = MarketMonitor(load("small"))
-    display = Display(audit, TwinMonitor(), io.StringIO(), plain=False)
+    monitor = MarketMonitor(load("small"))
+    display = Display(monitor, TwinMonitor(), io.StringIO(), plain=False)
     assert display._health(0.0).plain == "in time"
-    audit.rounds_missed["uav/uav_1"] = 9
+    monitor.rounds_missed["uav/uav_1"] = 9
     assert display._health(5.0).plain.startswith("too slow: 9 answers late")
     assert display._health(30.0).plain == "in time"

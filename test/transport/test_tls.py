@@ -1,4 +1,4 @@
-"""The carrier over real sockets: what arrives, and what strangers get."""
+"""The carrier over real sockets: what arrives, and what unauthenticated peers get."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_a_revoked_certificate_is_refused_from_then_on(tmp_path: Path) -> None:
         city.close()
 
 
-# -- strangers ---------------------------------------------------------------------------------------------------------
+# -- unauthenticated peers ------------------------------------------------------------------------------------------
 
 
 def dial(address: Address) -> socket.socket:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from uav_twin_migration.game.deviation import Alone
+from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray
 
 # Points around the start on either side: the first this part of 1/sigma away, each next by this factor further.
@@ -52,7 +52,7 @@ class Columns:
     wide: bool
 
     @classmethod
-    def of(cls, alone: Alone) -> Columns:
+    def of(cls, alone: UnilateralDeviation) -> Columns:
         """The M RSUs of B markets as M*B columns."""
         rsus, uavs, markets = alone.own.shape
 

@@ -24,7 +24,7 @@ _NOTHING = -1e300
 
 
 @dataclass(frozen=True)
-class Alone:
+class UnilateralDeviation:
     """M RSUs, each before its UAVs while the others' prices stand still."""
 
     own: RealArray  # [M, N, B] attraction at unit cost; its logarithm where `wide`
@@ -37,7 +37,7 @@ class Alone:
     wide: bool
 
     @classmethod
-    def of(cls, block: Block, x: FloatArray) -> Alone:
+    def of(cls, block: Block, x: FloatArray) -> UnilateralDeviation:
         """While the others are at log mark-ups ``x`` [M, B]."""
         rsus = len(x)
         fall = (x * -block.epsilon)[:, None]
@@ -58,7 +58,7 @@ class Alone:
         arrays = (block.attraction, rivals, block.alpha, block.epsilon, block.worth, block.ceiling, contested)
         return cls(*arrays, block.wide)
 
-    def single(self) -> Alone:
+    def single(self) -> UnilateralDeviation:
         """In single precision, where that neither over- nor underflows nor blurs the price index."""
         if (
             self.own.size < _FEW
@@ -71,14 +71,14 @@ class Alone:
             return self
         arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling)
         own, rivals, alpha, epsilon, worth, ceiling = (array.astype(np.float32) for array in arrays)
-        return Alone(own, rivals, alpha, epsilon, worth, ceiling, self.contested, self.wide)
+        return UnilateralDeviation(own, rivals, alpha, epsilon, worth, ceiling, self.contested, self.wide)
 
-    def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> Alone:
+    def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> UnilateralDeviation:
         """Some of the RSUs, each as the only one of a market of its own."""
         own, rivals = (np.ascontiguousarray(array[rsu, :, market].T)[None] for array in (self.own, self.rivals))
         worth, ceiling = (array[rsu, market][None] for array in (self.worth, self.ceiling))
         of_market = self.alpha[:, market], self.epsilon[market], worth, ceiling, self.contested[:, market]
-        return Alone(own, rivals, *of_market, self.wide)
+        return UnilateralDeviation(own, rivals, *of_market, self.wide)
 
     def drop_out(self) -> RealArray:
         """[M, N, B] own log mark-up at which a UAV drops out; NaN where the rivals alone keep it."""

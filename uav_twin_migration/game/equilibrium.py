@@ -22,7 +22,7 @@ import numpy.typing as npt
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.certificate import Columns, highest
-from uav_twin_migration.game.deviation import Alone, BoolArray, IndexArray
+from uav_twin_migration.game.deviation import BoolArray, IndexArray, UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray, Market, Units
 from uav_twin_migration.game.newton import CONVERGED, stationary
 from uav_twin_migration.game.search import best_reply, sampled_reply
@@ -148,7 +148,7 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Exploitability [B] as far as found; proven bounds [B] on what any RSU gains; better mark-ups [M, B]."""
-    reply = highest(Columns.of(Alone.of(block, x)), x.ravel(), CLAIMED, proof=True)
+    reply = highest(Columns.of(UnilateralDeviation.of(block, x)), x.ravel(), CLAIMED, proof=True)
     markup, profit, bound, current = (array.reshape(x.shape) for array in reply)
     some = bound > 0.0
     least = np.where(some, bound, 1.0)

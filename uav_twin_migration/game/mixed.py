@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from uav_twin_migration.game.block import Block
-from uav_twin_migration.game.deviation import Alone
+from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray, Market
 
 GOOD_ENOUGH = 1e-5  # exploitability at which no further price is added
@@ -170,7 +170,7 @@ def _best_price(block: Block, supports: list[FloatArray], mixtures: list[FloatAr
     chance = np.ones(len(drawn))
     for m, picks in zip(others, np.array(drawn, dtype=np.intp).reshape(len(drawn), len(others)).T, strict=True):
         x[m], chance = supports[m][picks], chance * mixtures[m][picks]
-    alone = Alone.of(block.take(np.zeros(len(drawn), dtype=np.intp)), x)
+    alone = UnilateralDeviation.of(block.take(np.zeros(len(drawn), dtype=np.intp)), x)
     alone = alone.take(np.full(len(drawn), rsu), np.arange(len(drawn)))
 
     def average(points: FloatArray) -> FloatArray:
@@ -194,7 +194,7 @@ def _best_price(block: Block, supports: list[FloatArray], mixtures: list[FloatAr
     return max(found, key=lambda one: one[1])
 
 
-def _turns(alone: Alone, sigma: float) -> FloatArray:
+def _turns(alone: UnilateralDeviation, sigma: float) -> FloatArray:
     """Log mark-ups just below those at which a UAV turns from the RSU to the others."""
     if alone.wide:
         even = (alone.own - alone.rivals) / alone.epsilon

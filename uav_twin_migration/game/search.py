@@ -13,7 +13,7 @@ import numpy as np
 
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.certificate import Columns, highest
-from uav_twin_migration.game.deviation import Alone, BoolArray, IndexArray, RealArray
+from uav_twin_migration.game.deviation import BoolArray, IndexArray, RealArray, UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray
 
 # Evenly spaced log mark-ups over the whole range.
@@ -48,7 +48,7 @@ def best_reply(block: Block, x: FloatArray, rsu: int | None = None, tolerance: f
 
     Where peaks may be too narrow for samples, the price is the best up to ``tolerance``, relative to its profit.
     """
-    alone = Alone.of(block, x)
+    alone = UnilateralDeviation.of(block, x)
     if rsu is not None:
         alone, x = alone.take(np.full(x.shape[1], rsu), np.arange(x.shape[1])), x[rsu][None]
     # Peaks just under a rival's price are 1/sigma wide: where samples may miss one, no part of the range is left out.
@@ -58,7 +58,7 @@ def best_reply(block: Block, x: FloatArray, rsu: int | None = None, tolerance: f
     return Reply(*(array.reshape(x.shape) for array in (found.markup, found.profit, found.current)))
 
 
-def _sampled(alone: Alone, x: FloatArray) -> Reply:
+def _sampled(alone: UnilateralDeviation, x: FloatArray) -> Reply:
     coarse = alone.single()
     width = np.maximum(alone.ceiling / (_SAMPLES - 1), 1e-12)  # not 0 where the cap is the cost
     samples = np.arange(_SAMPLES, dtype=coarse.own.dtype)[:, None, None] * width.astype(coarse.own.dtype)
@@ -68,17 +68,17 @@ def _sampled(alone: Alone, x: FloatArray) -> Reply:
     rsus, markets = np.ogrid[: len(top), : top.shape[1]]
     around = np.minimum(np.maximum(top, 1), _SAMPLES - 2) + _THREE
     middle = around[1] * width
-    summit = _summit(alone, middle, width, revenue[around, rsus, markets])
-    middle = np.minimum(np.maximum(summit, middle - width), middle + width)
+    best = _peak(alone, middle, width, revenue[around, rsus, markets])
+    middle = np.minimum(np.maximum(best, middle - width), middle + width)
 
     step = np.minimum(_CLOSE, np.maximum(0.5 * alone.ceiling, 1e-12))
     middle = np.minimum(np.maximum(middle, step), alone.ceiling - step)
     revenue = coarse.revenue((middle + step * _THREE).astype(coarse.own.dtype))
-    summit = np.minimum(np.maximum(_summit(alone, middle, step, revenue), 0.0), alone.ceiling)
-    odd = np.abs(summit - middle) > 1.5 * step
-    ends = np.stack([summit, x])
+    best = np.minimum(np.maximum(_peak(alone, middle, step, revenue), 0.0), alone.ceiling)
+    odd = np.abs(best - middle) > 1.5 * step
+    ends = np.stack([best, x])
     height_there, current = alone.profit(ends, alone.revenue(ends))
-    reply = Reply(summit, height_there, current)
+    reply = Reply(best, height_there, current)
 
     peak = height > _HIGH * height[top, rsus, markets]
     high = peak.copy()
@@ -86,13 +86,13 @@ def _sampled(alone: Alone, x: FloatArray) -> Reply:
     peak[:-1] &= height[:-1] > height[1:]
     peak[top, rsus, markets] = odd
     k, rsu, market = np.nonzero(peak)
-    dips, dip_rsu, dip_market = _dips(alone, coarse, high, width)
+    kinks, kink_rsu, kink_market = _kinks(alone, coarse, high, width)
     # Besides the highest sample's peak: those of other samples, and both sides of every dip.
-    rsu, market = np.concatenate([rsu, dip_rsu, dip_rsu]), np.concatenate([market, dip_market, dip_market])
+    rsu, market = np.concatenate([rsu, kink_rsu, kink_rsu]), np.concatenate([market, kink_market, kink_market])
     if len(rsu):
         w = width[rsu, market]
-        beside = 0.5 * w[len(k) : len(k) + len(dips)]
-        start = np.concatenate([k * w[: len(k)], dips - beside, dips + beside])
+        beside = 0.5 * w[len(k) : len(k) + len(kinks)]
+        start = np.concatenate([k * w[: len(k)], kinks - beside, kinks + beside])
         w[len(k) :] *= 0.5
         markup, profit = (found[0] for found in _careful(alone.take(rsu, market), start[None], w[None]))
         for j in np.argsort(profit):
@@ -102,7 +102,9 @@ def _sampled(alone: Alone, x: FloatArray) -> Reply:
     return reply
 
 
-def _dips(alone: Alone, coarse: Alone, high: BoolArray, width: FloatArray) -> tuple[FloatArray, IndexArray, IndexArray]:
+def _kinks(
+    alone: UnilateralDeviation, coarse: UnilateralDeviation, high: BoolArray, width: FloatArray
+) -> tuple[FloatArray, IndexArray, IndexArray]:
     """Log mark-ups where a UAV drops out and profit turns from falling to rising, and of which RSU in which market.
 
     Between drop-outs profit is smooth; at each its slope jumps up. So peaks that are too close to show in the samples
@@ -141,14 +143,14 @@ def _dips(alone: Alone, coarse: Alone, high: BoolArray, width: FloatArray) -> tu
 
 def sampled_reply(block: Block, x: FloatArray, samples: int) -> FloatArray:
     """The best of a few log mark-ups [M, B] for each RSU alone: a start for Newton's method, no more."""
-    alone = Alone.of(block, x).single()
+    alone = UnilateralDeviation.of(block, x).single()
     fractions = ((np.arange(samples) + 0.5) / samples).astype(alone.own.dtype)
     markups = fractions[:, None, None] * alone.ceiling
     top = alone.profit(markups, alone.revenue(markups)).argmax(axis=0)
     return np.asarray(block.ceiling * ((top + 0.5) / samples))
 
 
-def _summit(alone: Alone, middle: FloatArray, step: FloatArray, revenue: RealArray) -> FloatArray:
+def _peak(alone: UnilateralDeviation, middle: FloatArray, step: FloatArray, revenue: RealArray) -> FloatArray:
     """[M, B] log mark-up where profit without rationing peaks, or where demand falls to the capacity if that is higher.
 
     Both by parabolas through three samples: ``revenue`` [3, M, B] at ``middle - step``, ``middle``, ``middle + step``.
@@ -166,7 +168,7 @@ def _summit(alone: Alone, middle: FloatArray, step: FloatArray, revenue: RealArr
     return np.asarray(middle + step * np.fmax(offset, full))
 
 
-def _careful(alone: Alone, middle: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _careful(alone: UnilateralDeviation, middle: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The highest point within ``width`` of ``middle`` [M, B], by values only, for peaks with kinks; and its height."""
     offsets = np.linspace(-1.0, 1.0, 9)[:, None, None]
     rsus, markets = np.ogrid[: len(middle), : middle.shape[1]]

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from uav_twin_migration.game.block import Block
-from uav_twin_migration.game.deviation import Alone
+from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.learning import training
 from uav_twin_migration.learning.environment import flatten, references
 from uav_twin_migration.learning.networks import Perceptron
@@ -71,7 +71,7 @@ def situations(played: Played) -> Situations:
     games = flatten(played.games)
     rsus, uavs = games.rsus, games.uavs
     block = Block.of(games)
-    alone = Alone.of(block, np.log(played.price.reshape(-1, rsus) / games.unit_cost).T)
+    alone = UnilateralDeviation.of(block, np.log(played.price.reshape(-1, rsus) / games.unit_cost).T)
     unit = references(alone).T.reshape(-1)  # by market, then by RSU, as everything here
 
     def each(values: Any) -> Any:  # [M, N, B] -> [B * M, N]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from uav_twin_migration.game.block import Block
-from uav_twin_migration.game.deviation import Alone
+from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.policy import observation
@@ -124,7 +124,7 @@ def judge(games: Market, prices: FloatArray) -> Judgement:
     shape = prices.shape
     flat = flatten(games)
     block = Block.of(flat)
-    alone = Alone.of(block, np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T)
+    alone = UnilateralDeviation.of(block, np.log(prices.reshape(-1, games.rsus) / flat.unit_cost).T)
     reference = references(alone)
     coarse = alone.single()
     markups = np.minimum(np.log(MARKUPS)[:, None, None], block.ceiling).astype(coarse.own.dtype)
@@ -137,7 +137,7 @@ def judge(games: Market, prices: FloatArray) -> Judgement:
     return Judgement(reference, np.concatenate([told, scale[..., None]], axis=-1))
 
 
-def references(alone: Alone) -> FloatArray:
+def references(alone: UnilateralDeviation) -> FloatArray:
     """[M, B] about the most that each RSU can earn, credit: the best of `REFERENCES` prices."""
     coarse = alone.single()
     middles = ((np.arange(REFERENCES) + 0.5) / REFERENCES).astype(coarse.own.dtype)

@@ -47,7 +47,7 @@ class CarrierError(UavTwinError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stranger, or a broken peer, can cost."""
+    """What an unauthenticated, or a broken, peer, can cost."""
 
     links: int = 256
     unauthenticated: int = 128  # links that have not proven who they are

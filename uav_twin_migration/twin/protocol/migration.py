@@ -22,7 +22,7 @@ disk, and only the target's word ends that:
 - `Activated`: the target hosts, or has hosted, under the next epoch. The source drops its copy and keeps the epoch.
 - `Unprepared`: the target has no such copy (it gave up waiting, or its disk was replaced), and has on disk that it
   will never activate that epoch. The source hosts again, under the epoch after it. The target says so only to the RSU
-  that the UAV takes for its host: a stranger's commit, however high its epoch, leaves no trace.
+  that the UAV takes for its host: an unknown RSU's commit, however high its epoch, leaves no trace.
 - `Fenced`: the UAV has re-hosted its twin meanwhile. The source keeps its copy but serves no more.
 
 Since the source keeps its copy until the target hosts, a target may forget what it prepared: that costs time, not
