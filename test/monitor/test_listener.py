@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from test.monitor import said
+from uav_twin_migration.market.messages import LARGEST_PRICE
 from uav_twin_migration.monitor.frames import NOBODY, cast_to_json, frame_to_json
 from uav_twin_migration.monitor.listener import Listener
 
@@ -145,7 +146,7 @@ def test_whatever_is_said_nothing_is_raised_and_frames_stay_json(data: st.DataOb
 def test_absurd_numbers_and_names_change_nothing(number: float, name: str, other: float) -> None:
     listener = said.small_city()
     before = frame_to_json(listener.frame(0.6, sampled=True))
-    bad = math.nan if 0 <= float(number) <= 1e6 else float(number)
+    bad = math.nan if 0 <= float(number) <= LARGEST_PRICE else float(number)
     messages = (
         ("PriceOffer", said.offer("rsu_1", bad)),
         ("PriceOffer", said.offer(name + "!", 1.0)),
