@@ -145,8 +145,8 @@ class City:
         environment = self._environment(UAVS)
         link = link_node(self.scenario, self._file, Options())
         uav_container = uav_container_node(0, self.scenario.uavs, self.scenario)
-        key, signature = str(self._keys / "market.pub"), str(self._keys / f"{UAV_CONTAINER}.signing")
-        uav_container.parameters.update(market_key=key, signature=signature, twin=True, use_sim_time=False)
+        key, signing_key = str(self._keys / "market.pub"), str(self._keys / f"{UAV_CONTAINER}.signing")
+        uav_container.parameters.update(market_key=key, signing_key=signing_key, twin=True, use_sim_time=False)
         link.parameters["use_sim_time"] = False
         host = self.hosts[UAVS]
         for node in (world_node(self.scenario, self._file, Options()), link, uav_container):
