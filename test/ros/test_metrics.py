@@ -20,7 +20,13 @@ from uav_twin_migration.nodes.ros import topics
 
 
 def test_a_status_as_metrics() -> None:
-    values = {"price": "2.5", "refused/overdue": "3", "draining": "False", "trouble": "no disk", "offer_to_grant_ms": ""}
+    values = {
+        "price": "2.5",
+        "refused/overdue": "3",
+        "draining": "False",
+        "trouble": "no disk",
+        "offer_to_grant_ms": "",
+    }
     assert list(samples("rsu/north", values)) == [
         ("uavtwin_price", {"kind": "rsu", "id": "north"}, 2.5),
         ("uavtwin_refused_total", {"kind": "rsu", "id": "north", "reason": "overdue"}, 3.0),

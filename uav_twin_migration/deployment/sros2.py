@@ -52,7 +52,7 @@ ROLES: dict[str, Role] = {
         ),
         subscribe=(
             *("/market/price_offers", "/market/bandwidth_demands", "/market/policy_updates"),
-            *("/twin/heartbeats", "/twin/hosts", "/twin/requests"),
+            *("/twin/uav_heartbeats", "/twin/host_status", "/twin/hosts", "/twin/requests"),
         ),
         reply=LIFECYCLE_SERVICES,
         execute=("/rsu/{id}/migrate_twin",),
@@ -60,7 +60,7 @@ ROLES: dict[str, Role] = {
     "uav": Role(
         publish=(
             *("/market/bandwidth_demands", "/market/hosting_decisions", "/diagnostics"),
-            *("/twin/heartbeats", "/twin/requests"),
+            *("/twin/uav_heartbeats", "/twin/requests"),
         ),
         subscribe=(
             *("/market/price_offers", "/market/bandwidth_grants", "/radio/link_quality", "/uav/{id}/odometry"),
