@@ -23,10 +23,7 @@ def bare(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-LEARN_LIBRARIES_FIRST = ("evaluate", "train")  # their options are tables of other rooms
-
-
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - set(LEARN_LIBRARIES_FIRST)))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_needs_nothing_installed(command: str) -> None:
     told = bare(command, "--help")
     assert told.returncode == 0, told.stderr

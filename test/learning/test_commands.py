@@ -13,6 +13,8 @@ import pytest
 
 from test.policy.test_artifact import make_policy
 from uav_twin_migration.cli.main import BAD_INPUT, DONE, main
+from uav_twin_migration.learning import choices
+from uav_twin_migration.learning.games import GAMES
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.shipped import shipped_file
 
@@ -48,6 +50,14 @@ def evaluate(tmp_path: Path, *arguments: str) -> Any:
     result = tmp_path / "result.json"
     assert main(["evaluate", *arguments, "--json", str(result)]) == DONE
     return json.loads(result.read_text())
+
+
+def test_the_options_name_what_there_is() -> None:
+    assert set(choices.GAMES) == set(GAMES)
+    pytest.importorskip("torch", reason="needs the learning requirements")
+    from uav_twin_migration.cli.train_simulated import METHODS
+
+    assert set(choices.METHODS) == set(METHODS)
 
 
 def test_the_shipped_policy_is_small_and_good(tmp_path: Path) -> None:
@@ -109,10 +119,12 @@ class TestTrain:
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A budget of which little is needed: the CPU time that training takes must not matter here."""
         pytest.importorskip("torch", reason="needs the learning requirements")
-        from uav_twin_migration.cli import train
+        from uav_twin_migration.cli import train_simulated
 
-        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", dict.fromkeys(train.ITERATIONS_PER_SECOND, 0.1))
-        monkeypatch.setattr(train, "DISTILLATIONS_PER_SECOND", 0.1)
+        monkeypatch.setattr(
+            train_simulated, "ITERATIONS_PER_SECOND", dict.fromkeys(train_simulated.ITERATIONS_PER_SECOND, 0.1)
+        )
+        monkeypatch.setattr(train_simulated, "DISTILLATIONS_PER_SECOND", 0.1)
 
     @staticmethod
     def train(folder: Path, *arguments: str) -> Any:
@@ -156,7 +168,7 @@ class TestTrain:
     def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from uav_twin_migration.cli import train
+        from uav_twin_migration.cli import train_simulated
         from uav_twin_migration.learning.training import measure
 
         checkpoint = tmp_path / "checkpoint"
@@ -171,17 +183,19 @@ class TestTrain:
                 raise KeyboardInterrupt
             return measure(trainer, games)
 
-        monkeypatch.setattr(train, "measure", interrupted)
+        monkeypatch.setattr(train_simulated, "measure", interrupted)
         assert self.train(tmp_path, *options, "--checkpoint", str(checkpoint)) == 130
-        monkeypatch.setattr(train, "measure", measure)
+        monkeypatch.setattr(train_simulated, "measure", measure)
         (tmp_path / "policy").unlink()
         self.train(tmp_path, "--resume", str(checkpoint))
         assert (tmp_path / "policy").read_bytes() == whole
 
     def test_a_spent_budget_ends_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from uav_twin_migration.cli import train
+        from uav_twin_migration.cli import train_simulated
 
-        monkeypatch.setattr(train, "ITERATIONS_PER_SECOND", dict.fromkeys(train.ITERATIONS_PER_SECOND, 1e6))
+        monkeypatch.setattr(
+            train_simulated, "ITERATIONS_PER_SECOND", dict.fromkeys(train_simulated.ITERATIONS_PER_SECOND, 1e6)
+        )
         told = self.train(tmp_path, "--budget-s", "0.2", "--prune", "0.9")
         assert told["cut_short"]
         assert told["neurons_removed"] > 0.9

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.cli.evaluate import COUNT
 from uav_twin_migration.errors import InputError
 
 POLICY = ".safetensors"
-GAMES, SETTLED = 256, 4  # as in `uavtwin evaluate`: games, and the last rounds of each that are measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,12 +81,12 @@ def policy_summary(source: Path) -> dict[str, Any]:
     from uav_twin_migration.game.followers import immersion, respond, utilities
     from uav_twin_migration.game.leaders import profits
     from uav_twin_migration.learning.environment import flatten
-    from uav_twin_migration.learning.evaluation import ActorPlayer, Games, compare, play
+    from uav_twin_migration.learning.evaluation import SETTLED, ActorPlayer, Games, compare, play
     from uav_twin_migration.learning.games import GameDistribution
     from uav_twin_migration.policy import artifact
 
     policy = artifact.load(source)
-    drawn = Games.draw(GameDistribution(), GAMES)
+    drawn = Games.draw(GameDistribution(), COUNT)
     posted = play(drawn, ActorPlayer(policy.actor))[-SETTLED:]
     prices, market = posted.reshape(-1, posted.shape[-1]), flatten(drawn.last(SETTLED))
     answer, measured = respond(market, prices), compare(market, prices)

@@ -9,31 +9,17 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from statistics import median
+from typing import TYPE_CHECKING
 
 from uav_twin_migration.cli.markets import numbers, write
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game.files import Markets, read_markets
-from uav_twin_migration.game.market import FloatArray
-from uav_twin_migration.learning.environment import flatten
-from uav_twin_migration.learning.evaluation import (
-    TEST_SEED,
-    Comparison,
-    Games,
-    Player,
-    compare,
-    hold_still,
-    play,
-)
-from uav_twin_migration.learning.games import GAMES, GameDistribution, with_ranges
-from uav_twin_migration.learning.rules import PolicyPlayer
-from uav_twin_migration.policy import artifact
+from uav_twin_migration.learning.choices import GAMES, TEST_SEED
+
+if TYPE_CHECKING:
+    from uav_twin_migration.game.market import FloatArray
 
 COUNT = 256  # games, where none are given
-SETTLED = 4  # last rounds that are measured where UAVs move
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Loads, plays, compares, tells."""
+    import numpy as np
+
+    from uav_twin_migration.game.files import read_markets
+    from uav_twin_migration.learning import games
+    from uav_twin_migration.learning.evaluation import on_markets, on_unseen
+    from uav_twin_migration.learning.rules import PolicyPlayer
+    from uav_twin_migration.policy import artifact
+
     if args.rounds < 1:
         raise InputError("evaluate", "--rounds", args.rounds, "a number of rounds >= 1")
     if args.seed < 0:
@@ -62,15 +56,15 @@ def run(args: argparse.Namespace) -> int:
     prices: list[FloatArray] = []
     if args.markets:
         markets = read_markets(args.markets)
-        prices, found = _given(markets, player, args.rounds, args.seed)
+        prices, found = on_markets(markets, player, args.rounds, args.seed)
         where = f"{markets.count} markets of {args.markets}, after {args.rounds} rounds"
     else:
-        drawn_from = [with_ranges(each, args.ranges, "evaluate") for each in GAMES[args.games]]
-        found = _unseen(player, drawn_from, args.rounds, args.seed)
+        drawn_from = [games.with_ranges(each, args.ranges, "evaluate") for each in games.GAMES[args.games]]
+        found = on_unseen(player, drawn_from, COUNT, args.rounds, args.seed)
         where = f"{COUNT} {args.games} games of moving UAVs" + "".join(f", {given}" for given in args.ranges)
     document: dict[str, object] = {
         "exploitability": {"mean": found.exploitability.mean(), "p95": np.percentile(found.exploitability, 95)},
-        "price_gap": {"mean": _of(np.mean, found.price_gap), "median": _of(np.median, found.price_gap)},
+        "price_gap": {"mean": _mean(found.price_gap), "median": _median(found.price_gap)},
         "by_the_rule": player.ruled / player.decisions,
         "parameters": policy.actor.parameters,
         "architecture": list(policy.actor.sizes),
@@ -84,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json != "-":
         print(f"{args.policy}: {'-'.join(map(str, policy.actor.sizes))}, {policy.actor.parameters} parameters; {where}")
         print(_line("exploitability", found.exploitability, "p95", np.percentile(found.exploitability, 95)))
-        print(_line("price gap", found.price_gap, "median", _of(np.median, found.price_gap)))
+        print(_line("price gap", found.price_gap, "median", _median(found.price_gap)))
         if player.ruled:
             print(
                 f"  by the rule     {100 * player.ruled / player.decisions:.2f} % of the decisions: out of its ranges"
@@ -94,30 +88,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(markets: Markets, player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
-    """Last prices of each market, in the order given, and how all of them compare."""
-    prices: list[FloatArray] = [np.empty(0)] * markets.count
-    parts = []
-    for group in markets.groups:
-        posted = play(hold_still(group.market, rounds + 1, seed), player)[-1]
-        parts.append(compare(group.market, posted))
-        for i, row in zip(group.places, posted, strict=True):
-            prices[i] = row
-    return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
-def _unseen(player: Player, drawn_from: Sequence[GameDistribution], rounds: int, seed: int) -> Comparison:
-    settled = min(SETTLED, rounds)
-    parts = []
-    for drawn in Games.draw_all(drawn_from, COUNT, rounds + 1, seed):
-        posted = play(drawn, player)[-settled:]
-        parts.append(compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1])))
-    return Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _of(statistic: Callable[[FloatArray], Any], values: FloatArray) -> float:
-    return float(statistic(values)) if len(values) else math.nan
+def _median(values: FloatArray) -> float:
+    return float(median(values)) if len(values) else math.nan
 
 
 def _line(name: str, values: FloatArray, other: str, value: float) -> str:
-    return f"  {name:<15} mean {100 * _of(np.mean, values):.2f} %, {other} {100 * value:.2f} %"
+    return f"  {name:<15} mean {100 * _mean(values):.2f} %, {other} {100 * value:.2f} %"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from uav_twin_migration.cli.markets import write
+from uav_twin_migration.cli.train import options_of
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning import recordings
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
@@ -23,8 +25,10 @@ REPORTS = 10  # progress lines in a run
 ONLINE_ONLY = ("games", "ranges", "method", "hidden", "teacher", "tensorboard", "checkpoint", "resume")
 
 
-def run(args: argparse.Namespace, options: Mapping[str, Any]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Reads, trains, prunes, measures, writes, tells."""
+    torch.set_num_threads(1)  # the networks are small: more threads only cost CPU time
+    options = options_of(args, None)
     for name in ONLINE_ONLY:
         if getattr(args, name) is not None:
             raise InputError("train", f"--{name}", getattr(args, name), "nothing with --from-bag")

@@ -10,8 +10,10 @@ import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game.equilibrium import solve
+from uav_twin_migration.game.files import Markets
 from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.learning.choices import TEST_SEED
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome, flatten
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
 from uav_twin_migration.policy.actor import Actor, price_of
@@ -20,7 +22,7 @@ from uav_twin_migration.policy.actor import Actor, price_of
 Player = Callable[[MarketEnvironment, "Outcome | None"], FloatArray]
 
 GROUP = 8  # games of one size, where sizes differ
-TEST_SEED = 20240118  # of games to measure on; training uses other streams
+SETTLED = 4  # last rounds that are measured where UAVs move
 
 
 class ActorPlayer:
@@ -123,6 +125,28 @@ def _finite(values: FloatArray) -> FloatArray:
     return values
 
 
+def on_markets(markets: Markets, player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
+    """Each market held still: its last prices, in the order given, and how all of them compare."""
+    prices: list[FloatArray] = [np.empty(0)] * markets.count
+    parts = []
+    for group in markets.groups:
+        posted = play(hold_still(group.market, rounds + 1, seed), player)[-1]
+        parts.append(compare(group.market, posted))
+        for i, row in zip(group.places, posted, strict=True):
+            prices[i] = row
+    return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def on_unseen(player: Player, drawn_from: Sequence[GameDistribution], count: int, rounds: int, seed: int) -> Comparison:
+    """The last rounds of `count` games that nobody trained on."""
+    settled = min(SETTLED, rounds)
+    parts = []
+    for drawn in Games.draw_all(drawn_from, count, rounds + 1, seed):
+        posted = play(drawn, player)[-settled:]
+        parts.append(compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1])))
+    return Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
 @dataclass(frozen=True)
 class Score:
     """Exploitability over games and rounds, as shares (0.01 is 1 %)."""
@@ -132,7 +156,7 @@ class Score:
     games: int
 
 
-def score(games: Games, player: Player, settled: int = 4) -> Score:
+def score(games: Games, player: Player, settled: int = SETTLED) -> Score:
     """Play and measure the last `settled` rounds. Raises UavTwinError where something measured is no number."""
     prices = play(games, player)[-settled:]
     last = flatten(games.last(settled))

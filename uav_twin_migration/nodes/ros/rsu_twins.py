@@ -35,7 +35,7 @@ from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_ti
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
 from uav_twin_migration.scenario.model import MOST_RATE, REPLICA_SHARE
 from uav_twin_migration.security.certificates import Identity
-from uav_twin_migration.transport.tls import Address
+from uav_twin_migration.transport.addresses import Address
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService

@@ -20,13 +20,9 @@ from typing import NamedTuple
 
 from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.security.certificates import Identity
-from uav_twin_migration.transport.tls import (
-    Address,
-    Arrived,
-    Carrier,
-    Limits,
-    LinkEvent,
-)
+from uav_twin_migration.transport.addresses import Address
+from uav_twin_migration.transport.carrier import Carrier
+from uav_twin_migration.transport.link import Arrived, Limits, LinkEvent
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application, Twin
 from uav_twin_migration.twin.hosting.estimate import Telemetry

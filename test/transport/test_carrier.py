@@ -19,15 +19,9 @@ pytest.importorskip("cryptography")
 
 from uav_twin_migration.security import authority as keys
 from uav_twin_migration.security.certificates import URI_PREFIX, Identity
-from uav_twin_migration.transport.tls import (
-    Address,
-    Arrived,
-    Broken,
-    Carrier,
-    CarrierError,
-    Limits,
-    LinkEvent,
-)
+from uav_twin_migration.transport.addresses import Address, CarrierError
+from uav_twin_migration.transport.carrier import Carrier
+from uav_twin_migration.transport.link import Arrived, Broken, Limits, LinkEvent
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.messages import (
@@ -465,7 +459,7 @@ def test_any_bytes_at_all_do_no_harm(authority: Path) -> None:
             with context.wrap_socket(dial(city.ports["north"])) as connection:
                 connection.sendall(bytes(frame) + chance.randbytes(chance.randrange(50)))
         city.ears["north"].happened.queue.clear()
-        wait_until(lambda: not city.carriers["north"]._links)
+        wait_until(lambda: not city.carriers["north"].links)
         city.ears["north"].happened.queue.clear()
         still_works(city)
     finally:
