@@ -183,3 +183,20 @@ def test_colcon_builds_the_package_in_a_workspace(tmp_path: Path, further: list[
     share = installed / "share" / "uav_twin_migration"
     for file in ("launch/sim.launch.py", "config/scenarios/default.yaml", "msg/PriceOffer.msg", "package.xml"):
         assert (share / file).is_file()
+    if not further:
+        without_studies(tmp_path / "build" / "uav_twin_migration", tmp_path / "rsu", env)
+
+
+def without_studies(build: Path, prefix: Path, env: dict[str, str]) -> None:
+    """What an RSU's host installs of a build: all but the studies, and a command that needs them says so."""
+    subprocess.run(["cmake", "-DSTUDIES=OFF", build], env=env, check=True, capture_output=True)
+    subprocess.run(["cmake", "--install", build, "--prefix", prefix], env=env, check=True, capture_output=True)
+    (package,) = {file.parent for file in prefix.rglob("uav_twin_migration/shipped.py")}
+    assert not (package / "studies").exists()
+    assert not (package / "twin" / "verification").exists()
+    command = [sys.executable, "-m", "uav_twin_migration.cli"]
+    alone = {**env, "PYTHONPATH": str(package.parent)}
+    told = subprocess.run([*command, "bench"], env=alone, cwd=prefix, capture_output=True, text=True)
+    assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
+    assert "-DSTUDIES=ON" in told.stderr
+    assert subprocess.run([*command, "solve", "--help"], env=alone, cwd=prefix, capture_output=True).returncode == 0

@@ -8,7 +8,8 @@ import pytest
 
 from test.twin.town import Town
 from uav_twin_migration.twin.hosting.admission import HostSettings
-from uav_twin_migration.twin.hosting.store import Store, StoreError
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import MigrateRequest, Reason

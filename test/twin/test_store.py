@@ -17,13 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uav_twin_migration.twin.hosting.store import (
-    Copy,
-    Store,
-    Stored,
-    StoreError,
-    StoreReader,
-)
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError, StoreReader
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.messages import Reason
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
@@ -108,7 +103,8 @@ KILLED = """
 import os, signal, sys
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.replica_state import Record, Status
-from uav_twin_migration.twin.hosting.store import Store, Stored
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import Stored
 store = Store(sys.argv[1], "rsu1")
 copy = store.add_copy("u1", "app", 1024)
 for number in range(100):

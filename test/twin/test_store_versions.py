@@ -14,13 +14,8 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.twin.hosting.inspection import inspect
-from uav_twin_migration.twin.hosting.store import (
-    SCHEMA_VERSION,
-    Copy,
-    Store,
-    StoreError,
-    StoreReader,
-)
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import SCHEMA_VERSION, Copy, StoreError, StoreReader
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status

@@ -18,7 +18,8 @@ from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin
 from uav_twin_migration.twin.hosting.outputs import Close, Durable, MigrationReport, Open, Output, Pace, Reply, Transmit
-from uav_twin_migration.twin.hosting.store import Store, StoreError
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.host_discovery import (

@@ -7,11 +7,14 @@ import importlib
 import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from uav_twin_migration.cli.commands import BENCHMARKS
+from uav_twin_migration.cli.commands import BENCHMARKS, require_studies
 from uav_twin_migration.cli.markets import write
 from uav_twin_migration.cli.parser import one_of
-from uav_twin_migration.studies.benchmarks import Figure
+
+if TYPE_CHECKING:
+    from uav_twin_migration.studies.benchmarks import Figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs one benchmark after the other and tells what they measured."""
+    require_studies(BENCHMARKS)
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     figures: list[Figure] = []
     for name in args.names or BENCHMARKS:

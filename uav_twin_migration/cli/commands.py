@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from uav_twin_migration.errors import UavTwinError
+
 NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -83,6 +85,12 @@ def parts(room: str) -> dict[str, Part]:
 
 
 BENCHMARKS, FIGURES = parts("benchmarks"), parts("figures")
+
+
+def require_studies(found: Mapping[str, Part]) -> None:
+    """Raises UavTwinError where the studies are not installed, as on an RSU's host."""
+    if not found:
+        raise UavTwinError("the studies are not installed here: build the package with --cmake-args -DSTUDIES=ON")
 
 
 def needs(found: Mapping[str, Part]) -> Mapping[str, tuple[str, ...]]:

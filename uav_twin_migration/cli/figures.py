@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from uav_twin_migration.cli.commands import FIGURES
+from uav_twin_migration.cli.commands import FIGURES, require_studies
 from uav_twin_migration.cli.parser import one_of
 from uav_twin_migration.errors import InputError
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes one study after the other."""
+    require_studies(FIGURES)
     try:
         args.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

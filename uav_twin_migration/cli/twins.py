@@ -13,7 +13,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 
 if TYPE_CHECKING:
     from uav_twin_migration.twin.hosting.inspection import Inspected
-    from uav_twin_migration.twin.hosting.store import StoreReader
+    from uav_twin_migration.twin.hosting.store_reader import StoreReader
 
 MB = 1e6  # bytes
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opened(path: str) -> StoreReader:
-    from uav_twin_migration.twin.hosting.store import StoreError, StoreReader
+    from uav_twin_migration.twin.hosting.store_reader import StoreError, StoreReader
     from uav_twin_migration.twin.protocol.messages import Reason
 
     try:

@@ -291,7 +291,7 @@ def check_learners(directory: Path) -> list[Finding]:
 
 def check_store(directory: Path, rsu: str) -> list[Finding]:
     """The twins' store: there, of this RSU, readable, and sound."""
-    from uav_twin_migration.twin.hosting.store import StoreReader
+    from uav_twin_migration.twin.hosting.store_reader import StoreReader
 
     folder = directory / STORE
     if not os.access(folder, os.W_OK):

@@ -24,7 +24,7 @@ from uav_twin_migration.nodes.ros.timing import Timing
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.scenario.parameters import parameters_of
 from uav_twin_migration.scenario.settings import RSU, made_of
-from uav_twin_migration.twin.hosting.store import StoreError
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 
 
 class RsuNode(ExplainsParameters, Guarded, LifecycleNode):

@@ -9,12 +9,8 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
-from rclpy.task import Future
 
-from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
@@ -30,6 +26,7 @@ from uav_twin_migration.msg import (
 from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
+from uav_twin_migration.nodes.ros.migrate_action import MigrateAction
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
@@ -39,13 +36,11 @@ from uav_twin_migration.transport.addresses import Address
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
-from uav_twin_migration.twin.hosting.store import StoreError
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.messages import (
-    CancelRequest,
     HostReply,
     LeaseRenewal,
-    MigrateRequest,
     Reason,
     Stamp,
 )
@@ -81,7 +76,6 @@ class RsuTwins:
         self._began = boot_time()
         self._sequences: dict[str, int] = {}  # of the newest UAV heartbeats
         self._held: set[str] = set()
-        self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
@@ -139,13 +133,8 @@ class RsuTwins:
             steady_timer(node, self._values["twin_beat"], self._on_beat),
             steady_timer(node, self._values["state_period"], self._send_states),
         ]
-        self._server = ActionServer(
-            node,
-            MigrateTwin,
-            topics.migrate_twin(self.rsu),
-            self._execute,
-            goal_callback=self._on_goal,
-            cancel_callback=self._on_cancel,
+        self._action = MigrateAction(
+            node, self.rsu, self._service, self._rate, self._verifying.believes_uavs, lambda uav: uav in self._held
         )
 
     def change(self) -> None:
@@ -159,7 +148,7 @@ class RsuTwins:
             self._node.destroy_timer(timer)
         for subscription in self._entities:
             self._node.destroy_subscription(subscription)
-        self._server.destroy()
+        self._action.close()
         self._service.stop()
         for publisher in (self._host_heartbeats, self._replies, self._states, self._reports, self._announcements):
             self._node.destroy_publisher(publisher)
@@ -312,9 +301,7 @@ class RsuTwins:
         self._throttled_log.tick()
         self._news.tick()
         for progress in self._service.progress():
-            goal = self._goals.get(progress.uav)
-            if goal is not None:
-                goal[0].publish_feedback(self._feedback(progress, goal[0].request.target))
+            self._action.tell(progress, self._values["time_scale"])
 
     def _on_hosting_change(self) -> None:
         self._send_host_heartbeats()
@@ -353,9 +340,7 @@ class RsuTwins:
             target = report.target if report.target in self._hosts else "an RSU that is not known here"
             detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
             self._throttled_log.note(f"a twin could not be moved to {target}", detail)
-        goal = self._goals.get(report.uav)
-        if goal is not None and goal[0].request.target == report.target:
-            goal[1].set_result(message)
+        self._action.ended(report, message)
 
     def _on_trouble(self, trouble: StoreError | None) -> None:
         self.trouble = str(trouble) if trouble else ""
@@ -366,48 +351,6 @@ class RsuTwins:
 
     def _say(self, what: str) -> None:
         self._node.get_logger().info(what)
-
-    # -- the action --------------------------------------------------------------------------------------------------
-
-    def _on_goal(self, goal: Any) -> GoalResponse:
-        sensible = goal.uav_id in self._held and goal.uav_id not in self._goals and 0.0 <= goal.rate <= MOST_RATE
-        sensible = sensible and is_id(goal.target)
-        return GoalResponse.ACCEPT if sensible and self._verifying.believes_uavs(goal) else GoalResponse.REJECT
-
-    async def _execute(self, handle: ServerGoalHandle) -> Any:
-        """Move the twin; ends with the service's report, which comes in any case."""
-        goal = handle.request
-        if goal.uav_id in self._goals:  # two were accepted before the first began
-            handle.abort()
-            reason = Reason.BUSY.value
-            return MigrateTwin.Result(report=MigrationReport(uav_id=goal.uav_id, target=goal.target, reason=reason))
-        ended = Future(executor=self._node.executor)
-        self._goals[goal.uav_id] = (handle, ended)
-        request = MigrateRequest(goal.uav_id, goal.epoch, goal.target)
-        self._service.migrate(request, self._rate(goal.rate))
-        report = await ended
-        del self._goals[goal.uav_id]
-        if not report.reason:
-            handle.succeed()
-        elif handle.is_cancel_requested:
-            handle.canceled()
-        else:
-            handle.abort()
-        return MigrateTwin.Result(report=report)
-
-    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        self._service.cancel(CancelRequest(handle.request.uav_id, Reason.CANCELLED))
-        return CancelResponse.ACCEPT
-
-    def _feedback(self, progress: hosting.Progress, target: str) -> Any:
-        return MigrateTwin.Feedback(
-            uav_id=progress.uav,
-            target=target,
-            phase=progress.phase.value,
-            size=progress.size / BYTES_PER_MBIT,
-            remaining=progress.remaining / BYTES_PER_MBIT,
-            rate=progress.rate / BYTES_PER_MBIT / self._values["time_scale"],
-        )
 
     def _rate(self, megabits: float) -> float:
         """A granted rate, Mbit/s, as bytes of this machine's second."""

@@ -28,7 +28,7 @@ from uav_twin_migration.studies.harnesses.plain_rsu import (
     start_together,
 )
 from uav_twin_migration.twin.hosting.inspection import inspect
-from uav_twin_migration.twin.hosting.store import StoreReader
+from uav_twin_migration.twin.hosting.store_reader import StoreReader
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.host_discovery import (

@@ -9,7 +9,7 @@ from uav_twin_migration.twin.hosting.admission import MEGABYTE
 from uav_twin_migration.twin.hosting.application import Piece, Twin
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState
 from uav_twin_migration.twin.hosting.outputs import Durable
-from uav_twin_migration.twin.hosting.store import Copy, StoreError
+from uav_twin_migration.twin.hosting.store_reader import Copy, StoreError
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry, digest
 from uav_twin_migration.twin.protocol.messages import Reason
 from uav_twin_migration.twin.protocol.migration import Event

@@ -32,7 +32,8 @@ from uav_twin_migration.twin.hosting.inbound import InboundTransfers
 from uav_twin_migration.twin.hosting.links import Links
 from uav_twin_migration.twin.hosting.outbound import OutboundTransfers
 from uav_twin_migration.twin.hosting.outputs import Durable, Output, Progress, Reply, Served
-from uav_twin_migration.twin.hosting.store import Store, Stored, StoreError
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import Stored, StoreError
 from uav_twin_migration.twin.hosting.transaction import Transaction
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.epochs import horizon, is_epoch
@@ -239,7 +240,7 @@ class TwinHost:
     def replica_ages(self, now: float) -> dict[str, float]:
         """By how much the replicas of hosted twins are behind, s by UAV; infinite before one is confirmed."""
         return {
-            uav: _age(visible, now)
+            uav: visible.replica_age(now)
             for uav, visible in self.state.visible.items()
             if visible.replica_state.record.status is Status.HOSTING
             and (visible.replica_state.replica or visible.replica_state.replica_host)
@@ -396,11 +397,3 @@ class TwinHost:
         else:
             self.contents.take_down(hosted_twin)
         self._outbound.settle(hosted_twin)
-
-
-def _age(visible: Visible, now: float) -> float:
-    """By how much the replica is behind, s."""
-    replica_state = visible.replica_state
-    if not replica_state.replica or math.isnan(visible.replicated_at):
-        return math.inf
-    return 0.0 if replica_state.replica_version == replica_state.record.version else now - visible.replicated_at

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application, Piece, Twin
 from uav_twin_migration.twin.hosting.outputs import Output
-from uav_twin_migration.twin.hosting.store import Copy, Store, Stored, StoreError
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError
 from uav_twin_migration.twin.protocol.chunks import Entry
 from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import Ack, Purpose, Reason
@@ -85,6 +86,13 @@ class Visible(NamedTuple):
     replica_state: ReplicaState
     twin: Twin | None
     replicated_at: float = math.nan  # s
+
+    def replica_age(self, now: float) -> float:
+        """By how much the replica is behind, s."""
+        replica_state = self.replica_state
+        if not replica_state.replica or math.isnan(self.replicated_at):
+            return math.inf
+        return 0.0 if replica_state.replica_version == replica_state.record.version else now - self.replicated_at
 
 
 class Undo(NamedTuple):

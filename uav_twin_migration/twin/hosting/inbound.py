@@ -14,7 +14,7 @@ from uav_twin_migration.twin.hosting.admission import (
 from uav_twin_migration.twin.hosting.application import Twin
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, InboundChunks
 from uav_twin_migration.twin.hosting.links import Links
-from uav_twin_migration.twin.hosting.store import Copy
+from uav_twin_migration.twin.hosting.store_reader import Copy
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Entry, digest_of_twin
 from uav_twin_migration.twin.protocol.messages import Cancel, Checkpoint, Offer, Purpose, Reason, Refuse

@@ -6,12 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from uav_twin_migration.twin.hosting.store import (
-    Copy,
-    Stored,
-    StoreError,
-    StoreReader,
-)
+from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError, StoreReader
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.replica_state import Status
 

@@ -13,7 +13,8 @@ from uav_twin_migration.twin.hosting.outputs import (
     Pace,
     Transmit,
 )
-from uav_twin_migration.twin.hosting.store import Copy, Store
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import Copy
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry
 from uav_twin_migration.twin.protocol.flow import Flow, frame_size

@@ -39,12 +39,8 @@ from uav_twin_migration.twin.hosting.outputs import (
     Served,
     Transmit,
 )
-from uav_twin_migration.twin.hosting.store import (
-    KEPT_LOG,
-    Store,
-    StoreError,
-    checkpoint_beside,
-)
+from uav_twin_migration.twin.hosting.store import KEPT_LOG, Store, checkpoint_beside
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     HostHeartbeat,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Undo, Visible
 from uav_twin_migration.twin.hosting.outputs import Close, Durable, HostingChange, MigrationReport, Output, Transmit
-from uav_twin_migration.twin.hosting.store import StoreError
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.replica_state import Status
 
