@@ -99,7 +99,7 @@ def test_the_slider_moves_uavs(tab: Any, tmp_path: Path, seen: Replay) -> None:
             "t => { const s = document.querySelector('#time'); s.value = t; s.dispatchEvent(new Event('input')) }", t
         )
         tab.wait_for_function("t => Math.abs(uavtwin.shown[0].map.drawn - t) < 0.1", arg=t)
-        places.append(tab.evaluate("uavtwin.shown[0].map.last.position"))
+        places.append(tab.evaluate("uavtwin.shown[0].map.position"))
     moved = [np.hypot(a["x"] - b["x"], a["y"] - b["y"]) for a, b in zip(*places, strict=True)]
     assert max(moved) > 20.0
 

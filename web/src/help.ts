@@ -25,3 +25,33 @@ export const HELP: Record<string, [string, string]> = {
   rho: ["Substitutability: how well one RSU's bandwidth stands in for another's. Near 1 they compete hard; near 0 each is needed.", "game"],
   health: ["Missed rounds, silent RSUs and what nodes complain about.", "market"],
 };
+
+/** A sentence that explains a number, on hover and on focus. */
+export function help(element: HTMLElement, key: string): void {
+  const [sentence, page] = HELP[key];
+  element.tabIndex = 0;
+  element.classList.add("explained");
+  const tip = document.getElementById("tip") as HTMLElement;
+  const open = (): void => {
+    const link = document.createElement("a");
+    link.href = `docs/${page}.md`;
+    link.textContent = `docs/${page}.md`;
+    tip.replaceChildren(`${sentence} `, link);
+    tip.hidden = false;
+    const box = element.getBoundingClientRect();
+    tip.style.left = `${Math.max(Math.min(box.left, innerWidth - tip.offsetWidth - 10), 8)}px`;
+    const below = box.bottom + 4 + tip.offsetHeight < innerHeight;
+    tip.style.top = `${below ? box.bottom + 4 : box.top - tip.offsetHeight - 4}px`;
+  };
+  let closing = 0;
+  const close = (): void => {
+    closing = window.setTimeout(() => (tip.hidden = true), 250);
+  };
+  element.addEventListener("pointerenter", open);
+  element.addEventListener("focus", open);
+  element.addEventListener("pointerleave", close);
+  element.addEventListener("blur", close);
+  tip.addEventListener("pointerenter", () => clearTimeout(closing));
+  tip.addEventListener("pointerleave", () => (tip.hidden = true));
+  element.setAttribute("aria-description", sentence);
+}

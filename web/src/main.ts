@@ -1,18 +1,19 @@
 import { Charts, type Shown } from "./charts";
 import { theme as makeTheme } from "./colour";
 import * as game from "./game";
-import { HELP } from "./help";
+import { help } from "./help";
+import { load, loadSpace } from "./load";
 import { CityMap } from "./map";
-import type { Space } from "./space";
 import { Panel } from "./panel";
+import type { Space } from "./space";
 import { Track } from "./track";
 import type { Cast, Frame, Num, Page } from "./types";
+import { clock, text } from "./words";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
 const BEHIND = 0.5; // s by which a live map stays behind, to draw between two frames
 const MOST_SENTENCES = 80;
 const RECONNECT = 1500; // ms
-const TIME_OF_DAY = 1e8; // s, beyond which a time is no run's
 
 const byId = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
@@ -367,73 +368,6 @@ class App {
       }),
     );
   }
-}
-
-/** Minutes and seconds of a run; of the time of day, where time is that. */
-function clock(t: number): string {
-  if (t > TIME_OF_DAY) return new Date(1000 * t).toLocaleTimeString();
-  const whole = Math.max(t, 0);
-  return `${Math.floor(whole / 60)}:${(whole % 60).toFixed(1).padStart(4, "0")}`;
-}
-
-function text(id: string, value: string): void {
-  const place = byId(id);
-  if (place.textContent !== value) place.textContent = value;
-}
-
-/** A sentence that explains a number, on hover and on focus. */
-function help(element: HTMLElement, key: string): void {
-  const [sentence, page] = HELP[key];
-  element.tabIndex = 0;
-  element.classList.add("explained");
-  const tip = byId("tip");
-  const open = (): void => {
-    const link = document.createElement("a");
-    link.href = `docs/${page}.md`;
-    link.textContent = `docs/${page}.md`;
-    tip.replaceChildren(`${sentence} `, link);
-    tip.hidden = false;
-    const box = element.getBoundingClientRect();
-    tip.style.left = `${Math.max(Math.min(box.left, innerWidth - tip.offsetWidth - 10), 8)}px`;
-    const below = box.bottom + 4 + tip.offsetHeight < innerHeight;
-    tip.style.top = `${below ? box.bottom + 4 : box.top - tip.offsetHeight - 4}px`;
-  };
-  let closing = 0;
-  const close = (): void => {
-    closing = window.setTimeout(() => (tip.hidden = true), 250);
-  };
-  element.addEventListener("pointerenter", open);
-  element.addEventListener("focus", open);
-  element.addEventListener("pointerleave", close);
-  element.addEventListener("blur", close);
-  tip.addEventListener("pointerenter", () => clearTimeout(closing));
-  tip.addEventListener("pointerleave", () => (tip.hidden = true));
-  element.setAttribute("aria-description", sentence);
-}
-
-/** three.js and what draws with it, once. */
-async function loadSpace(): Promise<typeof Space> {
-  const holder = window as unknown as { Space?: typeof Space };
-  if (!holder.Space) {
-    await new Promise((done, fail) => {
-      const script = document.createElement("script");
-      script.src = "three.js";
-      script.onload = done;
-      script.onerror = () => fail(new Error("three.js did not come"));
-      document.head.append(script);
-    });
-  }
-  if (!holder.Space) throw new Error("three.js did not come");
-  return holder.Space;
-}
-
-/** What the page was made with: within it, or asked of its server. */
-async function load(): Promise<Page> {
-  const packed = byId("data").textContent?.trim();
-  if (!packed) return { live: true, runs: [{ label: "", cast: { name: "", rsus: [], uavs: [], buildings: [], rho: null, period: null, origin: null, about: {} }, frames: [] }] };
-  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text()) as Page;
 }
 
 /** Frames of a live city, for as long as there is one. */

@@ -1,45 +1,29 @@
+import { curve, hatch, hexagon, text } from "./brush";
 import type { Theme } from "./colour";
 import { colours } from "./colour";
 import type { Track } from "./track";
 import type { Frame, Num, Sample } from "./types";
+import { type Pick, type Point, View } from "./view";
 
 const TRAIL = 14; // s of flight behind a UAV
-const MARGIN = 26; // px around the city
 
-export interface Pick {
-  kind: "rsu" | "uav";
-  index: number;
-}
-
-interface Point {
-  x: number;
-  y: number;
-}
-
-/** A city from above: metres east and north on a canvas. */
-export class CityMap {
+/** A city from above, on a canvas. */
+export class CityMap extends View {
   drawn = -1; // s, the time that is shown
-  followed: number | null = null;
   picked: Pick | null = null;
-  hovered: Pick | null = null;
-  onPick: (pick: Pick | null) => void = () => {};
   private context: CanvasRenderingContext2D;
   private ground = document.createElement("canvas"); // what stands still, drawn once for each view
   private groundKey = "";
-  private centre: Point = { x: 0, y: 0 };
-  private scale = 1; // px/m
-  private fitted = false;
-  private size = { w: 0, h: 0, dpr: 1 };
   private colour: number[] = [];
   private colourKey = -1;
 
   constructor(
-    readonly canvas: HTMLCanvasElement,
-    readonly track: Track,
+    canvas: HTMLCanvasElement,
+    track: Track,
     private theme: Theme,
   ) {
+    super(canvas, track);
     this.context = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
-    this.listen();
   }
 
   setTheme(theme: Theme): void {
@@ -56,132 +40,13 @@ export class CityMap {
     return rsu < 0 ? this.theme.faint : this.theme.hosts[this.colour[rsu]];
   }
 
-  // -- the view -------------------------------------------------------------------------------------------------------
-
-  fit(): void {
-    const { cast } = this.track;
-    const xs: number[] = [];
-    const ys: number[] = [];
-    for (const rsu of cast.rsus) if (rsu.p[0] !== null && rsu.p[1] !== null) [xs.push(rsu.p[0]), ys.push(rsu.p[1])];
-    for (const b of cast.buildings) for (let i = 1; i + 1 < b.length; i += 2) [xs.push(b[i]), ys.push(b[i + 1])];
-    const frame = this.track.frames[this.track.frames.length - 1];
-    if (!cast.buildings.length && frame)
-      for (let i = 0; i + 2 < frame.p.length; i += 3)
-        if (frame.p[i] !== null) [xs.push(frame.p[i] as number), ys.push(frame.p[i + 1] as number)];
-    if (!xs.length) [xs.push(-500, 500), ys.push(-500, 500)];
-    const [x0, x1, y0, y1] = [min(xs), max(xs), min(ys), max(ys)];
-    this.centre = { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
-    const { w, h } = this.size;
-    const room = Math.min((w - 2 * MARGIN) / Math.max(x1 - x0, 200), (h - 2 * MARGIN) / Math.max(y1 - y0, 200));
-    this.scale = Math.max(room, 1e-3);
-    this.fitted = w > 0 && this.track.frames.length > 0;
-  }
-
-  zoom(factor: number, at?: Point): void {
-    const here = at ?? { x: this.size.w / 2, y: this.size.h / 2 };
-    const before = this.world(here);
-    this.scale = Math.min(Math.max(this.scale * factor, 0.005), 20);
-    const after = this.world(here);
-    if (this.followed === null) {
-      this.centre.x += before.x - after.x;
-      this.centre.y += before.y - after.y;
-    }
-  }
-
-  pan(dx: number, dy: number): void {
-    this.followed = null;
-    this.centre.x -= dx / this.scale;
-    this.centre.y += dy / this.scale;
-  }
-
-  private x(x: number): number {
-    return this.size.w / 2 + (x - this.centre.x) * this.scale;
-  }
-
-  private y(y: number): number {
-    return this.size.h / 2 - (y - this.centre.y) * this.scale;
-  }
-
-  private world(at: Point): Point {
-    return {
-      x: this.centre.x + (at.x - this.size.w / 2) / this.scale,
-      y: this.centre.y - (at.y - this.size.h / 2) / this.scale,
-    };
-  }
-
-  private listen(): void {
-    const fingers = new Map<number, Point>();
-    let moved = 0;
-    const here = (event: PointerEvent | WheelEvent): Point => {
-      const box = this.canvas.getBoundingClientRect();
-      return { x: event.clientX - box.left, y: event.clientY - box.top };
-    };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      fingers.set(event.pointerId, here(event));
-      moved = 0;
-    });
-    this.canvas.addEventListener("pointermove", (event) => {
-      const before = fingers.get(event.pointerId);
-      const now = here(event);
-      if (!before) {
-        this.hovered = this.near(now);
-        this.canvas.style.cursor = this.hovered ? "pointer" : "grab";
-        return;
-      }
-      const others = [...fingers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
-      if (others.length) {
-        const apart = (at: Point) => Math.hypot(at.x - others[0].x, at.y - others[0].y);
-        this.zoom(apart(now) / Math.max(apart(before), 1), others[0]);
-      } else if ((moved += Math.hypot(now.x - before.x, now.y - before.y)) > 4) {
-        this.pan(now.x - before.x, now.y - before.y);
-      }
-      fingers.set(event.pointerId, now);
-    });
-    const lift = (event: PointerEvent): void => {
-      if (fingers.delete(event.pointerId) && moved <= 4 && event.type === "pointerup") this.onPick(this.near(here(event)));
-    };
-    this.canvas.addEventListener("pointerup", lift);
-    this.canvas.addEventListener("pointercancel", lift);
-    this.canvas.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        this.zoom(Math.exp(-event.deltaY * 0.0015), here(event));
-      },
-      { passive: false },
-    );
-  }
-
-  last: { position: (Point | null)[] } = { position: [] };
-
-  private near(at: Point): Pick | null {
-    let found: Pick | null = null;
-    let least = 20;
-    const look = (kind: "rsu" | "uav", index: number, x: number, y: number) => {
-      const distance = Math.hypot(this.x(x) - at.x, this.y(y) - at.y);
-      if (distance < least) [found, least] = [{ kind, index }, distance];
-    };
-    this.track.cast.rsus.forEach((rsu, m) => rsu.p[0] !== null && look("rsu", m, rsu.p[0], rsu.p[1] as number));
-    this.last.position.forEach((p, n) => p && look("uav", n, p.x, p.y));
-    return found;
-  }
-
   // -- drawing --------------------------------------------------------------------------------------------------------
 
-  private resize(): void {
-    const dpr = Math.min(window.devicePixelRatio || 1, 2);
-    const { clientWidth: w, clientHeight: h } = this.canvas;
-    if (w === this.size.w && h === this.size.h && dpr === this.size.dpr) return;
-    this.size = { w, h, dpr };
-    this.canvas.width = this.ground.width = Math.round(w * dpr);
-    this.canvas.height = this.ground.height = Math.round(h * dpr);
-    this.groundKey = "";
-    this.fitted = false;
-  }
-
   draw(t: number): void {
-    this.resize();
+    if (this.resize()) {
+      [this.ground.width, this.ground.height] = [this.canvas.width, this.canvas.height];
+      this.groundKey = "";
+    }
     if (!this.fitted) this.fit();
     const found = this.track.at(t);
     const c = this.context;
@@ -189,16 +54,16 @@ export class CityMap {
     if (!found) {
       c.fillStyle = this.theme.ground;
       c.fillRect(0, 0, this.size.w, this.size.h);
-      this.text("waiting for the first word from the city", this.size.w / 2, this.size.h / 2, this.theme.faint, "center", 13);
+      text(c, this.theme, "waiting for the first word from the city", this.size.w / 2, this.size.h / 2, this.theme.faint, "center", 13);
       return;
     }
     this.drawn = t;
     const [frame, next, part] = found;
     const position = between(frame.p, next.p, part);
     const estimate = frame.e ? between(frame.e, next.e ?? frame.e, part) : position;
-    this.last = { position: this.followed === null ? position : estimate.map((p, n) => p ?? position[n]) };
+    this.position = this.followed === null ? position : estimate.map((p, n) => p ?? position[n]);
     if (this.followed !== null) {
-      const at = this.last.position[this.followed];
+      const at = this.position[this.followed];
       if (at) this.centre = { ...at };
     }
     this.drawGround();
@@ -361,11 +226,11 @@ export class CityMap {
       c.lineWidth = 1.4;
       c.globalAlpha = 0.45;
       c.setLineDash([3, 5]);
-      this.curve(at, 0, 1);
+      curve(c, at, 0, 1);
       c.setLineDash([]);
       c.globalAlpha = 1;
       c.lineWidth = 3;
-      this.curve(at, 0, done);
+      curve(c, at, 0, done);
       const dot = at(done);
       c.fillStyle = this.theme.ground;
       c.beginPath();
@@ -379,19 +244,9 @@ export class CityMap {
       c.fill();
       if (frame.h.length <= 40) {
         const label = size ? `${this.track.cast.uavs[n].id}  ${Math.round(100 * done)} %` : this.track.cast.uavs[n].id;
-        this.text(label, dot.x + 11, dot.y + 4, this.theme.ink, "left", 11, true);
+        text(c, this.theme, label, dot.x + 11, dot.y + 4, this.theme.ink, "left", 11, true);
       }
     }
-  }
-
-  private curve(at: (s: number) => Point, from: number, to: number): void {
-    const c = this.context;
-    c.beginPath();
-    for (let i = 0; i <= 32; i++) {
-      const p = at(from + ((to - from) * i) / 32);
-      c.lineTo(p.x, p.y);
-    }
-    c.stroke();
   }
 
   private drawRsus(sample: Sample): void {
@@ -409,47 +264,27 @@ export class CityMap {
       c.fillStyle = this.theme.ground;
       c.strokeStyle = state === "ok" ? colour : this.theme.bad;
       c.lineWidth = lit ? 4 : 2.2;
-      this.hexagon(x, y, r);
+      hexagon(c, x, y, r);
       c.fill();
       c.stroke();
       c.fillStyle = colour + (state === "ok" ? "50" : "18");
       c.fill();
-      if (state !== "ok") this.hatch(x, y, r);
-      if (!many) this.text(String(sample.twins[m] ?? 0), x, y + 4, this.theme.ink, "center", 11, false, 700);
+      if (state !== "ok") hatch(c, this.theme, x, y, r);
+      if (!many) text(c, this.theme, String(sample.twins[m] ?? 0), x, y + 4, this.theme.ink, "center", 11, false, 700);
       if (many) continue;
       const price = sample.price[m];
       const fair = sample.eq[m];
       const top = y + r + 15;
-      this.text(rsu.id, x, top, this.theme.ink, "center", 11, true, 650);
+      text(c, this.theme, rsu.id, x, top, this.theme.ink, "center", 11, true, 650);
       const line = `${price == null ? "–" : price.toFixed(2)}${fair == null ? "" : `  ⇢ ${fair.toFixed(2)}`}`;
-      this.text(line, x, top + 14, this.theme.faint, "center", 11, true);
+      text(c, this.theme, line, x, top + 14, this.theme.faint, "center", 11, true);
       const load = Math.min(sample.load[m] ?? 0, 1);
       c.fillStyle = this.theme.dark ? "#00000080" : "#ffffffb0";
       c.fillRect(x - 22, top + 19, 44, 4);
       c.fillStyle = load > 0.9 ? this.theme.bad : colour;
       c.fillRect(x - 22, top + 19, 44 * load, 4);
-      if (state !== "ok") this.text(state, x, y - r - 6, this.theme.bad, "center", 11, true, 650);
+      if (state !== "ok") text(c, this.theme, state, x, y - r - 6, this.theme.bad, "center", 11, true, 650);
     }
-  }
-
-  private hexagon(x: number, y: number, r: number): void {
-    const c = this.context;
-    c.beginPath();
-    for (let i = 0; i < 6; i++) c.lineTo(x + r * Math.sin((i * Math.PI) / 3), y - r * Math.cos((i * Math.PI) / 3));
-    c.closePath();
-  }
-
-  private hatch(x: number, y: number, r: number): void {
-    const c = this.context;
-    c.save();
-    this.hexagon(x, y, r);
-    c.clip();
-    c.strokeStyle = this.theme.bad;
-    c.lineWidth = 1.2;
-    c.beginPath();
-    for (let d = -2 * r; d < 2 * r; d += 4) c.moveTo(x + d, y + r), c.lineTo(x + d + 2 * r, y - r);
-    c.stroke();
-    c.restore();
   }
 
   private drawUavs(frame: Frame, next: Frame, position: (Point | null)[], estimate: (Point | null)[]): void {
@@ -491,7 +326,7 @@ export class CityMap {
       c.lineWidth = host < 0 ? 2 : lit ? 2 : 1.5;
       c.stroke();
       if (lit || (!many && this.scale > 0.3)) {
-        this.text(this.track.cast.uavs[n].id, x + r + 7, y - 5, lit ? this.theme.ink : this.theme.faint, "left", 11, true);
+        text(c, this.theme, this.track.cast.uavs[n].id, x + r + 7, y - 5, lit ? this.theme.ink : this.theme.faint, "left", 11, true);
       }
     }
   }
@@ -514,7 +349,7 @@ export class CityMap {
     const age = frame.a?.[n];
     const gap = Math.hypot(truth.x - at.x, truth.y - at.y);
     const told = age == null ? "nobody serves this twin" : `${gap.toFixed(1)} m behind, ${age} ms old`;
-    this.text(told, x + 14, y + 22, age == null ? this.theme.bad : this.theme.ink, "left", 12, true, 650);
+    text(c, this.theme, told, x + 14, y + 22, age == null ? this.theme.bad : this.theme.ink, "left", 12, true, 650);
   }
 
   private drawScale(): void {
@@ -531,35 +366,13 @@ export class CityMap {
     c.lineTo(x + w, y);
     c.lineTo(x + w, y - 4);
     c.stroke();
-    this.text(metres >= 1000 ? `${metres / 1000} km` : `${metres} m`, x + w / 2, y - 6, this.theme.faint, "center", 10, true);
+    text(c, this.theme, metres >= 1000 ? `${metres / 1000} km` : `${metres} m`, x + w / 2, y - 6, this.theme.faint, "center", 10, true);
   }
 
   private is(pick: Pick | null, kind: string, index: number): boolean {
     return pick !== null && pick.kind === kind && pick.index === index;
   }
 
-  private text(
-    text: string,
-    x: number,
-    y: number,
-    colour: string,
-    align: CanvasTextAlign,
-    size: number,
-    halo = false,
-    weight = 500,
-  ): void {
-    const c = this.context;
-    c.font = `${weight} ${size}px Inter, "Segoe UI", system-ui, sans-serif`;
-    c.textAlign = align;
-    if (halo) {
-      c.strokeStyle = this.theme.dark ? "#0d131dd0" : "#f3f1ecd8";
-      c.lineWidth = 3.5;
-      c.lineJoin = "round";
-      c.strokeText(text, x, y);
-    }
-    c.fillStyle = colour;
-    c.fillText(text, x, y);
-  }
 }
 
 function between(a: Num[], b: Num[], part: number): (Point | null)[] {
@@ -580,5 +393,3 @@ function heading(a: Num[], b: Num[], n: number): [number, number] {
   return length > 0.2 ? [dx / length, dy / length] : [0, 0];
 }
 
-const min = (values: number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
-const max = (values: number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);

@@ -1,7 +1,8 @@
 import { bestPrice, buyersOf, equilibrium, marketFile, marketOf, profit, respond, type Market } from "./game";
 import { download } from "./charts";
 import type { Theme } from "./colour";
-import type { CityMap, Pick } from "./map";
+import type { CityMap } from "./map";
+import type { Pick } from "./view";
 import type { Track } from "./track";
 import type { Num, Sample } from "./types";
 
