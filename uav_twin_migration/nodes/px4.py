@@ -35,11 +35,11 @@ from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario, Uav
 from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.autopilot import COMMANDING, PERIOD, Answer, Autopilot
-from uav_twin_migration.vehicle.autopilot import Odometry as FlownOdometry
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
 from uav_twin_migration.vehicle.frames import to_body
 from uav_twin_migration.vehicle.signals import Command, Event, Mode, SetMode
 from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, Ports, sitl, system_id
+from uav_twin_migration.vehicle.vehicle_state import Odometry as FlownOdometry
 
 ON_EXIT = ("return", "land", "leave")
 EXIT_REPEATS = 5  # times that the last order is sent, since nobody is left to see whether it was heard

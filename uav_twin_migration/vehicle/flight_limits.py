@@ -69,3 +69,18 @@ def nearest(position: Array, others: dict[str, Array]) -> tuple[str, float]:
         return "", np.inf
     name = min(distances, key=lambda one: distances[one])
     return name, distances[name]
+
+
+def unfit(position: Array, charge: float | None, uav: Uav, limits: FlightLimits, fence: Fence) -> str:
+    """Why a drone at a position [3] (m) with that `charge` (0 to 1; None: not known) should not begin; else empty."""
+    if charge is None:
+        return "not ready: the state of its battery is not known"
+    if charge < limits.least_battery:
+        return f"battery at {charge:.0%}, below least_battery, {limits.least_battery:.0%}"
+    outside = fence.outside(position)
+    if outside > 0:
+        return f"it is {outside:.0f} m outside of the scenario's fence; is the scenario's origin the true place?"
+    leg = float(np.hypot(*(position[:2] - uav.route[0])))
+    if leg > limits.first_leg:
+        return f"its first waypoint is {leg:.0f} m away, beyond first_leg, {limits.first_leg:g} m"
+    return ""

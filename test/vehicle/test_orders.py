@@ -1,0 +1,169 @@
+"""What a drone is asked for, and what it answers; what it keeps to, whoever steers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from test.vehicle.harness import ORIGIN, SET_MODE, UAV, Flight
+from test.vehicle.scripted import RETURN, ScriptedPx4
+from uav_twin_migration.scenario.model import Origin
+from uav_twin_migration.vehicle.autopilot import Autopilot, Phase
+from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
+
+
+def test_what_px4_says_once_is_asked_for(flight: Flight) -> None:
+    """A node that starts late, or loses the first seconds, has missed the origin: PX4 does not say it again."""
+    flight.px4.told_origin = True
+    flight.until_phase(Phase.FLYING)
+
+
+def test_up_first_then_the_route(flight: Flight) -> None:
+    """Standing aside from the first waypoint, it does not fly there along the ground."""
+    flight.px4.position = np.array([60.0, 80.0, 0.0])
+    flight.until_phase(Phase.CLIMBING)
+    start = flight.position()[:2]
+    while flight.autopilot.phase is Phase.CLIMBING:
+        assert np.linalg.norm(flight.position()[:2] - start) < 1.5
+        flight.step()
+    assert flight.position()[2] >= FlightLimits().safe_height - 1.5
+    assert flight.autopilot.phase is Phase.FLYING
+
+
+def test_takeoff_climbs_and_holds(patient: Flight) -> None:
+    patient.until_phase(Phase.IDLE)
+    patient.order("takeoff")
+    patient.until_phase(Phase.FLYING)
+    patient.run(20)
+    assert patient.position()[2] == pytest.approx(FlightLimits().safe_height, abs=1.5)
+    assert np.linalg.norm(patient.px4.velocity) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (lambda px4: setattr(px4, "battery", 10), "battery at 10%"),
+        (lambda px4: setattr(px4, "battery", -1), "the state of its battery is not known"),
+        (lambda px4: setattr(px4, "position", np.array([900.0, 0.0, 0.0])), "outside of the scenario's fence"),
+        (lambda px4: setattr(px4, "gps", False), "its position cannot be trusted"),
+    ],
+)
+def test_it_does_not_take_off_where_something_is_wrong(
+    patient: Flight, trouble: Callable[[ScriptedPx4], None], why: str
+) -> None:
+    trouble(patient.px4)
+    patient.run(12)
+    if why.startswith("its position"):
+        assert "not ready" in patient.refused("fly")
+    else:
+        assert why in patient.refused("fly")
+    assert patient.px4.commands == []
+
+
+def test_a_wrong_origin_is_noticed(patient: Flight) -> None:
+    """A scenario that lies elsewhere than the drone: nothing arms, and the message says what to look at."""
+    patient.autopilot = Autopilot(UAV, Origin(48.0, 8.545594, 488.0))
+    patient.run(3)
+    assert "is the scenario's origin the true place?" in patient.refused("fly")
+
+
+def test_a_first_waypoint_far_away_is_refused(patient: Flight) -> None:
+    patient.autopilot = Autopilot(UAV, ORIGIN, limits=FlightLimits(first_leg=20.0))
+    patient.px4.position = np.array([30.0, 30.0, 0.0])
+    patient.run(3)
+    assert "beyond first_leg" in patient.refused("fly")
+
+
+def test_orders_that_change_nothing_are_answered_with_no(patient: Flight) -> None:
+    assert "no heartbeat" in patient.refused("fly")
+    assert "no heartbeat" in patient.refused("land")
+    patient.until_phase(Phase.IDLE)
+    assert "not armed" in patient.refused("land")
+    assert "cannot hold" in patient.refused("hold")
+
+
+def test_landing_in_a_failsafe_is_asked_for_once_and_done(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(5)
+    flight.px4.mode, flight.px4.failsafe = RETURN, True
+    flight.until_phase(Phase.TAKEN_OVER)
+    asked = flight.asked(SET_MODE)
+    flight.order("land")
+    flight.until_phase(Phase.IDLE)
+    assert flight.asked(SET_MODE) == asked + 1
+
+
+def test_a_pilot_at_the_sticks_is_answered_no(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(5)
+    flight.px4.mode = (3, 0)  # POSCTL
+    flight.until_phase(Phase.TAKEN_OVER)
+    asked = len(flight.px4.commands)
+    for order in ("fly", "land", "return_home", "takeoff"):
+        assert "a pilot flies it in POSCTL" in flight.refused(order)
+    flight.run(5)
+    assert len(flight.px4.commands) == asked
+
+
+def test_return_is_the_autopilots(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.order("return_home")
+    flight.until(lambda: flight.px4.mode == RETURN, 5)
+    assert flight.autopilot.phase is Phase.RETURNING
+
+
+def test_odometry_stops_when_the_position_cannot_be_trusted(flight: Flight) -> None:
+    """PX4's local position goes on after the loss of GPS, tens of metres off; its estimator status tells."""
+    flight.until_phase(Phase.FLYING)
+    flight.px4.gps = False
+    flight.run(2)
+    assert flight.autopilot.odometry(flight.now) is None
+    assert flight.autopilot.status(flight.now)["missing"].startswith("its position cannot be trusted")  # type: ignore[attr-defined]
+
+
+def test_it_comes_back_from_outside_the_fence(flight: Flight) -> None:
+    flight.autopilot = Autopilot(
+        UAV, ORIGIN, auto_arm=True, fence=Fence((-80.0, -20.0), (80.0, 30.0), 60.0)
+    )  # the route leads out of it
+    flight.until_phase(Phase.RETURNING)
+    assert flight.autopilot.reason.startswith("left the fence by")
+    flight.until(lambda: flight.px4.mode == RETURN, 5)
+
+
+def test_nobody_is_steered_into_the_ground(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    for _ in range(1000):
+        flight.autopilot.steer((0.0, 0.0, -10.0), flight.now + 0.5)
+        flight.step()
+        assert flight.px4.velocity[2] <= FlightLimits().climb + 0.1
+    assert flight.position()[2] == pytest.approx(FlightLimits().floor, abs=1.0)
+
+
+def test_of_two_that_come_near_one_waits_and_says_so(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+    near = flight.position() + np.array([5.0, 0.0, 0.0])
+    for _ in range(100):
+        flight.autopilot.see("ant", near, flight.now)  # comes first by name: it goes on
+        flight.step()
+    assert flight.autopilot.warning == "waits for ant, which is within 10 m"
+    assert np.linalg.norm(flight.px4.velocity) < 0.5
+    flight.until(lambda: bool(np.linalg.norm(flight.px4.velocity) > 3))
+    flight.autopilot.see("cat", flight.position(), flight.now)  # comes after: that one waits
+    flight.step()
+    assert flight.autopilot.warning == ""
+
+
+def test_somebody_elses_set_points_are_noticed(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(10)
+    honest = flight.px4._hear
+
+    def overheard() -> None:
+        honest()
+        flight.px4.wanted, flight.px4.wanted_position = np.array([0.0, 12.0, 0.0]), None
+
+    flight.px4._hear = overheard  # type: ignore[method-assign]
+    flight.until(lambda: "somebody else" in flight.autopilot.warning, 20)

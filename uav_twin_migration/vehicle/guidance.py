@@ -1,0 +1,143 @@
+"""Which set-point a drone gets next: the route's, somebody's steering, a hold or a climb, all within its limits.
+
+Positions are metres and velocities m/s in the scenario's frame, times seconds of any monotonic clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from uav_twin_migration.scenario.model import Uav
+from uav_twin_migration.vehicle.flight_limits import FlightLimits, nearest
+from uav_twin_migration.vehicle.motion import Pilot, limited, routes_of
+from uav_twin_migration.vehicle.signals import Setpoint
+from uav_twin_migration.vehicle.vehicle_state import Odometry
+
+Array = NDArray[np.float64]
+Point = tuple[float, float, float]
+
+NEAR_HEIGHT = 1.0  # m below the safe height at which the climb is over
+AT_REST = 0.5  # m/s below which a hold is one of position
+OFF_COURSE = 4.0  # m/s between what is commanded and what is flown that somebody else's set-points would explain
+OFF_COURSE_FOR = 4.0  # s of it until it is said
+SEEN_FOR = 2.0  # s that another drone's position counts
+
+
+class Guidance:
+    """Steers one drone.
+
+    Attributes:
+        holding: whether it stops and stays where it is, instead of following its route.
+        warning: what is odd about the flight that goes on all the same; empty: nothing.
+    """
+
+    def __init__(self, uav: Uav, limits: FlightLimits) -> None:
+        self.holding, self.warning = False, ""
+        self._uav, self._limits = uav, limits
+        self._safe_height = min(limits.safe_height, uav.altitude)
+        self._pilot = Pilot(routes_of([uav]))
+        self._climber: Pilot | None = None
+        self._heading = 0.0
+        self._held: Point | None = None  # m, NED of the vehicle, where it holds
+        self._steering = np.zeros(3)
+        self._steered_until = -np.inf
+        self._others: dict[str, tuple[Array, float]] = {}  # other drones: position, until when it counts
+        self._off_course_since: float | None = None
+
+    def steer(self, velocity: Sequence[float], until: float) -> None:
+        """Let someone else than the pilot give the velocity [3] (m/s, ENU) until a time, within all limits."""
+        if np.isfinite(velocity).all():
+            self._steering = limited(velocity, self._uav.speed)
+            self._steered_until = until
+
+    def see(self, name: str, position: ArrayLike, now: float) -> None:
+        """Another drone is at a position [3], m."""
+        if np.isfinite(position).all():
+            self._others[name] = (np.asarray(position, dtype=float), now + SEEN_FOR)
+
+    def begin_climb(self, odometry: Odometry | None) -> float | None:
+        """Go straight up from there; returns to which height, m. None where it is up, or its place not known."""
+        self._climber = None
+        if odometry is None or self.is_up(odometry):
+            return None
+        east, north, _ = map(float, odometry.position)
+        above = dataclasses.replace(self._uav, route=((east, north),), altitude=self._safe_height)
+        self._climber = Pilot(routes_of([above]))
+        self._climber.command = self._pilot.command.copy()
+        return self._safe_height
+
+    def is_up(self, odometry: Odometry) -> bool:
+        """Whether it is at the safe height, or above."""
+        return bool(odometry.position[2] >= self._safe_height - NEAR_HEIGHT)
+
+    def end_climb(self) -> None:
+        """Go on from the climb."""
+        if self._climber is not None:
+            self._pilot.command = self._climber.command.copy()
+        self._climber = None
+
+    def setpoint(
+        self, odometry: Odometry | None, local: Point | None, age: float, elapsed: float, now: float, *, under_way: bool
+    ) -> Setpoint:
+        """The next set-point, `elapsed` s after the last one.
+
+        `local` is the vehicle's position in its own frame (m, NED), `age` (s) that of both positions. It stays put
+        until the vehicle is `under_way`, and where it is not known where that is.
+        """
+        climbing = self._climber is not None and under_way
+        follows = under_way and not climbing
+        waits_for = self._too_near(odometry, now) if follows else ""
+        stay = not under_way or odometry is None or bool(waits_for) or (self.holding and follows)
+        position = np.full(3, np.nan) if odometry is None else odometry.position
+        pilot = self._climber if climbing and self._climber is not None else self._pilot
+        last = pilot.command[0].copy()
+        velocity = pilot.step(position[None, :], elapsed, np.inf if stay else age)[0].copy()
+        if now < self._steered_until and follows and odometry is not None and not stay:
+            change = limited(self._steered(odometry) - last, self._uav.acceleration * elapsed)
+            velocity = last + change
+            pilot.command = velocity[None, :].copy()
+        velocity[2] = np.clip(velocity[2], -self._limits.climb, self._limits.climb)
+        if np.hypot(velocity[0], velocity[1]) > 1:
+            self._heading = float(np.arctan2(velocity[1], velocity[0]))
+        self._note_course(odometry if under_way else None, velocity, waits_for, now)
+        held = self._hold_at(odometry, local, velocity) if stay and under_way else None
+        self._held = held
+        east, north, up = map(float, velocity)
+        return Setpoint((east, north, up), self._heading, held)
+
+    def _steered(self, odometry: Odometry) -> Array:
+        """The velocity that somebody else wants, but for the floor: down to it in time, and no further."""
+        wanted = self._steering.copy()
+        above = max(float(odometry.position[2]) - self._limits.floor, 0.0)
+        wanted[2] = max(wanted[2], -np.sqrt(self._uav.acceleration * above))
+        return np.asarray(wanted)
+
+    def _hold_at(self, odometry: Odometry | None, local: Point | None, velocity: Array) -> Point | None:
+        """The position that is held: where it came to rest."""
+        if odometry is None or local is None:
+            return None
+        if self._held is None and max(np.linalg.norm(odometry.velocity), np.linalg.norm(velocity)) < AT_REST:
+            return local
+        return self._held
+
+    def _too_near(self, odometry: Odometry | None, now: float) -> str:
+        """The other drone that it waits for. Of two, the one whose name comes first goes on."""
+        if odometry is None:
+            return ""
+        first = {name: at for name, (at, until) in self._others.items() if now < until and name < self._uav.id}
+        name, distance = nearest(odometry.position, first)
+        return name if distance < self._limits.separation else ""
+
+    def _note_course(self, odometry: Odometry | None, velocity: Array, waits_for: str, now: float) -> None:
+        """Say what is odd: another drone that is waited for, or a vehicle that flies something else for long."""
+        self.warning = f"waits for {waits_for}, which is within {self._limits.separation:g} m" if waits_for else ""
+        if odometry is None or float(np.linalg.norm(odometry.velocity - velocity)) <= OFF_COURSE:
+            self._off_course_since = None
+        elif self._off_course_since is None:
+            self._off_course_since = now
+        elif now - self._off_course_since > OFF_COURSE_FOR:
+            self.warning = "it does not fly what it is told: does somebody else send set-points to it, too?"
