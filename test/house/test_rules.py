@@ -39,7 +39,7 @@ def test_every_command_has_its_module_and_needs_groups_that_exist() -> None:
     for command in COMMANDS.values():
         assert (CHECKOUT / "uav_twin_migration" / "cli" / f"{command.module}.py").is_file()
         further = [*command.by_name.values(), *command.by_option.values()]
-        assert {*command.requirements, *(group for some in further for group in some)} <= groups.keys()
+        assert {*command.requirements, *(group for some in further for group in some)} <= {*groups, "ros"}
 
 
 def test_what_parts_of_a_command_need_is_known() -> None:
@@ -51,6 +51,9 @@ def test_what_parts_of_a_command_need_is_known() -> None:
     assert "libraries" in COMMANDS["bench"].groups(Namespace(names=["baselines"]))
     assert "libraries" in COMMANDS["bench"].groups(Namespace(names=[]))
     assert "libraries" not in COMMANDS["bench"].groups(Namespace(names=["game", "market"]))
+    assert "ros" not in COMMANDS["bench"].groups(Namespace(names=["market"]))
+    assert COMMANDS["bench"].needs_ros(Namespace(names=["game", "market"]))
+    assert not COMMANDS["bench"].needs_ros(Namespace(names=["game", "protocol"]))
 
 
 def test_an_option_brings_what_only_it_needs() -> None:

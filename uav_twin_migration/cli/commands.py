@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from uav_twin_migration.errors import UavTwinError
 
+ROS = "ros"  # among what a part of a command needs: the built ROS 2 package
 NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -36,11 +37,14 @@ class Command(NamedTuple):
         parts = getattr(args, "names", None) or list(self.by_name)
         further = [group for part in parts for group in self.by_name.get(part, ())]
         further += [group for option, groups in self.by_option.items() if is_given(args, option) for group in groups]
-        return (*self.requirements, *dict.fromkeys(further))
+        return (*self.requirements, *(group for group in dict.fromkeys(further) if group != ROS))
 
     def needs_ros(self, args: argparse.Namespace) -> bool:
         """Whether it needs the built ROS 2 package with these arguments."""
-        if any(is_given(args, option) for option in self.with_ros):
+        parts = getattr(args, "names", None) or list(self.by_name)
+        if any(is_given(args, option) for option in self.with_ros) or any(
+            ROS in self.by_name.get(part, ()) for part in parts
+        ):
             return True
         return self.ros and not any(is_given(args, option) for option in self.without_ros)
 
@@ -94,7 +98,7 @@ def require_studies(found: Mapping[str, Part]) -> None:
 
 
 def needs(found: Mapping[str, Part]) -> Mapping[str, tuple[str, ...]]:
-    """The groups that each part needs."""
+    """The groups that each part needs, ROS among them."""
     return {name: part.needs for name, part in found.items()}
 
 
@@ -139,7 +143,7 @@ COMMANDS: dict[str, Command] = {
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
-    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), ros=True, by_name=needs(BENCHMARKS)),
+    "bench": Command("bench", "benchmarks beside their baselines", ("bench",), by_name=needs(BENCHMARKS)),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
 

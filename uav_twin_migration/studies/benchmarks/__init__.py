@@ -1,7 +1,7 @@
 """Benchmarks, one a file, each beside its baseline in the same run.
 
-A file has ``SUMMARY`` (what it measures), ``NEEDS`` (the requirements that it has besides its command's) and
-``run(directory: Path | None) -> list[Figure]``; `uavtwin bench` finds it by its name.
+A file has ``SUMMARY`` (what it measures), ``NEEDS`` (the requirements that it has besides its command's, "ros" among
+them) and ``run(directory: Path | None) -> list[Figure]``; `uavtwin bench` finds it by its name.
 """
 
 from __future__ import annotations

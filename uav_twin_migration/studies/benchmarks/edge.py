@@ -43,7 +43,7 @@ from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.benchmarks import Figure
 
 SUMMARY = "memory and CPU of one RSU's process on its host, beside their budgets"
-NEEDS = ("keys",)  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command's
 
 UAVS = 50
 WARM_UP = 60.0  # s: 50 twins are made at first, some hundred MB

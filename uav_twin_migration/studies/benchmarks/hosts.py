@@ -27,7 +27,7 @@ from uav_twin_migration.studies.harnesses.city_of_hosts import (
 from uav_twin_migration.studies.harnesses.network import Network
 
 SUMMARY = "RSUs on hosts of their own, cut off, killed, rebooted: what is lost, and time to recover (root; minutes)"
-NEEDS = ("keys",)  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command's
 
 NETWORK = Network(delay=0.03, jitter=0.01, loss=0.05, rate=20e6 / 8)
 RSUS, PLANES = 4, 8

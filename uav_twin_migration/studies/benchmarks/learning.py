@@ -35,7 +35,7 @@ from uav_twin_migration.studies.baselines.weighted import train_by_weights
 from uav_twin_migration.studies.benchmarks import Figure
 
 SUMMARY = "from recordings alone, and in the running system while it runs"
-NEEDS = ("learning", "recording")  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros", "learning", "recording")  # groups of setup.py's REQUIREMENTS besides the command's
 
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 SEED = 1

@@ -19,7 +19,7 @@ from uav_twin_migration.scenario.load import save
 from uav_twin_migration.studies.benchmarks import Figure
 
 SUMMARY = "offer-to-grant latency, missed rounds, CPU and memory of the running system"
-NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros",)  # groups of setup.py's REQUIREMENTS besides the command's
 
 ROUNDS = 100  # at least, after everybody has found everybody
 WARM_UP = 15.0  # s that may pass until then

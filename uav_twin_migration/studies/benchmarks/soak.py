@@ -34,7 +34,7 @@ from uav_twin_migration.studies.harnesses.long_running_city import LongRunningCi
 from uav_twin_migration.studies.slopes import Slope, slope
 
 SUMMARY = "an hour at ten times real time, with restarts: what grows (UAVTWIN_SOAK_MINUTES for another duration)"
-NEEDS = ("keys", "recording")  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros", "keys", "recording")  # groups of setup.py's REQUIREMENTS besides the command's
 
 RSUS, UAVS = 3, 4
 SPEED = 10.0  # simulated seconds in a second
