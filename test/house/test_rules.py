@@ -81,3 +81,13 @@ def test_no_name_of_a_registry_or_of_this_machine() -> None:
             with tokenize.open(path) if path.suffix == ".py" else path.open(encoding="utf-8") as file:
                 text = file.read()
             assert not [word for word in forbidden if word in text], path
+
+
+@pytest.mark.parametrize("room", ["uav_twin_migration", "web/src", "launch", "examples"])
+def test_no_file_is_long(room: str) -> None:
+    lines = {
+        file.relative_to(CHECKOUT): len(file.read_text(encoding="utf-8").splitlines())
+        for kind in ("*.py", "*.ts")
+        for file in (CHECKOUT / room).rglob(kind)
+    }
+    assert {file: count for file, count in lines.items() if count > 400} == {}
