@@ -184,3 +184,49 @@ def test_host_and_replica_host_change_places_at_a_hand_over(replicated: HostDisc
     host_discovery = hear(moving(replicated, "south"), host_heartbeat("south", EPOCH + 1), 5.0)
     assert (host_discovery.host, host_discovery.replica_host, host_discovery.replica) == ("south", "north", "north")
     assert lease_renewal(host_discovery).replica_host == "north"
+
+
+# -- a version that falls ----------------------------------------------------------------------------------------------
+
+
+def test_a_host_whose_version_falls_is_taken_over_after_a_quarantine(hosted: HostDiscovery) -> None:
+    host_discovery = hear(hosted, host_heartbeat("north", time=5.0, version=896), 5.0)
+    restored = host_heartbeat("north", version=860, stamp=Stamp(2, 6.0))
+    host_discovery = hear(host_discovery, restored, 6.0)
+    assert lease_renewal(host_discovery).host == ""
+    assert host_discovery.fall is not None
+    assert (host_discovery.fall.rsu, host_discovery.fall.known, host_discovery.fall.told) == ("north", 896, 860)
+    host_discovery = hear(host_discovery, replace(restored, stamp=Stamp(2, 7.0)), 7.0)
+    host_discovery, requests = act(host_discovery, 6.0 + TIMING.quarantine - 0.1, TIMING)
+    assert requests == ()
+    host_discovery, (request,) = act(host_discovery, 6.0 + TIMING.quarantine + 0.1, TIMING)
+    assert (request.rsu, request.epoch) == ("north", next_term(EPOCH))  # nobody has a newer copy
+    host_discovery = hear(host_discovery, replace(restored, epoch=request.epoch, version=861), 10.0)
+    assert (host_discovery.host, host_discovery.fall) == ("north", None)
+    assert hear(host_discovery, replace(restored, epoch=request.epoch, version=862, stamp=Stamp(2, 11.0)), 11.0).host
+
+
+def test_a_replica_that_is_newer_than_a_host_that_fell_takes_over(hosted: HostDiscovery) -> None:
+    host_discovery = hear(
+        wish(hosted, ("north", "south"), "south"), host_heartbeat("north", time=5.0, version=896), 5.0
+    )
+    host_discovery = hear(host_discovery, host_heartbeat("south", holding=Holding.REPLICA, version=890), 5.0)
+    host_discovery = hear(host_discovery, host_heartbeat("north", time=6.0, version=860), 6.0)
+    _, (request,) = act(host_discovery, 9.5, TIMING)
+    assert request.rsu == "south"
+
+
+def test_an_old_host_heartbeat_that_is_sent_again_changes_nothing(hosted: HostDiscovery) -> None:
+    host_discovery = hear(hosted, host_heartbeat("north", time=5.0, version=7), 5.0)
+    assert hear(host_discovery, host_heartbeat("north", time=3.0, version=5), 9.0).heard_at == 5.0
+    assert lease_renewal(hear(host_discovery, host_heartbeat("north", time=3.0), 9.0)).stamp == Stamp(1, 5.0)
+    silent, requests = act(hear(host_discovery, host_heartbeat("north", time=3.0), 14.0), 15.1, TIMING)
+    assert silent.host == ""
+    assert requests
+
+
+def test_a_host_that_hands_over_has_not_fallen(hosted: HostDiscovery) -> None:
+    host_discovery = hear(hosted, host_heartbeat("north", time=5.0, version=7), 5.0)
+    gone = host_heartbeat("north", time=6.0, version=0, holding=Holding.HANDING_OVER, successor="south")
+    host_discovery = hear(host_discovery, gone, 6.0)
+    assert (host_discovery.host, host_discovery.fall) == ("north", None)

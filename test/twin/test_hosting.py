@@ -9,7 +9,7 @@ import pytest
 from test.twin.town import Town
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.store import Store
-from uav_twin_migration.twin.hosting.store_reader import StoreError
+from uav_twin_migration.twin.hosting.store_reader import StoreError, StoreReplacedError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import MigrateRequest, Reason
@@ -336,3 +336,45 @@ def test_a_damaged_twin_is_told_not_served_and_kept_while_the_uav_moves_on(town:
     assert town.host_discovery.host != host
     assert town.hosted_twin(host).replica_state.record.status is Status.FENCED
     assert town.hosted_twin(host).own is not None
+
+
+# -- the store is taken away, or an older one is put back --------------------------------------------------------------
+
+
+def test_a_host_whose_store_is_deleted_serves_nothing_and_another_takes_the_twin(town: Town) -> None:
+    old, epoch = town.host_discovery.host, town.host_discovery.epoch
+    host = town.rsus[old].host
+    assert host is not None
+    assert host.served(town.now, town.now)
+    town.rsus[old].path.unlink()
+    town.run(0.5)
+    assert isinstance(host.trouble, StoreReplacedError)
+    assert host.served(town.now, town.now) == host.host_heartbeats(town.now) == []
+    town.run_until(lambda: town.host_discovery.host not in ("", old))
+    assert term_of(town.host_discovery.epoch) > term_of(epoch)
+    town.run_until(town.is_served)
+
+
+def test_a_store_that_was_restored_from_a_copy_is_a_takeover(town: Town, tmp_path: Path) -> None:
+    name, epoch = town.host_discovery.host, town.host_discovery.epoch
+    rsu = town.rsus[name]
+    rsu.crash()
+    copy = rsu.path.read_bytes()
+    rsu.start()
+    town.run_until(town.is_served)
+    live(town, 3.0)
+    rsu.crash()
+    for file in tmp_path.glob(f"{rsu.path.name}*"):
+        file.unlink()
+    rsu.path.write_bytes(copy)
+    rsu.start()
+    town.run(0.3)
+    assert not town.is_served()
+    assert town.host_discovery.fall is not None
+    assert town.host_discovery.fall.told < town.host_discovery.fall.known
+    town.run_until(town.is_served)
+    assert term_of(town.host_discovery.epoch) == term_of(epoch) + 1
+    assert town.hosts() == [name]
+    town.acked.clear()  # some of it is gone with the store
+    live(town, 1.0)
+    town.check_acknowledged()

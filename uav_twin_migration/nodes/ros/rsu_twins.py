@@ -312,7 +312,7 @@ class RsuTwins:
             return
         host_heartbeats = self._service.host_heartbeats()
         self._held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
-        stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(0, 0.0)
+        stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(self._service.incarnation, boot_time())
         heard = [host_heartbeat for host_heartbeat in host_heartbeats if self._hears(host_heartbeat.uav)]
         ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
         message = twin_convert.host_heartbeats_to_message(self.rsu, stamp, heard, ages, self._timing.now())

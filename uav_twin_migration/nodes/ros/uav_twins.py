@@ -52,6 +52,7 @@ class UavTwins:
         self._trouble = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
+        self._told_until: dict[str, float] = {}  # UAV -> stamp of its motion when its twin's host was last heard, s
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
         protocol = HostDiscoveryTiming(
@@ -101,6 +102,8 @@ class UavTwins:
                 before = twin_client.host
                 twin_client.hear(host_heartbeat, now)
                 moved |= twin_client.host != before
+                if twin_client.host == message.rsu_id and host_heartbeat.uav in self._motion:
+                    self._told_until[host_heartbeat.uav] = self._motion[host_heartbeat.uav][0]
         if moved:
             self._on_beat()  # the new host need not wait for its lease
 
@@ -115,6 +118,10 @@ class UavTwins:
                 if reply.reason is None and not reply.restored and reply.epoch > self._begun.get(reply.uav, LAST_EPOCH):
                     lost = f"{reply.uav}'s, at {reply.rsu}: what its host alone had is lost"
                     self._trouble.note("a twin begins anew", lost)
+        for uav, epoch, as_of in twin_convert.takeovers_from_message(message):
+            if uav in self.twin_clients and epoch > self._begun.get(uav, LAST_EPOCH):
+                lost = f"up to {max(0.0, self._told_until.get(uav, as_of) - as_of):.1f} s of its history are lost"
+                self._trouble.note("a twin goes on from a copy", f"{uav}'s, at {message.rsu_id}: {lost}")
 
     def _on_host(self, message: TwinHost) -> None:
         if not self._verifying.believes(message) or not twin_convert.is_host(message):
@@ -161,7 +168,11 @@ class UavTwins:
             self._begun.setdefault(uav, self.twin_clients[uav].lease_renewal().epoch)
             self._news.note("a twin has found a host", f"{uav}'s, {host}")
         elif before and not host:
-            self._trouble.note("a twin has lost its host", f"{uav}'s; {before} is silent, others are asked")
+            fall = self.twin_clients[uav].fall
+            why = f"{before} is silent, others are asked"
+            if fall is not None:
+                why = f"{fall.rsu} fell from version {fall.known} to {fall.told}, its store was restored or cloned"
+            self._trouble.note("a twin has lost its host", f"{uav}'s; {why}")
 
     def _telemetry(self, uav: str) -> Telemetry | None:
         motion = self._motion.get(uav)

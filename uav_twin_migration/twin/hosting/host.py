@@ -219,6 +219,8 @@ class TwinHost:
 
     def host_heartbeats(self, now: float) -> list[HostHeartbeat]:
         """What to tell UAVs: several times in a lease, and at once on `HostingChange`. For any thread."""
+        if self.state.is_cut_off:
+            return []
         said = []
         for uav, visible in self.state.visible.items():
             if visible.twin is None and visible.replica_state.record.status is Status.HOSTING:
@@ -229,7 +231,9 @@ class TwinHost:
 
     def served(self, now: float, world_time: float) -> list[Served]:
         """The twins that users may see. world_time: s, on the clock of the telemetry's time stamps. For any thread."""
-        served = []
+        served: list[Served] = []
+        if self.state.is_cut_off:
+            return served
         for uav, visible in self.state.visible.items():
             if visible.twin is not None and visible.replica_state.serves(now):
                 estimate = visible.twin.estimate(world_time)
@@ -312,6 +316,7 @@ class TwinHost:
         flushing = now >= self._flush_at
         if flushing:
             self._flush_at = now + state.settings.flush_period
+            self.store.verify_file()
             self._transaction.publish(self.contents.scrub())
         self.contents.begin_tick()
         wake_at = self._flush_at

@@ -12,7 +12,7 @@ from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application, Piece, Twin
 from uav_twin_migration.twin.hosting.outputs import Output
 from uav_twin_migration.twin.hosting.store import Store
-from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError
+from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError, StoreReplacedError
 from uav_twin_migration.twin.protocol.chunks import Entry
 from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import Ack, Purpose, Reason
@@ -124,6 +124,11 @@ class HostState:
         self.taken_in = 0  # bytes of inbound chunks that are on the disk
         self.taking_in = 0  # and that wait for the commit
         self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the store's file was taken away: what is served would be found nowhere. For any thread."""
+        return isinstance(self.trouble, StoreReplacedError)
 
     @property
     def hosted(self) -> list[str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from uav_twin_migration.twin.hosting.store_file import StoreFile
 from uav_twin_migration.twin.hosting.store_reader import (
     APPLICATION_ID,
     SCHEMA,
@@ -31,6 +32,7 @@ from uav_twin_migration.twin.hosting.store_reader import (
     Stored,
     StoreError,
     StoreReader,
+    StoreReplacedError,
     content_id,
     explained,
 )
@@ -42,7 +44,8 @@ GARBAGE_STEP = 128  # chunks of copies with a tombstone that go in one step
 KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
 CACHE = 32  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
 FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
-CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: a new store counts its incarnations from there
+CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: incarnations are counted from there
+LATEST_INCARNATION = 1 << 30  # that a clock can give: a session's number has room for no more
 
 
 class Store(StoreReader):
@@ -52,9 +55,12 @@ class Store(StoreReader):
         """Open the file, or make it. Raises StoreError."""
         self._owner = rsu
         self._lock = _lock(Path(path))
+        self._file: StoreFile | None = None  # while it is being opened
         try:
             super().__init__(path)
             self.incarnation = self._begin_incarnation()
+            self._all("PRAGMA wal_checkpoint(TRUNCATE)")  # the file itself says which incarnation it is of
+            self._file = StoreFile(self.path, Path(f"{path}.lock"), self.incarnation)
             self._next_copy = 1 + int(self._value("SELECT coalesce(max(id), 0) FROM copies"))
         except BaseException:
             self._lock.close()
@@ -87,10 +93,23 @@ class Store(StoreReader):
         if not self.dirty:
             return
         try:
+            self._refuse(self._file.trouble() if self._file else "")
             self._run("COMMIT")
         except StoreError:
             self.rollback()
             raise
+
+    def verify_file(self) -> None:
+        """Look whether the store's file is still the one that was opened. Raises StoreReplacedError."""
+        self._refuse(self._file.read() if self._file else "")
+
+    def _refuse(self, trouble: str) -> None:
+        if trouble:
+            hint = (
+                f"no twin is served here; put the file back or restart this RSU. Until its process {os.getpid()} ends, "
+                f"a file that was deleted can be copied from /proc/{os.getpid()}/fd"
+            )
+            raise StoreReplacedError(self.path, trouble, hint)
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
@@ -244,15 +263,14 @@ class Store(StoreReader):
         for statement in SCHEMA.split(";"):
             self._run(statement)
         # An RSU whose disk was replaced must not count as an earlier life of its own: others remember those.
-        incarnations = max(0, int(time.time()) - CLOCK_ZERO)
-        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, incarnations))
+        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, _incarnation_by_clock()))
         self._run(f"PRAGMA application_id = {APPLICATION_ID}")
         self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.commit()
 
     def _begin_incarnation(self) -> int:
-        """A number that rises with each opening of the store."""
-        self._write("UPDATE meta SET value = value + 1 WHERE key = 'lives'")
+        """A number that rises with each opening of the store, and of the copies that were made of it, by the clock."""
+        self._write("UPDATE meta SET value = max(value + 1, ?) WHERE key = 'lives'", (_incarnation_by_clock(),))
         self.commit()
         return int(self._value("SELECT value FROM meta WHERE key = 'lives'"))
 
@@ -277,8 +295,16 @@ def checkpoint_beside(path: Path) -> None:
 
     Where it fails, the log just stays as long as it is.
     """
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=5.0)) as database:
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # it does not make one where it was deleted
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as database,
+    ):
         database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _incarnation_by_clock() -> int:
+    return max(0, min(int(time.time()) - CLOCK_ZERO, LATEST_INCARNATION))
 
 
 def _lock(path: Path) -> Any:

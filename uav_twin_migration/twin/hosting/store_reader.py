@@ -57,6 +57,10 @@ class StoreError(UavTwinError):
         self.path, self.what, self.hint, self.reason = path, what, hint, reason
 
 
+class StoreReplacedError(StoreError):
+    """The file that the store was opened from is not at its path any more: nothing that is written will be found."""
+
+
 @dataclass(frozen=True)
 class Copy:
     """One copy of a twin."""

@@ -16,6 +16,10 @@ renews the host's lease (migration.py). It goes from one recognised hosting to t
   copy. A term that was once offered is never gone back from: the old host, should it appear again, is at best asked to
   host in yet another term.
 
+A host that tells of an older version than before, within one epoch, is not what it was: its store was restored from a
+copy, or cloned, and maybe two of them run. No lease is renewed from then on, and after a quarantine the twin is
+re-hosted, under a new term and from the newest copy that anybody has.
+
 A UAV that starts listens for one quarantine, because its earlier life may have renewed a lease. Its terms must be above
 those of its earlier incarnations: `epochs.first_epoch` of a clock sees to that.
 
@@ -90,6 +94,16 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """A host told of an older version than before, within one epoch."""
+
+    rsu: str
+    known: int  # the version before
+    told: int
+    at: float  # s
+
+
+@dataclass(frozen=True)
 class HostDiscovery:
     """The host discovery's state; `step`-like functions below make the next one."""
 
@@ -100,8 +114,10 @@ class HostDiscovery:
     stage: Stage = Stage.LISTENING
     host: str = ""
     epoch: int = 0
+    version: int = 0  # the newest that the host told of, under that epoch
     stamp: Stamp | None = None
     heard_at: float = LONG_AGO  # s, when a recognised host was last heard
+    fall: Fall | None = None  # why no lease is renewed, until there is another hosting
     replica_host: str = ""  # the RSU that shall have a replica
     replica: str = ""  # the RSU that has one, as a host told last; of which hosting and change
     replica_epoch: int = 0
@@ -192,7 +208,8 @@ def act(
         host_discovery = replace(host_discovery, stage=Stage.SEEKING)
     if host_discovery.stage is Stage.ASKING and now >= host_discovery.ask_at and host_discovery.tries >= timing.tries:
         host_discovery = replace(host_discovery, stage=Stage.SEEKING, host="", turn=host_discovery.turn + 1)
-    if host_discovery.stage is Stage.SEEKING:
+    fallen = host_discovery.fall is not None and now < host_discovery.fall.at + timing.quarantine
+    if host_discovery.stage is Stage.SEEKING and not fallen:
         host_discovery = _turn_to(host_discovery, _best_candidate(host_discovery, now, timing), now)
     if host_discovery.stage is Stage.ASKING and now >= host_discovery.ask_at:
         host_discovery = replace(host_discovery, ask_at=now + timing.ask_again, tries=host_discovery.tries + 1)
@@ -222,17 +239,32 @@ def lease_renewal(host_discovery: HostDiscovery) -> LeaseRenewal:
 
 
 def _hear_host(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat, now: float) -> HostDiscovery:
+    said, known = _instant(host_heartbeat.stamp), _instant(host_discovery.stamp)
+    if said < known:
+        return host_discovery  # overtaken on its way, or sent again by somebody
+    hosting = host_heartbeat.holding is Holding.HOSTING
+    if hosting and host_heartbeat.version < host_discovery.version and said > known:
+        fall = Fall(host_heartbeat.rsu, host_discovery.version, host_heartbeat.version, now)
+        return replace(host_discovery, stage=Stage.SEEKING, host="", fall=fall)
     if host_heartbeat.successor:
         host_discovery = moving(host_discovery, host_heartbeat.successor)
-    if host_heartbeat.holding is not Holding.HOSTING:
+    if not hosting:
         return host_discovery
-    host_discovery = replace(host_discovery, stage=Stage.HOSTED, stamp=host_heartbeat.stamp, heard_at=now)
+    newest = max(host_discovery.version, host_heartbeat.version)
+    host_discovery = replace(
+        host_discovery, stage=Stage.HOSTED, stamp=host_heartbeat.stamp, heard_at=now, version=newest
+    )
     if not host_heartbeat.replica:
         return host_discovery
     version = host_heartbeat.replica_version
     return replace(
         host_discovery, replica=host_heartbeat.replica, replica_epoch=host_heartbeat.epoch, replica_version=version
     )
+
+
+def _instant(stamp: Stamp | None) -> tuple[int, float]:
+    """An RSU's instants in their order."""
+    return (stamp.incarnation, stamp.time) if stamp is not None else (-1, LONG_AGO)
 
 
 def _succeeds(host_discovery: HostDiscovery, host_heartbeat: HostHeartbeat) -> bool:
@@ -258,8 +290,10 @@ def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDi
         host=said.rsu,
         epoch=said.epoch,
         newest_epoch=max(host_discovery.newest_epoch, said.epoch),
+        version=said.version,
         stamp=said.stamp,
         heard_at=said.at,
+        fall=None,
         successors=(),
         asked="",
         tries=0,

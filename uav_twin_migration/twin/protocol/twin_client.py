@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from uav_twin_migration.twin.protocol import host_discovery as finding
 from uav_twin_migration.twin.protocol.epochs import first_epoch, horizon, is_epoch
-from uav_twin_migration.twin.protocol.host_discovery import HostDiscovery, HostDiscoveryTiming, Stage
+from uav_twin_migration.twin.protocol.host_discovery import Fall, HostDiscovery, HostDiscoveryTiming, Stage
 from uav_twin_migration.twin.protocol.messages import (
     HostHeartbeat,
     HostReply,
@@ -101,6 +101,11 @@ class TwinClient:
     def replica_host(self) -> str:
         """The RSU that shall have a replica; empty for none."""
         return self._host_discovery.replica_host
+
+    @property
+    def fall(self) -> Fall | None:
+        """Why its host was given up, where that told of an older version than before."""
+        return self._host_discovery.fall
 
     @property
     def target(self) -> str:
