@@ -219,10 +219,8 @@ class TwinHost:
 
     def host_heartbeats(self, now: float) -> list[HostHeartbeat]:
         """What to tell UAVs: several times in a lease, and at once on `HostingChange`. For any thread."""
-        if self.state.is_cut_off:
-            return []
         said = []
-        for uav, visible in self.state.visible.items():
+        for uav, visible in self.state.shown.items():
             if visible.twin is None and visible.replica_state.record.status is Status.HOSTING:
                 continue  # damaged: the UAV shall give its twin to another RSU
             context = Context(self.rsu, uav, now, incarnation=self.store.incarnation)
@@ -231,10 +229,8 @@ class TwinHost:
 
     def served(self, now: float, world_time: float) -> list[Served]:
         """The twins that users may see. world_time: s, on the clock of the telemetry's time stamps. For any thread."""
-        served: list[Served] = []
-        if self.state.is_cut_off:
-            return served
-        for uav, visible in self.state.visible.items():
+        served = []
+        for uav, visible in self.state.shown.items():
             if visible.twin is not None and visible.replica_state.serves(now):
                 estimate = visible.twin.estimate(world_time)
                 if estimate is not None:

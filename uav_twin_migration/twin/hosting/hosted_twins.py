@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -126,9 +126,9 @@ class HostState:
         self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
 
     @property
-    def is_cut_off(self) -> bool:
-        """Whether the store's file was taken away: what is served would be found nowhere. For any thread."""
-        return isinstance(self.trouble, StoreReplacedError)
+    def shown(self) -> Mapping[str, Visible]:
+        """What is served and spoken of: nothing where the store's file was taken away. For any thread."""
+        return {} if isinstance(self.trouble, StoreReplacedError) else self.visible
 
     @property
     def hosted(self) -> list[str]:
