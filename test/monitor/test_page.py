@@ -113,6 +113,29 @@ def test_two_runs_share_one_clock(tab: Any, tmp_path: Path, seen: Replay) -> Non
     assert tab.inner_text("#difference-rows td:last-child") == "users: b"
 
 
+def test_below_two_runs_charts_are_their_differences(tab: Any, tmp_path: Path, seen: Replay) -> None:
+    better = [
+        replace(frame, sample=replace(frame.sample, immersion=frame.sample.immersion + 2.0)) if frame.sample else frame
+        for frame in seen.frames
+    ]
+    show(tab, tmp_path, page([Run("a", seen.cast, seen.frames), Run("b", seen.cast, better)]))
+    tab.wait_for_function("() => document.querySelectorAll('#charts [data-strip]').length == 6")
+    drawn = tab.evaluate("uavtwin.charts.plots.map(one => one.strip.data[1].filter(value => value !== null))")
+    price, exploitability, immersion, *rest = drawn
+    assert set(price) == set(exploitability) == {0}
+    assert max(immersion) == pytest.approx(2.0)
+    assert {value for values in rest for value in values} == {0}
+
+
+def test_a_chart_is_saved_with_the_names_of_its_lines(tab: Any, tmp_path: Path, seen: Replay) -> None:
+    show(tab, tmp_path, page([Run("small", seen.cast, seen.frames)]))
+    for kind, wanted in (("CSV", "time_s,rsu_1 posted,rsu_1 equilibrium,rsu_2 posted"), ("SVG", "Price, credit/MHz")):
+        with tab.expect_download() as saved:
+            tab.evaluate(f"document.querySelector('[aria-label=\"Save Price as {kind}\"]').click()")
+        assert saved.value.suggested_filename == f"price.{kind.lower()}"
+        assert wanted in Path(saved.value.path()).read_text(encoding="utf-8")
+
+
 def test_the_page_solves_the_market_as_the_game_does(tab: Any, tmp_path: Path, seen: Replay) -> None:
     show(tab, tmp_path, page([Run("small", seen.cast, seen.frames)]))
     read = """() => { const track = uavtwin.shown[0].track; return track.samples.slice(-4).map(({s}) => {

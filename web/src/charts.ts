@@ -1,7 +1,7 @@
 import uPlot from "uplot";
 import type { Theme } from "./colour";
 import type { CityMap } from "./map";
-import type { Series, Track } from "./track";
+import { mean, type Series, type Track } from "./track";
 import type { Num } from "./types";
 
 export interface Shown {
@@ -15,13 +15,17 @@ interface Spec {
   unit: string;
   log?: boolean;
   build(shown: Shown[], series: Series[], dark: Theme): { columns: Num[][]; lines: uPlot.Series[]; bands?: uPlot.Band[] };
-  read(series: Series, at: number): string;
+  one(series: Series, at: number): Num; // the one number of an instant, in which two runs are compared
+  show(value: Num): string;
 }
 
 const percent = (x: Num): string => (x === null || x === undefined ? "–" : `${(100 * x).toPrecision(2)} %`);
 const fixed = (x: Num, digits: number): string => (x === null || x === undefined ? "–" : x.toFixed(digits));
+const milliseconds = (x: Num): string => (x == null ? "–" : `${x.toFixed(0)} ms`);
 const DASH = [4, 4];
 const MOST_LINES = 20;
+// a cursor that the page's clock moves, and no mouse
+const STILL: uPlot.Cursor = { y: false, drag: { x: false, y: false }, points: { show: false }, bind: { mousemove: () => null, mouseleave: () => null } };
 
 const SPECS: Spec[] = [
   {
@@ -35,91 +39,100 @@ const SPECS: Spec[] = [
         one.price.slice(0, MOST_LINES).forEach((column, m) => {
           const stroke = shown[run].map.host(m);
           columns.push(column, one.eq[m]);
-          lines.push({ stroke, width: run ? 1 : 1.8, points: { show: false } });
-          lines.push({ stroke: stroke + "a0", width: 1.1, dash: run ? [1, 4] : DASH, points: { show: false } });
+          const { id } = shown[run].track.cast.rsus[m];
+          lines.push({ label: named(shown, run, `${id} posted`), stroke, width: run ? 1 : 1.8, points: { show: false } });
+          lines.push({ label: named(shown, run, `${id} equilibrium`), stroke: stroke + "a0", width: 1.1, dash: run ? [1, 4] : DASH, points: { show: false } });
         }),
       );
       return { columns, lines };
     },
-    read: (s, i) => `mean ${fixed(average(s.price.map((column) => column[i])), 2)}`,
+    one: (s, i) => mean(s.price.map((column) => column[i])),
+    show: (value) => `mean ${fixed(value, 2)}`,
   },
   {
     key: "exploitability",
     title: "Exploitability",
     unit: "of best profit",
     log: true,
-    build: (_, series, theme) => ({
+    build: (shown, series, theme) => ({
       columns: series.map((one) => one.x),
-      lines: series.map((_, run) => plain(run, theme)),
+      lines: series.map((_, run) => plain(shown, run, "exploitability", theme)),
     }),
-    read: (s, i) => percent(s.x[i]),
+    one: (s, i) => s.x[i],
+    show: percent,
   },
   {
     key: "immersion",
     title: "Immersion",
     unit: "credit, mean and 10–90 %",
-    build(_, series, theme) {
+    build(shown, series, theme) {
       const columns: Num[][] = [];
       const lines: uPlot.Series[] = [];
       const bands: uPlot.Band[] = [];
       series.forEach((one, run) => {
         const first = columns.length + 1;
         columns.push(one.high, one.low, one.mean);
-        const edge = { stroke: "transparent", width: 0, points: { show: false } };
-        lines.push(edge, edge, plain(run, theme, 2));
+        const edge = (name: string) => ({ ...plain(shown, run, name, theme), stroke: "transparent", width: 0 });
+        lines.push(edge("immersion, 90 %"), edge("immersion, 10 %"), plain(shown, run, "immersion, mean", theme, 2));
         bands.push({ series: [first, first + 1], fill: theme.hosts[run ? 1 : 2] + "28" });
       });
       return { columns, lines, bands };
     },
-    read: (s, i) => fixed(s.mean[i], 1),
+    one: (s, i) => s.mean[i],
+    show: (value) => fixed(value, 1),
   },
   {
     key: "moved",
     title: "Migrations",
     unit: "twins moved",
-    build: (_, series, theme) => ({
+    build: (shown, series, theme) => ({
       columns: series.map((one) => one.moved),
-      lines: series.map((_, run) => ({ ...plain(run, theme, 4), paths: uPlot.paths.stepped?.({ align: 1 }) })),
+      lines: series.map((_, run) => ({ ...plain(shown, run, "twins moved", theme, 4), paths: uPlot.paths.stepped?.({ align: 1 }) })),
     }),
-    read: (s, i) => fixed(s.moved[i], 0),
+    one: (s, i) => s.moved[i],
+    show: (value) => fixed(value, 0),
   },
   {
     key: "downtime",
     title: "Downtime",
     unit: "ms, last migration",
-    build: (_, series, theme) => ({
+    build: (shown, series, theme) => ({
       columns: series.map((one) => one.down),
-      lines: series.map((_, run) => ({ ...plain(run, theme, 5), paths: uPlot.paths.stepped?.({ align: 1 }) })),
+      lines: series.map((_, run) => ({ ...plain(shown, run, "downtime, ms", theme, 5), paths: uPlot.paths.stepped?.({ align: 1 }) })),
     }),
-    read: (s, i) => (s.down[i] == null ? "–" : `${fixed(s.down[i], 0)} ms`),
+    one: (s, i) => s.down[i],
+    show: milliseconds,
   },
   {
     key: "age",
     title: "Age of information",
     unit: "ms, mean",
-    build: (_, series, theme) => ({
+    build: (shown, series, theme) => ({
       columns: series.map((one) => one.age),
-      lines: series.map((_, run) => plain(run, theme, 6)),
+      lines: series.map((_, run) => plain(shown, run, "age of information, ms", theme, 6)),
     }),
-    read: (s, i) => (s.age[i] == null ? "–" : `${fixed(s.age[i], 0)} ms`),
+    one: (s, i) => s.age[i],
+    show: milliseconds,
   },
 ];
 
-function plain(run: number, theme: Theme, colour = 0): uPlot.Series {
-  const stroke = run ? theme.ink : theme.hosts[colour];
-  return { stroke, width: run ? 1.3 : 1.8, dash: run ? [5, 3] : undefined, points: { show: false }, spanGaps: true };
+/** What a line is called where it is written: by its run, where there are two. */
+function named(shown: Shown[], run: number, name: string): string {
+  return shown.length > 1 ? `${name}, ${shown[run].track.label}` : name;
 }
 
-function average(values: Num[]): Num {
-  const known = values.filter((value): value is number => value != null);
-  return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
+/** A line of one run: the first's solid and in a colour, the second's dashed. */
+function plain(shown: Shown[], run: number, name: string, theme: Theme, colour = 0): uPlot.Series {
+  const stroke = run ? theme.ink : theme.hosts[colour];
+  const dash = run ? [5, 3] : undefined;
+  return { label: named(shown, run, name), stroke, width: run ? 1.3 : 1.8, dash, points: { show: false }, spanGaps: true };
 }
 
 /** Charts that share one cursor, which is the time of the map. */
 export class Charts {
   onSeek: (t: number) => void = () => {};
   whatIf: { prices: number[] } | null = null; // equilibrium of a market that might have been
-  private plots: { plot: uPlot; spec: Spec; value: HTMLElement }[] = [];
+  private plots: { plot: uPlot; strip: uPlot | null; spec: Spec; value: HTMLElement }[] = [];
   private versions = "";
   private series: Series[] = [];
 
@@ -145,11 +158,12 @@ export class Charts {
     }
     const first = this.series[0];
     if (!first?.t.length) return;
-    for (const { plot, spec, value } of this.plots) {
-      const text = this.series.map((one) => spec.read(one, nearest(one.t, t))).join("  |  ");
+    for (const { plot, strip, spec, value } of this.plots) {
+      const text = this.series.map((one) => spec.show(spec.one(one, nearest(one.t, t)))).join("  |  ");
       if (value.textContent !== text) value.textContent = text;
       const left = plot.valToPos(t, "x");
-      if (Math.abs((plot.cursor.left ?? -10) - left) > 0.3) plot.setCursor({ left, top: -10 }, false);
+      if (Math.abs((plot.cursor.left ?? -10) - left) <= 0.3) continue;
+      for (const drawn of [plot, strip]) drawn?.setCursor({ left, top: -10 }, false);
     }
   }
 
@@ -159,12 +173,15 @@ export class Charts {
     SPECS.forEach((spec, i) => {
       const { columns, lines, bands } = spec.build(this.shown, aligned, this.theme);
       const known = this.plots[i];
+      const apart = difference(spec, times, aligned);
       if (known && known.plot.series.length === lines.length + 1 && known.plot.root.dataset.theme === String(this.theme.dark)) {
         known.plot.setData([times, ...columns] as uPlot.AlignedData);
+        if (apart) known.strip?.setData(apart);
         return;
       }
       known?.plot.root.parentElement?.remove();
       this.plots[i] = this.make(spec, [times, ...columns] as uPlot.AlignedData, lines, bands, i);
+      if (apart) this.plots[i].strip = this.makeStrip(this.plots[i].plot, spec, apart);
     });
   }
 
@@ -186,19 +203,14 @@ export class Charts {
       button.onclick = act;
     }
     this.place.insertBefore(box, this.place.children[at] ?? null);
-    const axis: uPlot.Axis = {
-      stroke: this.theme.faint,
-      font: "10px Inter, system-ui, sans-serif",
-      grid: { stroke: this.theme.line, width: 1 },
-      ticks: { show: false },
-    };
+    const axis = this.axis();
     const plot = new uPlot(
       {
         width: room(box),
         height: spec.key === "price" ? 128 : 72,
         padding: [6, 6, 0, 0],
         legend: { show: false },
-        cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, bind: { mousemove: () => null, mouseleave: () => null } },
+        cursor: STILL,
         scales: { x: { time: false }, y: spec.log ? { distr: 3 } : { range: (_, low, high) => padded(low, high) } },
         axes: [
           { ...axis, size: 18, gap: 2, values: (_, ticks) => ticks.map((tick) => (tick > 1e8 ? new Date(1000 * tick).toLocaleTimeString() : `${tick} s`)) },
@@ -214,7 +226,42 @@ export class Charts {
     plot.root.dataset.theme = String(this.theme.dark);
     plot.over.addEventListener("click", (event) => this.onSeek(plot.posToVal(event.offsetX, "x")));
     new ResizeObserver(() => plot.setSize({ width: room(box), height: plot.height })).observe(box);
-    return { plot, spec, value };
+    return { plot, strip: null, spec, value };
+  }
+
+  /** Below a chart of two runs: by how much the second is above the first. */
+  private makeStrip(above: uPlot, spec: Spec, data: uPlot.AlignedData): uPlot {
+    const box = above.root.parentElement as HTMLElement;
+    const note = box.appendChild(document.createElement("small"));
+    note.className = "strip";
+    note.textContent = `${this.shown[1].track.label} − ${this.shown[0].track.label}`;
+    const stroke = this.theme.hosts[6];
+    const strip = new uPlot(
+      {
+        width: above.width,
+        height: 40,
+        padding: [3, 6, 3, 0],
+        legend: { show: false },
+        cursor: STILL,
+        scales: { x: { time: false }, y: { range: (_, low, high) => padded(Math.min(low ?? 0, 0), Math.max(high ?? 0, 0)) } },
+        axes: [{ show: false }, { ...this.axis(), size: 40, gap: 4, space: 14, values: (_, ticks) => ticks.map((tick) => label(tick, spec)) }],
+        series: [{}, { label: note.textContent, stroke, fill: `${stroke}30`, fillTo: 0, width: 1.2, points: { show: false } }],
+      },
+      data,
+      box,
+    );
+    strip.root.dataset.strip = spec.key;
+    new ResizeObserver(() => strip.setSize({ width: room(box), height: strip.height })).observe(box);
+    return strip;
+  }
+
+  private axis(): uPlot.Axis {
+    return {
+      stroke: this.theme.faint,
+      font: "10px Inter, system-ui, sans-serif",
+      grid: { stroke: this.theme.line, width: 1 },
+      ticks: { show: false },
+    };
   }
 
   redraw(): void {
@@ -243,7 +290,7 @@ export class Charts {
     const found = this.plots.find((one) => one.spec === spec);
     if (!found) return;
     const { plot } = found;
-    const text = kind === "csv" ? csv(plot.data) : svg(plot, `${spec.title}, ${spec.unit}`);
+    const text = kind === "csv" ? csv(plot) : svg(plot, `${spec.title}, ${spec.unit}`);
     download(`${spec.title.toLowerCase().replace(/ /g, "_")}.${kind}`, text, kind === "csv" ? "text/csv" : "image/svg+xml");
   }
 }
@@ -306,9 +353,20 @@ function align(series: Series[]): [number[], Series[]] {
   return [times, series.map(onto)];
 }
 
-function csv(data: uPlot.AlignedData): string {
-  const columns = data as ArrayLike<Num>[];
-  const head = ["time_s", ...columns.slice(1).map((_, i) => `series_${i + 1}`)].join();
+/** How far the second run is from the first in a chart's one number; null where there are not two. */
+function difference(spec: Spec, times: number[], series: Series[]): uPlot.AlignedData | null {
+  if (series.length !== 2) return null;
+  const apart = times.map((_, i): Num => {
+    const [a, b] = series.map((one) => spec.one(one, i));
+    return a == null || b == null ? null : b - a;
+  });
+  return [times, apart];
+}
+
+function csv(plot: uPlot): string {
+  const columns = plot.data as ArrayLike<Num>[];
+  const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
+  const head = ["time_s", ...plot.series.slice(1).map((one) => quoted(String(one.label)))].join();
   const rows = Array.from(columns[0], (_, row) => columns.map((column) => column[row] ?? "").join());
   return [head, ...rows].join("\n") + "\n";
 }
