@@ -12,9 +12,10 @@ from uav_twin_migration.game.market import Market
 from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution, draw_games
-from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
+from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Offer
+from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy.artifact import Policy
 from uav_twin_migration.policy.pricer import PolicyPricer

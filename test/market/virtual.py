@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from uav_twin_migration.market import follower, leader
-from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, OfferBoard
+from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, PriceDecision, RoundResult
 from uav_twin_migration.market.messages import Bid, Grant, Offer
+from uav_twin_migration.market.offer_board import OfferBoard
 
 TICK = 0.05  # s between two looks at the clock
 TICKS_PER_MEASUREMENT = 20

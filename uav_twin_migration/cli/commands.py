@@ -140,6 +140,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "view": Command("view", "look at a city in a browser: recorded, two, or live", VIEW, with_ros=("live",)),
     "compare": Command("compare", "two runs or policies side by side: who is better off", ("recording",)),
+    "plugins": Command("plugins", "what can be brought in place of a part, and what is found"),
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),

@@ -9,6 +9,7 @@ from uav_twin_migration.cli.markets import numbers
 
 if TYPE_CHECKING:
     from uav_twin_migration.game.files import Group, Markets
+    from uav_twin_migration.game.utility import Utilities
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MARKET.json",
         help='a market with "prices", or many, also .jsonl, .npz, .parquet; - for stdin',
     )
+    parser.add_argument("--utility", default="", metavar="PLUGIN", help="what a rate is worth to UAVs")
     parser.add_argument(
         "--json", metavar="FILE", help="write the result, as JSON or as the name ends; - for JSON to stdout"
     )
@@ -29,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     """Reads, answers, tells."""
     from uav_twin_migration.game.files import read_markets
     from uav_twin_migration.game.results import write_found
+    from uav_twin_migration.game.utility import Utilities
 
     markets = read_markets(args.markets, prices=True)
-    answers = [_answers(group) for group in markets.groups]
+    answers = [_answers(group, Utilities([args.utility])) for group in markets.groups]
     rows: list[Any] = [None] * markets.count
     for group, answer in zip(markets.groups, answers, strict=True):
         lists = zip(*(array.tolist() for array in answer.values()), strict=True)
@@ -45,17 +48,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answers(group: Group) -> dict[str, Any]:
-    from uav_twin_migration.game import followers
-
+def _answers(group: Group, utilities: Utilities) -> dict[str, Any]:
     market, prices = group.market, group.prices
     assert prices is not None  # or read_markets had raised
-    response = followers.respond(market, prices)
+    response = utilities.respond(market, prices)
     return {
         "bandwidth": response.bandwidth,
         "rate": response.rate,
-        "immersion": followers.immersion(response.rate, market.alpha, market.required_rate),
-        "utilities": followers.utilities(market, prices, response.bandwidth),
+        "immersion": utilities.worth(market, response.rate),
+        "utilities": utilities.utilities(market, prices, response.bandwidth),
         "price_index": response.price_index,
     }
 

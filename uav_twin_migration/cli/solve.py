@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of many markets, too: mixed equilibria where there is no pure one (seconds each)",
     )
+    parser.add_argument("--utility", metavar="PLUGIN", help="what a rate is worth to UAVs: measured, seconds a market")
     parser.add_argument("--threads", type=int, metavar="N", help="threads for long lists (default: one per CPU)")
 
 
@@ -54,15 +55,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solved(args: argparse.Namespace) -> int:
+    from uav_twin_migration.game import numeric
     from uav_twin_migration.game.equilibrium import solve
     from uav_twin_migration.game.files import read_markets
     from uav_twin_migration.game.results import columns_of, rows_of, write_found
+    from uav_twin_migration.game.utility import Utilities
 
-    markets = _of_scenario(args.scenario, args.at) if args.scenario else read_markets(args.markets)
-    if markets.large or (not markets.many and markets.groups[0].market.efficiency.size > PAIRS):
+    markets, utilities = read_markets(args.markets) if not args.scenario else None, Utilities([args.utility or ""])
+    if markets is None:
+        markets, named = _of_scenario(args.scenario, args.at)
+        utilities = utilities if args.utility else Utilities(named)
+    if utilities.plain and (markets.large or (not markets.many and markets.groups[0].market.efficiency.size > PAIRS)):
         return _large(markets, args.json)
-    found = [solve(group.market, args.threads) for group in markets.groups]
-    further = {} if markets.many and not args.mixed else _without(markets, found)
+    if not utilities.plain:
+        found = [numeric.solve(group.market, utilities) for group in markets.groups]
+        further = {}
+    else:
+        found = [solve(group.market, args.threads) for group in markets.groups]
+        further = {} if markets.many and not args.mixed else _without(markets, found)
     if args.json:
         columns = [columns_of(group.market, result) for group, result in zip(markets.groups, found, strict=True)]
         rows: list[Any] = [None] * markets.count
@@ -137,15 +147,17 @@ def _large(markets: Markets, path: str | None) -> int:
     return 0
 
 
-def _of_scenario(name: str, at: float) -> Markets:
+def _of_scenario(name: str, at: float) -> tuple[Markets, list[str]]:
+    """Its market, and its UAVs' utilities."""
     from uav_twin_migration.cli.scenario import told_of
     from uav_twin_migration.game.files import Group, Markets
     from uav_twin_migration.scenario.snapshot import market_at
 
     if not 0.0 <= at < math.inf:
         raise InputError(name, "--at", at, "seconds >= 0 after the start")
-    market = market_at(told_of("solve", name), at).flat()
-    return Markets([Group(market, [0])], 1, f"{name} at {at:g} s", many=False)
+    scenario = told_of("solve", name)
+    market = market_at(scenario, at).flat()
+    return Markets([Group(market, [0])], 1, f"{name} at {at:g} s", many=False), [uav.utility for uav in scenario.uavs]
 
 
 def _text(markets: Markets, found: list[Equilibrium]) -> str:
@@ -164,13 +176,19 @@ def _text(markets: Markets, found: list[Equilibrium]) -> str:
     )
 
 
+def _bound(bound: float) -> str:
+    return (
+        f"no RSU gains more than {bound:.0e}" if math.isfinite(bound) else "as far as found, UAVs' utilities being own"
+    )
+
+
 def _told(source: str, market: Market, result: Equilibrium) -> str:
     from uav_twin_migration.game.leaders import ration
 
     lines = [f"{source}: {result.status}, {market.uavs} UAVs, {market.rsus} RSUs, rho {float(market.rho):g}"]
     if result.found:
         lines += [
-            f"  exploitability  {float(result.exploitability):.1e}, no RSU gains more than {float(result.bound):.0e}; "
+            f"  exploitability  {float(result.exploitability):.1e}, {_bound(float(result.bound))}; "
             "from below and from above " + ("the same" if result.agrees else "different: these are from below"),
             f"  prices          {numbers(result.prices)}  credit/MHz",
             f"  sold            {numbers(ration(market, result.bandwidth).sum(axis=-2))}  MHz",

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "games": "wide",
     "ranges": [],
     "hidden": [128, 128],
+    "utility": "",
+    "radio": "",
     "teacher": None,
 }
 
@@ -43,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hidden", metavar="N", nargs="+", type=int, help="neurons of each hidden layer, before pruning: 128 128"
     )
+    parser.add_argument("--utility", metavar="PLUGIN", help="what a rate is worth to UAVs; with --method mappo")
+    parser.add_argument("--radio", metavar="PLUGIN", help="radio model of the games")
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
     parser.add_argument(
         "--improve", metavar="POLICY", help="with --from-bag: a policy to start from, kept unless beaten"
@@ -83,6 +87,7 @@ def options_of(args: argparse.Namespace, saved: dict[str, Any] | None) -> dict[s
         ("seed", options["seed"] >= 0, "a number >= 0"),
         ("budget_s", 0.0 < options["budget_s"] < float("inf"), "CPU-seconds > 0"),
         ("prune", 0.0 <= options["prune"] < 1.0, "a share in [0, 1)"),
+        ("utility", not options["utility"] or options["method"] == "mappo", "--method mappo beside it"),
         ("hidden", all(0 < n <= 4096 for n in options["hidden"]), "numbers of neurons from 1 to 4096"),
     ):
         if not good:

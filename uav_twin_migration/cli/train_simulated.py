@@ -18,7 +18,7 @@ from uav_twin_migration.learning import actor_critic, mappo
 from uav_twin_migration.learning.actor_critic import ActorCritic
 from uav_twin_migration.learning.distillation import DistillationSettings, distil
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
-from uav_twin_migration.learning.games import GAMES, GameDistribution, different, with_ranges
+from uav_twin_migration.learning.games import GAMES, GameDistribution, different, with_plugins, with_ranges
 from uav_twin_migration.learning.mappo import Mappo
 from uav_twin_migration.learning.networks import Perceptron, from_actor
 from uav_twin_migration.learning.pruning import PruningSettings
@@ -35,6 +35,7 @@ METHODS: dict[str, tuple[type[Settings], type[Trainer]]] = {
 LAST_STEP = 0.15  # of the budget, where there is a teacher
 DISTILLATIONS_PER_SECOND = 20
 EXPLORATION = 0.1  # standard deviation of the action with which an RSU should explore that wants to
+FEW = 8  # games to measure on where UAVs have a utility of their own
 REPORTS = 20  # progress lines in a run
 
 
@@ -50,14 +51,15 @@ def run(args: argparse.Namespace) -> int:
     checkpoint: Path | None = args.checkpoint or args.resume
     quiet = args.json == "-"
     with _writer(args.tensorboard) as writer, _saving(trainer, options, checkpoint):
-        games = Games.draw(GameDistribution(), 128)
+        measured_on = with_plugins(GameDistribution(), options["utility"], options["radio"])
+        games = Games.draw(measured_on, FEW if options["utility"] else 128)
         cut = _train(trainer, games, options["budget_s"], writer, quiet, lambda: _save(trainer, options, checkpoint))
     network = trainer.average
     began = time.process_time()
     if teacher is not None:
         network = distil(teacher, network, settings.distribution, last_step)
     cpu_s = trainer.cpu_s + time.process_time() - began
-    final = score(Games.draw(GameDistribution(), 256), ActorPlayer(network.to_actor()))
+    final = score(Games.draw(measured_on, FEW if options["utility"] else 256), ActorPlayer(network.to_actor()))
     document = {
         "cpu_s": cpu_s,
         "games": trainer.games,
@@ -139,7 +141,10 @@ def _settings(options: dict[str, Any], teacher: bool) -> tuple[Settings, Distill
     settings = METHODS[options["method"]][0](
         iterations=max(round((budget - last) * rate), 1),
         seed=options["seed"],
-        distribution=tuple(with_ranges(each, options["ranges"], "train") for each in GAMES[options["games"]]),
+        distribution=tuple(
+            with_plugins(with_ranges(each, options["ranges"], "train"), options["utility"], options["radio"])
+            for each in GAMES[options["games"]]
+        ),
         pruning=PruningSettings(options["prune"]),
         hidden=tuple(options["hidden"]),
     )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from uav_twin_migration.deployment.options import STANDARD, Options
 from uav_twin_migration.scenario.model import Rsu, Scenario, Uav
+from uav_twin_migration.scenario.parameters import listed
 from uav_twin_migration.scenario.settings import RSU, UAV, values_for
 
 T = TypeVar("T")
@@ -193,7 +194,7 @@ def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, opt
     """Many UAVs in one node."""
     each = [{"uav_id": uav.id, **values_for(UAV, uav)} for uav in uavs]
     parameters = {
-        **{f"{name}s": [own[name] for own in each] for name in each[0]},
+        **{listed(name): [own[name] for own in each] for name in each[0]},
         **values_for(UAV, scenario.market, scenario.twins),
         **heartbeat_parameters(-(-len(scenario.uavs) // UAVS_PER_UAV_CONTAINER), options),
         "use_sim_time": options.simulated_time,

@@ -22,7 +22,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
 from uav_twin_migration.scenario.examine import loaded
-from uav_twin_migration.scenario.load import scenario_path
+from uav_twin_migration.scenario.load import check_plugins, scenario_path
 from uav_twin_migration.scenario.model import Scenario
 
 NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before every topic's name, see topics.py
@@ -102,6 +102,7 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
             raise InputError("options", name, values[name], "a folder that exists")
     if values["view"]:
         check_address(values["view_address"], values["view_token"])
+    check_plugins(scenario)
     for rsu in scenario.rsus if values["keys"] else ():
         if not (Path(values["keys"]) / f"{rsu.id}.key").is_file():
             expected = f"the keys of every RSU: run uavtwin keys {values['keys']} --rsus {rsu.id} ..."

@@ -44,9 +44,8 @@ def best_response(
     prices: [..., M] > 0, credit/MHz. efficiency: [..., M] >= 0, bit/s/Hz. alpha: [...] credit.
     required_rate: [...] > 0, d = D/T, Mbit/s. rho: [...] in (0, 1). Nothing is checked here.
     """
-    p, e, weight, wanted, rho_ = _floats(prices, efficiency, alpha, required_rate, rho)
-    with np.errstate(divide="ignore"):
-        index, share = _power_mean(p / e, link_weights(e), -rho_ / (1.0 - rho_), otherwise=np.inf)
+    p, weight, wanted = _floats(prices, alpha, required_rate)
+    index, share = price_index_and_shares(prices, efficiency, rho)
     with np.errstate(invalid="ignore"):
         spent = np.maximum(weight - wanted * index, 0.0)
         bandwidth = share * (spent[..., None] / p)
@@ -69,9 +68,16 @@ def link_weights(efficiency: npt.ArrayLike) -> FloatArray:
 
 def price_index(prices: npt.ArrayLike, efficiency: npt.ArrayLike, rho: npt.ArrayLike) -> FloatArray:
     """[...] ``P = (sum_m w_m (p_m/e_m)^(1-sigma))^(1/(1-sigma))``, credit per Mbit/s; inf where none is in range."""
+    return price_index_and_shares(prices, efficiency, rho)[0]
+
+
+def price_index_and_shares(
+    prices: npt.ArrayLike, efficiency: npt.ArrayLike, rho: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """[...] the price index, and [..., M] the part of what a UAV spends that each RSU gets, whatever it spends."""
     p, e, rho_ = _floats(prices, efficiency, rho)
     with np.errstate(divide="ignore"):
-        return _power_mean(p / e, link_weights(e), -rho_ / (1.0 - rho_), otherwise=np.inf)[0]
+        return _power_mean(p / e, link_weights(e), -rho_ / (1.0 - rho_), otherwise=np.inf)
 
 
 def effective_rate(bandwidth: npt.ArrayLike, efficiency: npt.ArrayLike, rho: npt.ArrayLike) -> FloatArray:

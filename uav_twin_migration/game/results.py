@@ -47,6 +47,8 @@ def rows_of(columns: Mapping[str, Any], result: Equilibrium) -> list[dict[str, A
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
     for row in rows:
         row["cycle"] = row["mixed"] = row["least_regret"] = None
+        if row["gain_at_most"] == np.inf:  # nothing is proven
+            row["gain_at_most"] = None
     for i in np.flatnonzero(~result.found):
         low, high = result.cycle[i].tolist()
         for key in columns:

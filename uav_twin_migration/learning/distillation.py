@@ -77,7 +77,7 @@ def _situations(
     """Observations [B, features] the student meets; the teacher's log price as a share of the span; the span."""
     rsus, uavs = draw_size(distribution, random)
     games = draw_games(distribution, random, max(settings.agents // rsus, 1), rsus, uavs, settings.rounds)
-    environment = MarketEnvironment(games)
+    environment = MarketEnvironment(games, distribution.utility)
     observations, wanted = [], []
     for _ in range(settings.rounds):
         seen = torch.from_numpy(environment.observe())

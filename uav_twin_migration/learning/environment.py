@@ -16,8 +16,8 @@ import numpy as np
 
 from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.deviation import UnilateralDeviation
-from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.game.utility import Utilities
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.observation import Observation, RoundRecord
 
@@ -53,10 +53,11 @@ class Judgement(NamedTuple):
 
 
 class MarketEnvironment:
-    """Games of a Market [rounds, G], played from the first round to the last."""
+    """Games of a Market [rounds, G], played from the first round to the last. `utility`: of all UAVs, a plug-in."""
 
-    def __init__(self, games: Market) -> None:
+    def __init__(self, games: Market, utility: str = "") -> None:
         self.games = games
+        self.utilities = Utilities([utility])
         self.rounds, self.count = games.batch
         first = games[0]
         self.unit_cost, self.price_cap, self.capacity = first.unit_cost, first.price_cap, first.capacity
@@ -82,7 +83,7 @@ class MarketEnvironment:
         market = self.games[self.round]
         self.capacity = market.capacity  # may change while a game is played
         # An RSU reads a demand above its capacity as one for all of it.
-        bandwidth = np.minimum(respond(market, prices).bandwidth, self.capacity[:, None, :])
+        bandwidth = np.minimum(self.utilities.respond(market, prices).bandwidth, self.capacity[:, None, :])
         demanded = bandwidth.sum(axis=-2)
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.game import leaders, numeric
 from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.files import Markets
-from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.game.utility import Utilities
 from uav_twin_migration.learning.choices import TEST_SEED
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome, flatten
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
@@ -22,6 +23,7 @@ from uav_twin_migration.policy.actor import Actor, price_of
 Player = Callable[[MarketEnvironment, "Outcome | None"], FloatArray]
 
 GROUP = 8  # games of one size, where sizes differ
+ZOOMS = 3  # of the search for an RSU's best price where the UAVs' utility is not known in closed form
 SETTLED = 4  # last rounds that are measured where UAVs move
 
 
@@ -41,6 +43,7 @@ class Games:
 
     games: Market  # [rounds, G]
     start: FloatArray  # [G, M] credit/MHz
+    utility: str = ""  # of all UAVs, a plug-in
 
     @classmethod
     def draw(
@@ -56,7 +59,7 @@ class Games:
         rng = np.random.default_rng([seed, 1])
         d = distribution
         games = draw_games(d, rng, count, rsus or d.rsus[0], uavs or d.uavs[0], rounds)
-        return cls(games, random_start(games, rng))
+        return cls(games, random_start(games, rng), d.utility)
 
     @classmethod
     def draw_all(cls, distributions: Sequence[GameDistribution], count: int, rounds: int, seed: int) -> list[Games]:
@@ -77,11 +80,11 @@ class Games:
         return self.games[len(self.games.rho) - rounds :]
 
 
-def hold_still(markets: Market, rounds: int, seed: int = TEST_SEED) -> Games:
+def hold_still(markets: Market, rounds: int, seed: int = TEST_SEED, utility: str = "") -> Games:
     """Each of the markets [G] as a game that is the same in every round; random prices to begin with."""
     arrays = (getattr(markets, field.name) for field in fields(Market))
     still = Market(*(np.broadcast_to(array, (rounds, *array.shape)) for array in arrays))
-    return Games(still, random_start(still, np.random.default_rng([seed, 1])))
+    return Games(still, random_start(still, np.random.default_rng([seed, 1])), utility)
 
 
 def random_start(games: Market, rng: np.random.Generator) -> FloatArray:
@@ -91,7 +94,7 @@ def random_start(games: Market, rng: np.random.Generator) -> FloatArray:
 
 def play(games: Games, player: Player) -> FloatArray:
     """[rounds, G, M] prices that are posted. Raises UavTwinError where one is no number."""
-    environment = MarketEnvironment(games.games)
+    environment = MarketEnvironment(games.games, games.utility)
     prices = np.empty((environment.rounds, *games.start.shape))
     prices[0] = games.start
     last = environment.step(prices[0])
@@ -110,8 +113,20 @@ class Comparison(NamedTuple):
     price_gap: FloatArray  # distance to the equilibrium's price, of each RSU in a market that has one; 1-D
 
 
-def compare(market: Market, prices: FloatArray) -> Comparison:
-    """For markets [K] with `prices` [K, M]. Raises UavTwinError where something measured is no number."""
+def exploitability(market: Market, prices: FloatArray, utility: str = "") -> FloatArray:
+    """[K] of markets [K] with `prices` [K, M]; where UAVs have a utility of their own, to a few digits."""
+    if not utility:
+        return leaders.exploitability(market, prices)
+    return numeric.exploitability(market, Utilities([utility]), prices, ZOOMS)
+
+
+def compare(market: Market, prices: FloatArray, utility: str = "") -> Comparison:
+    """For markets [K] with `prices` [K, M]; of UAVs with a utility of their own, equilibria would take hours.
+
+    Raises UavTwinError where something measured is no number.
+    """
+    if utility:
+        return Comparison(_finite(exploitability(market, prices, utility)), np.empty(0))
     equilibrium = solve(market)
     found = equilibrium.found
     gap = np.abs(prices[found] / equilibrium.prices[found] - 1.0).ravel()
@@ -125,13 +140,15 @@ def _finite(values: FloatArray) -> FloatArray:
     return values
 
 
-def on_markets(markets: Markets, player: Player, rounds: int, seed: int) -> tuple[list[FloatArray], Comparison]:
+def on_markets(
+    markets: Markets, player: Player, rounds: int, seed: int, utility: str = ""
+) -> tuple[list[FloatArray], Comparison]:
     """Each market held still: its last prices, in the order given, and how all of them compare."""
     prices: list[FloatArray] = [np.empty(0)] * markets.count
     parts = []
     for group in markets.groups:
-        posted = play(hold_still(group.market, rounds + 1, seed), player)[-1]
-        parts.append(compare(group.market, posted))
+        posted = play(hold_still(group.market, rounds + 1, seed, utility), player)[-1]
+        parts.append(compare(group.market, posted, utility))
         for i, row in zip(group.places, posted, strict=True):
             prices[i] = row
     return prices, Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -143,7 +160,7 @@ def on_unseen(player: Player, drawn_from: Sequence[GameDistribution], count: int
     parts = []
     for drawn in Games.draw_all(drawn_from, count, rounds + 1, seed):
         posted = play(drawn, player)[-settled:]
-        parts.append(compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1])))
+        parts.append(compare(flatten(drawn.last(settled)), posted.reshape(-1, posted.shape[-1]), drawn.utility))
     return Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -160,5 +177,5 @@ def score(games: Games, player: Player, settled: int = SETTLED) -> Score:
     """Play and measure the last `settled` rounds. Raises UavTwinError where something measured is no number."""
     prices = play(games, player)[-settled:]
     last = flatten(games.last(settled))
-    measured = _finite(exploitability(last, prices.reshape(-1, prices.shape[-1])))
+    measured = _finite(exploitability(last, prices.reshape(-1, prices.shape[-1]), games.utility))
     return Score(float(measured.mean()), float(np.percentile(measured, 95)), len(games.start))

@@ -15,8 +15,9 @@ import numpy as np
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.market import FloatArray, Market
+from uav_twin_migration.plugins import check
 from uav_twin_migration.radio.coverage import predicted_stay
-from uav_twin_migration.radio.link import links
+from uav_twin_migration.radio.model import Radio
 from uav_twin_migration.scenario.model import RadioParameters
 from uav_twin_migration.scenario.snapshot import best_links, required_rate
 
@@ -58,6 +59,7 @@ class GameDistribution:
     round_period: float = 1.0  # s
     max_bids: int = 4
     radio: RadioParameters = RadioParameters()
+    utility: str = ""  # of all UAVs, a plug-in
 
 
 MIXED = GameDistribution(rsus=(1, 8), uavs=(4, 64), rho=(0.4, 0.7), price_cap=(10.0, 40.0), blocked=(0.0, 0.2))
@@ -119,6 +121,17 @@ def with_ranges(distribution: GameDistribution, given: Sequence[str], source: st
     return distribution
 
 
+def with_plugins(distribution: GameDistribution, utility: str, radio: str) -> GameDistribution:
+    """The distribution with UAVs of another utility and another radio model, where they are given.
+
+    Raises:
+        PluginError: one cannot be found.
+    """
+    check("utility", utility)
+    check("radio", radio)
+    return replace(distribution, utility=utility, radio=replace(distribution.radio, model=radio))
+
+
 LIMITS: dict[str, Range] = {
     "rsus": (1, 64),
     "uavs": (1, 5000),
@@ -146,7 +159,8 @@ def draw_games(
     altitude = np.broadcast_to(rng.uniform(*d.altitude, (games, uavs, 1)), (rounds, games, uavs, 1))
     free = _line_of_sight(d, rng, (rounds, games, uavs, rsus))
     reach = np.full(rsus, d.range)
-    efficiency = links(d.radio, towers, reach, np.concatenate([positions, altitude], axis=-1), free).efficiency
+    places = np.concatenate([positions, altitude], axis=-1)
+    efficiency = Radio(d.radio).links(towers, reach, places, free).efficiency
     best = efficiency.argmax(axis=-1)
     if rsus > d.max_bids:
         efficiency = best_links(efficiency, d.max_bids)

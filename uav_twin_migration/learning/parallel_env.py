@@ -73,7 +73,7 @@ class MarketParallelEnv(ParallelEnv):
             self._random = np.random.default_rng(seed)
         rounds = self.rounds + self.random_start
         games = draw_games(self.distribution, self._random, 1, self.rsus, self.uavs, rounds)
-        self._market = MarketEnvironment(games)
+        self._market = MarketEnvironment(games, self.distribution.utility)
         self._judged = np.zeros((self.rsus, STATE_SIZE))
         if self.random_start:
             self._market.step(random_start(games, self._random))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
 from uav_twin_migration.market.leader import LeaderSettings, Pricer, RoundResult
-from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.market.pricing import ElasticityPricer, PluggedRule
+from uav_twin_migration.plugins import check
+from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy
 
@@ -201,3 +204,16 @@ class PolicyPlayer:
         self._rule.remember(environment, last)
         self.decisions, self.ruled = self.decisions + outside.size, self.ruled + int(outside.sum())
         return np.where(outside, self._rule.prices(environment, outside), prices)
+
+
+def player_of(name: str) -> PolicyPlayer | PerRsu:
+    """A policy's artifact; or, where it is no file but a plug-in's name, a rule for every RSU.
+
+    Raises:
+        PolicyRefused: the file cannot be read or must not be used.
+        PluginError: there is no such rule.
+    """
+    if name.endswith(".safetensors") or Path(name).exists():
+        return PolicyPlayer(artifact.load(name))
+    check("pricing", name)
+    return PerRsu(lambda cost, cap, capacity: PluggedRule(name, cost, cap, capacity))

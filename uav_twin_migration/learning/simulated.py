@@ -25,7 +25,8 @@ def collect(
     parts: list[Interactions] = []
     while sum(map(len, parts)) < count:
         rsus, uavs = draw_size(distribution, random)
-        environment = MarketEnvironment(draw_games(distribution, random, max(AGENTS // rsus, 1), rsus, uavs, rounds))
+        games = draw_games(distribution, random, max(AGENTS // rsus, 1), rsus, uavs, rounds)
+        environment = MarketEnvironment(games, distribution.utility)
         last: Outcome | None = None
         for _ in range(rounds):
             part, last = _round(environment, player, last, exploration, random)

@@ -139,7 +139,7 @@ class Trainer(ABC):
         rsus, uavs = draw_size(distribution, self.random)
         count = max(s.agents // rsus, 1)
         games = draw_games(distribution, self.random, count, rsus, uavs, s.rounds)
-        environment = MarketEnvironment(games)
+        environment = MarketEnvironment(games, distribution.utility)
         seen, means, actions, posted, profit = [], [], [], [], []
         acted = np.ones((s.rounds, count, rsus), dtype=bool)
         acted[0] = self.random.random((count, 1)) >= s.random_starts

@@ -70,7 +70,7 @@ class MarketVectorEnv(VectorEnv):
         """New games."""
         super().reset(seed=seed if not isinstance(seed, list) else seed[0])
         games = draw_games(self.distribution, self.np_random, self.games, self.rsus, self.uavs, self.rounds + 1)
-        self._market = market = MarketEnvironment(games)
+        self._market = market = MarketEnvironment(games, self.distribution.utility)
         usual = price_of(untrained().actor(market.observe()), market.unit_cost, market.price_cap)
         at_random = self.np_random.random((self.games, 1)) < self.random_starts
         market.step(np.where(at_random, random_start(games, self.np_random), usual))

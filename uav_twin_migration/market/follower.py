@@ -1,7 +1,7 @@
 """The follower of a round: a UAV's side of the protocol. The package's docstring has the theory of operation.
 
-An `OfferBoard` holds what leaders have posted. The UAVs of one process share it, so that an offer is checked and
-stored once; each UAV's own state is in its `Follower`. A follower's transitions:
+An `OfferBoard` holds what leaders have posted. The UAVs of one process share it, so that an offer is checked and stored
+once; each UAV's own state is in its `Follower`. A follower's transitions:
 
 ==================================================  ==============================================================
 event                                               what happens
@@ -21,15 +21,16 @@ and that is no longer one of them gets one last answer of 0, so that it need not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from uav_twin_migration.game import followers as game
-from uav_twin_migration.market.hosting_decision import HostingChoice, HostingSettings, Prospect
+from uav_twin_migration.game import utility
+from uav_twin_migration.market.hosting_decision import HostingChoice, Prospect
 from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
     LARGEST_COORDINATE,
@@ -41,76 +42,17 @@ from uav_twin_migration.market.messages import (
     Refusal,
     Refusals,
     check_number,
-    check_offer,
 )
+from uav_twin_migration.market.offer_board import OfferBoard
+from uav_twin_migration.plugins import describe
 from uav_twin_migration.radio.coverage import predicted_stay
-from uav_twin_migration.scenario.model import MOST_RSUS, MarketParameters, TwinParameters, transfer_size
+from uav_twin_migration.scenario.model import MarketParameters, TwinParameters, transfer_size
 
 NEVER = math.inf
 SMALLEST_BID = 1e-6  # MHz; less is nothing
 SAME = 1.0 + 1e-9  # what rounding may add on the wire
 
 Vector = tuple[float, float, float]
-
-
-class Heard(NamedTuple):
-    """An offer with the time of its reception on the follower's clock."""
-
-    offer: Offer
-    at: float  # s
-
-    def answerable(self, now: float) -> bool:
-        """Whether its window is still open."""
-        return now < self.at + self.offer.offer_window
-
-
-class OfferBoard:
-    """The leaders' last offers."""
-
-    def __init__(self, round_period: float = MarketParameters.round_period, most_rsus: int = MOST_RSUS) -> None:
-        self.fresh_for = 2.5 * round_period  # s; an RSU silent for longer is not counted on
-        self.most_rsus = most_rsus
-        self.refusals = Refusals()
-        self._heard: dict[str, Heard] = {}
-        self._now = -math.inf
-
-    def on_offer(self, now: float, offer: Offer) -> bool:
-        """Note an offer. Returns whether it is a new one."""
-        self.advance(now)
-        refusal = check_offer(offer) or self._check_round(now, offer)
-        if refusal:
-            self.refusals.note(refusal, offer.rsu)
-            return False
-        self._heard[offer.rsu] = Heard(offer, now)
-        return True
-
-    def advance(self, now: float) -> None:
-        """Follow the clock; where it jumped back, windows are counted anew from there."""
-        if now < self._now:
-            self._heard = {rsu: Heard(offer, min(at, now)) for rsu, (offer, at) in self._heard.items()}
-        self._now = now
-
-    def is_fresh(self, rsu: str, now: float) -> bool:
-        """Whether an RSU has posted lately, so that it can be counted on."""
-        heard = self._heard.get(rsu)
-        return heard is not None and now <= heard.at + self.fresh_for
-
-    def get(self, rsu: str) -> Heard | None:
-        """The last offer of one RSU, however old."""
-        return self._heard.get(rsu)
-
-    def _check_round(self, now: float, offer: Offer) -> Refusal | None:
-        last = self._heard.get(offer.rsu)
-        if last is None:
-            if len(self._heard) >= self.most_rsus:
-                self._heard = {rsu: heard for rsu, heard in self._heard.items() if self.is_fresh(rsu, now)}
-            return Refusal.CROWDED if len(self._heard) >= self.most_rsus else None
-        if offer.round == last.offer.round:
-            return Refusal.REPLAYED
-        # An RSU whose clock was set back before it restarted counts from a lower number: believed once it was silent.
-        if offer.round < last.offer.round and now <= last.at + self.fresh_for:
-            return Refusal.PAST_ROUND
-        return None
 
 
 @dataclass(frozen=True)
@@ -125,8 +67,9 @@ class FollowerSettings:
     min_stay: float = MarketParameters.min_stay  # s, bounds of T_n
     max_stay: float = MarketParameters.max_stay  # s
     link_timeout: float = 3.0  # s after which link quality is no longer believed
-    hosting: HostingSettings = field(default_factory=HostingSettings)
     replicas: str = TwinParameters.replicas  # or "one": its twin has a replica
+    utility: str = ""  # a plug-in, as the next
+    hosting: str = ""
 
     @property
     def transfer_size(self) -> float:
@@ -166,13 +109,16 @@ class _Lease(NamedTuple):
 
 
 class Follower:
-    """A UAV's state machine."""
+    """A UAV's state machine. `tell`: where a plug-in has failed; without it, that is raised."""
 
-    def __init__(self, settings: FollowerSettings, board: OfferBoard) -> None:
+    def __init__(
+        self, settings: FollowerSettings, board: OfferBoard, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.settings = settings
         self.board = board
         self.refusals = Refusals()
-        self.hosting = HostingChoice(settings.hosting)
+        self.hosting = HostingChoice(settings.hosting, tell, settings.uav)
+        self._utility = utility.plugged(settings.utility, tell)
         self.ungranted = 0  # answers that no grant followed before the RSU's next round
         self.granted = 0  # answers that a grant followed
         self.missed = 0  # rounds in which it wanted bandwidth and no RSU granted any
@@ -260,6 +206,10 @@ class Follower:
         bandwidth = np.array([held.get(rsu, 0.0) for rsu in rsus])
         return float(game.effective_rate(bandwidth, efficiency, self.settings.rho))
 
+    def describe_plugins(self) -> dict[str, int]:
+        """How often its plug-ins failed, for /diagnostics."""
+        return describe(self._utility, self.hosting.decision)
+
     @property
     def in_range(self) -> list[str]:
         """The RSUs in range, best link first."""
@@ -344,13 +294,14 @@ class Follower:
         if not offers:
             return {}
         settings = self.settings
-        response = game.best_response(
+        asked = (
             [offer.price for offer in offers],
             [self._efficiency[offer.rsu] for offer in offers],
             settings.immersion_weight,
             settings.transfer_size / self._stays(offers[:1])[0],
             settings.rho,
         )
+        response = self._utility.ask(lambda own: utility.best_response(own, *asked))
         bandwidth = np.where(response.bandwidth < SMALLEST_BID, 0.0, np.minimum(response.bandwidth, LARGEST_BANDWIDTH))
         return dict(zip(candidates, map(float, bandwidth), strict=True))
 
@@ -382,7 +333,14 @@ class Follower:
         ]
         stays = self._stays(offers) if offers else []
         prospects = {
-            offer.rsu: Prospect(stay, self._efficiency[offer.rsu]) for offer, stay in zip(offers, stays, strict=True)
+            offer.rsu: Prospect(
+                stay,
+                self._efficiency[offer.rsu],
+                math.dist(self._position[:2], offer.position[:2]),
+                offer.price,
+                offer.free_bandwidth,
+            )
+            for offer, stay in zip(offers, stays, strict=True)
         }
         if not prospects and not self._efficiency and self.hosting.host is None:
             return []

@@ -95,7 +95,9 @@ class PriceDecision(NamedTuple):
 class Pricer(Protocol):
     """Chooses the next round's price from what the RSU has seen, oldest round first."""
 
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision: ...
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        """The price; one outside of [cost, cap] is brought inside. rival_prices: credit/MHz, posted last by others."""
+        ...
 
 
 class AdaptablePricer(Pricer, Protocol):

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uav_twin_migration.market.leader import PriceDecision, RoundResult
+from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
+from uav_twin_migration.plugins import Plugged
 
 LEAST_LOAD = 1e-4  # of the capacity: what "nothing sold" counts as in the logarithm
 LEAST_ELASTICITY = 1.15  # below, the Lerner mark-up explodes on noise; the price cap bounds the price anyhow
@@ -106,3 +107,48 @@ class ElasticityPricer:
         load_at_cost = float(self._row(0.0, rival_prices) @ self._mean)  # ln of the load at a price of `_cost`
         excess = load_at_cost - math.log(self.capacity / self._scale)
         return max(price, self._cost * math.exp(min(excess / elasticity, 50.0)))
+
+
+class PluggedRule:
+    """A pricing rule that is a plug-in; where it fails, an `ElasticityPricer` prices.
+
+    Implements `leader.AdaptablePricer`.
+
+    The plug-in's constructor may take `unit_cost`, `price_cap` (credit/MHz), `capacity` (MHz) and `seed`. Where it has
+    no method `adopt`, it is made anew when one of these changes.
+    """
+
+    def __init__(
+        self,
+        plugin: str,
+        unit_cost: float,
+        price_cap: float,
+        capacity: float,
+        seed: int = 0,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """tell: see `Plugged`. Raises PluginError without it."""
+        figures = {"unit_cost": unit_cost, "price_cap": price_cap, "capacity": capacity}
+        self._built_in = ElasticityPricer(**figures, seed=seed)
+        self.rule = Plugged[Pricer]("pricing", plugin, self._built_in, tell, **figures, seed=seed)
+
+    def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
+        """Price with other figures from the next round on."""
+        figures = {"unit_cost": unit_cost, "price_cap": price_cap, "capacity": capacity}
+        self._built_in.adopt(**figures)
+        if not hasattr(self.rule.own, "adopt"):
+            self.rule.renew(**figures)
+        else:
+            self.rule.ask(lambda rule: rule.adopt(**figures))  # type: ignore[attr-defined]
+
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        """The next round's price, credit/MHz."""
+        return self.rule.ask(lambda rule: _checked(rule.decide(history, rival_prices)))
+
+
+def _checked(decision: PriceDecision | float) -> PriceDecision:
+    """A plug-in's answer, which may be a plain price. Raises ValueError where it is none."""
+    price = float(decision.price if isinstance(decision, PriceDecision) else decision)
+    if not (math.isfinite(price) and price > 0.0):
+        raise ValueError(f"the price is {price}")
+    return PriceDecision(price)

@@ -6,7 +6,7 @@ the posted prices are from the true equilibrium. Nobody in the market hears the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from uav_twin_migration.game import followers as game
 from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.leaders import exploitability
 from uav_twin_migration.game.market import Market
+from uav_twin_migration.game.utility import Utilities
 from uav_twin_migration.market.follower import Vector
 from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
@@ -42,9 +43,11 @@ REFUSED = "refused/"
 class MarketMonitor:
     """Counts and measures one run of a scenario."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, tell: Callable[[str], None] = lambda sentence: None) -> None:
+        """tell: where a plug-in that the scenario names has failed."""
         self.scenario = scenario
-        self._snapshot = Snapshot(scenario)
+        self._snapshot = Snapshot(scenario, tell)
+        self.utilities = Utilities([uav.utility for uav in scenario.uavs], tell)
         self.rsu_index = {rsu.id: index for index, rsu in enumerate(scenario.rsus)}
         self.uav_index = {uav.id: index for index, uav in enumerate(scenario.uavs)}
         uavs, rsus = len(scenario.uavs), len(scenario.rsus)
@@ -199,10 +202,10 @@ class MarketMonitor:
         market = self.present = self._snapshot.market(self.position, self.velocity)
         self.equilibrium = None
         self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
-        self.immersion = game.immersion(self.rate, market.alpha, market.required_rate)
+        self.immersion = self.utilities.worth(market, self.rate)
         self.immersions.append(float(self.immersion.mean()))
         served = market.efficiency.max(axis=0) > 0.0
-        if not served.any():
+        if not served.any() or not self.utilities.plain:  # the equilibrium of utilities of their own takes seconds
             return
         self.exploitabilities.append(float(exploitability(market, self.price)))
         self.sampled_at.append(now)

@@ -37,7 +37,7 @@ class LinkNode(Guarded):
         super().__init__("link", **options)
         values = declare(self, PARAMETERS)
         scenario = load(values["scenario"])
-        self._snapshot = Snapshot(scenario)
+        self._snapshot = Snapshot(scenario, self.get_logger().error)
         self._rsu_ids = [rsu.id for rsu in scenario.rsus]
         self._regions = [rsu.region for rsu in scenario.rsus] if any(rsu.region for rsu in scenario.rsus) else []
         self._uav_ids = [uav.id for uav in scenario.uavs]

@@ -21,6 +21,7 @@ from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing
+from uav_twin_migration.plugins import describe
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.scenario.parameters import parameters_of
 from uav_twin_migration.scenario.settings import RSU, made_of
@@ -46,6 +47,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             exploration=self._values["exploration"],
             seed=self._values["seed"],
             tell=self.get_logger().info,
+            plugin=self._values["pricing"],
         )
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
@@ -103,7 +105,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.REPEATED
         )
         self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.REPEATED)
-        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
+        if not self._values["pricing"]:
+            self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
         return TransitionCallbackReturn.SUCCESS
 
@@ -134,7 +137,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             self._twins.stop_draining()
         self._leader.start()
         self._waker.set(self._timing.now())
-        policy = f"policy {self._pricer.version}" if self._pricer.version else "its rule"
+        rule = self._values["pricing"] or "its rule"
+        policy = f"policy {self._pricer.version}" if self._pricer.version else rule
         self.get_logger().info(
             f"RSU {self.settings.rsu} sells up to {self.settings.capacity:g} MHz, priced by {policy}; "
             f"{self._twins_here()}"
@@ -245,6 +249,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         }
         refusals = leader.refusals + self._verifying.refusals
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
+        values.update(describe(self._pricer.plugged) if self._pricer.plugged else {})
         values.update(self.describe_unexpected())
         if self._twins is not None:
             values.update(self._twins.describe())

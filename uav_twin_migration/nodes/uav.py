@@ -6,14 +6,15 @@ Both are an `AgentsNode`: the same state machines over subscriptions that the UA
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 from nav_msgs.msg import Odometry
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, OfferBoard, Output
+from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, Output
 from uav_twin_migration.market.messages import Bid, Refusal
+from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.regions import Membership
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
@@ -26,7 +27,7 @@ from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.nodes.ros.uav_twins import UavTwins
-from uav_twin_migration.scenario.parameters import container_parameters, own_settings, parameters_of
+from uav_twin_migration.scenario.parameters import container_parameters, listed, own_settings, parameters_of
 from uav_twin_migration.scenario.settings import UAV, made_of
 
 # RSUs post together. A UAV container lets that burst of offers come in before it looks at them, so that its UAVs
@@ -45,7 +46,8 @@ class AgentsNode(ExplainsParameters, Guarded):
         self._board = OfferBoard(values["round_period"])
         self._verifying = Verifying(values["market_key"])
         self._signing = Signing(values["signing_key"], [one.uav for one in settings])
-        self._followers = {one.uav: Follower(one, self._board) for one in settings}
+        tell = self.get_logger().error
+        self._followers = {one.uav: Follower(one, self._board, tell) for one in settings}
         self._wanted_hosts: dict[str, HostChange] = {}
         self._sequence = 0
         self._latencies: deque[float] = deque(maxlen=4096)  # ms from an offer's reception to its grant's
@@ -206,6 +208,7 @@ class AgentsNode(ExplainsParameters, Guarded):
             "offer_to_grant_ms": " ".join(f"{value:.1f}" for value in latencies),
         }
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
+        values.update(sum((Counter(one.describe_plugins()) for one in followers), Counter[str]()))
         values.update(self.describe_unexpected())
         name = next(iter(self._followers)) if len(followers) == 1 else self.get_namespace().strip("/")
         return {f"uav/{name}": values}
@@ -230,11 +233,14 @@ class UavContainerNode(AgentsNode):
 
     def _read(self) -> tuple[dict[str, Any], list[FollowerSettings]]:
         values = declare(self, container_parameters(), self._on_change)
-        lists = {own: values[f"{own}s"] for own in own_settings()}
+        lists = {own.name: values[listed(own.name)] for own in own_settings()}
+        count = max(map(len, lists.values()))
+        one_for_all = [own.name for own in own_settings() if not own.required and len(lists[own.name]) == 1]
+        lists |= {name: lists[name] * count for name in one_for_all}
         if len(set(map(len, lists.values()))) > 1:
             where = f"parameters of {self.get_fully_qualified_name()}"
             lengths = [len(column) for column in lists.values()]
-            raise InputError(where, ", ".join(f"{own}s" for own in lists), lengths, "equal lengths")
+            raise InputError(where, ", ".join(map(listed, lists)), lengths, "equal lengths")
         each = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         return values, [made_of(FollowerSettings, {**values, **own}, uav=own["uav_id"]) for own in each]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.market.leader import AdaptablePricer
+from uav_twin_migration.market.pricing import ElasticityPricer, PluggedRule
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.actor import Actor
 from uav_twin_migration.policy.artifact import Policy
@@ -54,6 +55,7 @@ def make_pricer(
     exploration: float,
     seed: int = 0,
     tell: Callable[[str], None] = lambda sentence: None,
+    plugin: str = "",
 ) -> PolicyPricer:
     """An RSU's pricer: a policy, and for as long as there is none, the rule.
 
@@ -62,11 +64,16 @@ def make_pricer(
         exploration: standard deviation of the noise on the action; below 0 what the policy says, and none for the rule.
         seed: of that noise.
         tell: gets a sentence when the rule takes over from the policy, and when the policy is back.
+        plugin: a pricing rule that prices instead of both.
 
     Raises:
         PolicyRefused: the policy's file cannot be read or must not be used.
     """
-    rule = ElasticityPricer(unit_cost, price_cap, capacity, seed=seed)
+    rule: AdaptablePricer = ElasticityPricer(unit_cost, price_cap, capacity, seed=seed)
+    plugged = None
+    if plugin:
+        policy, rule = NONE, PluggedRule(plugin, unit_cost, price_cap, capacity, seed, tell)
+        plugged = rule.rule
     observed = ObservedRule(rule, unit_cost, price_cap, capacity, rho, max(exploration, 0.0), seed)
     wanted = None if exploration < 0.0 else exploration
-    return PolicyPricer(unit_cost, price_cap, capacity, rho, observed, choose(policy), wanted, seed, tell)
+    return PolicyPricer(unit_cost, price_cap, capacity, rho, observed, choose(policy), wanted, seed, tell, plugged)

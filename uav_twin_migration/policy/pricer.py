@@ -10,8 +10,10 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from uav_twin_migration.market.leader import AdaptablePricer, PriceDecision, RoundResult
+from uav_twin_migration.plugins import Plugged
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
 from uav_twin_migration.policy.single import ask, observe
@@ -26,6 +28,7 @@ class PolicyPricer:
         exploration: standard deviation of the noise on the action; None for what the policy says, 0 for none.
         seed: of that noise.
         tell: gets a sentence when the fallback takes over from the policy, and when the policy is back.
+        plugged: the plug-in that is the fallback's, if one is; its failures are counted.
     """
 
     def __init__(
@@ -39,9 +42,10 @@ class PolicyPricer:
         exploration: float | None = 0.0,
         seed: int = 0,
         tell: Callable[[str], None] = lambda sentence: None,
+        plugged: Plugged[Any] | None = None,
     ) -> None:
         self.unit_cost, self.price_cap, self.capacity, self.rho = unit_cost, price_cap, capacity, rho
-        self.fallback = fallback
+        self.fallback, self.plugged = fallback, plugged
         self.tell = tell
         self.refusals: Counter[Reason] = Counter()
         self.outside = ""  # the feature that is out of the policy's ranges now; empty where none is

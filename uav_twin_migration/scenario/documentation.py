@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.plugins import KINDS
 from uav_twin_migration.scenario.load import LISTS, SECTIONS
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.parameters import container_parameters, parameters_of
@@ -162,7 +163,29 @@ def tables() -> dict[str, dict[str, str]]:
     return {
         "docs/scenario.md": {"scenario": scenario_table()},
         "docs/parameters.md": {name: parameters_table(settings) for name, settings in nodes.items()},
+        "docs/plugins.md": {"kinds": plugins_table(), **{kind: plugin_example(kind) for kind in KINDS}},
     }
+
+
+def plugins_table() -> str:
+    """The kinds of plug-ins, in Markdown."""
+    rows = [
+        "| kind | replaces | protocol: methods | named in the scenario by | built in (the first is the default) |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, one in KINDS.items():
+        protocol = one.protocol.removeprefix("uav_twin_migration.")
+        methods, built_in = (", ".join(f"`{name}`" for name in names) for names in (one.methods, one.built_in))
+        cells = (f"[{kind}](#{kind})", one.replaces, f"`{protocol}`: {methods}", f"`{one.setting}`", built_in)
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def plugin_example(kind: str) -> str:
+    """The example of a kind, which a test runs."""
+    path = f"examples/plugins/{kind}.py"
+    code = (CHECKOUT / path).read_text(encoding="utf-8").rstrip()
+    return f"[{path}](../{path}):\n\n```python\n{code}\n```"
 
 
 def with_tables(text: str, made: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.output import write_text
+from uav_twin_migration.plugins import beside, check
 from uav_twin_migration.scenario.document import parse
 from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import (
@@ -32,7 +33,15 @@ from uav_twin_migration.scenario.model import (
     Uav,
 )
 from uav_twin_migration.scenario.routes import with_routes
-from uav_twin_migration.scenario.settings import SCENARIO, Reader, Refusal, check_rules, settings_of
+from uav_twin_migration.scenario.settings import (
+    SCENARIO,
+    Reader,
+    Refusal,
+    check_rules,
+    plugins_of,
+    setting_of,
+    settings_of,
+)
 from uav_twin_migration.shipped import shipped_file
 
 SHIPPED = ("default", "small", "large")
@@ -83,7 +92,7 @@ def loads(text: str, source: str = "scenario", folder: Path | None = None) -> Sc
         _check(scenario)
     except Refusal as refusal:
         raise InputError(source, refusal.where(), refusal.value, refusal.expected) from None
-    return scenario
+    return scenario if folder is None else _with_plugins(scenario, folder)
 
 
 def dump(scenario: Scenario) -> str:
@@ -124,6 +133,38 @@ def _flow(record: Rsu | Uav | Building) -> str:
     values = ((field, getattr(record, field.name)) for field in dataclasses.fields(record))
     pairs = [f"{field.name}: {_quoted(value)}" for field, value in values if value != field.default]
     return "{" + ", ".join(pairs) + "}"
+
+
+def check_plugins(scenario: Scenario) -> None:
+    """Find every plug-in that a scenario names, before anything starts. Imports them.
+
+    Raises:
+        PluginError: one cannot be found, or is none of its kind.
+    """
+    records = [getattr(scenario, section) for section in SECTIONS]
+    records += [one for section in LISTS for one in getattr(scenario, section)]
+    for kind, text in {found for record in records for found in _kinds(record)}:
+        check(kind, text)
+
+
+def _with_plugins(scenario: Scenario, folder: Path) -> Scenario:
+    """The same, with plug-ins out of files that lie beside the scenario by their absolute paths."""
+    changed: dict[str, Any] = {section: _beside(getattr(scenario, section), folder) for section in SECTIONS}
+    changed |= {section: tuple(_beside(one, folder) for one in getattr(scenario, section)) for section in LISTS}
+    return dataclasses.replace(scenario, **changed)
+
+
+def _kinds(record: Any) -> list[tuple[str, str]]:
+    """The plug-ins that a record names: kind and text."""
+    return [(setting_of(record.__class__, name).plugin, text) for name, text in plugins_of(record).items()]
+
+
+def _beside(record: T, folder: Path) -> T:
+    named = plugins_of(record)
+    if not named:
+        return record
+    absolute: Any = {name: beside(text, folder) for name, text in named.items()}
+    return dataclasses.replace(record, **absolute)  # type: ignore[type-var]
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

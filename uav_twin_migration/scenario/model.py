@@ -18,6 +18,7 @@ from uav_twin_migration.scenario.settings import (
     UAV,
     Points,
     Setting,
+    plugin,
 )
 from uav_twin_migration.scenario.settings import Point as Point
 
@@ -67,6 +68,7 @@ class Rsu:
             wanted="a ROS name token of at most 64 characters, or nothing",
         ),
     ] = ""
+    pricing: Annotated[str, plugin("pricing", TO_RSU)] = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Uav:
     ]
     twin_size: Annotated[float, Setting("size of its twin, D_n; private to it", "Mbit", 1e-3, 1e5, TO_UAV)]
     loop: Annotated[bool, Setting("whether the route is flown round and round, else to and fro")] = True
+    utility: Annotated[str, plugin("utility", TO_UAV)] = ""
+    hosting: Annotated[str, plugin("hosting", TO_UAV)] = ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ class RadioParameters:
     implementation_loss: Annotated[float, Setting("by which real coding stays behind Shannon's bound", "dB", 0, 50)] = (
         3.0
     )
+    model: Annotated[str, plugin("radio")] = ""
 
 
 @dataclass(frozen=True)

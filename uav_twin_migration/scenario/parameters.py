@@ -201,14 +201,14 @@ def parameters_of(who: str) -> tuple[Setting, ...]:
     return tuple(one for record in NODE_RECORDS[who] for one in settings_of(record) if who in one.known_to)
 
 
-def own_settings() -> tuple[str, ...]:
-    """The names of what is each UAV's own."""
-    return tuple(one.name for record in OF_EACH_UAV for one in settings_of(record) if UAV in one.known_to)
+def own_settings() -> tuple[Setting, ...]:
+    """What is each UAV's own."""
+    return tuple(one for record in OF_EACH_UAV for one in settings_of(record) if UAV in one.known_to)
 
 
 def container_parameters() -> tuple[Setting, ...]:
     """The parameters of a UAV container: lists of what is each UAV's own (`twin_sizes`), and what all share."""
-    own = own_settings()
+    own = {one.name for one in own_settings()}
     return tuple(_list_of(one) if one.name in own else one for one in parameters_of(UAV))
 
 
@@ -216,10 +216,15 @@ def _list_of(setting: Setting) -> Setting:
     kind: Any = {str: Texts, float: Numbers}[setting.kind]
     return dataclasses.replace(
         setting,
-        name=f"{setting.name}s",
+        name=listed(setting.name),
         kind=kind,
-        meaning=f"{setting.meaning}, of each UAV",
-        default=REQUIRED,
+        meaning=f"{setting.meaning}, of each UAV" + ("" if setting.required else ", or one for all"),
+        default=REQUIRED if setting.required else (setting.default,),
         wanted="",
         least=1,
     )
+
+
+def listed(name: str) -> str:
+    """What a UAV container calls the list of what is each UAV's own: `twin_sizes`, `utilities`."""
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

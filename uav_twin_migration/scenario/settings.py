@@ -18,6 +18,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
+from uav_twin_migration import plugins
+
 SCENARIO, RSU, UAV = "scenario", "rsu", "uav"  # who may know a setting
 NEXT_ROUND, AT_ONCE = "from the next round on", "at once"  # when a change takes effect
 REQUIRED: Any = object()  # the default of what must be given
@@ -62,6 +64,7 @@ class Setting:
     least: int = 0  # entries of a list, characters of a text
     most: int = 0  # characters of a text, on one line; 0 for any text
     wanted: str = ""  # what a text or list must be, in words
+    plugin: str = ""  # the kind of plug-in that a text names
     name: str = ""  # these three are the field's
     kind: Any = None
     default: Any = REQUIRED
@@ -141,6 +144,22 @@ def parameter(name: str, default: Any, meaning: str, low: float = -math.inf, hig
     required = isinstance(default, type)
     kind = default if required else Texts if isinstance(default, (list, tuple)) else type(default)
     return Setting(meaning, low=low, high=high, name=name, kind=kind, default=REQUIRED if required else default)
+
+
+def plugin(kind: str, known_to: tuple[str, ...] = (SCENARIO,)) -> Setting:
+    """A setting that names a plug-in of a kind."""
+    meaning = f"{plugins.KINDS[kind].replaces}: a [plug-in](plugins.md#{kind})"
+    return Setting(meaning, known_to=known_to, pattern=plugins.PATTERN, wanted=plugins.EXPECTED, plugin=kind)
+
+
+def plugins_of(record: Any) -> dict[str, str]:
+    """The plug-ins that a record names, by setting."""
+    return {name: text for name in _plugins(record.__class__) if (text := getattr(record, name))}
+
+
+@functools.cache
+def _plugins(record: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in settings_of(record) if one.plugin)
 
 
 def made_of(kind: type[T], values: Mapping[str, Any], **own: Any) -> T:

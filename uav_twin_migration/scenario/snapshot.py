@@ -6,13 +6,16 @@ their market from the functions here; each piece can be had alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.radio.line_of_sight import View
-from uav_twin_migration.radio.link import Links, links
+from uav_twin_migration.radio.link import Links
+from uav_twin_migration.radio.model import Radio
 from uav_twin_migration.scenario.model import Scenario, transfer_size
 from uav_twin_migration.vehicle.motion import states_at
 
@@ -40,8 +43,10 @@ class Snapshot:
         ranges: [M] m.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, tell: Callable[[str], None] | None = None) -> None:
+        """tell: where the radio model, a plug-in, has failed; without it, that is raised."""
         self.scenario = scenario
+        self.radio = Radio(scenario.radio, tell)
         self.antennas = np.array([(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus])
         self.ranges = np.array([rsu.range for rsu in scenario.rsus])
         self._by_id = np.array(sorted(range(len(scenario.rsus)), key=lambda m: scenario.rsus[m].id))
@@ -49,7 +54,7 @@ class Snapshot:
 
     def links(self, positions: ArrayLike) -> Links:
         """All links [..., N, M] of UAVs at `positions` [..., N, 3] m."""
-        return links(self.scenario.radio, self.antennas, self.ranges, positions, self._view.line_of_sight(positions))
+        return self.radio.links(self.antennas, self.ranges, positions, self._view.line_of_sight(positions))
 
     def stay(self, positions: ArrayLike, velocities: ArrayLike) -> Array:
         """Predicted stay [N, M] (s) of UAVs [N, 3] in the coverage of each RSU."""
