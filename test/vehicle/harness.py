@@ -10,9 +10,11 @@ from pymavlink.dialects.v20 import common
 
 from test.vehicle.scripted import ScriptedPx4
 from uav_twin_migration.scenario.model import Origin, Uav
-from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot, Phase
+from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
+from uav_twin_migration.vehicle.connection import MavlinkConnection
 from uav_twin_migration.vehicle.frames import TangentPlane
-from uav_twin_migration.vehicle.udp import UdpLink
+from uav_twin_migration.vehicle.phases import Phase
+from uav_twin_migration.vehicle.wire import UdpWire
 
 ORIGIN = Origin(47.397742, 8.545594, 488.0)
 UAV = Uav("bee", ((-40.0, 10.0), (40.0, 10.0), (40.0, 60.0)), 30.0, 10.0, 3.0, 10.0, 60.0)
@@ -25,8 +27,9 @@ class Flight:
     def __init__(self, *, auto_arm: bool = True, system_id: int = 1) -> None:
         latitude, longitude, _ = TangentPlane(ORIGIN).to_geodetic((*UAV.route[0], 0.0))
         self.px4 = ScriptedPx4(latitude, longitude, system_id=system_id)
-        self.link = UdpLink(1, ("127.0.0.1", 0), self.px4.address)
-        self.px4.peer = self.link.local
+        wire = UdpWire(("127.0.0.1", 0), self.px4.address)
+        self.link = MavlinkConnection(1, wire)
+        self.px4.peer = wire.local
         self.autopilot = Autopilot(UAV, ORIGIN, auto_arm=auto_arm)
         self.now = 0.0
         self.phases: list[Phase] = []

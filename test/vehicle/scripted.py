@@ -1,11 +1,12 @@
 """A PX4 that behaves as the real one was measured to (v1.17, SITL), over real UDP, in whatever time it is told.
 
-Measured against PX4 v1.17.0 SITL in November 2026: message rates; GPS_GLOBAL_ORIGIN is sent when it changes and not
-again, but for MAV_CMD_REQUEST_MESSAGE; two acknowledgements to a mode change, which is accepted even where it cannot be
-flown; arming rejected (result 1) without a stream of set-points, and why told in a STATUSTEXT only; RTL 1.6 s after the
-stream is lost in OFFBOARD; LOCAL_POSITION_NED that goes on after the loss of GPS, drifting, with ESTIMATOR_STATUS alone
-to tell; disarming on ground after landing; time since boot that starts at 0 again after a restart. The vehicle is a
-point mass that drifts when it is told a velocity of zero.
+Measured against PX4 v1.17.0 and v1.17.0-beta1 SITL in November 2026 (`bench px4`): message rates; GPS_GLOBAL_ORIGIN is
+sent when it changes and not again, but for MAV_CMD_REQUEST_MESSAGE; two acknowledgements to a mode change, which is
+accepted even where it cannot be flown; arming rejected (result 1) without a stream of set-points, and why told in a
+STATUSTEXT only; 1.6 s after the stream is lost in OFFBOARD, RTL or (v1.17.0-beta1, COM_OBL_RC_ACT 0) POSCTL in a
+failsafe, with sticks or without; LOCAL_POSITION_NED that goes on after the loss of GPS, drifting, with ESTIMATOR_STATUS
+alone to tell; disarming on ground after landing; time since boot that starts at 0 again after a restart. The vehicle is
+a point mass that drifts when it is told a velocity of zero.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class ScriptedPx4:
         self.silent = False  # sends nothing
         self.deaf = False  # hears nothing
         self.battery = 80  # percent; -1: not known
+        self.after_loss = RETURN  # the mode after lost set-points, COM_OBL_RC_ACT
+        self.sticks = True  # whether a pilot's sticks are heard
         self.refusals = 0  # times that arming will be rejected, besides where it has to be
         self.mangle: Callable[[list[bytes]], Iterable[bytes]] = lambda datagrams: datagrams
         # what was seen of the other side
@@ -72,7 +75,7 @@ class ScriptedPx4:
         elapsed, self.now = now - self.now, now
         self._hear()
         if self.armed and self.mode == OFFBOARD and now - self.heard_set_point_at > STREAM_TIMEOUT:
-            self.mode, self.failsafe = RETURN, True
+            self.mode, self.failsafe = self.after_loss, True
         self._move(elapsed)
         if not self.silent:
             self._speak()
@@ -121,7 +124,7 @@ class ScriptedPx4:
             held = message.type_mask == IGNORE_ALL_BUT_POSITION_AND_YAW
             self.wanted_position = np.array([message.x, message.y, message.z]) if held else None
         elif kind == "COMMAND_LONG":
-            if message.command != common.MAV_CMD_REQUEST_MESSAGE:
+            if message.command not in (common.MAV_CMD_REQUEST_MESSAGE, common.MAV_CMD_SET_MESSAGE_INTERVAL):
                 self.commands.append((message.command, message.param1, message.param2, message.param3))
             self._obey(message)
         else:
@@ -142,6 +145,8 @@ class ScriptedPx4:
             self.send([self._pack(answer) for answer in answers])
         elif message.command == common.MAV_CMD_REQUEST_MESSAGE:
             self._tell(int(message.param1))
+        elif message.command == common.MAV_CMD_SET_MESSAGE_INTERVAL:
+            self.send([self._pack(self.mavlink.command_ack_encode(message.command, 0))])
         else:
             self.foreign.append(f"command {message.command}")
 
@@ -215,7 +220,8 @@ class ScriptedPx4:
         return self.mavlink.estimator_status_encode(self._uptime * 1000, flags, *[0.1] * 8)
 
     def _system(self) -> common.MAVLink_message:
-        return self.mavlink.sys_status_encode(0, 0, 0, 100, 16000, 500, self.battery, 0, 0, 0, 0, 0, 0)
+        heard = common.MAV_SYS_STATUS_SENSOR_RC_RECEIVER * self.sticks
+        return self.mavlink.sys_status_encode(heard, heard, heard, 100, 16000, 500, self.battery, 0, 0, 0, 0, 0, 0)
 
     def _attitude(self) -> common.MAVLink_message:
         north = (1.0, 0.0, 0.0, 0.0)  # level, nose to the north

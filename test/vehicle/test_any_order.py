@@ -7,17 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from test.vehicle.harness import ORIGIN, UAV
-from uav_twin_migration.vehicle.autopilot import PERIOD, STEERED, Autopilot
+from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
+from uav_twin_migration.vehicle.phases import STEERED
+from uav_twin_migration.vehicle.px4_codes import CUSTOM_MODES
 from uav_twin_migration.vehicle.signals import (
+    UNKNOWN_MODE,
     Acknowledgement,
     Attitude,
     Battery,
+    Control,
     Estimator,
     Event,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
-    Mode,
+    RemoteControl,
     Request,
     SetMode,
     Setpoint,
@@ -25,7 +29,7 @@ from uav_twin_migration.vehicle.signals import (
 )
 
 ORDERS = ("hold", "land", "return_home")  # that never lead into the air
-modes = st.sampled_from(list(Mode))
+modes = st.sampled_from([UNKNOWN_MODE, *CUSTOM_MODES.values()])
 events: st.SearchStrategy[Event | str | None] = st.one_of(
     st.builds(Heartbeat, st.booleans(), modes, st.booleans()),
     st.builds(
@@ -39,6 +43,7 @@ events: st.SearchStrategy[Event | str | None] = st.one_of(
     st.builds(Acknowledgement, st.just(SetMode), st.integers(0, 6)),
     st.builds(Estimator, st.booleans()),
     st.builds(Battery, st.floats(0, 1)),
+    st.builds(RemoteControl, st.booleans()),
     st.builds(StatusText, st.text(max_size=50)),
     st.sampled_from([*ORDERS, "pause"]),
     st.none(),
@@ -57,7 +62,9 @@ def test_whatever_comes_it_never_commands_unasked(sequence: list[Event | str | N
         elif event not in (None, "pause"):
             autopilot.receive(event, now)  # type: ignore[arg-type]
         sent = [command for command in autopilot.step(now) if not isinstance(command, Request)]
-        assert all(isinstance(command, SetMode) and command.mode in (Mode.LAND, Mode.RETURN) for command in sent)
+        assert all(
+            isinstance(command, SetMode) and command.control in (Control.LAND, Control.RETURN) for command in sent
+        )
 
 
 @settings(max_examples=300, deadline=None)
@@ -78,7 +85,7 @@ def test_whatever_comes_set_points_are_safe_and_a_leaving_vehicle_is_left_alone(
         elif event not in (None, "pause"):
             autopilot.receive(event, now)  # type: ignore[arg-type]
         commands = autopilot.step(now)
-        if flying and isinstance(event, Heartbeat) and not (event.armed and event.mode is Mode.OFFBOARD):
+        if flying and isinstance(event, Heartbeat) and not (event.armed and event.mode.control is Control.SETPOINTS):
             assert all(isinstance(command, Request) for command in commands)
         for command in commands:
             if isinstance(command, Setpoint):

@@ -11,7 +11,8 @@ import pytest
 
 from test.vehicle.harness import ARM, ORIGIN, SET_MODE, UAV, Flight
 from test.vehicle.scripted import LAND, LOITER, OFFBOARD, RETURN
-from uav_twin_migration.vehicle.autopilot import ATTEMPTS, COMMANDING, PERIOD, Autopilot, Phase
+from uav_twin_migration.vehicle.autopilot import ATTEMPTS, PERIOD, Autopilot
+from uav_twin_migration.vehicle.phases import COMMANDING, Phase
 
 
 def test_a_whole_flight(flight: Flight) -> None:

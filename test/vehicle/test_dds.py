@@ -13,16 +13,17 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
+from uav_twin_migration.vehicle.px4_codes import OFFBOARD
 from uav_twin_migration.vehicle.signals import (
     Acknowledgement,
     Arm,
     Attitude,
     Battery,
+    Control,
     Estimator,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
-    Mode,
     SetMode,
     Setpoint,
 )
@@ -109,7 +110,7 @@ def test_what_px4_says(dds: Any, node: FakeNode) -> None:
     hear["vehicle_command_ack"](SimpleNamespace(command=400, result=1))
     hear["vehicle_command_ack"](SimpleNamespace(command=511, result=1))
     assert list(link.events()) == [
-        Heartbeat(True, Mode.OFFBOARD, False),
+        Heartbeat(True, OFFBOARD, False),
         Estimator(True),
         FrameOrigin(47.0, 8.0),
         LocalPosition(7000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
@@ -137,8 +138,8 @@ def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:
     assert (mode.velocity, mode.position, set_point.position) == (False, True, [4.0, 5.0, -6.0])
     assert all(math.isnan(value) for value in set_point.velocity)
     node.published.clear()
-    link.send(SetMode(Mode.OFFBOARD))
-    link.send(SetMode(Mode.LAND))
+    link.send(SetMode(Control.SETPOINTS))
+    link.send(SetMode(Control.LAND))
     link.send(Arm())
     told = [(m.command, m.param1, m.param2, m.param3, m.target_system) for _, m in node.published]
     assert told == [(176, 1, 6, 0, 1), (176, 1, 4, 6, 1), (400, 1, 0, 0, 1)]

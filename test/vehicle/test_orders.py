@@ -10,8 +10,9 @@ import pytest
 from test.vehicle.harness import ORIGIN, SET_MODE, UAV, Flight
 from test.vehicle.scripted import RETURN, ScriptedPx4
 from uav_twin_migration.scenario.model import Origin
-from uav_twin_migration.vehicle.autopilot import Autopilot, Phase
+from uav_twin_migration.vehicle.autopilot import Autopilot
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
+from uav_twin_migration.vehicle.phases import Phase
 
 
 def test_what_px4_says_once_is_asked_for(flight: Flight) -> None:
@@ -167,3 +168,71 @@ def test_somebody_elses_set_points_are_noticed(flight: Flight) -> None:
 
     flight.px4._hear = overheard  # type: ignore[method-assign]
     flight.until(lambda: "somebody else" in flight.autopilot.warning, 20)
+
+
+# --- what it does after a loss ----------------------------------------------------------------------------------------
+
+
+def with_limits(flight: Flight, **limits: str) -> None:
+    flight.autopilot = Autopilot(UAV, ORIGIN, auto_arm=True, limits=FlightLimits(**limits))  # type: ignore[arg-type]
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+
+
+@pytest.mark.parametrize(("reaction", "phase"), [("land", Phase.LANDING), ("return", Phase.RETURNING)])
+def test_a_lost_market_may_end_the_flight(flight: Flight, reaction: str, phase: Phase) -> None:
+    with_limits(flight, on_market_loss=reaction)
+    flight.run(15)
+    assert flight.autopilot.phase is Phase.FLYING  # there never was one
+    flight.autopilot.hear_market(flight.now)
+    flight.until_phase(phase, 15)
+    assert flight.autopilot.reason == "no price offer for 10 s"
+
+
+def test_a_lost_market_does_not_stop_a_flight_unless_asked_to(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.autopilot.hear_market(flight.now)
+    flight.run(20)
+    assert flight.autopilot.phase is Phase.FLYING
+    assert np.linalg.norm(flight.px4.velocity) > 3
+
+
+def test_after_a_lost_position_it_holds_until_told(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+    flight.px4.gps = False
+    flight.run(5)
+    assert flight.autopilot.reason.startswith("its position is lost")
+    flight.px4.gps = True
+    flight.run(20)
+    assert np.linalg.norm(flight.px4.velocity) < 0.5
+    flight.order("fly")
+    flight.until(lambda: bool(np.linalg.norm(flight.px4.velocity) > 3))
+
+
+def test_after_a_lost_link_it_holds_where_it_still_follows(flight: Flight) -> None:
+    """Heartbeats that are lost one way only: the vehicle never left, for set-points went on for most of the time."""
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+    flight.px4.silent = True
+    flight.until_phase(Phase.SILENT, 5)
+    flight.px4.silent = False
+    flight.run(1.5)
+    assert flight.autopilot.phase is Phase.FLYING
+    flight.run(8)
+    assert np.linalg.norm(flight.px4.velocity) < 0.5
+    assert flight.autopilot.reason == "the link was lost; holds until it is told to fly"
+
+
+def test_a_failsafe_in_a_pilots_mode_without_a_pilot_may_be_landed(flight: Flight) -> None:
+    """PX4 answers lost set-points with POSCTL (COM_OBL_RC_ACT 0), where nobody's sticks are heard, too."""
+    flight.px4.after_loss = (3, 0)
+    flight.px4.sticks = False
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+    flight.px4.deaf = True
+    flight.until(lambda: flight.px4.mode == (3, 0), 3)
+    flight.px4.deaf = False
+    flight.until_phase(Phase.TAKEN_OVER, 2)
+    flight.order("land")
+    flight.until_phase(Phase.IDLE)

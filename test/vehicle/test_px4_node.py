@@ -82,8 +82,8 @@ class Ground(Probe):
 
 
 def parameters(living: LivingPx4, **more: Any) -> dict[str, Any]:
-    port = living.px4.address[1]
-    return {"scenario": "small", "uav_id": UAV.id, "instance": 1, "port": 0, "autopilot_port": port, **more}
+    address = f"udp://127.0.0.1:0?to=127.0.0.1:{living.px4.address[1]}"
+    return {"scenario": "small", "uav_id": UAV.id, "instance": 1, "address": address, **more}
 
 
 @pytest.fixture
@@ -129,7 +129,12 @@ def test_auto_arm_and_a_failsafe(living: LivingPx4, processes: Processes, ground
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
-    [({"uav_id": "nobody"}, "uav_id"), ({"link": "carrier pigeon"}, "link"), ({"px4_dir": "/nowhere"}, "px4_dir")],
+    [
+        ({"uav_id": "nobody"}, "uav_id"),
+        ({"link": "carrier pigeon"}, "link"),
+        ({"px4_dir": "/nowhere"}, "px4_dir"),
+        ({"address": "pigeon://loft"}, "address"),
+    ],
 )
 def test_bad_parameters_are_named(living: LivingPx4, processes: Processes, wrong: dict[str, Any], word: str) -> None:  # noqa: F811
     process = processes.start("px4", f"/uav/{UAV.id}", **parameters(living, **wrong))

@@ -9,17 +9,20 @@ import pytest
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.vehicle.frames import TangentPlane
-from uav_twin_migration.vehicle.sitl import Ports, sitl, system_id
+from uav_twin_migration.vehicle.sitl import address, sitl, system_id
 
 
-@pytest.mark.parametrize(("instance", "ports"), [(0, (14540, 14580)), (1, (14541, 14581)), (9, (14549, 14589))])
-def test_ports_of_the_first_ten(instance: int, ports: tuple[int, int]) -> None:
-    assert Ports.of(instance) == ports
+@pytest.mark.parametrize(
+    ("instance", "where"),
+    [
+        (0, "udp://127.0.0.1:14540?to=127.0.0.1:14580"),
+        (9, "udp://127.0.0.1:14549?to=127.0.0.1:14589"),
+        (12, "udp://127.0.0.1:15052?to=127.0.0.1:14592"),  # those share a port of PX4's: we speak first, from our own
+    ],
+)
+def test_where_an_instance_is(instance: int, where: str) -> None:
+    assert address(instance) == where
     assert system_id(instance) == instance + 1
-
-
-def test_later_instances_share_a_remote_port_so_we_speak_first() -> None:
-    assert Ports.of(12) == (0, 14592)
 
 
 def test_each_starts_below_its_first_waypoint(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", type=one_of(BENCHMARKS), help=f"which (default: all). {listed}"
     )
+    parser.add_argument("--px4-dir", metavar="DIR", help="PX4 SITL build folder that px4 flies (UAVTWIN_PX4_DIR)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for stdout")
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="where plots and tables go (default: none made)"
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     require_studies(BENCHMARKS)
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     figures: list[Figure] = []
+    if args.px4_dir:
+        os.environ["UAVTWIN_PX4_DIR"] = args.px4_dir
     for name in args.names or BENCHMARKS:
         module = importlib.import_module(f"uav_twin_migration.studies.benchmarks.{name}")
         if args.json != "-":

@@ -12,7 +12,7 @@ import math
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.msg import PriceOffer
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
@@ -34,13 +35,18 @@ from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario, Uav
 from uav_twin_migration.scenario.settings import parameter
-from uav_twin_migration.vehicle.autopilot import COMMANDING, PERIOD, Answer, Autopilot
-from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
+from uav_twin_migration.vehicle import ardupilot_codes, px4_codes
+from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
+from uav_twin_migration.vehicle.connection import MavlinkConnection, read_signing_key
+from uav_twin_migration.vehicle.flight_limits import REACTIONS, Fence, FlightLimits
 from uav_twin_migration.vehicle.frames import to_body
-from uav_twin_migration.vehicle.signals import Command, Event, Mode, SetMode
-from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, Ports, sitl, system_id
+from uav_twin_migration.vehicle.phases import COMMANDING, Answer
+from uav_twin_migration.vehicle.signals import Command, Control, Event, SetMode
+from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, address, sitl, system_id
 from uav_twin_migration.vehicle.vehicle_state import Odometry as FlownOdometry
+from uav_twin_migration.vehicle.wire import EXPECTED, open_wire
 
+DIALECTS = {"px4": px4_codes.DIALECT, "ardupilot": ardupilot_codes.DIALECT}
 ON_EXIT = ("return", "land", "leave")
 EXIT_REPEATS = 5  # times that the last order is sent, since nobody is left to see whether it was heard
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
@@ -50,11 +56,13 @@ PARAMETERS = (
     parameter("scenario", str, "scenario file, or the name of a shipped one"),
     parameter("uav_id", str, "id of this UAV in the scenario"),
     parameter("instance", 0, "PX4 instance: gives ports and system id where those are not set", 0, MOST_INSTANCES),
-    parameter("link", "mavlink", "how to speak with PX4: mavlink (over UDP) or dds (needs px4_msgs and the agent)"),
+    parameter(
+        "link", "mavlink", "how to speak with it: mavlink, or dds (PX4's own topics; needs px4_msgs and the agent)"
+    ),
     parameter("system_id", 0, "MAVLink system id of the vehicle; 0: instance + 1", 0, 255),
-    parameter("host", "127.0.0.1", "address to listen on for MAVLink, and where PX4 runs"),
-    parameter("port", -1, "UDP port to listen on for MAVLink; 0: any; -1: the instance's"),
-    parameter("autopilot_port", -1, "UDP port of PX4 to speak to first; 0: wait until it speaks; -1: the instance's"),
+    parameter("address", "", f"where MAVLink is: {EXPECTED}; empty: the instance's UDP ports on this machine"),
+    parameter("firmware", "px4", "whose MAVLink it is: px4 or ardupilot"),
+    parameter("signing_key", "", "file with MAVLink's signing key, 32 bytes; empty: messages are not signed"),
     parameter("dds_namespace", "", "namespace of PX4's topics; empty: the instance's, /px4_<i>, none for instance 0"),
     parameter("auto_arm", False, "arm and fly without being asked, once, as soon as the vehicle is ready"),
     parameter("safe_height", 10.0, "height above the take-off ground to which it climbs straight up, m", 1.0, 120.0),
@@ -64,6 +72,11 @@ PARAMETERS = (
     parameter("least_battery", 0.25, "charge below which it does not take off, 0 to 1", 0.0, 1.0),
     parameter("fence_margin", 150.0, "how far outside of the scenario's routes and RSUs it comes back, m", 10.0, 1e5),
     parameter("separation", 10.0, "distance from another UAV of the scenario within which it waits, m", 0.0, 1e3),
+    parameter("on_link_loss", "hold", "what it does once a lost link is back: fly (goes on), hold, return or land"),
+    parameter(
+        "on_position_loss", "hold", "what it does when its position is lost in the air: the same; it brakes first"
+    ),
+    parameter("on_market_loss", "fly", "what it does when no price offer comes for 10 s: the same"),
     parameter("on_exit", "return", "what a drone under our command is told when this node ends: return, land or leave"),
     parameter("odometry_period", 0.1, "time between two odometry messages, s", PERIOD, 10.0),
     parameter("px4_dir", "", "build folder of PX4 SITL to start an instance from; empty: PX4 runs already"),
@@ -98,10 +111,15 @@ class Px4Node(Guarded):
         values = declare(self, PARAMETERS)
         scenario = load(values["scenario"])
         self._uav = self._find(scenario, values["uav_id"])
-        limits = self._limits(values)
+        self._on_exit = self._one_of(values, "on_exit", ON_EXIT)
+        for loss in ("on_link_loss", "on_position_loss", "on_market_loss"):
+            self._one_of(values, loss, REACTIONS)
+        firmware = DIALECTS[self._one_of(values, "firmware", DIALECTS)].firmware
+        limits = FlightLimits(**{field.name: values[field.name] for field in dataclasses.fields(FlightLimits)})
         fence = Fence.around(scenario, limits.fence_margin)
-        self._autopilot = Autopilot(self._uav, scenario.origin, auto_arm=values["auto_arm"], limits=limits, fence=fence)
-        self._on_exit: str = values["on_exit"]
+        self._autopilot = Autopilot(
+            self._uav, scenario.origin, auto_arm=values["auto_arm"], limits=limits, fence=fence, firmware=firmware
+        )
         self._published_at = -math.inf  # s, when the last pose that was published was heard
         self._said: tuple[object, str, str] | None = None
         self._sitl = self._start_sitl(values, scenario)
@@ -114,6 +132,7 @@ class Px4Node(Guarded):
         self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
         self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
         self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
         for other in scenario.uavs:
             if other is not self._uav:
                 self._watch_for(other.id)
@@ -124,13 +143,6 @@ class Px4Node(Guarded):
         self._diagnostics = Diagnostics(self, self._describe)
         steady_timer(self, PERIOD, self._on_step)
         steady_timer(self, 1.0, self._link.keep_alive)
-
-    def _limits(self, values: dict[str, Any]) -> FlightLimits:
-        """Raises InputError."""
-        if values["on_exit"] not in ON_EXIT:
-            where = f"parameters of {self.get_fully_qualified_name()}"
-            raise InputError(where, "on_exit", values["on_exit"], f"one of {', '.join(ON_EXIT)}")
-        return FlightLimits(**{field.name: values[field.name] for field in dataclasses.fields(FlightLimits)})
 
     def _watch_for(self, other: str) -> None:
         """Know where another UAV is."""
@@ -163,20 +175,23 @@ class Px4Node(Guarded):
 
             namespace = values["dds_namespace"] or (f"/px4_{instance}" if instance else "")
             return DdsLink(self, namespace, values["system_id"] or system_id(instance))
-        if values["link"] != "mavlink":
-            where = f"parameters of {self.get_fully_qualified_name()}"
-            raise InputError(where, "link", values["link"], "mavlink or dds")
-        from uav_twin_migration.vehicle.udp import UdpLink
-
-        ports, host = Ports.of(instance), values["host"]
-        local = ports.local if values["port"] < 0 else values["port"]
-        remote = ports.autopilot if values["autopilot_port"] < 0 else values["autopilot_port"]
+        self._one_of(values, "link", ("mavlink", "dds"))
+        where = values["address"] or address(instance)
+        key = read_signing_key(values["signing_key"]) if values["signing_key"] else b""
         try:
-            return UdpLink(
-                values["system_id"] or system_id(instance), (host, local), (host, remote) if remote else None
-            )
+            wire = open_wire(where)
         except OSError as error:
-            raise UavTwinError(f"{self._uav.id}: cannot listen on {host}:{local}/udp: {error.strerror}") from None
+            raise UavTwinError(f"{self._uav.id}: cannot open {where}: {error.strerror}") from None
+        number = values["system_id"] or system_id(instance)
+        return MavlinkConnection(number, wire, DIALECTS[values["firmware"]], signing_key=key)
+
+    def _one_of(self, values: dict[str, Any], name: str, allowed: Iterable[str]) -> str:
+        """Raises InputError."""
+        value: str = values[name]
+        if value not in allowed:
+            where = f"parameters of {self.get_fully_qualified_name()}"
+            raise InputError(where, name, value, f"one of {', '.join(allowed)}")
+        return value
 
     def _serve(self, name: str, order: Callable[[float], Answer]) -> None:
         def on_request(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -188,6 +203,9 @@ class Px4Node(Guarded):
     def _on_cmd_vel(self, message: Twist) -> None:
         wanted = (message.linear.x, message.linear.y, message.linear.z)
         self._autopilot.steer(wanted, time.monotonic() + STEERING_HOLDS)
+
+    def _on_offer(self, _: PriceOffer) -> None:
+        self._autopilot.hear_market(time.monotonic())
 
     def _on_step(self) -> None:
         now = time.monotonic()
@@ -245,7 +263,7 @@ class Px4Node(Guarded):
         text = {"return": "told to return", "land": "told to land here", "leave": "left to its own failsafe"}
         self.get_logger().info(f"{self._uav.id}: this node ends in flight; the drone is {text[self._on_exit]}")
         if self._on_exit != "leave":
-            mode = Mode.RETURN if self._on_exit == "return" else Mode.LAND
+            mode = Control.RETURN if self._on_exit == "return" else Control.LAND
             for _ in range(EXIT_REPEATS):
                 self._link.send(SetMode(mode))
 

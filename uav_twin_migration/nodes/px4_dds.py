@@ -21,8 +21,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
-from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, RESULTS
+from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, NAV_STATES, RESULTS
 from uav_twin_migration.vehicle.signals import (
+    UNKNOWN_MODE,
     Acknowledgement,
     Arm,
     Attitude,
@@ -33,10 +34,10 @@ from uav_twin_migration.vehicle.signals import (
     FrameOrigin,
     Heartbeat,
     LocalPosition,
-    Mode,
     Request,
     SetMode,
     Setpoint,
+    TakeOff,
 )
 
 # what PX4's side of the agent offers and asks for
@@ -48,21 +49,6 @@ QOS = QoSProfile(
 )
 VOLATILE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
-MODES = {
-    0: Mode.MANUAL,
-    1: Mode.ALTITUDE,
-    2: Mode.POSITION,
-    3: Mode.MISSION,
-    4: Mode.LOITER,
-    5: Mode.RETURN,
-    10: Mode.ACRO,
-    12: Mode.DESCEND,
-    13: Mode.TERMINATION,
-    14: Mode.OFFBOARD,
-    15: Mode.STABILIZED,
-    17: Mode.TAKEOFF,
-    18: Mode.LAND,
-}
 ARMED = 2
 SET_MODE, ARM = 176, 400  # MAVLink's numbers, which VehicleCommand shares
 COMMANDS: dict[int, type[SetMode] | type[Arm]] = {SET_MODE: SetMode, ARM: Arm}
@@ -117,7 +103,7 @@ class DdsLink:
         if message.system_id != self._system_id:
             self._refused["other system"] += 1
             return
-        mode = MODES.get(message.nav_state, Mode.OTHER)
+        mode = NAV_STATES.get(message.nav_state, UNKNOWN_MODE)
         self._events.append(Heartbeat(message.arming_state == ARMED, mode, bool(message.failsafe)))
 
     def _on_position(self, message: Any) -> None:
@@ -161,12 +147,12 @@ class DdsLink:
             set_point.acceleration, set_point.jerk = NOT_USED, NOT_USED
             set_point.yawspeed = math.nan
             self._set_points.publish(set_point)
-        elif isinstance(command, Request):
-            pass  # PX4's topics say all of it, again and again
+        elif isinstance(command, Request | TakeOff):
+            pass  # PX4's topics say all of it, again and again; and its set-points lift it
         elif isinstance(command, Arm):
             self._command(now, ARM, 1.0)
         else:
-            main, sub = MODE_NUMBERS[command.mode]
+            main, sub = MODE_NUMBERS[command.control]
             self._command(now, SET_MODE, 1.0, float(main), float(sub))
 
     def _command(self, now: int, number: int, param1: float, param2: float = 0.0, param3: float = 0.0) -> None:

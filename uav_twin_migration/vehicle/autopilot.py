@@ -30,8 +30,6 @@ velocities m/s in the scenario's frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +37,20 @@ from numpy.typing import ArrayLike
 from uav_twin_migration.scenario.model import Origin, Uav
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits, unfit
 from uav_twin_migration.vehicle.guidance import Guidance
-from uav_twin_migration.vehicle.signals import BY_HAND, Arm, Command, Event, Heartbeat, Mode, SetMode, Setpoint
+from uav_twin_migration.vehicle.phases import COMMANDING, LEFT_TO, STEERED, Answer, Phase
+from uav_twin_migration.vehicle.px4_codes import FIRMWARE as PX4
+from uav_twin_migration.vehicle.signals import (
+    UNKNOWN_MODE,
+    Arm,
+    Command,
+    Control,
+    Event,
+    Firmware,
+    Heartbeat,
+    SetMode,
+    Setpoint,
+    TakeOff,
+)
 from uav_twin_migration.vehicle.vehicle_state import LINK_TIMEOUT, Odometry, VehicleState
 
 PERIOD = 0.04  # s between two steps: 25 Hz, of which PX4 needs 2 at least
@@ -47,33 +58,9 @@ REPEAT_AFTER = 1.0  # s after which a command without effect is given again
 ATTEMPTS = 10  # times that OFFBOARD or arming is asked for, until it counts as refused
 LEAD = 1.0  # s of set-points before OFFBOARD is asked for
 ORDER_HOLDS = 2.0  # s within which an order must have begun
-
-
-class Phase(Enum):
-    """Where in a flight we are; the value is a word for people."""
-
-    SILENT = "silent"  # no heartbeat
-    NOT_READY = "not ready"  # heartbeats, but no position yet: no GPS, or the estimator still converges
-    IDLE = "idle"  # ready, on the ground or hovering by itself; nobody asked us to fly
-    STARTING = "starting"  # set-points stream; OFFBOARD and arming are asked for
-    CLIMBING = "climbing"  # straight up to the safe height
-    FLYING = "flying"  # the vehicle follows our set-points
-    LANDING = "landing"  # the autopilot lands it, as we asked
-    RETURNING = "returning"  # the autopilot brings it back, as we asked
-    TAKEN_OVER = "taken over"  # someone else commands: a failsafe, a pilot, a ground station
-    REFUSED = "refused"  # OFFBOARD or arming was refused too often
-
-
-STEERED = (Phase.CLIMBING, Phase.FLYING)
-COMMANDING = (Phase.STARTING, *STEERED)
-LEFT_TO = {Phase.LANDING: Mode.LAND, Phase.RETURNING: Mode.RETURN}  # whose flying is the autopilot's, as we asked
-
-
-class Answer(NamedTuple):
-    """Whether an order is carried out, and what happens or why not."""
-
-    ok: bool
-    message: str
+ON_GROUND = 1.0  # m below which it has not left the ground
+POSITION_LOST_AFTER = 2.0  # s in the air without a position that can be trusted
+MARKET_LOST_AFTER = 10.0  # s without a price offer, where there were some
 
 
 class Autopilot:
@@ -92,10 +79,11 @@ class Autopilot:
         auto_arm: bool = False,
         limits: FlightLimits | None = None,
         fence: Fence | None = None,
+        firmware: Firmware = PX4,
     ) -> None:
         """`auto_arm` asks to fly as soon as the vehicle is fit to, for the first time."""
         self.phase, self.reason = Phase.SILENT, ""
-        self._uav, self._limits = uav, limits or FlightLimits()
+        self._uav, self._limits, self._firmware = uav, limits or FlightLimits(), firmware
         self._fence = fence or Fence.around_route(uav, self._limits.fence_margin)
         self._vehicle = VehicleState(origin)
         self._guidance = Guidance(uav, self._limits)
@@ -103,10 +91,13 @@ class Autopilot:
         self._asked_until = -np.inf  # s, until when an order to fly counts
         self._interrupted: Phase | None = None  # the phase in which the link fell silent
         self._confirmed = False  # whether the vehicle has been seen in the mode that the phase is about
-        self._mode_before = Mode.OTHER  # the vehicle's when the phase began
+        self._mode_before = UNKNOWN_MODE  # the vehicle's when the phase began
         self._once = False  # whether the phase's command is given once only: others command
         self._repeat_at = -np.inf  # s, when the phase's command is given again
         self._attempts = 0
+        self._known_at = -np.inf  # s, when it was last known where it is
+        self._market_at: float | None = None  # s, when the market was last heard
+        self._lifting: float | None = None  # m, to which the autopilot is to lift it by itself
         self._stepped_at: float | None = None
 
     @property
@@ -135,6 +126,7 @@ class Autopilot:
             return Answer(False, why_not)
         self._guidance.holding = holding
         if self.phase in STEERED:
+            self.reason = "told to hold" if holding else "told to fly"
             return Answer(True, "holds" if holding else "flies its route")
         if self.phase is not Phase.STARTING:
             self._asked_until = now + ORDER_HOLDS
@@ -145,7 +137,7 @@ class Autopilot:
         """Stop in the air and stay there, under our command, until told to fly."""
         if self.phase not in STEERED:
             return Answer(False, f"cannot hold: {self.describe(now)}")
-        self._guidance.holding = True
+        self._guidance.holding, self.reason = True, "told to hold"
         return Answer(True, "holds")
 
     def land(self, now: float) -> Answer:
@@ -181,6 +173,10 @@ class Autopilot:
     def see(self, name: str, position: ArrayLike, now: float) -> None:
         """Another drone is at a position [3], m."""
         self._guidance.see(name, position, now)
+
+    def hear_market(self, now: float) -> None:
+        """RSUs offer bandwidth."""
+        self._market_at = now
 
     # --- what the autopilot says ---
 
@@ -220,8 +216,9 @@ class Autopilot:
             "warning": self.warning,
             "missing": self._vehicle.missing(now),
             "battery": "unknown" if charge is None else f"{charge:.2f}",
-            "mode": beat.mode.value if beat else "unknown",
+            "mode": beat.mode.name if beat else "unknown",
             "autopilot_says": self._vehicle.said,
+            **self._vehicle.facts,
         }
 
     # --- the flight ---
@@ -235,7 +232,7 @@ class Autopilot:
         if self._vehicle.beat is None:
             return []
         commands = [*self._vehicle.requests(now), *self._go_on(self._vehicle.beat, now)]
-        if self.phase in COMMANDING:
+        if self.phase in COMMANDING and self._lifting is None:
             commands.append(self._setpoint(elapsed, now))
         return commands
 
@@ -264,8 +261,8 @@ class Autopilot:
         if self.phase is Phase.STARTING:
             return self._start(beat, now)
         if self.phase in STEERED:
-            self._watch(beat, now)
-        elif self.phase is Phase.TAKEN_OVER and not beat.armed:
+            return self._watch(beat, now)
+        if self.phase is Phase.TAKEN_OVER and not beat.armed:
             self._give_up(Phase.IDLE, "disarmed while others commanded")
         if self.phase in LEFT_TO:
             return self._let_down(LEFT_TO[self.phase], beat, now)
@@ -277,10 +274,11 @@ class Autopilot:
     def _become_ready(self, beat: Heartbeat) -> None:
         """All about the vehicle is known, for the first time or again. Go on only with what it is doing anyway."""
         before, self._interrupted = self._interrupted, None
-        if beat.armed and beat.mode is Mode.OFFBOARD and before in STEERED:
+        if beat.armed and beat.mode.control is Control.SETPOINTS and before in STEERED:
             self._enter(before, "the link is back and the vehicle still follows")
+            self._react(self._limits.on_link_loss, "the link was lost")
         elif beat.armed:
-            self._give_up(Phase.TAKEN_OVER, f"found armed in {beat.mode.value}")
+            self._give_up(Phase.TAKEN_OVER, f"found armed in {beat.mode.name}")
         elif before in (*COMMANDING, *LEFT_TO, Phase.TAKEN_OVER):
             self._give_up(Phase.IDLE, "the link is back and the vehicle disarmed")
         else:
@@ -288,69 +286,104 @@ class Autopilot:
 
     def _start(self, beat: Heartbeat, now: float) -> list[Command]:
         """Ask for OFFBOARD, then for arming, each until the heartbeat shows it."""
-        if self._left(Mode.OFFBOARD, beat) or beat.mode not in (Mode.OFFBOARD, self._mode_before):
-            self._give_up(Phase.TAKEN_OVER, f"somebody switched to {beat.mode.value}")
-        elif beat.mode is Mode.OFFBOARD and beat.armed:
+        ours = beat.mode.control is Control.SETPOINTS
+        if self._left(Control.SETPOINTS, beat) or not (ours or beat.mode == self._mode_before):
+            self._give_up(Phase.TAKEN_OVER, f"somebody switched to {beat.mode.name}")
+        elif ours and beat.armed:
             self._take_off(now)
         elif now >= self._repeat_at and self._attempts == ATTEMPTS:
-            asked_for = "arming" if beat.mode is Mode.OFFBOARD else "OFFBOARD"
+            asked_for = "arming" if ours else self._firmware.ours
             says = f" (it says: {self._vehicle.said})" if self._vehicle.said else ""
             self._give_up(Phase.REFUSED, f"{asked_for} refused: {self._vehicle.refusal or 'no answer'}{says}")
         elif now >= self._repeat_at:
             self._attempts += 1
             self._repeat_at = now + REPEAT_AFTER
-            return [Arm() if beat.mode is Mode.OFFBOARD else SetMode(Mode.OFFBOARD)]
+            return [Arm() if ours else SetMode(Control.SETPOINTS)]
         return []
 
     def _take_off(self, now: float) -> None:
         """Under our command: first straight up, from wherever it is."""
-        height = self._guidance.begin_climb(self.odometry(now))
-        if height is None:
+        odometry = self.odometry(now)
+        height = self._guidance.begin_climb(odometry)
+        if height is None or odometry is None:
             self._enter(Phase.FLYING)
-        else:
-            self._enter(Phase.CLIMBING, f"straight up to {height:g} m")
+            return
+        grounded = odometry.position[2] < ON_GROUND
+        self._enter(Phase.CLIMBING, f"straight up to {height:g} m")
+        self._lifting, self._attempts = (height if grounded and self._firmware.takes_off_by_command else None), 0
 
-    def _watch(self, beat: Heartbeat, now: float) -> None:
+    def _watch(self, beat: Heartbeat, now: float) -> list[Command]:
         """Stop commanding when the vehicle no longer follows; bring it back where it has left the fence."""
         odometry = self.odometry(now)
         if not beat.armed:
             self._give_up(Phase.IDLE, "the vehicle disarmed")
-        elif beat.mode is not Mode.OFFBOARD:
+        elif beat.mode.control is not Control.SETPOINTS:
             who = "a failsafe" if beat.failsafe else "a failsafe or somebody else"
-            self._give_up(Phase.TAKEN_OVER, f"{who} switched to {beat.mode.value}; waiting to be told to fly")
-        elif odometry is not None:
+            self._give_up(Phase.TAKEN_OVER, f"{who} switched to {beat.mode.name}; waiting to be told to fly")
+        elif odometry is None:
+            if now - self._known_at > POSITION_LOST_AFTER:
+                self._react(self._limits.on_position_loss, f"its position is lost: {self._vehicle.missing(now)}")
+        else:
+            self._known_at = now
+            if self._market_at is not None and now - self._market_at > MARKET_LOST_AFTER:
+                self._react(self._limits.on_market_loss, f"no price offer for {MARKET_LOST_AFTER:g} s")
+                self._market_at = None
             outside = self._fence.outside(odometry.position)
             if outside > 0:
                 self._leave_to(Phase.RETURNING, f"left the fence by {outside:.0f} m")
             elif self.phase is Phase.CLIMBING and self._guidance.is_up(odometry):
                 self._guidance.end_climb()
                 self._enter(Phase.FLYING)
+            elif self._lifting is not None and odometry.position[2] < ON_GROUND:
+                return self._lift(self._lifting, now)
+        return []
 
-    def _let_down(self, mode: Mode, beat: Heartbeat, now: float) -> list[Command]:
+    def _react(self, reaction: str, reason: str) -> None:
+        """Do what the limits say of a loss."""
+        if reaction == "land":
+            self._leave_to(Phase.LANDING, reason)
+        elif reaction == "return":
+            self._leave_to(Phase.RETURNING, reason)
+        elif reaction == "hold" and not self._guidance.holding:
+            self._guidance.holding, self.reason = True, f"{reason}; holds until it is told to fly"
+
+    def _lift(self, height: float, now: float) -> list[Command]:
+        """Ask the autopilot to leave the ground, until it does."""
+        if now < self._repeat_at:
+            return []
+        if self._attempts == ATTEMPTS:
+            self._leave_to(Phase.LANDING, f"take-off refused: {self._vehicle.refusal or 'no answer'}")
+            return []
+        self._attempts += 1
+        self._repeat_at = now + REPEAT_AFTER
+        return [TakeOff(height)]
+
+    def _let_down(self, control: Control, beat: Heartbeat, now: float) -> list[Command]:
         """Ask for the mode until the heartbeat shows it, then wait for the ground."""
         if not beat.armed:
             self._enter(Phase.IDLE, "landed")
-        elif self._left(mode, beat) or (not self._confirmed and beat.mode in BY_HAND):
-            self._give_up(Phase.TAKEN_OVER, f"somebody switched to {beat.mode.value}")
+        elif self._left(control, beat) or (not self._confirmed and self._vehicle.by_hand()):
+            self._give_up(Phase.TAKEN_OVER, f"somebody switched to {beat.mode.name}")
         elif not self._confirmed and now >= self._repeat_at:
             if self._once and self._attempts > 0:
-                self._give_up(Phase.TAKEN_OVER, f"{mode.value} refused: {self._vehicle.refusal or 'no answer'}")
+                self._give_up(Phase.TAKEN_OVER, f"{control.value} refused: {self._vehicle.refusal or 'no answer'}")
                 return []
             self._attempts += 1
             self._repeat_at = now + (LINK_TIMEOUT if self._once else REPEAT_AFTER)
-            return [SetMode(mode)]
+            return [SetMode(control)]
         return []
 
-    def _left(self, mode: Mode, beat: Heartbeat) -> bool:
-        """Whether the vehicle has been in `mode` in this phase and is no longer."""
-        self._confirmed = self._confirmed or beat.mode is mode
-        return self._confirmed and beat.mode is not mode
+    def _left(self, control: Control, beat: Heartbeat) -> bool:
+        """Whether the vehicle has been flown by `control` in this phase and is no longer."""
+        self._confirmed = self._confirmed or beat.mode.control is control
+        return self._confirmed and beat.mode.control is not control
 
     # --- moving on ---
 
     def _enter(self, phase: Phase, reason: str = "", repeat_at: float = -np.inf) -> None:
         self.phase, self.reason, self._repeat_at, self._confirmed = phase, reason, repeat_at, False
-        self._mode_before = self._vehicle.beat.mode if self._vehicle.beat else Mode.OTHER
+        self._lifting = None
+        self._mode_before = self._vehicle.beat.mode if self._vehicle.beat else UNKNOWN_MODE
 
     def _give_up(self, phase: Phase, reason: str) -> None:
         """Enter a phase from which only being told to fly leads on."""

@@ -13,6 +13,9 @@ from uav_twin_migration.scenario.model import Scenario, Uav
 Array = NDArray[np.float64]
 
 
+REACTIONS = ("fly", "hold", "return", "land")  # what a drone does after a loss; fly: goes on
+
+
 @dataclass(frozen=True)
 class FlightLimits:
     """Limits of one drone's flight; the px4 node's parameters of the same names."""
@@ -24,6 +27,9 @@ class FlightLimits:
     least_battery: float = 0.25  # of a full one, below which it does not take off
     fence_margin: float = 150.0  # m around the scenario's routes and RSUs, and above its highest route
     separation: float = 10.0  # m from another known drone within which it waits
+    on_link_loss: str = "hold"  # one of REACTIONS, of a drone that still follows once its link is back
+    on_position_loss: str = "hold"  # in the air; until then it brakes, and its autopilot's own failsafe may act
+    on_market_loss: str = "fly"
 
 
 @dataclass(frozen=True)

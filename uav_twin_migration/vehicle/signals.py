@@ -11,27 +11,34 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Mode(Enum):
-    """PX4's flight modes, as its own tools spell them."""
+class Control(Enum):
+    """Who flies the vehicle, as far as a flight must know. A back end says which of its modes means which."""
 
-    MANUAL = "MANUAL"
-    ALTITUDE = "ALTCTL"
-    POSITION = "POSCTL"
-    ACRO = "ACRO"
-    STABILIZED = "STABILIZED"
-    MISSION = "AUTO.MISSION"
-    LOITER = "AUTO.LOITER"
-    RETURN = "AUTO.RTL"
-    LAND = "AUTO.LAND"
-    TAKEOFF = "AUTO.TAKEOFF"
-    DESCEND = "DESCEND"
-    TERMINATION = "TERMINATION"
-    OFFBOARD = "OFFBOARD"
-    OTHER = "another mode"
+    SETPOINTS = "our set-points"  # PX4's OFFBOARD, ArduPilot's GUIDED
+    LAND = "its own landing"
+    RETURN = "its own return"
+    PILOT = "a pilot's sticks"
+    ITSELF = "itself"
 
 
-# the modes in which a pilot's sticks fly the vehicle
-BY_HAND = (Mode.MANUAL, Mode.ALTITUDE, Mode.POSITION, Mode.ACRO, Mode.STABILIZED)
+@dataclass(frozen=True)
+class Mode:
+    """A flight mode: its name, as the autopilot's own tools spell it, and who flies in it."""
+
+    name: str
+    control: Control = Control.ITSELF
+
+
+UNKNOWN_MODE = Mode("another mode")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What differs between autopilots that a flight must know."""
+
+    name: str
+    ours: str  # the mode in which it flies our set-points, by its name
+    takes_off_by_command: bool = False  # whether only a command of its own lifts it from the ground
 
 
 # --- what comes in --------------------------------------------------------------------------------------------------
@@ -98,15 +105,41 @@ class StatusText:
 
 
 @dataclass(frozen=True)
+class RemoteControl:
+    """Whether somebody's sticks are heard: a failsafe may lead to a pilot's mode without a pilot."""
+
+    heard: bool
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What else is worth telling people of the vehicle, by its name: GPS, landed or not, why a failsafe."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Acknowledgement:
     """What the autopilot says to a command; 0 accepted, else why not, in words."""
 
-    command: type[SetMode] | type[Arm]
+    command: type[SetMode] | type[Arm] | type[TakeOff]
     result: int
     reason: str = ""
 
 
-Event = Heartbeat | LocalPosition | Attitude | FrameOrigin | Estimator | Battery | StatusText | Acknowledgement
+Event = (
+    Heartbeat
+    | LocalPosition
+    | Attitude
+    | FrameOrigin
+    | Estimator
+    | Battery
+    | RemoteControl
+    | StatusText
+    | Fact
+    | Acknowledgement
+)
 
 
 # --- what goes out --------------------------------------------------------------------------------------------------
@@ -114,9 +147,9 @@ Event = Heartbeat | LocalPosition | Attitude | FrameOrigin | Estimator | Battery
 
 @dataclass(frozen=True)
 class SetMode:
-    """Ask for a flight mode."""
+    """Ask for the mode in which it is flown like that."""
 
-    mode: Mode
+    control: Control
 
 
 @dataclass(frozen=True)
@@ -125,10 +158,17 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class TakeOff:
+    """Ask to climb straight up from the ground to a height (m), where set-points do not lift it."""
+
+    height: float
+
+
+@dataclass(frozen=True)
 class Request:
     """Ask for what the autopilot says only when it changes, or has not said yet."""
 
-    what: type[FrameOrigin] | type[Estimator] | type[Battery]
+    what: type[LocalPosition] | type[Attitude] | type[FrameOrigin] | type[Estimator] | type[Battery]
 
 
 @dataclass(frozen=True)
@@ -144,4 +184,4 @@ class Setpoint:
     position: tuple[float, float, float] | None = None
 
 
-Command = SetMode | Arm | Request | Setpoint
+Command = SetMode | Arm | TakeOff | Request | Setpoint

@@ -14,18 +14,17 @@ from uav_twin_migration.vehicle.frames import TangentPlane
 AIRFRAME = "10040"  # sihsim_quadx
 MOST_INSTANCES = 250  # MAVLink system ids end at 255
 LAST_OWN_PORT = 9  # PX4 instances above share one remote port
+OWN_PORTS = 15040  # UDP, plus the instance: where we listen to those
 
 
-class Ports(NamedTuple):
-    """Where an instance's onboard MAVLink link is to be found."""
+def address(instance: int) -> str:
+    """Where an instance's onboard MAVLink link is to be found, by PX4's own rule.
 
-    local: int  # UDP port to listen on; 0 for any
-    autopilot: int  # UDP port of the autopilot, to speak to
-
-    @classmethod
-    def of(cls, instance: int) -> Ports:
-        """PX4's own rule. Above instance 9 a drone is heard only by speaking to it first, from any port."""
-        return cls(14540 + instance if instance <= LAST_OWN_PORT else 0, 14580 + instance)
+    Above instance 9, PX4 sends to whoever has spoken first: from a port that is always the same, so that a node that
+    starts anew is heard and hears again.
+    """
+    local = 14540 + instance if instance <= LAST_OWN_PORT else OWN_PORTS + instance
+    return f"udp://127.0.0.1:{local}?to=127.0.0.1:{14580 + instance}"
 
 
 def system_id(instance: int) -> int:

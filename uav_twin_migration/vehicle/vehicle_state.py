@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from uav_twin_migration.scenario.model import Origin
 from uav_twin_migration.vehicle.frames import LocalFrame, TangentPlane, attitude_to_ros, frd_to_flu, ned_to_enu
 from uav_twin_migration.vehicle.signals import (
-    BY_HAND,
     Acknowledgement,
     Attitude,
     Battery,
     Command,
+    Control,
     Estimator,
     Event,
+    Fact,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
+    RemoteControl,
     Request,
     StatusText,
 )
@@ -55,6 +57,7 @@ class VehicleState:
         local: the latest position in the vehicle's own frame.
         refusal: why the latest command was not accepted, in words; empty: none was refused.
         said: the autopilot's last words.
+        facts: what else it has said, by its name.
         dropped: messages that were older than one already seen.
     """
 
@@ -73,6 +76,8 @@ class VehicleState:
         self._attitude: Attitude | None = None
         self._estimator, self._estimator_at = Estimator(False, "it has not said so"), -np.inf
         self._battery, self._battery_at = Battery(np.nan), -np.inf
+        self._no_remote = False  # whether it has said that nobody's sticks are heard
+        self.facts: dict[str, str] = {}
         self._asked_at: dict[type, float] = {}  # when it was asked for what it has not said
 
     def receive(self, event: Event, now: float) -> bool:
@@ -94,6 +99,11 @@ class VehicleState:
             self._battery, self._battery_at = event, now
         elif isinstance(event, StatusText):
             self.said = event.text
+        elif isinstance(event, RemoteControl):
+            self._no_remote = not event.heard
+            self.facts["remote_control"] = "heard" if event.heard else "not heard"
+        elif isinstance(event, Fact):
+            self.facts[event.name] = event.value
         elif isinstance(event, Acknowledgement) and event.result != 0:
             self.refusal = event.reason or f"result {event.result}"
         return False
@@ -152,14 +162,24 @@ class VehicleState:
         return ""
 
     def by_hand(self) -> str:
-        """That a pilot flies it, where one does; else empty."""
-        if self.beat is not None and self.beat.armed and self.beat.mode in BY_HAND:
-            return f"a pilot flies it in {self.beat.mode.value}, and is not overruled"
-        return ""
+        """That a pilot flies it, where one does; else empty.
+
+        PX4 may answer lost set-points with POSCTL (COM_OBL_RC_ACT 0), also where there are no sticks to fly it.
+        """
+        beat = self.beat
+        if beat is None or not beat.armed or beat.mode.control is not Control.PILOT:
+            return ""
+        if beat.failsafe and self._no_remote:
+            return ""
+        return f"a pilot flies it in {beat.mode.name}, and is not overruled"
 
     def requests(self, now: float) -> list[Command]:
         """Questions, once a second each, for what is not known and may not come by itself."""
-        unknown: list[type[FrameOrigin] | type[Estimator] | type[Battery]] = []
+        unknown: list[type[LocalPosition] | type[Attitude] | type[FrameOrigin] | type[Estimator] | type[Battery]] = []
+        if self.age(now) > POSE_TIMEOUT:
+            unknown.append(LocalPosition)
+        if self._attitude is None:
+            unknown.append(Attitude)
         if self._frame is None:
             unknown.append(FrameOrigin)
         if now - self._estimator_at > STATUS_TIMEOUT:

@@ -1,0 +1,35 @@
+"""Where in a flight a drone is, and how an order is answered."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from uav_twin_migration.vehicle.signals import Control
+
+
+class Phase(Enum):
+    """Where in a flight we are; the value is a word for people."""
+
+    SILENT = "silent"  # no heartbeat
+    NOT_READY = "not ready"  # heartbeats, but no position yet: no GPS, or the estimator still converges
+    IDLE = "idle"  # ready, on the ground or hovering by itself; nobody asked us to fly
+    STARTING = "starting"  # set-points stream; OFFBOARD and arming are asked for
+    CLIMBING = "climbing"  # straight up to the safe height
+    FLYING = "flying"  # the vehicle follows our set-points
+    LANDING = "landing"  # the autopilot lands it, as we asked
+    RETURNING = "returning"  # the autopilot brings it back, as we asked
+    TAKEN_OVER = "taken over"  # someone else commands: a failsafe, a pilot, a ground station
+    REFUSED = "refused"  # OFFBOARD or arming was refused too often
+
+
+STEERED = (Phase.CLIMBING, Phase.FLYING)
+COMMANDING = (Phase.STARTING, *STEERED)
+LEFT_TO = {Phase.LANDING: Control.LAND, Phase.RETURNING: Control.RETURN}  # whose flying is the autopilot's, as we asked
+
+
+class Answer(NamedTuple):
+    """Whether an order is carried out, and what happens or why not."""
+
+    ok: bool
+    message: str
