@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from uav_twin_migration.errors import InputError
@@ -19,6 +21,7 @@ from uav_twin_migration.scenario.model import Origin
 from uav_twin_migration.scenario.wishes import Wishes
 
 geopandas = pytest.importorskip("geopandas")
+pyogrio = pytest.importorskip("pyogrio")
 shapely = pytest.importorskip("shapely")
 
 LONGITUDE, LATITUDE = 14.4, 50.1
@@ -193,6 +196,80 @@ def geoparquet(path: Path) -> Path:
     return path
 
 
+def block(column: int, height: float) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Vertices (mm) and faces of a box of 20 m, as CityJSON numbers them from 0."""
+    x = 60_000 * column
+    corners = [[x, 0], [x + 20_000, 0], [x + 20_000, 20_000], [x, 20_000]]
+    vertices = [[*corner, round(1000 * top)] for top in (0.0, height) for corner in corners]
+    walls = [[[k, (k + 1) % 4, (k + 1) % 4 + 4, k + 4]] for k in range(4)]
+    return vertices, [[[3, 2, 1, 0]], [[4, 5, 6, 7]], *walls]
+
+
+def shifted(faces: list[list[list[int]]], by: int) -> list[list[list[int]]]:
+    return [[[vertex + by for vertex in ring] for ring in face] for face in faces]
+
+
+CITYJSON = {
+    "type": "CityJSON",
+    "version": "1.1",
+    "transform": {"scale": [0.001] * 3, "translate": [84000, 447000, 7.5]},
+    "metadata": {"referenceSystem": "https://www.opengis.net/def/crs/EPSG/0/7415"},
+}
+
+
+def cityjson(path: Path, *more: dict[str, object]) -> Path:
+    """Nine buildings in the Netherlands' projection; the last tells its height by attribute alone."""
+    vertices: list[list[int]] = []
+    objects: dict[str, object] = {f"more_{index}": one for index, one in enumerate(more)}
+    for column in range(8):
+        corners, faces = block(column, 10.0 + column)
+        solid = {"type": "Solid", "lod": "1.2", "boundaries": [shifted(faces, len(vertices))]}
+        flat = {"type": "MultiSurface", "lod": "0", "boundaries": shifted(faces[:1], len(vertices))}
+        objects[f"b{column}"] = {"type": "Building", "geometry": [flat, solid]}
+        vertices += corners
+    corners, faces = block(8, 10.0)
+    flat = {"type": "MultiSurface", "lod": "0", "boundaries": shifted(faces[:1], len(vertices))}
+    objects["b8"] = {"type": "Building", "attributes": {"measuredHeight": 21.5}, "geometry": [flat]}
+    path.write_text(json.dumps({**CITYJSON, "CityObjects": objects, "vertices": vertices + corners}))
+    return path
+
+
+def cityjson_sequence(path: Path) -> Path:
+    """As CityJSONSeq: a line for the city, one for each building, with vertices of its own."""
+    lines: list[dict[str, object]] = [{**CITYJSON, "CityObjects": {}, "vertices": []}]
+    for column in range(9):
+        vertices, faces = block(column, 10.0)
+        solid = {"type": "Solid", "lod": "2.2", "boundaries": [faces]}
+        parts: dict[str, object] = {
+            "b": {"type": "Building", "children": ["p"]},
+            "p": {"type": "BuildingPart", "parents": ["b"], "geometry": [solid]},
+        }
+        lines.append({"type": "CityJSONFeature", "id": "b", "CityObjects": parts, "vertices": vertices})
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def test_solids_are_what_they_cover_and_how_high_they_are(tmp_path: Path) -> None:
+    broken = {"type": "Building", "geometry": [{"type": "Solid", "lod": "1", "boundaries": [[[[0, 1, 9999]]]]}]}
+    unfinished = {"type": "Building", "geometry": [{"type": "Solid"}]}
+    tree = {"type": "SolitaryVegetationObject", "geometry": [{"type": "MultiSurface", "boundaries": []}]}
+    city = imported(cityjson(tmp_path / "city.json", broken, unfinished, tree))
+    assert sorted(building.height for building in city.scenario.buildings) == [*np.arange(10.0, 18.0), 21.5]
+    area = [abs(shapely.Polygon(building.footprint).area) for building in city.scenario.buildings]
+    assert area == pytest.approx([400.0] * 9, rel=1e-2)
+    assert dict(city.left_out) == {"with a broken shape": 2}
+    assert city.scenario.origin.latitude == pytest.approx(52.0, abs=0.1)
+
+
+def test_open_street_map_whose_nodes_are_in_no_order(tmp_path: Path) -> None:
+    """pyogrio's own sample, which GDAL's quick index refuses."""
+    (sample,) = Path(pyogrio.__file__).parent.glob("tests/fixtures/sample.osm.pbf")
+    for path in (sample, tmp_path / "sample.osm.pbf.bz2"):
+        if path is not sample:
+            path.write_bytes(bz2.compress(sample.read_bytes()))
+        assert len(imported(path).scenario.buildings) == 2
+
+
 def zipped(path: Path, *files: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for file in files:
@@ -225,6 +302,8 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "GML": lambda folder: save(folder / "city.gml"),
     "Google's CSV": lambda folder: google(folder / "city.csv"),
     "compressed CSV": lambda folder: compressed(folder / "city.csv.gz", google(folder / "city.csv")),
+    "CityJSON": lambda folder: cityjson(folder / "city.json"),
+    "CityJSON text sequence": lambda folder: cityjson_sequence(folder / "city.city.jsonl"),
     "GeoParquet": lambda folder: geoparquet(folder / "city.parquet"),
     "zipped shapefile": lambda folder: zipped(folder / "city.zip", *shapefile(folder / "city.shp")),
     "zip in a zip": lambda folder: zipped(

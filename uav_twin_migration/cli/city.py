@@ -1,7 +1,8 @@
 """A scenario of a real city: building footprints, and streets if there are, become prisms, RSUs and UAVs' routes.
 
-Reads what people have: GeoJSON, GeoPackage, shapefiles, .osm.pbf, GeoParquet and whatever else GDAL reads, zipped or
-not, in any projection. Heights come from `height`, else from `building:levels` (3 m each), else from --default-height.
+Reads what people have: GeoJSON, GeoPackage, shapefiles, .osm.pbf, GeoParquet, CityJSON and whatever else GDAL reads,
+zipped or not, in any projection. Heights come from `height`, else from `building:levels` (3 m each), else from
+--default-height.
 """
 
 from __future__ import annotations

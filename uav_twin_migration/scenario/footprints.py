@@ -1,6 +1,6 @@
 """Features out of files as people have them: shapes in a plane, the tags that matter, the projection.
 
-GDAL reads most formats; GeoParquet, which GDAL's wheels do not read, has a reader of its own. One bad
+GDAL reads most formats; GeoParquet and CityJSON, which GDAL's wheels do not read, have readers of their own. One bad
 feature never costs the others: a shape that is broken is left out and counted, with the reason.
 """
 
@@ -10,7 +10,7 @@ import json
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.scenario import tags
+from uav_twin_migration.scenario import cityjson, tags
 from uav_twin_migration.scenario.archives import opened
 
 POLYGONS = ("Polygon", "MultiPolygon")
 LINES = ("LineString", "MultiLineString")
 LINES_OF_JSON = (".geojsonl", ".geojsons", ".geojsonseq", ".ndjson", ".jsonl")
 KINDS = ("building", "building:part", "highway")  # tags that say what a feature is
-FORMATS = "GeoJSON, GeoPackage, shapefile, FlatGeobuf, GeoParquet, .osm.pbf, KML, FileGDB or the like"
+OSM_INDEX = "OSM_USE_CUSTOM_INDEXING"
+FORMATS = "GeoJSON, GeoPackage, shapefile, FlatGeobuf, GeoParquet, .osm.pbf, CityJSON, KML, FileGDB or the like"
 
 
 @dataclass
@@ -51,8 +52,7 @@ class Layer:
     title: str  # that people see: of a file that is not alone, with the file's name
 
     def read(self, kinds: Sequence[str]) -> Features:
-        reader = READERS.get(self.file.suffix.lower(), _read_by_gdal)
-        return reader(self.file, self.name, kinds)
+        return (_reader(self.file) or _read_by_gdal)(self.file, self.name, kinds)
 
 
 def read(path: str | Path, layer: str | None, crs: str | None, kinds: Sequence[str], hints: Sequence[str]) -> Features:
@@ -92,7 +92,7 @@ def in_words(left_out: Mapping[str, int]) -> str:
 def _layers(source: str, name: str, file: Path, alone: bool) -> list[Layer]:
     import pyogrio
 
-    if file.suffix.lower() in READERS:
+    if _reader(file) is not None:
         return [Layer(file, "", Path(name).stem)]
     try:
         names = [str(found) for found, _ in pyogrio.list_layers(file)]
@@ -112,12 +112,15 @@ def _named(source: str, layers: list[Layer], name: str) -> list[Layer]:
     return found
 
 
-def _readable(source: str, layer: Layer, kinds: Sequence[str]) -> Features:
+def _readable(source: str, layer: Layer, kinds: Sequence[str], again: bool = True) -> Features:
     import pyogrio
 
     try:
         return layer.read(kinds)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+        if again and OSM_INDEX in str(error):  # of files whose nodes are in no order, which the quick index needs
+            pyogrio.set_gdal_config_options({OSM_INDEX: False})
+            return _readable(source, layer, kinds, again=False)
         expected = f"{FORMATS} ({_first_line(error)})"
         raise InputError(source, "format", layer.file.suffix or layer.title, expected) from None
 
@@ -310,4 +313,13 @@ def _type(table: Any, name: str) -> Any:
     return table.schema_arrow.field(name).type
 
 
-READERS = {".parquet": _read_parquet, ".geoparquet": _read_parquet}
+def _read_cityjson(file: Path, layer: str, kinds: Sequence[str]) -> Features:
+    found = cityjson.read(file)
+    return _sorted_out(np.array(found.shapes, dtype=object), found.tags, _known(found.crs), kinds, Counter())
+
+
+def _reader(file: Path) -> Callable[[Path, str, Sequence[str]], Features] | None:
+    """What reads a file that GDAL's wheels do not read."""
+    if file.suffix.lower() in (".parquet", ".geoparquet"):
+        return _read_parquet
+    return _read_cityjson if cityjson.is_cityjson(file) else None
