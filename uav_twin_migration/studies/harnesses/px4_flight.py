@@ -246,6 +246,61 @@ class Drone:
         self.link.close()
 
 
+class Rig:
+    """What a case has: PX4 processes, drones and a pilot, all of which end with it."""
+
+    def __init__(self, px4_dir: str, folder: Path) -> None:
+        self._px4_dir, self._folder = px4_dir, folder
+        self._px4s: list[Px4Process] = []
+        self._others: list[Drone | Sticks] = []
+
+    def px4(self, instance: int = 0) -> Px4Process:
+        """A new instance, started."""
+        one = Px4Process(self._px4_dir, instance, self._folder)
+        self._px4s.append(one)
+        one.start()
+        return one
+
+    def drone(
+        self,
+        instance: int = 0,
+        *,
+        origin: Origin = ORIGIN,
+        limits: FlightLimits | None = None,
+        fence: Fence | None = None,
+        port: int | None = None,
+    ) -> Drone:
+        """Our side of an instance's flight, over a `port` of its own where one is given."""
+        one = Drone(instance, origin=origin, limits=limits, fence=fence, port=port)
+        self._others.append(one)
+        return one
+
+    def sticks(self, instance: int = 0) -> Sticks:
+        """A pilot."""
+        one = Sticks(instance)
+        self._others.append(one)
+        return one
+
+    def flying(self) -> tuple[Px4Process, Drone]:
+        """A drone on its route, some seconds after take-off."""
+        px4, drone = self.px4(), self.drone()
+        drone.up()
+        drone.run(6)
+        return px4, drone
+
+    def let_go(self) -> None:
+        """End our side, as a node that ends."""
+        while self._others:
+            self._others.pop().close()
+
+    def close(self) -> None:
+        """End all of it."""
+        for other in self._others:
+            other.close()
+        for px4 in self._px4s:
+            px4.kill()
+
+
 def is_setpoint(command: Command) -> bool:
     """Whether it is one of the stream."""
     return isinstance(command, Setpoint)
