@@ -46,6 +46,7 @@ REQUIREMENTS = {
     "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
     "ulog": ["pyulog>=1.0"],  # routes out of PX4's logs
     "parquet": ["pyarrow>=12"],
+    "ray": ["ray>=2.10"],  # sweeps on a cluster
     "markets": ["orjson>=3.6"],  # files of many markets, five times as quickly as with the standard library
     "test": [
         "build>=1.0",

@@ -104,6 +104,7 @@ def needs(found: Mapping[str, Part]) -> Mapping[str, tuple[str, ...]]:
 
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
 MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
+SWEEPS = {"runs=train": ("learning", "recording"), "ray": ("ray",)}
 TESTED = (
     "figures",
     "markets",
@@ -140,6 +141,9 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "view": Command("view", "look at a city in a browser: recorded, two, or live", VIEW, with_ros=("live",)),
     "compare": Command("compare", "two runs or policies side by side: who is better off", ("recording",)),
+    "sweep": Command(
+        "sweep", "a command over settings, plug-ins and seeds", ("figures",), by_option=SWEEPS, with_ros=("runs=sim",)
+    ),
     "plugins": Command("plugins", "what can be brought in place of a part, and what is found"),
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
