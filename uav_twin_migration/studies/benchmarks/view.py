@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -13,21 +15,46 @@ from typing import Any
 
 import numpy as np
 
+from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.monitor.frames import Frame, frame_to_json
 from uav_twin_migration.monitor.html import Run, page
 from uav_twin_migration.monitor.listener import Listener
+from uav_twin_migration.monitor.server import PageServer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.vehicle.motion import states_at
 
-SUMMARY = "what watching costs: CPU and bytes a viewer, frames a second in a browser without a GPU"
+SUMMARY = "what watching costs: CPU and bytes a viewer, twenty at once, frames a second in a browser without a GPU"
 NEEDS = ("test",)  # groups of setup.py's REQUIREMENTS besides the command's
 
 SECONDS = 30.0  # of flight
 PERIOD = 0.2  # s between two frames
 SHOWN = 5_000  # ms for which a browser's frames are counted
+VIEWERS, FASTER = 20, 4  # who watch at once, and how many times as fast as it was
+WATCH = """
+import asyncio, sys
+from aiohttp import ClientSession
+
+async def watch(session):
+    async with session.ws_connect(sys.argv[1], compress=15) as socket:
+        async for _ in socket:
+            pass
+
+async def main():
+    async with ClientSession() as session:
+        tasks = [asyncio.ensure_future(watch(session)) for _ in range(int(sys.argv[2]))]
+        await asyncio.sleep(1.0)
+        print("there", flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        sys.exit(len(ended))
+
+asyncio.run(main())
+"""
 COUNT = """span => new Promise(done => { let n = 0; const start = performance.now();
     const tick = now => { n++; now - start < span ? requestAnimationFrame(tick) : done(1000 * n / (now - start)) };
     requestAnimationFrame(tick) })"""
@@ -54,7 +81,31 @@ def measure(scenario: Scenario) -> Iterator[Figure]:
         frames.append(frame)
     yield Figure(f"{size}: share of a core to hear, compare and tell", 100.0 * spent / SECONDS, "%")
     yield Figure(f"{size}: to each viewer, compressed", sent / SECONDS / 1e3, "kB/s")
+    nobody, some = (served(listener, frames, viewers) for viewers in (0, VIEWERS))
+    yield Figure(f"{size}: share of a core to serve {VIEWERS} viewers", some, "%", nobody)
     yield from drawn(size, listener, frames)
+
+
+def served(listener: Listener, frames: list[Frame], viewers: int) -> float:
+    """Share of a core (%) that serving frames takes the monitor's process, with viewers in a process of their own."""
+    server = PageServer(page())
+    command = [sys.executable, "-c", WATCH, server.url.replace("http", "ws") + "frames", str(viewers)]
+    watching = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    try:
+        watching.stdout.readline()  # all are there
+        began = time.process_time()
+        for frame in frames:
+            server.show(listener.city.cast(), frame)
+            time.sleep(PERIOD / FASTER)
+        spent = time.process_time() - began
+        _, errors = watching.communicate("end\n", timeout=60.0)
+    finally:
+        watching.kill()
+        server.close()
+    if watching.returncode:
+        raise UavTwinError(f"viewers ended: {errors}")
+    return 100.0 * spent / (PERIOD * len(frames))
 
 
 def flight(scenario: Scenario) -> Iterator[list[tuple[str, str, Any]]]:
