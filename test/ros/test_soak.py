@@ -9,17 +9,17 @@ import pytest
 from rclpy.parameter import Parameter
 
 from test.ros.conftest import RSU, Probe
-from uav_twin_migration.nodes.ros import rsu_twins
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat, uav_heartbeats_to_message
 from uav_twin_migration.nodes.rsu import RsuNode
 from uav_twin_migration.scenario.generate import generate
+from uav_twin_migration.twin.hosting import uavs_heard
 from uav_twin_migration.twin.protocol.messages import LeaseRenewal
 
 
 def test_more_uavs_pass_by_an_rsu_than_it_remembers(
     probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rsu_twins, "MOST_UAVS", 10)
+    monkeypatch.setattr(uavs_heard, "MOST_UAVS", 10)
     values = {**RSU, "twin_store": str(tmp_path / "twins.db")}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     node = RsuNode(namespace="/rsu/rsu_0", context=probe.context, parameter_overrides=overrides)
@@ -31,7 +31,7 @@ def test_more_uavs_pass_by_an_rsu_than_it_remembers(
     described = twins.describe()
     node.destroy_node()
     assert "refused/twin_stranger" not in described
-    assert len(twins._recognised) <= 10
+    assert twins._uavs.remembered <= 10
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_values_and_defaults_are_read() -> None:
         ("radio/environment", "RMa", "radio.environment", "one of UMi-AV, UMa-AV"),
         ("origin/latitude", 91, "origin.latitude", "at most 90"),
         ("name", "", "name", "one line"),
-        ("zzz", 1, "zzz", "one of name, origin"),
+        ("zzz", 1, "zzz", "one of name, faults, origin"),
     ],
 )
 def test_refused_with_key_value_and_expectation(path: str, value: object, key: str, expected: str) -> None:

@@ -62,7 +62,7 @@ class Target:
     def say(self, frame: Any, peer: str = "enemy") -> list[Any]:
         """One frame; returns the answers."""
         self.host.receive(LINK, peer, frame, 1.0)
-        return [decode(b"".join(one.pieces)) for one in self.host.commit(1.0) if isinstance(one, Transmit)]
+        return [decode(wire.encoded(one.frame)) for one in self.host.commit(1.0) if isinstance(one, Transmit)]
 
     def offer(self, **changes: Any) -> list[Any]:
         twin = UavTwins()

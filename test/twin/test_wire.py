@@ -67,7 +67,9 @@ def test_what_is_said_is_heard_however_it_is_cut(said: list[Any], cuts: list[int
 def test_chunks_arrive_as_they_are(uav: str, session: int, after: int, contents: list[bytes], cuts: list[int]) -> None:
     chunks = [Chunk(n, after + 1 + 2 * n, digest(content), content) for n, content in enumerate(contents)]
     data = Data(uav, session, after, chunks[-1].version)
-    (frame,) = heard(b"".join(wire.encode_chunks(data, chunks)), cuts)
+    sent = b"".join(wire.encode_chunks(data, chunks))
+    assert wire.size_of(wire.Chunks(data, tuple(chunks))) == len(sent)
+    (frame,) = heard(sent, cuts)
     assert (frame.data, frame.intact) == (data, True)
     assert [chunk._replace(content=bytes(chunk.content)) for chunk in frame.chunks] == chunks
 

@@ -249,7 +249,7 @@ class Town:
             self._open(rsu, output)
         elif isinstance(output, Transmit):
             if (rsu.name, output.link) in self.wires:
-                self.wires[rsu.name, output.link].send(b"".join(output.pieces), output.paced)
+                self.wires[rsu.name, output.link].send(wire.encoded(output.frame), output.paced)
         elif isinstance(output, Pace):
             if (rsu.name, output.link) in self.wires:
                 self.wires[rsu.name, output.link].rate = output.rate

@@ -61,6 +61,7 @@ def needed(name: str, args: argparse.Namespace) -> tuple[tuple[str, ...], bool]:
     return COMMANDS[name].groups(args), COMMANDS[name].needs_ros(args)
 
 
+SIM_HELP = "run the whole system: real ROS 2 processes, or --virtual in one without ROS"
 SIM_OPTIONS = {
     "record": ("recording",),
     "train": ("learning",),
@@ -125,7 +126,7 @@ TESTED = (
 VIEW = ("recording", "view")
 
 COMMANDS: dict[str, Command] = {
-    "sim": Command("sim", "run the whole system as real ROS 2 processes", ros=True, by_option=SIM_OPTIONS),
+    "sim": Command("sim", SIM_HELP, ros=True, by_option=SIM_OPTIONS, without_ros=("virtual",)),
     "solve": Command("solve", "equilibrium of one market or of many", ("markets",), by_option=MARKETS),
     "respond": Command("respond", "the followers' answer to given prices", ("markets",), by_option=MARKETS),
     "train": Command("train", "train and prune a pricing policy", ("learning", "recording")),

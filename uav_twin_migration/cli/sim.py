@@ -1,18 +1,28 @@
-"""Run the whole system as real ROS 2 processes, and show what the market does."""
+"""Run the whole system, as real ROS 2 processes or in virtual time, and show what the market does."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import Any
 
 from uav_twin_migration.deployment.options import SCENARIO, SIM, add_to_parser
 from uav_twin_migration.nodes.start import THREADS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `uavtwin sim`: those of sim.launch.py."""
+    """Options of `uavtwin sim`: those of sim.launch.py, and virtual time."""
     parser.add_argument("scenario", nargs="?", default=SCENARIO.default, help=SCENARIO.help)
+    parser.add_argument(
+        "--virtual", action="store_true", help="in virtual time: one process, no ROS, the same result for the same seed"
+    )
+    parser.add_argument(
+        "--faults",
+        default="",
+        metavar="TEXT",
+        help="with --virtual: what goes wrong, such as 'at 30 s: kill rsu_2; at 60 s: back rsu_2'",
+    )
     add_to_parser(parser, SIM)
 
 
@@ -20,18 +30,33 @@ def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     for name in THREADS:  # the nodes' matrices are small, and the runner forks: no threads of numpy's libraries
         os.environ.setdefault(name, "1")
+    values = vars(args)
+    return run_virtually(values) if args.virtual else run_processes(values)
+
+
+def run_virtually(values: dict[str, Any]) -> int:
+    """In this process. Returns the exit code."""
+    from uav_twin_migration.studies.virtual.command import simulate
+
+    return simulate(values)
+
+
+def run_processes(values: dict[str, Any]) -> int:
+    """As ROS 2 processes. Returns the exit code."""
     from uav_twin_migration.deployment.discovery import keep_to_this_machine
     from uav_twin_migration.deployment.simulation import claim_domain, simulation, store_folder
+    from uav_twin_migration.errors import InputError
 
-    values = vars(args)
+    if values["faults"]:
+        raise InputError("options", "faults", values["faults"], "nothing: faults are for --virtual")
     with store_folder(values) as twin_stores:
         wanted = simulation(values, twin_stores)
         claim_domain()
         os.environ.update(wanted.variables)
-        if args.localhost_only:
+        if values["localhost_only"]:
             keep_to_this_machine()
 
         from uav_twin_migration.nodes.ros.runner import Runner
 
-        live = not args.plain and (sys.stderr if args.json == "-" else sys.stdout).isatty()
+        live = not values["plain"] and (sys.stderr if values["json"] == "-" else sys.stdout).isatty()
         return Runner([*wanted.processes, wanted.monitor], until=wanted.monitor.name, quiet=live).run()

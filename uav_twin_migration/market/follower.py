@@ -49,6 +49,9 @@ from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.scenario.model import MarketParameters, TwinParameters, transfer_size
 
 NEVER = math.inf
+# RSUs post together. UAVs that share a process let that burst of offers come in before they look at it, so that they
+# answer with one message instead of one for each offer: every RSU has to read every message.
+GATHERING = 0.005  # s of wall time
 SMALLEST_BID = 1e-6  # MHz; less is nothing
 SAME = 1.0 + 1e-9  # what rounding may add on the wire
 

@@ -6,19 +6,19 @@ It knows no ROS: live, a node hands it what it hears; of a recording, `replay` d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game import followers as game
-from uav_twin_migration.market.messages import is_id
+from uav_twin_migration.market.messages import Bid, Grant, Offer, is_id
 from uav_twin_migration.monitor import readers
 from uav_twin_migration.monitor.city import City, UavNow
 from uav_twin_migration.monitor.frames import Array, Frame, Sample
 from uav_twin_migration.monitor.market import MarketMonitor
-from uav_twin_migration.monitor.twins import TwinMonitor
+from uav_twin_migration.monitor.twins import Report, State, TwinMonitor
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.snapshot import best_links
 
@@ -81,25 +81,80 @@ class Listener:
         except (ValueError, TypeError, AttributeError, OverflowError):  # fields of another version, or senseless ones
             self.unreadable += 1
 
-    # -- the market --------------------------------------------------------------------------------------------------
+    # -- messages, as what they say ----------------------------------------------------------------------------------
 
     def _on_offer(self, now: float, topic: str, message: Any) -> None:
-        offer = readers.offer(message)
-        if offer is None or (rsu := self.city.rsu(offer.rsu)) is None:
+        if (offer := readers.offer(message)) is not None:
+            self.offer(now, offer, topic.partition(MARKET)[0].rpartition("/")[2])
+
+    def _on_demand(self, now: float, topic: str, message: Any) -> None:
+        self.bids(readers.bids(message))
+
+    def _on_grant(self, now: float, topic: str, message: Any) -> None:
+        if (grant := readers.grant(message)) is not None:
+            self.grant(now, grant)
+
+    def _on_decision(self, now: float, topic: str, message: Any) -> None:
+        for uav, rsu in readers.decisions(message):
+            self.decision(now, uav, rsu)
+
+    def _on_links(self, now: float, topic: str, message: Any) -> None:
+        if (read := readers.links(message)) is not None:
+            self.links(*read)
+
+    def _on_states(self, now: float, topic: str, message: Any) -> None:
+        for state in readers.states(message):
+            self.state(now, state)
+
+    def _on_replies(self, now: float, topic: str, message: Any) -> None:
+        for reply in readers.replies(message):
+            self.reply(now, message.rsu_id, reply)
+
+    def _on_host_status(self, now: float, topic: str, message: Any) -> None:
+        for hosting in readers.hostings(message):
+            self.hosting(now, message.rsu_id, hosting)
+
+    def _on_transfers(self, now: float, topic: str, message: Any) -> None:
+        for progress in readers.transfers(message):
+            self.progress(now, progress)
+
+    def _on_feedback(self, now: float, topic: str, message: Any) -> None:
+        source = topic.removesuffix(FEEDBACK).rpartition("/")[2]
+        if (progress := readers.feedback(source, message)) is not None:
+            self.progress(now, progress)
+
+    def _on_report(self, now: float, topic: str, message: Any) -> None:
+        if (report := readers.report(message)) is not None:
+            self.report(now, report)
+
+    def _on_motion(self, now: float, topic: str, message: Any) -> None:
+        id_ = topic.removesuffix(ODOMETRY).rpartition("/")[2]
+        if (read := readers.motion(message)) is not None and is_id(id_):
+            self.motion(id_, *read)
+
+    def _on_diagnostics(self, now: float, topic: str, message: Any) -> None:
+        for status in readers.statuses(message):
+            self.status(now, status)
+
+    # -- what happens in the market ----------------------------------------------------------------------------------
+
+    def offer(self, now: float, offer: Offer, region: str = "") -> None:
+        """An RSU posted a price."""
+        if (rsu := self.city.rsu(offer.rsu)) is None:
             return
         rsu.price, rsu.heard = offer.price, now
-        region = topic.partition(MARKET)[0].rpartition("/")[2]
         self.city.learn(offer.rsu, position=offer.position, range=offer.range, region=region)
         if self.market:
             self.market.on_offer(offer)
 
-    def _on_demand(self, now: float, topic: str, message: Any) -> None:
+    def bids(self, bids: Iterable[Bid]) -> None:
+        """UAVs answered."""
         if self.market:
-            self.market.on_bids(readers.bids(message))
+            self.market.on_bids(bids)
 
-    def _on_grant(self, now: float, topic: str, message: Any) -> None:
-        grant = readers.grant(message)
-        if grant is None or (rsu := self.city.rsu(grant.rsu)) is None:
+    def grant(self, now: float, grant: Grant) -> None:
+        """An RSU granted bandwidth."""
+        if (rsu := self.city.rsu(grant.rsu)) is None:
             return
         rsu.sold = 0.0
         for id_, share in grant.bandwidth.items():
@@ -111,17 +166,14 @@ class Listener:
         if self.market:
             self.market.on_grant(now - self._started, grant)
 
-    def _on_decision(self, now: float, topic: str, message: Any) -> None:
-        for uav, rsu in readers.decisions(message):
-            self.city.wants(now, uav, rsu)
-            if self.market:
-                self.market.on_hosting(uav, rsu)
+    def decision(self, now: float, uav: str, rsu: str) -> None:
+        """A UAV wants a host; an empty id for none."""
+        self.city.wants(now, uav, rsu)
+        if self.market:
+            self.market.on_hosting(uav, rsu)
 
-    def _on_links(self, now: float, topic: str, message: Any) -> None:
-        read = readers.links(message)
-        if read is None:
-            return
-        uavs, rsus, efficiency = read
+    def links(self, uavs: Sequence[str], rsus: Sequence[str], efficiency: Array) -> None:
+        """Spectral efficiency [uavs, rsus], bit/s/Hz."""
         for id_, row in zip(uavs, efficiency.tolist(), strict=True):
             if (uav := self.city.uav(id_)) is not None:
                 uav.links = {rsu: value for rsu, value in zip(rsus, row, strict=True) if value > 0.0}
@@ -133,35 +185,34 @@ class Listener:
         if is_id(message.rsu_id) and all(0.0 < value < math.inf for value in private.values()):
             self.city.learn(message.rsu_id, **private)
 
-    # -- the twins ---------------------------------------------------------------------------------------------------
+    # -- what becomes of twins ---------------------------------------------------------------------------------------
 
-    def _on_states(self, now: float, topic: str, message: Any) -> None:
-        for state in readers.states(message):
-            uav = self.city.uav(state.uav)
-            if uav is not None:
-                truth = uav.position if math.isfinite(uav.position[0]) else None
-                self.twins.on_state(now, state, truth)
-                self.city.hosted(now, state.uav, state.rsu, state.epoch, state.stamp, state.position)
+    def state(self, now: float, state: State) -> None:
+        """A twin as its users see it."""
+        uav = self.city.uav(state.uav)
+        if uav is not None:
+            truth = uav.position if math.isfinite(uav.position[0]) else None
+            self.twins.on_state(now, state, truth)
+            self.city.hosted(now, state.uav, state.rsu, state.epoch, state.stamp, state.position)
 
-    def _on_replies(self, now: float, topic: str, message: Any) -> None:
-        for reply in readers.replies(message):
-            if reply.accepted and reply.restored:
-                self.twins.on_takeover(reply.uav, reply.epoch, reply.as_of)
-                self.city.tell(now, "host", f"{message.rsu_id} takes the twin of {reply.uav} over, from a copy.")
-            elif reply.accepted:
-                before = len(self.twins.lost)
-                self.twins.on_begun_anew(reply.uav, reply.epoch)
-                if len(self.twins.lost) > before:
-                    text = f"The twin of {reply.uav} was lost; it begins anew at {message.rsu_id}."
-                    self.city.tell(now, "lost", text)
+    def reply(self, now: float, rsu: str, reply: readers.Reply) -> None:
+        """An RSU answered a UAV that asked it to host."""
+        if reply.accepted and reply.restored:
+            self.twins.on_takeover(reply.uav, reply.epoch, reply.as_of)
+            self.city.tell(now, "host", f"{rsu} takes the twin of {reply.uav} over, from a copy.")
+        elif reply.accepted:
+            before = len(self.twins.lost)
+            self.twins.on_begun_anew(reply.uav, reply.epoch)
+            if len(self.twins.lost) > before:
+                self.city.tell(now, "lost", f"The twin of {reply.uav} was lost; it begins anew at {rsu}.")
 
-    def _on_host_status(self, now: float, topic: str, message: Any) -> None:
-        for hosting in readers.hostings(message):
-            if hosting.holding == "hosting" and self.city.uav(hosting.uav) is not None:
-                self.twins.on_version(hosting.uav, message.rsu_id, hosting.epoch, hosting.version)
-            if hosting.replica:
-                self.twins.on_replica(hosting.replica_age)
-            self.city.holds(now, message.rsu_id, hosting)
+    def hosting(self, now: float, rsu: str, hosting: readers.Hosting) -> None:
+        """What an RSU says that it has of a twin."""
+        if hosting.holding == "hosting" and self.city.uav(hosting.uav) is not None:
+            self.twins.on_version(hosting.uav, rsu, hosting.epoch, hosting.version)
+        if hosting.replica:
+            self.twins.on_replica(hosting.replica_age)
+        self.city.holds(now, rsu, hosting)
 
     def _on_host(self, now: float, topic: str, message: Any) -> None:
         rsu = self.city.rsu(message.rsu_id) if is_id(message.rsu_id) else None
@@ -170,18 +221,13 @@ class Listener:
                 self.city.tell(now, "health", f"{message.rsu_id} drains: it takes no more twins, and moves its own.")
             rsu.draining = bool(message.draining)
 
-    def _on_transfers(self, now: float, topic: str, message: Any) -> None:
-        for progress in readers.transfers(message):
-            self.city.moves(now, progress)
+    def progress(self, now: float, progress: readers.Progress) -> None:
+        """How far a twin has come on its way."""
+        self.city.moves(now, progress)
 
-    def _on_feedback(self, now: float, topic: str, message: Any) -> None:
-        source = topic.removesuffix(FEEDBACK).rpartition("/")[2]
-        if (progress := readers.feedback(source, message)) is not None:
-            self.city.moves(now, progress)
-
-    def _on_report(self, now: float, topic: str, message: Any) -> None:
-        report = readers.report(message)
-        if report is None or self.city.uav(report.uav) is None:
+    def report(self, now: float, report: Report) -> None:
+        """A migration ended."""
+        if self.city.uav(report.uav) is None:
             return
         self.twins.on_report(report)
         self.city.moving.pop(report.uav, None)
@@ -195,22 +241,20 @@ class Listener:
 
     # -- everything else ---------------------------------------------------------------------------------------------
 
-    def _on_motion(self, now: float, topic: str, message: Any) -> None:
-        id_ = topic.removesuffix(ODOMETRY).rpartition("/")[2]
-        read = readers.motion(message)
-        uav = self.city.uav(id_) if is_id(id_) else None
-        if read is not None and uav is not None:
-            uav.position, uav.velocity = read
+    def motion(self, id_: str, position: readers.Vector, velocity: readers.Vector) -> None:
+        """Where a UAV is, m, and how it moves, m/s."""
+        if (uav := self.city.uav(id_)) is not None:
+            uav.position, uav.velocity = position, velocity
             if self.market:
-                self.market.on_motion(id_, *read)
+                self.market.on_motion(id_, position, velocity)
 
-    def _on_diagnostics(self, now: float, topic: str, message: Any) -> None:
-        for status in readers.statuses(message):
-            if status.level >= ERROR and self.city.level_of(status.name) < ERROR:
-                self.city.tell(now, "health", f"{status.name} complains: {status.message}.")
-            self.city.note(status)
-            if self.market:
-                self.market.on_diagnostics(status.name, status.values)
+    def status(self, now: float, status: readers.Status) -> None:
+        """What a node says about itself."""
+        if status.level >= ERROR and self.city.level_of(status.name) < ERROR:
+            self.city.tell(now, "health", f"{status.name} complains: {status.message}.")
+        self.city.note(status)
+        if self.market:
+            self.market.on_diagnostics(status.name, status.values)
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 

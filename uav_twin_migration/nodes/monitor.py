@@ -15,6 +15,7 @@ from uav_twin_migration.monitor.foxglove import FoxgloveServer
 from uav_twin_migration.monitor.html import page
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.monitor.server import PageServer
+from uav_twin_migration.monitor.settling import Settling
 from uav_twin_migration.monitor.terminal import Display
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.markers import MarkerPublisher
@@ -27,7 +28,6 @@ from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.settings import parameter
 
 TICK = 0.2  # s of wall time between two frames
-SETTLING = 2.5  # s after the first full round until every node has reported its start
 
 PARAMETERS = (
     parameter("scenario", str, "scenario file, or the name of a shipped one"),
@@ -63,14 +63,13 @@ class MonitorNode(Guarded):
         about = {"seed": str(self._values["seed"]), "version": __version__}
         self._listener = Listener(self._scenario, about, self._started_at)
         self._monitor, self._twins = self._listener.market_of_scenario, self._listener.twins
-        self._first_grant: float | None = None  # s since the start
-        self._first_full_round: float | None = None  # s since the start
         self._sampled = 0
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
         self._display = Display(self._monitor, self._twins, out, self._values["plain"], self._values["verbose"])
         self._display.start(self._values["processes"], self._values["seed"])
+        self._settling = Settling(self._monitor, self._display.say)
         self._publisher = StatePublisher(self)
         self._markers = MarkerPublisher(self)
         self._sinks = self._serve()
@@ -103,23 +102,11 @@ class MonitorNode(Guarded):
         self._markers.publish(cast, frame)
         for sink in self._sinks:
             sink.show(cast, frame)
-        self._notice_steady_state()
+        self._settling.look(time.monotonic() - self._began)
         self._display.update(now)
         duration = self._values["duration"]
         if duration and now >= duration:
             self.stop()
-
-    def _notice_steady_state(self) -> None:
-        """The first grant, the first full round, and, once nodes have told what came before it, the steady state."""
-        elapsed = time.monotonic() - self._began
-        if self._first_grant is None and self._monitor.grants:
-            self._first_grant = elapsed
-            self._display.say(f"first grant {elapsed:.1f} s after the start")
-        if self._first_full_round is None and self._monitor.everybody_served():
-            self._first_full_round = elapsed
-            self._display.say(f"first full round {elapsed:.1f} s after the start")
-        if not self._monitor.full and self._first_full_round and elapsed > self._first_full_round + SETTLING:
-            self._monitor.start_steady_state()
 
     def finish(self) -> None:
         """Say what was seen; once."""
@@ -128,8 +115,8 @@ class MonitorNode(Guarded):
         self._finished = True
         summary = {
             **self._listener.summary(),
-            "first_grant_s": self._first_grant,
-            "first_full_round_s": self._first_full_round,
+            "first_grant_s": self._settling.first_grant,
+            "first_full_round_s": self._settling.first_full_round,
             "messages_per_s": self._listener.messages / max(time.monotonic() - self._began, 1e-3),
             "seed": self._values["seed"],
         }

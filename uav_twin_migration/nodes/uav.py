@@ -12,7 +12,7 @@ from typing import Any
 from nav_msgs.msg import Odometry
 
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings, HostChange, Output
+from uav_twin_migration.market.follower import GATHERING, Demand, Follower, FollowerSettings, HostChange, Output
 from uav_twin_migration.market.messages import Bid, Refusal
 from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.regions import Membership
@@ -30,9 +30,6 @@ from uav_twin_migration.nodes.ros.uav_twins import UavTwins
 from uav_twin_migration.scenario.parameters import container_parameters, listed, own_settings, parameters_of
 from uav_twin_migration.scenario.settings import UAV, made_of
 
-# RSUs post together. A UAV container lets that burst of offers come in before it looks at them, so that its UAVs
-# answer with one message instead of one for each offer: every RSU has to read every message.
-GATHERING = 0.005  # s of wall time
 SILENCE, SILENT_ROUNDS = 10.0, 10.0  # s of wall time, and rounds, without an offer that are worth a line in the log
 
 

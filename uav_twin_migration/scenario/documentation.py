@@ -136,6 +136,8 @@ def _property(one: Setting) -> dict[str, Any]:
         return {**described, **points}
     if one.kind == Point:
         return {**described, **_point(one)}
+    if one.kind == Texts:
+        return {**described, "type": "array", "items": {"type": "string"}}
     return {**described, **_scalar(one)}
 
 

@@ -21,12 +21,14 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.output import write_text
 from uav_twin_migration.plugins import beside, check
 from uav_twin_migration.scenario.document import parse
+from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import (
     Building,
     MarketParameters,
     Origin,
     RadioParameters,
+    Randomness,
     Rsu,
     Scenario,
     TwinParameters,
@@ -101,7 +103,9 @@ def dump(scenario: Scenario) -> str:
     The parameters are all written out; an RSU, UAV or building leaves out what has its default value.
     """
     lines = [HEADER, f"name: {_quoted(scenario.name)}"]
-    for section in ("origin", "radio", "market", "twins"):
+    if scenario.faults:
+        lines += ["", "faults:", *(f"  - {_quoted(one)}" for one in scenario.faults)]
+    for section in ("origin", "radio", "market", "twins", "randomness"):
         parameters = dataclasses.asdict(getattr(scenario, section))
         lines += ["", f"{section}:", *(f"  {key}: {_quoted(value)}" for key, value in parameters.items())]
     for section in ("rsus", "uavs", "buildings"):
@@ -234,6 +238,7 @@ SECTIONS: dict[str, type] = {
     "radio": RadioParameters,
     "market": MarketParameters,
     "twins": TwinParameters,
+    "randomness": Randomness,
 }
 LISTS: dict[str, tuple[type, int, str]] = {  # of records, so many at least
     "rsus": (Rsu, 1, "a list of at least one RSU"),
@@ -266,6 +271,10 @@ def _check(scenario: Scenario) -> None:
             if here == there:
                 raise Refusal(list(there), "another point than the waypoint before", "uavs", index, "route", place + 1)
     _check_footprints(scenario.buildings)
+    try:
+        schedule(scenario.faults, {rsu.id for rsu in scenario.rsus})
+    except Refusal as refusal:
+        raise refusal.under("faults") from None
 
 
 def _check_rules(record: Rsu | MarketParameters, *where: str | int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from uav_twin_migration.scenario.chance import A_DISTRIBUTION, DISTRIBUTION
 from uav_twin_migration.scenario.settings import (
     AN_ID,
     ID,
@@ -18,10 +19,12 @@ from uav_twin_migration.scenario.settings import (
     UAV,
     Points,
     Setting,
+    Texts,
     plugin,
 )
 from uav_twin_migration.scenario.settings import Point as Point
 
+FAULTS = "a list of texts like 'at 30 s: kill rsu_2'"
 REPLICA_SHARE = 0.1  # of what a UAV buys, for the replica while its twin moves
 
 FARTHEST = 1e5  # m from the origin: the local plane is a good map of the Earth within some ten kilometres only
@@ -180,6 +183,29 @@ class TwinParameters:
     ] = "none"
 
 
+@dataclass(frozen=True)
+class Randomness:
+    """What differs from one seed to the next."""
+
+    message_delay: Annotated[
+        str,
+        Setting(
+            "`--virtual`: time that a message takes, each its own", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION
+        ),
+    ] = "lognormal(0.002, 0.5)"
+    message_loss: Annotated[float, Setting("`--virtual`: share of the messages that is lost", "", 0, 0.9)] = 0.0
+    disk_delay: Annotated[
+        str,
+        Setting(
+            "`--virtual`: time that an RSU's disk takes for a commit", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION
+        ),
+    ] = "lognormal(0.002, 0.5)"
+    start_delay: Annotated[
+        str,
+        Setting("`--virtual`: time until an RSU or a UAV is up", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION),
+    ] = "uniform(1, 2)"
+
+
 def transfer_size(twin_size: float, replicas: str) -> float:
     """D_n, what a UAV buys bandwidth for, Mbit: its twin, and beside it what keeps a replica up to date."""
     return twin_size / (1.0 - REPLICA_SHARE) if replicas == "one" else twin_size
@@ -196,4 +222,9 @@ class Scenario:
     radio: RadioParameters = RadioParameters()
     market: MarketParameters = MarketParameters()
     twins: TwinParameters = TwinParameters()
+    randomness: Randomness = Randomness()
     buildings: tuple[Building, ...] = ()
+    faults: Annotated[
+        Texts,
+        Setting("what goes wrong, and when, with `--virtual`: see [virtual time](virtual.md#faults)", wanted=FAULTS),
+    ] = ()

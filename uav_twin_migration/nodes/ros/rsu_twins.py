@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 from rclpy.node import Node
 
 from uav_twin_migration.clocks import boot_time
-from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
     MigrationReport,
@@ -38,9 +36,9 @@ from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
+from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
 from uav_twin_migration.twin.protocol.messages import (
     HostReply,
-    LeaseRenewal,
     Reason,
     Stamp,
 )
@@ -49,16 +47,7 @@ from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTim
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
 NAMESAKE_HINT = "stop one of the two; a copy of a store is no second RSU, see docs/migration.md"
-UNHEARD_LEASES = 2.0  # leases without a word of its UAV after which an RSU no longer speaks of a twin
-MOST_UAVS = 10_000  # that it listens to
 MOST_RSUS = 1_000  # whose addresses it keeps
-
-News = tuple[str, int, int, str]
-
-
-def _news(said: LeaseRenewal) -> News:
-    """What other RSUs than the host need to hear, once."""
-    return said.host, said.epoch, said.newest_epoch, said.replica_host
 
 
 class RsuTwins:
@@ -71,12 +60,8 @@ class RsuTwins:
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
-        self._recognised: dict[str, News] = {}
-        self._heard_at: dict[str, float] = {}  # s, own steady clock
-        self._began = boot_time()
-        self._sequences: dict[str, int] = {}  # of the newest UAV heartbeats
-        self._held: set[str] = set()
-        self._refused: Counter[str] = Counter()  # what was heard and makes no sense, by why
+        self._uavs = UavsHeard(rsu, boot_time(), verifying.verifies_uavs)
+        self._refused = self._uavs.refused  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
         self._namesake_at = float("-inf")  # s, own boot clock, when a later incarnation of this RSU was last heard
@@ -134,7 +119,7 @@ class RsuTwins:
             steady_timer(node, self._values["state_period"], self._send_states),
         ]
         self._action = MigrateAction(
-            node, self.rsu, self._service, self._rate, self._verifying.believes_uavs, lambda uav: uav in self._held
+            node, self.rsu, self._service, self._rate, self._verifying.believes_uavs, lambda uav: uav in self._uavs.held
         )
 
     def change(self) -> None:
@@ -188,34 +173,19 @@ class RsuTwins:
         if heartbeats is None:
             self._refused["length_mismatch"] += 1
             return
-        relevant = [heartbeat for heartbeat in heartbeats if self._is_relevant(heartbeat)]
+        relevant = [heartbeat for heartbeat in heartbeats if self._uavs.is_relevant(heartbeat.lease_renewal)]
         if relevant and self._verifying.believes_uavs(message):
             for heartbeat in relevant:
                 self._hear(heartbeat)
 
-    def _is_relevant(self, heartbeat: Heartbeat) -> bool:
-        """Whether it is news, or concerns a twin that is here: nothing else is worth verifying."""
-        said = heartbeat.lease_renewal
-        return said.uav in self._held or self._recognised.get(said.uav) != _news(said)
-
     def _hear(self, heartbeat: Heartbeat) -> None:
         """Pass on what a UAV has told."""
-        said, uav = heartbeat.lease_renewal, heartbeat.lease_renewal.uav
-        if is_id(uav) and uav not in self._recognised and len(self._recognised) >= MOST_UAVS:
-            self._forget_some()
-        crowded = uav not in self._recognised and len(self._recognised) >= MOST_UAVS
-        if not is_id(uav) or (said.replica_host and not is_id(said.replica_host)) or crowded:
-            self._refused["unknown_rsu"] += 1
-            return
-        if self._is_old(heartbeat):
-            self._refused["replayed"] += 1
-            return
-        self._heard_at[uav] = boot_time()
-        held = uav in self._held
-        if self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu):
-            self._recognised[uav] = _news(said)
+        said, telemetry = heartbeat.lease_renewal, heartbeat.telemetry
+        sequence = telemetry.sequence if telemetry is not None else None
+        news, hosted = self._uavs.hear(said, sequence, boot_time())
+        if news:
             self._service.recognise(said)
-        if held and said.host == self.rsu:
+        if hosted:
             self._service.hear(said, heartbeat.telemetry, self._timing.now(), self._granted(heartbeat))
 
     def _granted(self, heartbeat: Heartbeat) -> float | None:
@@ -228,27 +198,6 @@ class RsuTwins:
         return (
             self._rate(heartbeat.rate) if self._drain_until is None else None
         )  # who goes down pays for the moves itself
-
-    def _forget_some(self) -> None:
-        """Forget UAVs heard first whose twins are not here: in months more of them pass by than are ever in range."""
-        passed = [uav for uav in self._recognised if uav not in self._held]
-        for uav in passed[: MOST_UAVS // 2]:
-            del self._recognised[uav]
-            self._sequences.pop(uav, None)
-            self._heard_at.pop(uav, None)
-
-    def _is_old(self, heartbeat: Heartbeat) -> bool:
-        """Whether somebody sends a heartbeat again: its rate would be an old one, all else is guarded by itself.
-
-        Only where UAVs sign: else, who forges a high sequence would silence the UAV.
-        """
-        if not self._verifying.verifies_uavs or heartbeat.telemetry is None:
-            return False
-        uav, sequence = heartbeat.lease_renewal.uav, heartbeat.telemetry.sequence
-        if sequence <= self._sequences.get(uav, 0):
-            return True
-        self._sequences[uav] = sequence
-        return False
 
     def _on_request(self, message: TwinRequest) -> None:
         requests = list(twin_convert.requests_for(message, self.rsu))
@@ -311,7 +260,7 @@ class RsuTwins:
         if self._has_namesake():
             return
         host_heartbeats = self._service.host_heartbeats()
-        self._held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
+        self._uavs.held = {host_heartbeat.uav for host_heartbeat in host_heartbeats}
         stamp = host_heartbeats[0].stamp if host_heartbeats else Stamp(self._service.incarnation, boot_time())
         heard = [host_heartbeat for host_heartbeat in host_heartbeats if self._hears(host_heartbeat.uav)]
         ages = {uav: age * self._values["time_scale"] for uav, age in self._service.replica_ages().items()}
@@ -319,9 +268,7 @@ class RsuTwins:
         self._host_heartbeats.publish(self._signing.signed(message))
 
     def _hears(self, uav: str) -> bool:
-        """Whether its UAV can be heard. An RSU that is heard and hears nothing would else keep the twin, unserved."""
-        silence = boot_time() - self._heard_at.get(uav, self._began)
-        return bool(silence < UNHEARD_LEASES * self._values["twin_lease"])
+        return self._uavs.hears(uav, self._values["twin_lease"], boot_time())
 
     def _send_states(self) -> None:
         now = self._timing.now()

@@ -15,7 +15,6 @@ from uav_twin_migration.twin.protocol.messages import Reason
 from uav_twin_migration.twin.protocol.migration import Event
 from uav_twin_migration.twin.protocol.replica_state import Filled, Wrote
 
-SCRUB = MEGABYTE  # bytes of hosted twins that are checked in each flush period: 2 MiB/s
 FILL = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
 # What bad chunks make of a `restore`.
 NOT_RESTORABLE = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, struct.error)
@@ -89,7 +88,9 @@ class Contents:
         return found
 
     def _scrub(self) -> Iterator[None]:
-        """Look at every chunk of every hosted twin, over and over; yields after each `SCRUB` bytes, and each round."""
+        """Look at every chunk of every hosted twin, over and over; yields after each `scrub` bytes, and each round."""
+        while self._state.settings.scrub == 0:
+            yield
         while True:
             checked = 0
             for hosted_twin in list(self._state.twins.values()):
@@ -101,7 +102,7 @@ class Contents:
                         self.mark_damaged(hosted_twin, ValueError(f"its chunk {entry.number} is not what was stored"))
                         self._found.append(hosted_twin.uav)
                     checked += entry.size
-                    if checked >= SCRUB:
+                    if checked >= self._state.settings.scrub:
                         yield
                         checked = 0
             yield

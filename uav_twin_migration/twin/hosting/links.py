@@ -73,7 +73,7 @@ class Links:
 
     def say(self, link: int, message: PeerMessage) -> None:
         """Send a message without chunks."""
-        self.outputs.append(Transmit(link, [wire.encode(message)], paced=False))
+        self.outputs.append(Transmit(link, message, paced=False))
 
     def send_on(self, hosted_twin: HostedTwin, outbound: Outbound, flow: Flow, session: int) -> None:
         """Send the chunks that the rate and the window let through. Raises StoreError."""
@@ -89,9 +89,9 @@ class Links:
         assert hosted_twin.own is not None
         after, entries = flow.sent, flow.take(frame_size(outbound.rate))
         chunks = [self._chunk(hosted_twin.own, entry) for entry in entries]
-        pieces = wire.encode_chunks(Data(hosted_twin.uav, session, after, flow.sent), chunks)
-        self._pending[outbound.link] += sum(map(len, pieces))
-        self.outputs.append(Transmit(outbound.link, pieces, paced=True))
+        frame = wire.Chunks(Data(hosted_twin.uav, session, after, flow.sent), tuple(chunks))
+        self._pending[outbound.link] += wire.size_of(frame)
+        self.outputs.append(Transmit(outbound.link, frame, paced=True))
 
     def _chunk(self, copy: Copy, entry: Entry) -> Chunk:
         content = self._store.read(copy, entry.number)

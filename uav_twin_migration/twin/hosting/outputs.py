@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from uav_twin_migration.twin.hosting.estimate import Estimate
-from uav_twin_migration.twin.protocol.messages import HostReply, Reason
+from uav_twin_migration.twin.protocol.messages import HostReply, PeerMessage, Reason
 from uav_twin_migration.twin.protocol.replica_state import Phase
+from uav_twin_migration.twin.protocol.wire import Chunks
 
 
 class Open(NamedTuple):
@@ -19,10 +20,10 @@ class Open(NamedTuple):
 
 
 class Transmit(NamedTuple):
-    """Send bytes over a link, its own or one that came in."""
+    """Send a frame over a link, its own or one that came in."""
 
     link: int
-    pieces: Sequence[bytes | memoryview]
+    frame: Chunks | PeerMessage
     paced: bool  # chunks are; the rest goes as soon as it is its turn
 
 

@@ -50,7 +50,7 @@ from uav_twin_migration.twin.protocol.messages import (
     MigrateRequest,
 )
 from uav_twin_migration.twin.protocol.replica_state import Phase
-from uav_twin_migration.twin.protocol.wire import Chunks
+from uav_twin_migration.twin.protocol.wire import Chunks, encoded
 
 BATCH = 8 * 1024 * 1024  # bytes of chunks at most in one commit
 GATHER = 0.02  # s between two commits while nothing but chunks comes in
@@ -323,7 +323,7 @@ class TwinService:
         carrier = self.carrier
         for output in outputs:
             if isinstance(output, Transmit):
-                carrier.send(output.link, b"".join(output.pieces), output.paced)
+                carrier.send(output.link, encoded(output.frame), output.paced)
             elif isinstance(output, Open):
                 carrier.open(output.link, output.peer, output.rate)
             elif isinstance(output, Pace):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Undo, Visible
 from uav_twin_migration.twin.hosting.outputs import Close, Durable, HostingChange, MigrationReport, Output, Transmit
 from uav_twin_migration.twin.hosting.store_reader import StoreError
-from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.replica_state import Status
 
 
@@ -33,7 +32,7 @@ class Transaction:
             return self.roll_back(error, settle)
         if wrote:
             state.trouble = next(iter(state.damaged.values()), None)
-        acks = [Transmit(link, [wire.encode(ack)], paced=False) for (link, _), ack in state.acks.items()]
+        acks = [Transmit(link, ack, paced=False) for (link, _), ack in state.acks.items()]
         done = [Durable(done, True) for done in state.durable]
         outputs: list[Output] = [*acks, *self._taken(), *state.outputs, *self._hosting_changes(), *done]
         self.publish(state.undo)

@@ -94,6 +94,10 @@ class UavTwin:
         chance = random.Random(self.uav)
         for number in range(self.pieces):
             yield Piece(PAYLOAD_AT + number, chance.randbytes(self.size_of(number)))
+        yield from self._own_pieces()
+
+    def _own_pieces(self) -> Iterator[Piece]:
+        """All but the payload."""
         yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
         yield Piece(0, self._head())
 

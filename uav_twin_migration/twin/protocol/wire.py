@@ -122,6 +122,17 @@ def encode_chunks(data: Data, chunks: Sequence[Chunk]) -> list[bytes | memoryvie
     return [_HEADER.pack(length, _DATA_KIND) + b"".join(head), *contents]
 
 
+def encoded(frame: Frame) -> bytes:
+    """A frame, with chunks or without."""
+    return b"".join(encode_chunks(frame.data, frame.chunks)) if isinstance(frame, Chunks) else encode(frame)
+
+
+def size_of(frame: Chunks) -> int:
+    """Bytes of a frame of chunks."""
+    heads = _HEADER.size + _DATA.size + len(frame.data.uav) + len(frame.chunks) * _CHUNK.size
+    return heads + sum([len(chunk.content) for chunk in frame.chunks])
+
+
 class FrameReader:
     """Takes a stream of bytes apart into frames, with memory for no more than one of the largest allowed.
 

@@ -1,0 +1,82 @@
+"""A city in virtual time: what a run gives, that it gives it again, and what faults do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.monitor.listener import Listener
+from uav_twin_migration.scenario.load import dump, load, loads
+from uav_twin_migration.studies.virtual.run import run
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SIM = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "--virtual"]
+
+
+def test_a_run_moves_twins_and_gives_the_keys_of_sim() -> None:
+    summary = run("default", duration=25.0)
+    assert summary.keys() >= Listener(load("default")).summary().keys()
+    assert summary["twins"] == 8
+    assert summary["migrations_completed"] >= 1
+    assert not summary["twins_lost"] + summary["twins_duplicated"] + summary["twins_unserved"]
+    assert summary["rounds"] >= 90
+    assert 0.5 < summary["achieved_of_granted_rate"]["mean"] <= 1.0
+
+
+def test_a_seed_gives_the_same_bits_in_any_process_and_another_seed_others() -> None:
+    command = [*SIM, "small", "--duration", "8", "--json", "-"]
+    here = run("small", duration=8.0)
+    others = []
+    for hash_seed, seed in (("1", "0"), ("2", "0"), ("1", "1")):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [*command, "--seed", seed], capture_output=True, text=True, check=True, cwd=CHECKOUT, env=environment
+        )
+        others.append(json.loads(done.stdout))
+    assert here == others[0] == others[1]
+    assert others[2] != here
+
+
+def test_a_killed_host_comes_back_with_its_twins() -> None:
+    faults = ["at 10 s: kill rsu_1", "at 12 s: back rsu_1"]
+    summary = run("small", duration=20.0, faults=faults)
+    assert not summary["twins_lost"] + summary["twins_duplicated"] + summary["twins_unserved"]
+    assert summary["longest_silence_s"] > 2.0  # nobody served what was there
+    assert run("small", duration=20.0)["longest_silence_s"] < 1.0
+
+
+def test_a_twin_whose_host_is_gone_for_good_begins_anew() -> None:
+    assert run("small", duration=25.0, faults=["at 8 s: kill rsu_1"])["twins_lost"] > 0
+
+
+@pytest.mark.parametrize("fault", ["suspend rsu_1", "cut rsu_1", "cut rsu_1 from rsu_2", "slow rsu_1 20"])
+def test_what_passes_does_no_harm(fault: str) -> None:
+    summary = run("small", duration=20.0, faults=[f"at 8 s: {fault}", "at 13 s: back rsu_1"])
+    assert not summary["twins_lost"] + summary["twins_duplicated"] + summary["twins_unserved"]
+
+
+@pytest.mark.parametrize("fault", ["at 3 s: kil rsu_1", "kill rsu_1", "at 3 s: kill rsu_9", "at 3 s: cut uav_1"])
+def test_a_fault_that_makes_no_sense_is_told(fault: str) -> None:
+    with pytest.raises(InputError, match="faults"):
+        run("small", duration=1.0, faults=[fault])
+
+
+def test_a_scenario_keeps_its_faults() -> None:
+    text = dump(load("small")).replace("\nrsus:", '\nfaults: ["at 3 s: kill rsu_1"]\n\nrsus:')
+    scenario = loads(text)
+    assert scenario.faults == ("at 3 s: kill rsu_1",)
+    assert loads(dump(scenario)) == scenario
+    with pytest.raises(InputError, match=r"faults\[0\]"):
+        loads(text.replace("kill rsu_1", "kill rsu_9"))
+
+
+def test_what_virtual_time_has_no_use_for_is_refused() -> None:
+    done = subprocess.run([*SIM, "--real-time-factor", "4"], capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 2
+    assert "real_time_factor" in done.stderr

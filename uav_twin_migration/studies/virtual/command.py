@@ -1,0 +1,100 @@
+"""`uavtwin sim --virtual`: a run, what a person sees of it, and its summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from uav_twin_migration.deployment.options import SIM, check
+from uav_twin_migration.deployment.simulation import check_files, warn
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.monitor.terminal import Display
+from uav_twin_migration.output import write_text
+from uav_twin_migration.scenario.examine import loaded
+from uav_twin_migration.studies.virtual.city import City
+from uav_twin_migration.studies.virtual.run import DURATION, run
+
+UNUSED = {"world", "gui", "px4_dir", "real_time_factor", "train", "keys", "namespace", "foxglove", "twin_stores"}
+UNUSED |= {"record", "view"}
+INSTEAD = {"real_time_factor": "1: virtual time passes as quickly as it can"}
+REFRESH = 0.2  # s of wall time between two pictures
+
+
+def simulate(values: Mapping[str, Any]) -> int:
+    """Run it. values: of the command's options, by name. Returns the exit code; raises InputError."""
+    refuse_unused(values)
+    check(values)
+    scenario = loaded(values["scenario"], warn)
+    check_files(values, scenario)
+    show = _Show(values)
+    summary = run(
+        scenario,
+        values["seed"],
+        values["duration"] or DURATION,
+        values["policy"],
+        values["twins"],
+        values["exploration"],
+        [one for one in values["faults"].split(";") if one.strip()],
+        values["compose"],
+        show.watch,
+        show.say,
+    )
+    return show.finish(summary)
+
+
+def refuse_unused(values: Mapping[str, Any]) -> None:
+    """What virtual time has no use for is refused, not ignored. Raises InputError."""
+    for option in SIM:
+        if option.name in UNUSED and values[option.name] != option.default:
+            expected = INSTEAD.get(option.name, "nothing with --virtual")
+            raise InputError("options", option.name, values[option.name], expected)
+
+
+class _Show:
+    """What a person sees."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self._display: Display | None = None
+        self._lines: list[str] = []  # that wait for a display
+        self._shown = self._began = time.monotonic()
+        self._flawless = True
+        self._simulated = 0.0
+
+    def say(self, line: str) -> None:
+        """A line, once there is a display."""
+        self._lines.append(line)
+
+    def watch(self, city: City) -> None:
+        """A simulated second has passed."""
+        display = self._display or self._begin(city)
+        while self._lines:
+            display.say(self._lines.pop(0))
+        self._flawless, self._simulated = city.listener.twins.is_flawless, city.air.clock
+        if time.monotonic() > self._shown + REFRESH:
+            self._shown = time.monotonic()
+            display.update(city.air.clock)
+
+    def _begin(self, city: City) -> Display:
+        values, listener = self._values, city.listener
+        out = sys.stderr if values["json"] == "-" else sys.stdout
+        market = listener.market_of_scenario
+        self._display = Display(market, listener.twins, out, values["plain"], values["verbose"])
+        self._display.start(1, values["seed"])
+        return self._display
+
+    def finish(self, summary: Mapping[str, Any]) -> int:
+        """The summary. Returns the exit code."""
+        took = max(time.monotonic() - self._began, 1e-3)
+        if self._display is not None:
+            self._display.finish(dict(summary))
+            self._display.say(f"{self._simulated:.0f} s in {took:.1f} s: {self._simulated / took:.0f} times real time")
+        text = json.dumps(summary, indent=2)
+        if self._values["json"] == "-":
+            print(text, flush=True)
+        elif self._values["json"]:
+            write_text(self._values["json"], text + "\n")
+        return 0 if self._flawless else 1

@@ -1,0 +1,94 @@
+"""One run in virtual time, from a scenario and a seed to a summary: what `sim --virtual` and sweeps call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from uav_twin_migration import __version__
+from uav_twin_migration.deployment.options import Options
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.monitor.settling import Settling
+from uav_twin_migration.scenario.faults import schedule
+from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.settings import Refusal
+from uav_twin_migration.studies.virtual.city import City
+from uav_twin_migration.studies.virtual.faults import carry_out
+
+DURATION = 60.0  # s, where nobody says
+LOOK = 0.2  # s between two looks while the run begins
+SAMPLE = 1.0  # s between two comparisons with the equilibrium
+IN_MEMORY = "memory"  # as twin stores' folder: RSUs host twins
+
+Watch = Callable[[City], None]
+
+
+def run(
+    scenario: Scenario | str,
+    seed: int = 0,
+    duration: float = DURATION,
+    policy: str = "",
+    twins: bool = True,
+    exploration: float = -1.0,
+    faults: Sequence[str] = (),
+    compose: str = "auto",
+    watch: Watch = lambda city: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Play a scenario for `duration` s, and say what happened: the keys of `sim --json`.
+
+    The same arguments give the same summary, to the bit.
+
+    Args:
+        scenario: or its file, or the name of a shipped one.
+        seed: of everything random.
+        policy: what RSUs price with, as of `sim`; empty for the shipped one.
+        twins: whether RSUs host the UAVs' twins.
+        exploration: noise on the RSUs' actions; -1 for none.
+        faults: more of them than the scenario has; see `scenario/faults.py`.
+        compose: how nodes are put together, as of `sim`.
+        watch: called after each sample, once a simulated second.
+        say: gets a line about the first grant and the first full round.
+
+    Raises:
+        InputError: the scenario, the policy or a fault is not as it must be.
+    """
+    world = load(scenario) if isinstance(scenario, str) else scenario
+    options = Options(
+        seed=seed,
+        policy=policy,
+        exploration=exploration,
+        compose=compose,
+        duration=duration,
+        twin_stores=IN_MEMORY if twins else "",
+    )
+    try:
+        planned = schedule((*world.faults, *faults), {rsu.id for rsu in world.rsus})
+    except Refusal as refusal:
+        raise InputError("faults", refusal.where(), refusal.value, refusal.expected) from None
+    city = City(world, options, {"seed": str(seed), "version": __version__})
+    carry_out(city, planned)
+    settling = Settling(city.listener.market_of_scenario, say)
+    _play(city, duration, settling, watch)
+    return {
+        **city.listener.summary(),
+        "first_grant_s": settling.first_grant,
+        "first_full_round_s": settling.first_full_round,
+        "messages_per_s": city.listener.messages / max(duration, 1e-3),
+        "seed": seed,
+    }
+
+
+def _play(city: City, duration: float, settling: Settling, watch: Watch) -> None:
+    """Samples are taken half-way between rounds, which start at whole periods."""
+    market, now, next_sample = city.listener.market_of_scenario, 0.0, SAMPLE / 2.0
+    while now < duration:
+        look = next_sample if market.full else min(next_sample, now + LOOK)
+        now = min(look, duration)
+        city.run(now)
+        settling.look(now)
+        if now >= next_sample:
+            next_sample += SAMPLE
+            city.listener.sample(city.air.clock)
+            watch(city)
