@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from test.twin.town import Town
 from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.host import TwinHost
+from uav_twin_migration.twin.hosting.outputs import Expired
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import StoreError, StoreReplacedError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT
-from uav_twin_migration.twin.protocol.epochs import term_of
-from uav_twin_migration.twin.protocol.messages import MigrateRequest, Reason
+from uav_twin_migration.twin.protocol.epochs import make_epoch, term_of
+from uav_twin_migration.twin.protocol.messages import HostRequest, MigrateRequest, Reason
 from uav_twin_migration.twin.protocol.replica_state import Status
 
 
@@ -379,3 +382,47 @@ def test_a_store_that_was_restored_from_a_copy_is_a_takeover(town: Town, tmp_pat
     town.acked.clear()  # some of it is gone with the store
     live(town, 1.0)
     town.check_acknowledged()
+
+
+# -- what is never heard of again --------------------------------------------------------------------------------------
+
+
+def rows(town: Town, name: str) -> int:
+    host = town.rsus[name].host
+    assert host is not None
+    return int(host.store._value("SELECT count(*) FROM twins"))
+
+
+def test_a_twin_that_was_asked_for_and_never_claimed_goes_without_a_trace(town: Town) -> None:
+    name = others(town)[0]
+    host = town.rsus[name].host
+    assert host is not None
+    for number in range(5):
+        request = HostRequest(f"invented_{number}", name, make_epoch(3), 100_000)
+        town.tell(name, partial(TwinHost.request, request=request, now=town.now))
+    town.run(1.0)
+    assert len(host.hosted) == rows(town, name) == 5
+    town.run(host.state.settings.keep_unserved + 1.0)
+    assert (host.hosted, rows(town, name), host.counts["never_claimed"]) == ([], 0, 5)
+    assert host.store._value("SELECT count(*) FROM contents") == 0
+    assert town.is_served()
+
+
+def test_a_twin_whose_uav_is_silent_is_kept_for_long_and_its_going_is_told(tmp_path: Path) -> None:
+    town = settled(Town(tmp_path, settings=HostSettings(flush_period=0.2, keep_unheard=200.0)))
+    name, epoch = town.host_discovery.host, town.host_discovery.epoch
+    host, told = town.rsus[name].host, list[Expired]()
+    assert host is not None
+    now = town.now
+    for _ in range(180):
+        now += 1.0
+        host.tick(now)
+        told += [one for one in host.commit(now) if isinstance(one, Expired)]
+    assert (host.hosted, told) == (["u1"], [])
+    for _ in range(30):
+        now += 1.0
+        host.tick(now)
+        told += [one for one in host.commit(now) if isinstance(one, Expired)]
+    assert host.hosted == []
+    assert [(one.uav, one.status, one.served) for one in told] == [("u1", "hosting", True)]
+    assert host.state.twins["u1"].replica_state.record.newest_epoch == epoch

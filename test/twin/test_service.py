@@ -301,6 +301,20 @@ def test_what_cannot_be_dealt_with_is_dropped_and_the_others_go_on(pair: Pair) -
     assert not north.stuck(PATIENCE)
 
 
+def test_a_failure_of_the_log_is_told(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(twin_host, "checkpoint_beside", fail)
+    north = pair.services["north"]
+    assert not north.stuck(PATIENCE)
+    north._log_is_long.set()
+    wait_until(lambda: pair.ended == ["the store's log"])
+    assert north.stuck(PATIENCE) == "the store's log"
+
+
 def test_a_failure_of_the_thread_is_told_and_ends_the_host_heartbeats(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:

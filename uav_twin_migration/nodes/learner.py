@@ -110,8 +110,8 @@ class LearnerNode(Guarded):
             training, self._training = self._training, None
             try:
                 self._publish(replace(training.result(), version=self._learner.next_version()))
-            except UavTwinError as error:
-                self._diagnostics.throttled_log.note("a training gave no policy", str(error))
+            except Exception as error:  # the last catch: whatever was heard, there will be another training
+                self._diagnostics.throttled_log.note("a training gave no policy", f"{type(error).__name__}: {error}")
         if self._training is None and self._learner.due():
             interactions = self._learner.take()
             self._training = self._thread.submit(self._train, interactions, self._trainings)

@@ -132,6 +132,17 @@ class TwinHosting:
         float,
         Setting("time after which it stops waiting for its twins to have moved then", "s", *WALL_TIME, (RSU,), AT_ONCE),
     ] = 30.0
+    twin_kept: Annotated[
+        float,
+        Setting(
+            "time for which it keeps the twin of a UAV that is silent, of wall time in which it runs; then it says so "
+            "and drops it",
+            "s",
+            3600.0,
+            1e9,
+            (RSU,),
+        ),
+    ] = 30 * 86_400.0
     replica_period: Annotated[
         float, Setting("time between two checkpoints of a twin's replica, of wall time", "s", *WALL_TIME, (RSU,))
     ] = 1.0

@@ -87,12 +87,14 @@ class RsuTwins:
                 timing=ProtocolTiming(lease=values["twin_lease"]),
                 replica_period=values["replica_period"],
                 replica_share=REPLICA_SHARE,
+                keep_unheard=values["twin_kept"],
             ),
             callbacks=Callbacks(
                 reply=lambda reply: post(lambda: self._send_reply(reply)),
                 report=lambda report: post(lambda: self._send_report(report)),
                 hosting_change=lambda hosting_change: post(self._on_hosting_change),
                 trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
+                expired=lambda expired: post(lambda: self._on_expired(expired)),
                 ended=lambda thread, error: self.fail(f"{thread} of RSU {self.rsu} has ended: {error!r}"),
             ),
         )
@@ -288,6 +290,13 @@ class RsuTwins:
             detail = f"{report.reason.value}, last {report.uav}'s; it stays here, and goes when its UAV asks again"
             self._throttled_log.note(f"a twin could not be moved to {target}", detail)
         self._action.ended(report, message)
+
+    def _on_expired(self, expired: hosting.Expired) -> None:
+        silent = f"{expired.uav}'s, which was not heard for {expired.silence / 86_400.0:.2g} days"
+        if expired.served:
+            self._throttled_log.note(f"a twin is dropped that may have been the last copy ({expired.status})", silent)
+        else:
+            self._news.note("an empty twin is dropped that its UAV never claimed", silent)
 
     def _on_trouble(self, trouble: StoreError | None) -> None:
         self.trouble = str(trouble) if trouble else ""

@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 import random
 import re
+import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from uav_twin_migration.bounded import read_json
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.policy import artifact
+from uav_twin_migration.recording.reader import Reader as RecordingReader
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.security.message_signature import MessageVerifier
 from uav_twin_migration.shipped import shipped_file
+from uav_twin_migration.studies.harnesses import fuzzing_messages
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol import wire
@@ -27,6 +32,7 @@ from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.messages import Data, Fenced, Offer, PeerMessage, Purpose, Stamp, Verified
 
 SLOW = 0.05  # s of CPU that an input may take
+LARGE = 50 * 1024  # KiB of memory by which an input may have the process grow
 MOST_KEPT = 512  # inputs
 LARGEST = 1 << 16  # bytes of an input
 PIECES = (b"9" * 401, b"[" * 2000, b"{}", b"NaN", b"-1", b"1e999", b"null", b'"\\ud800"', b"\xff" * 8, b"\0" * 8, b"")
@@ -108,11 +114,45 @@ def _read_signature(data: bytes) -> None:
     verifier.refusal_of_uavs(["uav_1"], b"content", data, 0.0)
 
 
+def _recordings() -> Sequence[bytes]:
+    """A file of MCAP, compressed and not, with one message."""
+    from io import BytesIO
+
+    from mcap.writer import CompressionType, Writer
+
+    made = []
+    for compression in (CompressionType.NONE, CompressionType.ZSTD):
+        stream = BytesIO()
+        writer = Writer(stream, compression=compression)
+        writer.start("ros2", "")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data")
+        channel = writer.register_channel("/a", "cdr", schema)
+        writer.add_message(channel, 1, b"\0\1\0\0\2\0\0\0a\0", 1)
+        writer.add_metadata("scenario", {"name": "small"})
+        writer.finish()
+        made.append(stream.getvalue())
+    return made
+
+
+def _read_recording(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".mcap", dir=_in_memory()) as file:
+        file.write(data)
+        file.flush()
+        for recorded in RecordingReader(Path(file.name)):
+            assert len(recorded.data) <= len(data) + LARGEST
+
+
+def _in_memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
 READERS: dict[str, Reader] = {
     "artifacts": Reader(artifact.from_bytes, (artifact.PolicyRefused,), _artifacts),
     "frames": Reader(_read_frames, (wire.WireError,), _frames),
     "snapshots": Reader(_read_snapshot, (ValueError,), _heads),
     "signatures": Reader(_read_signature, (), lambda: [bytes(168), bytes(200), b"\xff" * 168 + b"uav_1"]),
+    "messages": Reader(fuzzing_messages.read, (), fuzzing_messages.seeds),
+    "recordings": Reader(_read_recording, (InputError,), _recordings),
     "json": Reader(
         lambda data: read_json(data, LARGEST), (ValueError,), lambda: [json.dumps({"a": [1, 2.5, None]}).encode()]
     ),
@@ -161,14 +201,20 @@ def tried(reader: Reader, data: bytes) -> tuple[str, float]:
     return said, time.process_time() - began
 
 
-def fuzz(reader: Reader, seconds: float, seed: int, executions: int = sys.maxsize) -> Result:
-    """Try inputs for so long, or so many. The same seed makes the same inputs, as far as it gets."""
-    chance, corpus = random.Random(seed), list(reader.seeds())
+def fuzz(
+    reader: Reader, seconds: float, seed: int, executions: int = sys.maxsize, kept: Sequence[bytes] = ()
+) -> Result:
+    """Try inputs for so long, or so many. The same seed makes the same inputs, as far as it gets.
+
+    kept: inputs of earlier runs, to begin with.
+    """
+    chance, corpus = random.Random(seed), [*reader.seeds(), *kept]
     heard, findings, taken, slowest, count = {""}, dict[str, Finding](), 0, 0.0, 0
     end = time.monotonic() + seconds
     while count < executions and time.monotonic() < end:
         data = mutated(chance.choice(corpus), corpus, chance) if count >= len(corpus) else corpus[count]
         count += 1
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             said, took = tried(reader, data)
             if took > SLOW:  # once more: somebody else may have had the CPU's caches
@@ -179,6 +225,9 @@ def fuzz(reader: Reader, seconds: float, seed: int, executions: int = sys.maxsiz
         taken, slowest = taken + (not said), max(slowest, took)
         if took > SLOW:
             findings.setdefault("slow", Finding(f"{took:.3f} s for {len(data)} bytes", data))
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        if grown > LARGE:
+            findings.setdefault("large", Finding(f"{grown / 1024:.0f} MiB for {len(data)} bytes", data))
         if (said not in heard or (not said and chance.random() < 0.01)) and len(corpus) < MOST_KEPT:
             heard.add(said)
             corpus.append(data)

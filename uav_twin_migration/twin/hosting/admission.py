@@ -32,6 +32,8 @@ class HostSettings:
     retry_store: float = 1.0  # s after the disk refused
     drain_at_once: int = 4  # migrations
     replica_period: float = 1.0  # s between two checkpoints of a replica
+    keep_unserved: float = 60.0  # s for which a twin is kept that was asked for and never got a lease
+    keep_unheard: float = 30 * 86_400.0  # s for which any twin is kept whose UAV is silent
     replica_share: float = 0.1  # of the bandwidth, for the replica while the twin moves
 
 

@@ -40,6 +40,7 @@ class Contents:
         name, chunk_size = self._state.application.name, self._state.application.chunk_size(size)
         hosted_twin.own = self._state.store.add_copy(hosted_twin.uav, name, chunk_size, size, whole=False)
         hosted_twin.twin = hosted_twin.filling = None
+        hosted_twin.served = False
 
     def bring_up(self, hosted_twin: HostedTwin) -> None:
         """A hosted twin is in memory: made of its chunks. One whose first snapshot was cut off begins anew.

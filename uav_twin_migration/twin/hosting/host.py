@@ -13,7 +13,7 @@ that is how many migrations share one.
 
 It decides nothing about a twin: each event goes to the protocol (`step`), and what that says is carried out by the
 parts, which share a `HostState`: `contents.py` (what the twins consist of), `outbound.py` and `inbound.py` (the bytes
-of transfers), `transaction.py` (all or nothing), `draining.py`.
+of transfers), `transaction.py` (all or nothing), `draining.py`, `expiry.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from uav_twin_migration.twin.hosting.application import Application, Twin
 from uav_twin_migration.twin.hosting.contents import Contents
 from uav_twin_migration.twin.hosting.draining import Draining
 from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.hosting.expiry import Expiry
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Visible
 from uav_twin_migration.twin.hosting.inbound import InboundTransfers
 from uav_twin_migration.twin.hosting.links import Links
@@ -96,6 +97,7 @@ class TwinHost:
         self._inbound = InboundTransfers(self.state, self._links, self._step, self.contents.try_restore)
         self._transaction = Transaction(self.state, self._links.taken)
         self._draining = Draining(self.state, lambda request, rate: self.migrate(request, rate, self.state.now))
+        self._expiry = Expiry(self.state, self._step)
         self._clock_ahead = wall_clock - now
         self.last_error: Exception | None = None  # that nobody expected
         self._looking_after: HostedTwin | None = None
@@ -105,8 +107,9 @@ class TwinHost:
 
     def _take_up(self, uav: str, stored: Stored) -> None:
         """A twin that the store has, after a start."""
-        hosted_twin = HostedTwin(uav, ReplicaState(stored.record), stored.own, stored.inbound)
-        self.state.twins[uav] = hosted_twin
+        hosted_twin = self.state.twin(uav)
+        hosted_twin.replica_state = ReplicaState(stored.record)
+        hosted_twin.own, hosted_twin.inbound = stored.own, stored.inbound
         hosted_twin.replica_state = revive(hosted_twin.replica_state, self.state.context(uav))
         self._outbound.begin(hosted_twin)
         self._settle(hosted_twin)
@@ -143,7 +146,7 @@ class TwinHost:
         if not self._is_epoch(lease_renewal.epoch) or not self._is_epoch(lease_renewal.newest_epoch):
             self.counts["bad_epoch"] += 1
             return
-        self._step(self.state.twin(lease_renewal.uav), lease_renewal)
+        self._step(self.state.heard(lease_renewal.uav), lease_renewal)
 
     def request(self, request: HostRequest, now: float) -> None:
         """A UAV asks this RSU to host its twin."""
@@ -186,9 +189,8 @@ class TwinHost:
     def observe(self, uav: str, telemetry: Telemetry, now: float, world_time: float) -> bool:
         """Telemetry for a twin; taken only while it is served here. world_time: s, on the clock of the time stamps."""
         self.state.now = now
-        hosted_twin = self.state.twins.get(uav)
-        if hosted_twin is None or hosted_twin.twin is None or not hosted_twin.replica_state.serves(now):
-            self.counts["not_served_here"] += 1
+        hosted_twin = self.state.served_twin(uav)
+        if hosted_twin is None or hosted_twin.twin is None:
             return False
         reason = hosted_twin.twin.observe(telemetry, world_time)
         if reason is not None:
@@ -198,9 +200,8 @@ class TwinHost:
     def update(self, uav: str, change: Callable[[Twin], None], done: Callable[[bool], None], now: float) -> None:
         """Change a twin; `done(True)` once that is on the disk, `done(False)` where it is not served here."""
         self.state.now = now
-        hosted_twin = self.state.twins.get(uav)
-        if hosted_twin is None or hosted_twin.twin is None or not hosted_twin.replica_state.serves(now):
-            self.counts["not_served_here"] += 1
+        hosted_twin = self.state.served_twin(uav)
+        if hosted_twin is None or hosted_twin.twin is None:
             self.state.outputs.append(Durable(done, False))
             return
         change(hosted_twin.twin)
@@ -336,10 +337,9 @@ class TwinHost:
             return now
         if flushing or hosted_twin.waiting:
             self.contents.flush(hosted_twin)
+            self._expiry.look_at(hosted_twin)
         wake_at = self._outbound.look_after(hosted_twin)
         return min(wake_at, *timers(hosted_twin.replica_state).values(), math.inf)
-
-    # -- one step of the protocol ------------------------------------------------------------------------------------
 
     def _step(
         self,

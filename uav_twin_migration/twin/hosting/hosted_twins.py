@@ -74,6 +74,8 @@ class HostedTwin:
     outbound: dict[Purpose, Outbound] = field(default_factory=dict)
     replicated_at: float = math.nan  # s, when what the replica has was the newest here
     inbound_chunks: InboundChunks | None = None
+    heard_at: float = -math.inf  # s, when its UAV was last heard, or this process began
+    served: bool = True  # False: it began empty, and has taken nothing yet
 
     @property
     def stored(self) -> Stored:
@@ -142,7 +144,22 @@ class HostState:
         if hosted_twin is None:
             if len(self.twins) >= MOST_STRANGERS:
                 self._forget_unknown_twins()
-            hosted_twin = self.twins[uav] = HostedTwin(uav)
+            hosted_twin = self.twins[uav] = HostedTwin(uav, heard_at=self.now)
+        return hosted_twin
+
+    def heard(self, uav: str) -> HostedTwin:
+        """What there is of a twin whose UAV spoke just now."""
+        hosted_twin = self.twin(uav)
+        hosted_twin.heard_at = self.now
+        return hosted_twin
+
+    def served_twin(self, uav: str) -> HostedTwin | None:
+        """The twin that is to be told something; None, and counted, where it is not served here."""
+        hosted_twin = self.twins.get(uav)
+        if hosted_twin is None or hosted_twin.twin is None or not hosted_twin.replica_state.serves(self.now):
+            self.counts["not_served_here"] += 1
+            return None
+        hosted_twin.served = True
         return hosted_twin
 
     def touch(self, hosted_twin: HostedTwin) -> None:

@@ -122,6 +122,7 @@ class InboundTransfers:
 
     def adopt(self, hosted_twin: HostedTwin) -> None:
         """What arrived is the twin."""
+        hosted_twin.served = True
         inbound = hosted_twin.inbound
         if inbound is not None and inbound.base is not None:
             self._state.store.merge(inbound)
@@ -135,7 +136,7 @@ class InboundTransfers:
 
     def keep(self, hosted_twin: HostedTwin) -> None:
         """What arrived is the replica, or part of it; what changes from now on lies beside it."""
-        inbound, store = hosted_twin.inbound, self._state.store
+        inbound, store, hosted_twin.served = hosted_twin.inbound, self._state.store, True
         assert inbound is not None
         if inbound.base is not None:
             store.merge(inbound)

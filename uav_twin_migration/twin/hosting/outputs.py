@@ -77,7 +77,16 @@ class Durable(NamedTuple):
     accepted: bool
 
 
-Output = Open | Transmit | Pace | Close | HostingChange | Reply | MigrationReport | Durable
+class Expired(NamedTuple):
+    """A twin was dropped, because its UAV is silent."""
+
+    uav: str
+    status: str  # what the copy was
+    silence: float  # s
+    served: bool  # False: nothing was lost, it never had taken anything
+
+
+Output = Open | Transmit | Pace | Close | HostingChange | Reply | MigrationReport | Durable | Expired
 
 
 class Progress(NamedTuple):

@@ -29,6 +29,7 @@ from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import (
     Close,
+    Expired,
     HostingChange,
     MigrationReport,
     Open,
@@ -57,6 +58,7 @@ GATHER = 0.02  # s between two commits while nothing but chunks comes in
 MUCH, LONG_GATHER = 512 * 1024, 0.04  # bytes that came in so soon, and s: fewer commits cost less
 LONG_LOG = KEPT_LOG  # bytes of the write-ahead log from which it is brought into the file
 TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
+TURN = 0.5  # s in which a thread with nothing to do goes round, so that a watchdog sees it
 
 Event = Callable[[TwinHost, float], object]
 
@@ -68,6 +70,7 @@ class Callbacks:
     reply: Callable[[HostReply], None] = lambda reply: None
     report: Callable[[MigrationReport], None] = lambda report: None
     hosting_change: Callable[[HostingChange], None] = lambda hosting_change: None
+    expired: Callable[[Expired], None] = lambda expired: None
     trouble: Callable[[StoreError | None], None] = lambda trouble: None  # the disk refuses, or takes again
     ended: Callable[[str, BaseException], None] = lambda thread, error: None  # a thread that all rests on: restart
 
@@ -109,7 +112,7 @@ class TwinService:
             self._store.close()
             raise
         self.carrier.ended = lambda error: self.callbacks.ended("the carrier", error)
-        self._turned_at = time.monotonic()  # s, when the host's thread last went round
+        self._turned_at = self._log_turned_at = time.monotonic()  # s, when the two threads last went round
         self._host = TwinHost(
             self._store, application, boot_time(), settings, self.carrier.queued, wall_clock=time.time()
         )
@@ -227,6 +230,8 @@ class TwinService:
         oldest = time.monotonic() - within
         if self._turned_at < oldest or not self._thread.is_alive():
             return "the twins' thread"
+        if self._log_turned_at < oldest or not self._log_keeper.is_alive():
+            return "the store's log"
         return "the carrier" if self.carrier.turned_at < oldest else ""
 
     @property
@@ -334,6 +339,8 @@ class TwinService:
                 self.callbacks.hosting_change(output)
             elif isinstance(output, Reply):
                 self.callbacks.reply(output.reply)
+            elif isinstance(output, Expired):
+                self.callbacks.expired(output)
             elif isinstance(output, MigrationReport):
                 self.callbacks.report(output)
             else:
@@ -352,10 +359,13 @@ class TwinService:
             self._store.checkpoint()
 
     def _keep_log(self) -> None:
-        while True:
-            self._log_is_long.wait()
-            self._log_is_long.clear()  # before the look at `_stopping`: `stop` sets them the other way round
-            if self._stopping:
-                return
-            checkpoint_beside(self._store.path)
-            time.sleep(0.2)
+        try:
+            while not self._stopping:
+                self._log_turned_at = time.monotonic()
+                if self._log_is_long.wait(TURN):
+                    self._log_is_long.clear()
+                    checkpoint_beside(self._store.path)
+                    time.sleep(0.2)
+        except Exception as error:
+            self.callbacks.ended("the store's log", error)
+            raise

@@ -139,6 +139,10 @@ class Store(StoreReader):
         row = (uav, *own, *copies, *transfer)
         self._write("INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
+    def forget(self, uav: str) -> None:
+        """Remove a twin's row. Its copies have tombstones."""
+        self._write("DELETE FROM twins WHERE uav = ?", (uav,))
+
     def save_version(self, uav: str, version: int) -> None:
         """Write only how far the own copy is."""
         self._write("UPDATE twins SET version = ? WHERE uav = ?", (version, uav))

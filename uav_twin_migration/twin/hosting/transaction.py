@@ -9,7 +9,7 @@ from dataclasses import replace
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Undo, Visible
 from uav_twin_migration.twin.hosting.outputs import Close, Durable, HostingChange, MigrationReport, Output, Transmit
 from uav_twin_migration.twin.hosting.store_reader import StoreError
-from uav_twin_migration.twin.protocol.replica_state import Status
+from uav_twin_migration.twin.protocol.replica_state import Record, Status
 
 
 class Transaction:
@@ -81,6 +81,8 @@ class Transaction:
             return
         if copies == (before.own, before.inbound) and replace(record, version=old.version) == old:
             store.save_version(hosted_twin.uav, record.version)
+        elif record == Record() and hosted_twin.own is None:
+            store.forget(hosted_twin.uav)
         else:
             store.save(hosted_twin.uav, hosted_twin.stored)
 

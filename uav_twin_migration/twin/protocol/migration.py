@@ -95,6 +95,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Verified,
 )
 from uav_twin_migration.twin.protocol.outbound import Answered
+from uav_twin_migration.twin.protocol.rehosting import Unheard
 from uav_twin_migration.twin.protocol.replica_state import (
     Complete,
     Context,
@@ -136,6 +137,7 @@ Event = (
     | Refuse
     | Sent
     | Timeout
+    | Unheard
     | Unprepared
     | Verified
     | Wrote
@@ -179,6 +181,7 @@ ANYWHERE: Mapping[type, Transition] = {
     HostRequest: rehosting.host,
     LeaseRenewal: rehosting.recognised,
     Funded: source.funded,
+    Unheard: rehosting.unheard,
 }
 UNDER_WAY: Mapping[type, TransferTransition] = {  # while the host may still turn back
     Refuse: outbound.refused,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from uav_twin_migration.twin.protocol import outbound, replica
 from uav_twin_migration.twin.protocol.epochs import term_of
@@ -26,8 +26,16 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Status,
     Step,
     hosting,
+    ignored,
     with_record,
 )
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """The UAV was not heard for so long that its twin shall not be kept any longer."""
+
+    served: bool  # whether users ever saw it, or it took anything: False where it never got a lease
 
 
 def host(replica_state: ReplicaState, event: HostRequest, context: Context) -> Step:
@@ -70,6 +78,22 @@ def recognised(replica_state: ReplicaState, event: LeaseRenewal, context: Contex
         )
         return replace(replica_state, migration=None, lease_until=LONG_AGO), actions
     return replica.follow(_renewed(replica_state, event, context), context)
+
+
+def unheard(replica_state: ReplicaState, event: Unheard, context: Context) -> Step:
+    """Drop a twin whose UAV is silent.
+
+    What is left is the newest epoch; of a twin that never was served, which is nothing but a request that anybody may
+    have sent, nothing is. To host it again under the same epoch harms nobody: the UAV that asked has never recognised
+    that hosting, and a UAV never goes back to an earlier term.
+    """
+    record = replica_state.record
+    if record.status not in (Status.HOSTING, Status.FENCED, Status.REPLICA) or replica_state.migration is not None:
+        return ignored(replica_state, "unexpected")
+    replica_state, stopped = _abandon_all(replica_state, Reason.CANCELLED, context)
+    dropped: tuple[Action, ...] = (*stopped, *((DropInbound(),) if record.inbound is not None else ()), DropOwn())
+    left = Record(newest_epoch=record.newest_epoch, taken=record.taken) if event.served else Record()
+    return replace(hosting(replica_state, left), replica_host=""), dropped
 
 
 def _abandon_all(replica_state: ReplicaState, reason: Reason, context: Context) -> Step:
