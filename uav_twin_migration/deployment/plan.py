@@ -211,6 +211,7 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
         "plain": options.plain,
         "verbose": options.verbose,
         "began": time.monotonic(),
+        "real_time_factor": options.real_time_factor if options.world == "embedded" else 0.0,
         "processes": processes,
         "seed": options.seed,
         "view_port": options.view_port if options.view else -1,

@@ -7,6 +7,10 @@ from types import MappingProxyType
 
 EXAMINE = "examine its sender: it is broken, of another version, or means harm"
 SLOW = "now and then this is harmless; often, its sender's network or CPU is too slow for the offer_window"
+TOO_SLOW = (
+    "the machine is too slow, or too busy: lower --real-time-factor, take --compose composed or uav_container, "
+    "fewer UAVs, or a longer round_period and offer_window"
+)
 
 HINTS: Mapping[str, str] = MappingProxyType(
     {

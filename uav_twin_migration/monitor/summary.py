@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from uav_twin_migration.monitor.hints import TOO_SLOW
+
 MOST_LINES = 24
 WIDE_GAP, HIGH_EXPLOITABILITY = 0.15, 0.1  # of price and of best profit, above which pricing is not good
 LONG_LATENCY, LONG_DOWNTIME = 100.0, 250.0  # ms, above which people would notice
 MOST_REASONS = 5
+MOST_SLOWED = 0.9  # of the real-time factor that was wanted: below that the machine was too slow
 HARM = {
     "twins_lost": "lost",
     "twins_duplicated": "served twice",
@@ -40,10 +43,11 @@ def _market(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield OK, f"market: {summary['offers']} offers, {summary['demands']} demands, {summary['grants']} grants"
     missed, unanswered = summary["rounds_missed"], summary["answers_without_grant"]
     if missed or unanswered:
-        yield (
-            BAD,
-            f"{missed} rounds missed, {unanswered} answers without a grant: a busy machine? try --compose composed",
-        )
+        yield BAD, f"{missed} rounds missed, {unanswered} answers without a grant: a busy machine?"
+    factor, wanted = summary.get("real_time_factor"), summary.get("real_time_factor_wanted")
+    if factor is not None and wanted is not None and factor < MOST_SLOWED * wanted:
+        yield BAD, f"it ran at {factor:.2g} times real time, {wanted:g} was wanted"
+        yield BAD, TOO_SLOW
     immersion, profit = summary["mean_immersion"], summary["mean_profit"]
     yield OK, f"UAVs' mean immersion {_number(immersion)} credit, RSUs' mean profit {_number(profit)} credit a round"
 

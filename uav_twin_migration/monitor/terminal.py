@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from uav_twin_migration.monitor.hints import TOO_SLOW
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.summary import in_words
 from uav_twin_migration.monitor.twins import TwinMonitor
@@ -114,7 +115,7 @@ class Display:
             self._missed.popleft()
         recent, due = missed - self._missed[0][1], OVERLOAD_SPAN * len(self._monitor.scenario.uavs)
         if recent > OVERLOAD * due:
-            text = f"too slow: {recent} answers late in {OVERLOAD_SPAN:.0f} s; lower --real-time-factor, or fewer UAVs"
+            text = f"too slow: {recent} answers late in {OVERLOAD_SPAN:.0f} s; {TOO_SLOW}"
             return Text(text, style="bold red", no_wrap=True)
         return Text("in time", style="green")
 

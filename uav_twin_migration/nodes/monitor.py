@@ -37,6 +37,7 @@ PARAMETERS = (
     parameter("verbose", False, "show all figures at the end instead of a summary in words"),
     parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
     parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
+    parameter("real_time_factor", 0.0, "simulated seconds per second that were wanted; 0: not to be compared"),
     parameter("processes", 0, "processes of the simulation, to be shown"),
     parameter("seed", 0, "seed of the simulation, to be shown"),
     parameter("view_port", -1, "TCP port to serve the page at; 0 for any, -1 for no page"),
@@ -64,6 +65,7 @@ class MonitorNode(Guarded):
         self._listener = Listener(self._scenario, about, self._started_at)
         self._monitor, self._twins = self._listener.market_of_scenario, self._listener.twins
         self._sampled = 0
+        self._ran_since: tuple[float, float] | None = None  # s, simulated and of wall time
         self._finished = False
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
@@ -94,6 +96,8 @@ class MonitorNode(Guarded):
 
     def _on_tick(self) -> None:
         now = self._now()
+        if self._ran_since is None and now > 0.0:
+            self._ran_since = (now, time.monotonic())
         sample = math.floor(now / self._values["sample_period"] + 0.5)  # half-way: rounds start at whole periods
         sampled, self._sampled = sample != self._sampled, sample
         frame = self._listener.frame(self._timing.now(), sampled)
@@ -119,6 +123,8 @@ class MonitorNode(Guarded):
             "first_full_round_s": self._settling.first_full_round,
             "messages_per_s": self._listener.messages / max(time.monotonic() - self._began, 1e-3),
             "seed": self._values["seed"],
+            "real_time_factor": self._real_time_factor(),
+            "real_time_factor_wanted": self._values["real_time_factor"] or None,
         }
         self._display.finish(summary)
         self.exit_code = 0 if self._twins.is_flawless else 1
@@ -127,6 +133,13 @@ class MonitorNode(Guarded):
             print(json.dumps(summary, indent=2), flush=True)
         elif target:
             Path(target).write_text(json.dumps(summary, indent=2) + "\n")
+
+    def _real_time_factor(self) -> float | None:
+        """Simulated seconds in a second, on average; None where nothing ran for a second."""
+        if self._ran_since is None or time.monotonic() < self._ran_since[1] + 1.0:
+            return None
+        simulated, since = self._ran_since
+        return (self._now() - simulated) / (time.monotonic() - since)
 
     def destroy_node(self) -> None:
         """Finish before the node goes."""

@@ -6,25 +6,34 @@ It stands where Gazebo or PX4 would: the other nodes see /clock and odometry, an
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
 from rosgraph_msgs.msg import Clock
 
+from uav_twin_migration.monitor import readers
+from uav_twin_migration.monitor.hints import TOO_SLOW
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.frames import SIMULATED_POSITION, SIMULATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
+from uav_twin_migration.nodes.ros.timing import change_period, steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.motion import Flight
+from uav_twin_migration.vehicle.pace import Pace
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
+WATCH = 2.0  # s of wall time between two looks at how late nodes are
+LATE = 0.5  # of an offer's window: a node whose timers are later than that cannot answer in time
+MOST_TOLD = 10_000  # that are counted between two looks
 MOST_TICKS_BEHIND = 20  # wall-clock ticks after which lost time is given up instead of being caught up
 
 PARAMETERS = (
@@ -44,7 +53,8 @@ class WorldNode(Guarded):
         self._scenario = load(values["scenario"])
         self._flight = Flight(self._scenario)
         self._step: float = values["clock_period"]
-        self._pace = self._step / values["real_time_factor"]  # s of wall time per tick
+        self._pace = Pace(values["real_time_factor"], time.monotonic())
+        self._late: list[bool] = []  # what nodes told since the last look
         self._ticks_per_odometry = max(round(values["odometry_period"] / self._step), 1)
         self._ticks = 0
         self._yaw = self._flight.yaw.tolist()  # rad, as told last
@@ -53,7 +63,9 @@ class WorldNode(Guarded):
         self._throttled_log = ThrottledLog(self.get_logger().warning)
         self._steady = RosClock(clock_type=ClockType.STEADY_TIME)
         self._due = self._steady.now().nanoseconds
-        self.create_timer(self._pace, self._on_tick, clock=self._steady)
+        self._timer = self.create_timer(self._step / self._pace.factor, self._on_tick, clock=self._steady)
+        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, 10)
+        steady_timer(self, WATCH, self._watch)
 
     def _make_track(self, index: int, uav: str) -> tuple[Any, Odometry]:
         """A UAV's odometry publisher with the message it sends again and again."""
@@ -72,23 +84,47 @@ class WorldNode(Guarded):
     def _on_tick(self) -> None:
         """One step of the world; several where the machine had no time for the timer."""
         now = self._steady.now().nanoseconds
-        pace = int(self._pace * convert.NANOSECONDS)
+        pace = int(self._step / self._pace.factor * convert.NANOSECONDS)
         if now - self._due > MOST_TICKS_BEHIND * pace:
             lost = (now - self._due) / convert.NANOSECONDS
             self._throttled_log.note(
                 "the world falls behind", f"{lost:.1f} s given up at last; too slow a machine, or too busy"
             )
             self._due = now
+            self._follow(self._pace.troubled(time.monotonic()))
         self._throttled_log.tick()
         while self._due <= now:
             self._due += pace
             self._advance()
 
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Nodes tell how late their timers are."""
+        window = 1e3 * self._scenario.market.offer_window / self._pace.factor  # ms of wall time
+        for status in readers.statuses(message):
+            late = status.values.get("late_ms", "")
+            if late.isdecimal() and len(self._late) < MOST_TOLD:
+                self._late.append(int(late[:9]) > LATE * window)
+
+    def _watch(self) -> None:
+        """Go slower while nodes are late, and faster again when none is."""
+        now = time.monotonic()
+        self._follow(self._pace.heard(now, sum(self._late), len(self._late)) or self._pace.calm(now))
+        self._late.clear()
+
+    def _follow(self, changed: bool) -> None:
+        """The pace is another now."""
+        if not changed:
+            return
+        change_period(self._timer, self._step / self._pace.factor)
+        self._due = self._steady.now().nanoseconds
+        told = f"the real-time factor is {self._pace.factor:.2g} now, {self._pace.wanted:g} was wanted"
+        self.get_logger().warning(f"{told}; {TOO_SLOW}" if self._pace.factor < self._pace.wanted else told)
+
     def _advance(self) -> None:
         self._ticks += 1
-        time = self._ticks * self._step
-        stamp = convert.to_time(time)
-        self._flight.advance(time)
+        simulated = self._ticks * self._step
+        stamp = convert.to_time(simulated)
+        self._flight.advance(simulated)
         self._clock_publisher.publish(Clock(clock=stamp))
         # each UAV has its own tick, so that they do not all speak at once
         phase = self._ticks % self._ticks_per_odometry

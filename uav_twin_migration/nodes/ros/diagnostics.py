@@ -5,21 +5,25 @@ What is refused is in its log, too, one line for each reason, with counts where 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from uav_twin_migration.monitor.hints import hint
+from uav_twin_migration.monitor.hints import TOO_SLOW, hint
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros.timing import steady_timer
 from uav_twin_migration.nodes.ros.topics import DIAGNOSTICS
+
+PERIOD = 1.0  # s
+LATE = 0.5  # s by which a node's timers may be late before it says that the machine is too slow
 
 
 class Diagnostics:
     """Publishes what `describe` returns, by status name.
 
-    A refusal since the last time makes the status a warning, a value named `trouble` an error.
+    A refusal since the last time makes the status a warning, as does being late; a value named `trouble` an error.
     """
 
     def __init__(
@@ -35,18 +39,26 @@ class Diagnostics:
         self.throttled_log = ThrottledLog(node.get_logger().warning)
         self._refused: dict[str, int] = {}
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
-        steady_timer(node, 1.0, self.publish)
+        self._due = time.monotonic() + PERIOD  # s
+        steady_timer(node, PERIOD, self.publish)
 
     def publish(self) -> None:
         """Say it now."""
+        now = time.monotonic()
+        late, self._due = max(0.0, now - self._due), now + PERIOD
+        if late > LATE:
+            self.throttled_log.note("timers are late", f"{late:.1f} s; {TOO_SLOW}")
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         for name, values in self._describe().items():
             status = DiagnosticStatus(name=name, hardware_id=name)
             status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+            status.values.append(KeyValue(key="late_ms", value=str(round(1e3 * late))))
             refused = sum(int(str(value)) for key, value in values.items() if key.startswith("refused/"))
             if values.get("trouble"):
                 status.level, status.message = DiagnosticStatus.ERROR, str(values["trouble"])
+            elif late > LATE:
+                status.level, status.message = DiagnosticStatus.WARN, f"{late:.1f} s late: {TOO_SLOW}"
             elif refused > self._refused.get(name, 0):
                 status.level, status.message = DiagnosticStatus.WARN, "refused input"
             else:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from uav_twin_migration.market.follower import Follower, FollowerSettings, OfferBoard
+from uav_twin_migration.market.follower import Follower, FollowerSettings
 from uav_twin_migration.market.leader import Leader, LeaderSettings, PriceDecision
 from uav_twin_migration.market.messages import Bid, Grant, Offer
+from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.twin.hosting.estimate import Telemetry
