@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ ROOT = Path(os.environ.get("UAVTWIN_GAZEBO_CLASSIC") or CHECKOUT / ".uavtwin" / 
 RELEASE = "bullseye"
 PACKAGES = ("gazebo", "libgazebo-dev", "g++")
 COMPLETE = ROOT / "opt" / "complete"  # written last: a root without it was cut off
+STUBS = {"SYSTEM": ("libgazebo_ros_init.so", "libgazebo_ros_factory.so"), "MODEL": ("libgazebo_ros_planar_move.so",)}
 PATIENCE = 300.0  # s until a loaded machine must have loaded a world
 
 
@@ -106,41 +108,62 @@ def oracle() -> Path:
     return inside
 
 
-class GazeboClassic:
-    """A paused gzserver with a world, asked through the oracle: nothing in it depends on the speed of the machine."""
+def stubs() -> Path:
+    """A folder, inside the root, of empty plug-ins under the names of gazebo_ros' that our worlds and nodes load."""
+    inside = Path("/opt/stubs")
+    folder = ROOT / inside.relative_to("/")
+    for kind, names in STUBS.items():
+        if not all((folder / name).exists() for name in names):
+            folder.mkdir(exist_ok=True)
+            shutil.copy(Path(__file__).with_name("stub.cc"), folder)
+            build = f"g++ -DSTUB_OF_{kind} -shared -fPIC -std=c++17 -o new.so stub.cc $(pkg-config --cflags gazebo)"
+            for_all = " && ".join(f"cp new.so {name}" for name in names)
+            _run(f"a {kind.lower()} plug-in", ["chroot", str(ROOT), "sh", "-c", f"cd {inside} && {build} && {for_all}"])
+    return inside
 
-    def __init__(self, world: str) -> None:
-        plugin = oracle()
-        self._folder = Path(tempfile.mkdtemp(dir=ROOT / "tmp"))
-        (self._folder / "test.world").write_text(world)
-        port, master = _free_port(), _free_port()
-        environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/" + str(self._folder.relative_to(ROOT)),
-            "GAZEBO_MODEL_DATABASE_URI": "",
-            "GAZEBO_IP": "127.0.0.1",
-            "GAZEBO_MASTER_URI": f"http://127.0.0.1:{master}",
-            "ORACLE_PORT": str(port),
-        }
-        command = ["gzserver", "--verbose", "-u", "-s", str(plugin), f"{environment['HOME']}/test.world"]
-        self._log = open(self._folder / "log", "wb")  # noqa: SIM115 - closed with the server
-        self._server = subprocess.Popen(
-            ["chroot", str(ROOT), *command], env=environment, stdout=self._log, stderr=self._log
-        )
-        try:
-            self._connection = self._connect(port)
-        except BaseException:
-            self._stop()
-            raise
+
+def wrapper(oracle_port: int, plugins: str) -> str:
+    """A program to be found as gzserver: the root's, with the arguments it gets, and the oracle before them."""
+    values = environment("/tmp", oracle_port) | {"GAZEBO_PLUGIN_PATH": plugins}
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            "unset LD_LIBRARY_PATH TMPDIR",
+            *(f"export {name}='{value}'" for name, value in values.items()),
+            f'for word; do shift; set -- "$@" "${{word#{ROOT}}}"; done',  # paths as they are inside
+            f'exec /usr/sbin/chroot {ROOT} gzserver --verbose -s {oracle()} "$@"\n',
+        ]
+    )
+
+
+def environment(home: str, oracle_port: int) -> dict[str, str]:
+    """What gzserver is told: to talk to nobody but the test."""
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": home,
+        "GAZEBO_MODEL_DATABASE_URI": "",
+        "GAZEBO_IP": "127.0.0.1",
+        "GAZEBO_MASTER_URI": f"http://127.0.0.1:{free_port()}",
+        "ORACLE_PORT": str(oracle_port),
+    }
+
+
+class Oracle:
+    """The plug-in oracle.cc of a running gzserver."""
+
+    def __init__(self, port: int, alive: Callable[[], bool]) -> None:
+        """Connects when it listens. Raises RuntimeError when gzserver ends before, or takes longer than PATIENCE."""
+        self._connection = self._connect(port, alive)
         self._answers = self._connection.makefile("r")
 
-    def _connect(self, port: int) -> socket.socket:
+    @staticmethod
+    def _connect(port: int, alive: Callable[[], bool]) -> socket.socket:
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and self._server.poll() is None:
+        while time.monotonic() < deadline and alive():
             with suppress(ConnectionRefusedError):
                 return socket.create_connection(("127.0.0.1", port))
             time.sleep(0.1)  # until the server listens: nothing tells when
-        raise RuntimeError("gzserver did not load the world:\n" + "\n".join(self.log()[-20:]))
+        raise RuntimeError("gzserver did not load the world")
 
     def ask(self, orders: Sequence[str]) -> list[str]:
         """Answers to orders, one each; oracle.cc lists them."""
@@ -151,29 +174,57 @@ class GazeboClassic:
             answers += [self._answers.readline().rstrip("\n") for _ in some]
         return answers
 
+    def __enter__(self) -> Oracle:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._answers.close()
+        self._connection.close()
+
+
+class GazeboClassic(Oracle):
+    """A paused gzserver with a world, asked through the oracle: nothing in it depends on the speed of the machine."""
+
+    def __init__(self, world: str) -> None:
+        plugin = oracle()
+        self._folder = Path(tempfile.mkdtemp(dir=ROOT / "tmp"))
+        (self._folder / "test.world").write_text(world)
+        port, home = free_port(), "/" + str(self._folder.relative_to(ROOT))
+        command = ["chroot", str(ROOT), "gzserver", "--verbose", "-u", "-s", str(plugin), f"{home}/test.world"]
+        self._log = open(self._folder / "log", "wb")  # noqa: SIM115 - closed with the server
+        self._server = subprocess.Popen(command, env=environment(home, port), stdout=self._log, stderr=self._log)
+        try:
+            super().__init__(port, lambda: self._server.poll() is None)
+        except BaseException:
+            print("\n".join(self.log()[-20:]), file=sys.stderr)
+            self._stop()
+            raise
+
     def log(self) -> list[str]:
         """What gzserver has written so far, without colours."""
-        text = (self._folder / "log").read_text(errors="replace")
-        for colour in ("\033[1;31m", "\033[1;32m", "\033[1;33m", "\033[0m"):
-            text = text.replace(colour, "")
-        return text.splitlines()
+        return plain(self._folder / "log")
+
+    def __enter__(self) -> GazeboClassic:
+        return self
 
     def _stop(self) -> None:
         self._server.kill()
         self._server.wait()
         self._log.close()
 
-    def __enter__(self) -> GazeboClassic:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._answers.close()
-        self._connection.close()
+        super().__exit__(kind, error, at)
         self._stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def plain(log: Path) -> list[str]:
+    """The lines of a log of gzserver's, without colours."""
+    return re.sub(r"\033\[[0-9;]*m", "", log.read_text(errors="replace")).splitlines()
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

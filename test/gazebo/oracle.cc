@@ -3,6 +3,7 @@
 //   ray X0 Y0 Z0 X1 Y1 Z1    ->  distance (m) and name of the first collision that the segment hits, or "free"
 //   velocity MODEL VX VY VZ  ->  "ok"; the model moves like that from the next step on
 //   pose MODEL               ->  simulated time, x y z, qw qx qy qz, vx vy vz
+//   arguments                ->  the server's command line, as its other plug-ins get it
 //   step N                   ->  N physics steps later: simulated time
 //
 // A system plugin, so that the world is loaded exactly as it was written: gzserver -u -s oracle.so WORLD.
@@ -20,6 +21,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gazebo/common/common.hh>
 #include <gazebo/gazebo.hh>
@@ -29,8 +31,9 @@ namespace gazebo
 {
 class Oracle : public SystemPlugin
 {
-  public: void Load(int, char **) override
+  public: void Load(int _argc, char **_argv) override
   {
+    this->arguments.assign(_argv, _argv + _argc);
     this->created = event::Events::ConnectWorldCreated([this](const std::string &_name)
     {
       this->world = physics::get_world(_name);
@@ -127,6 +130,11 @@ class Oracle : public SystemPlugin
       out << this->world->SimTime().Double() << " " << pose.Pos() << " " << pose.Rot().W() << " " << pose.Rot().X()
           << " " << pose.Rot().Y() << " " << pose.Rot().Z() << " " << model->WorldLinearVel();
     }
+    else if (order == "arguments")
+    {
+      for (const auto &word : this->arguments)
+        out << word << " ";
+    }
     else if (order == "step")
     {
       unsigned int count = 0;
@@ -142,6 +150,7 @@ class Oracle : public SystemPlugin
   private: event::ConnectionPtr created, updated;
   private: physics::WorldPtr world;
   private: physics::RayShapePtr ray;
+  private: std::vector<std::string> arguments;
   private: std::map<std::string, ignition::math::Vector3d> velocities;
 };
 

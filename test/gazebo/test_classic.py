@@ -87,7 +87,7 @@ def test_uavs_fly_their_routes(gazebo: GazeboClassic, scenario: Scenario) -> Non
         command = pilot.step(position, steps * PHYSICS_STEP)
         orders = [f"velocity {name} {v[0]} {v[1]} {v[2]}" for name, v in zip(names, command.tolist(), strict=True)]
         assert set(gazebo.ask([*orders, f"step {steps}"])[:-1]) == {"ok"}
-        aside.append(_off_route(scenario, pilot.leg, position).max())
+        aside.append(off_route(scenario, pilot.leg, position).max())
         turned |= pilot.leg > 1
         if turned.all():
             break
@@ -119,7 +119,7 @@ def _position(gazebo: GazeboClassic, model: str) -> list[float]:
     return [float(value) for value in gazebo.ask([f"pose {model}"])[0].split()[1:4]]
 
 
-def _off_route(scenario: Scenario, leg: NDArray[np.intp], position: NDArray[np.float64]) -> NDArray[np.float64]:
+def off_route(scenario: Scenario, leg: NDArray[np.intp], position: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance [N] (m) of each UAV from the line of the leg that it flies."""
     routes = routes_of(scenario.uavs)
     which = np.arange(len(leg))
