@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.cli.main import main
-from uav_twin_migration.scenario.examine import warnings
-from uav_twin_migration.scenario.generate import generate
+from uav_twin_migration.scenario.examine import separated, warnings
+from uav_twin_migration.scenario.generate import LAYER, generate
 from uav_twin_migration.scenario.load import dump, load, save
 from uav_twin_migration.scenario.model import Building, Origin, Rsu, Scenario, Uav
 
@@ -88,7 +88,7 @@ def test_the_command_examines_makes_and_draws(tmp_path: Path, capsys: pytest.Cap
     made = tmp_path / "made.yaml"
     assert main(["scenario", "new", "--rsus", "6", "--uavs", "30", "--seed", "4", "-o", str(made)]) == 0
     assert "seed 4" in capsys.readouterr().out
-    assert load(made) == generate(6, 30, 4)
+    assert load(made) == separated(generate(6, 30, 4), LAYER)
     assert main(["scenario", "check", str(made), "--duration", "10", "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["rsus"], document["uavs"]) == (6, 30)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from uav_twin_migration.game.followers import respond
-from uav_twin_migration.scenario.generate import SHIPPED, generate
+from uav_twin_migration.scenario.examine import separated, warnings
+from uav_twin_migration.scenario.generate import LAYER, SHIPPED, generate
 from uav_twin_migration.scenario.geometry import contains
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.scenario.model import Scenario
@@ -19,7 +22,19 @@ SIZES = [*SHIPPED.values(), (2, 8, 7), (8, 64, 3), (1, 1, 0)]
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_scenarios_are_what_their_seed_gives(name: str) -> None:
     rsus, uavs, seed = SHIPPED[name]
-    assert load(name) == generate(rsus, uavs, seed, name)
+    assert load(name) == separated(generate(rsus, uavs, seed, name), LAYER)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_there_is_nothing_to_warn_of_in_a_shipped_scenario(name: str) -> None:
+    assert warnings(load(name), seconds=600.0) == []
+
+
+def test_uavs_that_would_meet_fly_above_each_other() -> None:
+    scenario = generate(1, 3)
+    meeting = replace(scenario, uavs=tuple(replace(scenario.uavs[0], id=uav.id) for uav in scenario.uavs))
+    start = scenario.uavs[0].altitude
+    assert [uav.altitude for uav in separated(meeting, 10.0).uavs] == [start, start + 10.0, start + 20.0]
 
 
 @pytest.mark.parametrize(("rsus", "uavs", "seed"), SIZES)

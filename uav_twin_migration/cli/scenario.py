@@ -79,14 +79,15 @@ def check(args: argparse.Namespace) -> int:
 
 def new(args: argparse.Namespace) -> int:
     """Make a city up and write it."""
-    from uav_twin_migration.scenario.generate import generate
+    from uav_twin_migration.scenario.examine import separated
+    from uav_twin_migration.scenario.generate import LAYER, generate
     from uav_twin_migration.scenario.load import dump_json, loads, save
 
     for option, most in (("rsus", MOST_RSUS), ("uavs", MOST_UAVS)):
         if not 1 <= getattr(args, option) <= most:
             raise InputError("options", f"--{option}", getattr(args, option), f"a number from 1 to {most}")
     _check_suffix(args.output, SUFFIXES)
-    scenario = generate(args.rsus, args.uavs, args.seed, args.name)
+    scenario = separated(generate(args.rsus, args.uavs, args.seed, args.name), LAYER)
     loads(dump_json(scenario), args.output)  # what we write is what `sim` will take
     save(scenario, args.output)
     print(f"{args.output}: {_in_words(scenario)}; seed {args.seed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,17 +116,52 @@ def _out_of_reach(scenario: Scenario) -> Iterator[str]:
         yield f"uavs[{index}] {scenario.uavs[index].id} comes into no RSU's range"
 
 
-def _too_close(scenario: Scenario, separation: float, seconds: float) -> Iterator[str]:
+def encounters(
+    scenario: Scenario, separation: float, seconds: float, *, from_above: bool = False
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """Pairs of UAVs that come closer than `separation` (m): how close (m), and when (s).
+
+    Args:
+        seconds: of flight that are looked at, a look each LOOK seconds.
+        from_above: whether heights do not count.
+    """
+    closest: dict[tuple[int, int], tuple[float, float]] = {}
     if len(scenario.uavs) < 2:
-        return
+        return closest
     flight = Flight(scenario)
-    closest: dict[tuple[int, int], tuple[float, float]] = {}  # pair -> distance (m), when (s)
     for look in range(int(seconds / LOOK) + 1):
         flight.advance(look * LOOK)
-        for pair, distance in _pairs_within(flight.position, separation):
+        positions = flight.position * (1.0, 1.0, 0.0) if from_above else flight.position
+        for pair, distance in _pairs_within(positions, separation):
             if distance < closest.get(pair, (separation, 0.0))[0]:
                 closest[pair] = (distance, look * LOOK)
-    worst = sorted(closest.items(), key=lambda item: item[1])
+    return closest
+
+
+def separated(scenario: Scenario, layer: float, separation: float = SEPARATION, seconds: float = 600.0) -> Scenario:
+    """The scenario with UAVs that would come too close at other altitudes.
+
+    One after the other stays, or takes the lowest layer in which it keeps its distance to those before it.
+
+    Args:
+        layer: m between altitudes, from the lowest UAV's on.
+        seconds: of flight for which the distance is kept.
+    """
+    near: dict[int, list[int]] = {}
+    for a, b in encounters(scenario, separation, seconds, from_above=True):
+        near.setdefault(b, []).append(a)
+    altitudes = [uav.altitude for uav in scenario.uavs]
+    lowest = min(altitudes, default=0.0)
+    for b, before in sorted(near.items()):
+        taken = [altitudes[a] for a in before]
+        heights = itertools.chain((altitudes[b],), (lowest + layer * k for k in itertools.count()))
+        altitudes[b] = next(height for height in heights if all(abs(height - other) >= separation for other in taken))
+    uavs = zip(scenario.uavs, altitudes, strict=True)
+    return replace(scenario, uavs=tuple(replace(uav, altitude=altitude) for uav, altitude in uavs))
+
+
+def _too_close(scenario: Scenario, separation: float, seconds: float) -> Iterator[str]:
+    worst = sorted(encounters(scenario, separation, seconds).items(), key=lambda item: item[1])
     for (a, b), (distance, when) in worst[:MOST_PAIRS]:
         ids = f"{scenario.uavs[a].id} and {scenario.uavs[b].id}"
         yield f"{ids} come within {distance:.1f} m of each other, {when:.1f} s from the start"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from uav_twin_migration.scenario.examine import separated
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Building, Origin, Point, Rsu, Scenario, Uav
 
@@ -179,7 +180,7 @@ def _placed(point: Point, corner: Point, size: float, flip: bool, mirror: bool) 
 def main() -> None:
     """Write the shipped scenarios into the folder named on the command line."""
     for name, (rsus, uavs, seed) in SHIPPED.items():
-        save(generate(rsus, uavs, seed, name), Path(sys.argv[1]) / f"{name}.yaml")
+        save(separated(generate(rsus, uavs, seed, name), LAYER), Path(sys.argv[1]) / f"{name}.yaml")
 
 
 if __name__ == "__main__":
