@@ -7,7 +7,7 @@ import gzip
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ CITYJSON = {
 }
 
 
-def cityjson(path: Path, *more: dict[str, object]) -> Path:
+def cityjson(path: Path, *more: Mapping[str, object]) -> Path:
     """Nine buildings in the Netherlands' projection; the last tells its height by attribute alone."""
     vertices: list[list[int]] = []
     objects: dict[str, object] = {f"more_{index}": one for index, one in enumerate(more)}

@@ -45,8 +45,9 @@ def read(file: Path) -> Solids:
     shapes, rows, crs = [], [], None
     for document, vertices in _documents(file):
         crs = crs or _projection(document)
-        objects = document.get("CityObjects")
-        for found in objects.values() if isinstance(objects, dict) else ():
+        said = document.get("CityObjects")
+        objects: dict[str, Any] = said if isinstance(said, dict) else {}
+        for found in objects.values():
             if not isinstance(found, dict) or found.get("type") not in KINDS:
                 continue
             if found["type"] == "Building" and not found.get("geometry") and found.get("children"):
