@@ -86,6 +86,11 @@ def test_a_policy_that_knows_nothing_is_told_from_one_that_does(tmp_path: Path) 
     assert evaluate(tmp_path, str(tmp_path / "policy"))["exploitability"]["mean"] > 0.1
 
 
+def test_evaluate_knows_policies_by_the_names_that_sim_takes(tmp_path: Path) -> None:
+    assert evaluate(tmp_path, "default", "--rounds", "2") == evaluate(tmp_path, str(shipped()), "--rounds", "2")
+    assert evaluate(tmp_path, "none", "--rounds", "2")["exploitability"]["mean"] > 0.0
+
+
 def test_evaluate_needs_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -75,6 +75,15 @@ def test_an_entry_point_is_found_and_listed(
     assert "broken = my_rules:Missing; cannot be loaded" in told
 
 
+@pytest.mark.parametrize("place", ["pricing:Undercut", "utility:Saturating", "hosting:BestLink", "radio:Rain"])
+def test_the_command_tries_a_plug_in_with_what_its_constructor_asks_for(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, _, name = place.partition(":")
+    assert main(["plugins", kind, f"{EXAMPLES / kind}.py:{name}"]) == 0
+    assert f"a plug-in for {kind} ({name})" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -107,6 +107,7 @@ PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)
 MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
 SWEEPS = {"runs=train": ("learning", "recording"), "ray": ("ray",)}
 TESTED = (
+    "docs",
     "figures",
     "markets",
     "bench",

@@ -25,7 +25,9 @@ COUNT = 256  # games, where none are given
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "policy", metavar="POLICY", help="an artifact, as `uavtwin train` writes it; or a rule, as file.py:Class"
+        "policy",
+        metavar="POLICY",
+        help="an artifact, as `uavtwin train` writes it; default, none, untrained; or a rule, as file.py:Class",
     )
     parser.add_argument("--markets", metavar="FILE", help="a market or a list of markets in JSON; - for stdin")
     parser.add_argument(

@@ -11,6 +11,12 @@ from typing import Any
 from uav_twin_migration.cli.parser import one_of
 from uav_twin_migration.plugins import KINDS, PluginError, found, group, load, make
 
+# what constructors of a kind may ask for, as an RSU or a UAV would give it
+TRIED_WITH: dict[str, dict[str, Any]] = {
+    "pricing": {"unit_cost": 1.0, "price_cap": 20.0, "capacity": 100.0, "seed": 0},
+    "hosting": {"uav": "uav_1"},
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `uavtwin plugins`."""
@@ -24,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from uav_twin_migration.cli.markets import write
 
     if args.plugin:
-        made = make(args.kind, args.plugin)
-        print(f"{args.plugin}: a plug-in for the {KINDS[args.kind].replaces} ({type(made).__name__})")
+        made = make(args.kind, args.plugin, **TRIED_WITH.get(args.kind, {}))
+        print(f"{args.plugin}: a plug-in for {args.kind} ({type(made).__name__})")
         return 0
     document = {name: _listed(name) for name in ([args.kind] if args.kind else KINDS)}
     if args.json:

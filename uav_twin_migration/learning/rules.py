@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
 from uav_twin_migration.market.leader import LeaderSettings, Pricer, RoundResult
 from uav_twin_migration.market.pricing import ElasticityPricer, PluggedRule
 from uav_twin_migration.plugins import check
-from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy
+from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
 
 HISTORY = LeaderSettings.history  # closed rounds that an RSU's pricer sees
 
@@ -207,13 +208,17 @@ class PolicyPlayer:
 
 
 def player_of(name: str) -> PolicyPlayer | PerRsu:
-    """A policy's artifact; or, where it is no file but a plug-in's name, a rule for every RSU.
+    """A policy's artifact, or a name that `sim --policy` knows; else a plug-in's name: a rule for every RSU.
 
     Raises:
         PolicyRefused: the file cannot be read or must not be used.
         PluginError: there is no such rule.
     """
-    if name.endswith(".safetensors") or Path(name).exists():
-        return PolicyPlayer(artifact.load(name))
+    if name in (DEFAULT, UNTRAINED) or name.endswith(".safetensors") or Path(name).exists():
+        policy = choose(name)
+        if policy is None:
+            raise UavTwinError("no policy was installed with this package: name a policy's file")
+        return PolicyPlayer(policy)
+    name = "elasticity" if name == NONE else name
     check("pricing", name)
     return PerRsu(lambda cost, cap, capacity: PluggedRule(name, cost, cap, capacity))
