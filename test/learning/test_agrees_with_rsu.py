@@ -57,6 +57,8 @@ class RunningMarket:
         self._known = {(bid.uav, bid.rsu) for bid in bids}
         booked = []
         for leader in self.leaders:
+            for bid in bids:
+                leader.on_bid_elsewhere(now + 0.01, bid)
             outputs = [out for bid in bids for out in leader.on_demand(now + 0.01, round_ + 1, bid)]
             outputs += leader.on_time(now + 0.6)
             assert not leader.refusals

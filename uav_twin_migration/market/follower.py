@@ -10,6 +10,7 @@ all its RSUs have posted an offer it can answer     it answers them all: its bes
 a quarter of the window after the first such offer  the same, with the last known prices of those that are missing
 a grant for what it demanded, at the posted price   the lease is noted, in place of the RSU's earlier one
 any other grant                                     refused and counted
+an RSU grants nothing three times, while others do  it is asked for a trifle only, until it grants, as any new one is
 a lease's duration is over                          the bandwidth is gone
 new links or motion                                 the next answer uses them; the hosting choice is made anew
 ==================================================  ==============================================================
@@ -23,7 +24,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ from uav_twin_migration.market.messages import (
     check_number,
 )
 from uav_twin_migration.market.offer_board import OfferBoard
+from uav_twin_migration.market.reputation import NOTHING, TRIAL, Reputation
 from uav_twin_migration.plugins import describe
 from uav_twin_migration.radio.coverage import predicted_stay
 from uav_twin_migration.scenario.model import MarketParameters, TwinParameters, transfer_size
@@ -102,7 +103,8 @@ class _Answer(NamedTuple):
     bandwidth: float  # MHz
     price: float  # credit/MHz
     at: float
-    granted: bool
+    granted: bool  # or refused: an answer came
+    got: float = 0.0  # MHz
 
 
 class _Lease(NamedTuple):
@@ -124,6 +126,7 @@ class Follower:
         self._utility = utility.plugged(settings.utility, tell)
         self.ungranted = 0  # answers that no grant followed before the RSU's next round
         self.granted = 0  # answers that a grant followed
+        self.reputation = Reputation()
         self.missed = 0  # rounds in which it wanted bandwidth and no RSU granted any
         self._now = -math.inf
         self._efficiency: dict[str, float] = {}  # bit/s/Hz by RSU in range, best first, ties by id
@@ -188,7 +191,8 @@ class Follower:
         if refusal or answer is None:
             self.refusals.note(refusal or Refusal.UNASKED, grant.rsu)
             return
-        self._answers[grant.rsu] = answer._replace(granted=True)
+        self._answers[grant.rsu] = answer._replace(granted=True, got=share)
+        self.reputation.on_grant(now, grant.rsu, share, answer.bandwidth)
         self.granted += 1
         self._last_grant = now
         self._leases[grant.rsu] = _Lease(share, grant.price, now + grant.lease)
@@ -228,6 +232,7 @@ class Follower:
     def _advance(self, now: float) -> None:
         if now < self._now:
             self.board.advance(now)
+            self.reputation.jump(now)
             self._links_at = min(self._links_at, now)
             self._gather_until = min(self._gather_until, now)
             longest = now + LONGEST_LEASE
@@ -237,17 +242,26 @@ class Follower:
         self._now = now
 
     def _candidates(self, now: float) -> list[str]:
-        """The RSUs to bid to, best link first."""
+        """The RSUs to buy from, best link first: those that grant, or all while none is known to."""
+        fresh = self._fresh(now)
+        known = [rsu for rsu in fresh if self.reputation.counts_on(rsu)]
+        return (known or sorted(fresh, key=self.reputation.strikes))[: self.settings.max_bids]
+
+    def _fresh(self, now: float) -> list[str]:
         if now > self._links_at + self.settings.link_timeout:
             return []
-        in_range = (rsu for rsu in self._efficiency if self.board.is_fresh(rsu, now))
-        return list(islice(in_range, self.settings.max_bids))
+        return [rsu for rsu in self._efficiency if self.board.is_fresh(rsu, now)]
+
+    def _on_trial(self, now: float, candidates: Sequence[str]) -> list[str]:
+        """The RSUs to ask for a trifle: with links as good, and unknown to grant."""
+        return [rsu for rsu in self._fresh(now)[: self.settings.max_bids] if rsu not in candidates]
 
     def _answer_if_ready(self, now: float) -> list[Output]:
         if self._position is None:
             return []
         candidates = self._candidates(now)
-        addressed = candidates + [rsu for rsu in self._answers if rsu not in candidates]
+        wanted = candidates + self._on_trial(now, candidates)
+        addressed = wanted + [rsu for rsu in self._answers if rsu not in wanted]
         due = [rsu for rsu in addressed if self._is_due(rsu, now)]
         if not due:
             self._gather_until = NEVER
@@ -269,7 +283,7 @@ class Follower:
         return answer is None or answer.round != heard.offer.round
 
     def _answer(self, now: float, candidates: list[str], due: list[str]) -> list[Bid]:
-        wanted = self._best_response(candidates)
+        wanted = self._demand(candidates, self._on_trial(now, candidates))
         self.missed += any(self._went_without(rsu) for rsu in due)
         bids = []
         for rsu in due:
@@ -277,6 +291,8 @@ class Follower:
             assert heard is not None  # it is due
             last = self._answers.pop(rsu, None)
             self.ungranted += last is not None and not last.granted
+            if last is not None and last.got <= NOTHING * last.bandwidth and last.bandwidth > 0.0:
+                self.reputation.on_nothing(rsu, last.at)
             bandwidth = wanted.get(rsu, 0.0)
             if rsu in wanted:
                 self._answers[rsu] = _Answer(heard.offer.round, bandwidth, heard.offer.price, heard.at, False)
@@ -290,6 +306,14 @@ class Follower:
         """Whether, since it last answered this RSU, it has been granted nothing by anybody."""
         last = self._answers.get(rsu)
         return last is not None and last.bandwidth > 0.0 and not last.granted and self._last_grant < last.at
+
+    def _demand(self, candidates: list[str], on_trial: list[str]) -> dict[str, float]:
+        """What to ask of whom, MHz: the best response, and a trifle of who has yet to show that it grants."""
+        wanted = self._best_response(candidates)
+        trifle = TRIAL * math.fsum(wanted.values())
+        if trifle == 0.0:  # too dear, or nobody: then the others count, whoever they are
+            return self._best_response(candidates + on_trial)
+        return wanted | dict.fromkeys(on_trial, trifle)
 
     def _best_response(self, candidates: list[str]) -> dict[str, float]:
         """Bandwidth that maximises the utility at the posted prices, MHz by candidate."""

@@ -11,6 +11,7 @@ OPEN      everybody expected has answered          the round closes: ration, gra
 OPEN      the deadline                             the same, without those who did not answer
 any       an invalid demand                        refused and counted
 any       a rival's offer                          remembered as that rival's posted price
+any       a UAV bids to a rival                    that rival is one; prices of others weigh nothing
 any       the clock jumped back                    deadlines are counted anew from the jump
 any       change(settings)                         they hold from the next offer on
 any       stop()                                   no further offers; an open round is dropped without a grant
@@ -40,6 +41,9 @@ from uav_twin_migration.market.messages import (
 from uav_twin_migration.scenario.model import MarketParameters
 
 NEVER = math.inf
+PLAUSIBLE = 10.0  # times less than the own cost, below which no rival's price is taken at its word
+BELIEVED_FOR = 8.0  # rounds since a UAV has last bid to a rival
+WANTED = 0.02  # of what a UAV has here, in the mean: what a bid must be that tells that somebody buys there
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class Leader:
         self._declined: set[str] = set()  # answered 0 last round
         self._leases: dict[str, _Lease] = {}
         self._rivals: dict[str, _Rival] = {}
+        self._wanted: dict[str, float] = {}  # rival -> when a UAV last bid to it
 
     # -- what the node asks ------------------------------------------------------------------------------------------
 
@@ -178,8 +183,19 @@ class Leader:
         return math.fsum(lease.bandwidth for lease in self._leases.values())
 
     def rival_prices(self) -> tuple[float, ...]:
-        """Prices that rivals posted lately, by id."""
-        return tuple(rival.price for _, rival in sorted(self._rivals.items()))
+        """Prices that rivals posted lately, by id, as far as they are plausible."""
+        low, high = self.settings.unit_cost / PLAUSIBLE, self.settings.price_cap
+        return tuple(min(max(rival.price, low), high) for _, rival in self._believed())
+
+    def doubts(self, now: float, bid: Bid) -> bool:
+        """Whether a bid to another RSU would tell something: to a rival that was not wanted lately, more than a trifle.
+
+        UAVs ask for trifles of RSUs that have granted them nothing yet.
+        """
+        stale = now - 0.5 * BELIEVED_FOR * self.settings.round_period
+        if bid.rsu not in self._rivals or self._wanted.get(bid.rsu, -math.inf) > stale:
+            return False
+        return bid.bandwidth > WANTED * self.leased() / max(len(self._leases), 1)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -207,6 +223,11 @@ class Leader:
         self._revisions[bid.uav] = self._revisions.get(bid.uav, 0) + 1
         complete = self._expected and self._expected <= self._answers.keys()
         return self._close(now) if complete else []
+
+    def on_bid_elsewhere(self, now: float, bid: Bid) -> None:
+        """A UAV bids to a rival."""
+        if self.doubts(now, bid):
+            self._wanted[bid.rsu] = now
 
     def on_offer(self, now: float, offer: Offer) -> None:
         """A rival (or somebody who claims our id) posted a price."""
@@ -246,6 +267,7 @@ class Leader:
             longest = now + self._held_for
             self._leases = {uav: _Lease(b, min(expires, longest)) for uav, (b, expires) in self._leases.items()}
             self._rivals = {rsu: rival._replace(heard=min(rival.heard, now)) for rsu, rival in self._rivals.items()}
+            self._wanted = {rsu: min(at, now) for rsu, at in self._wanted.items()}
         self._now = now
         self._leases = {uav: lease for uav, lease in self._leases.items() if lease.expires > now}
 
@@ -258,6 +280,8 @@ class Leader:
         settings = self.settings = self._coming
         silent = now - settings.lease
         self._rivals = {rsu: rival for rsu, rival in self._rivals.items() if rival.heard >= silent}
+        long_ago = now - BELIEVED_FOR * settings.round_period
+        self._wanted = {rsu: at for rsu, at in self._wanted.items() if at > long_ago and rsu in self._rivals}
         self._rivals_at_offer = self.rival_prices()
         self._bandwidth_at_offer = self._rivals_bandwidth()
         self._decision = self._price()
@@ -273,9 +297,13 @@ class Leader:
             settings.rsu, self.round, price, capacity, settings.position, settings.range, settings.offer_window
         )
 
+    def _believed(self) -> list[tuple[str, _Rival]]:
+        """The rivals that UAVs buy from; all, where nothing is known of what UAVs want."""
+        return [(rsu, rival) for rsu, rival in sorted(self._rivals.items()) if not self._wanted or rsu in self._wanted]
+
     def _rivals_bandwidth(self) -> float:
         """MHz, the geometric mean of what rivals offered lately, of those who had any; NaN where there is none."""
-        logs = [math.log(rival.bandwidth) for _, rival in sorted(self._rivals.items()) if rival.bandwidth > 0.0]
+        logs = [math.log(rival.bandwidth) for _, rival in self._believed() if rival.bandwidth > 0.0]
         return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
 
     def _price(self) -> PriceDecision:

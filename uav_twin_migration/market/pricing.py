@@ -27,6 +27,7 @@ from uav_twin_migration.market.leader import PriceDecision, Pricer, RoundResult
 from uav_twin_migration.plugins import Plugged
 
 LEAST_LOAD = 1e-4  # of the capacity: what "nothing sold" counts as in the logarithm
+MOST_SURPRISE = 1.0  # of one round, in the logarithm of demand: more is believed when it comes again
 LEAST_ELASTICITY = 1.15  # below, the Lerner mark-up explodes on noise; the price cap bounds the price anyhow
 
 
@@ -89,7 +90,8 @@ class ElasticityPricer:
             self._mean = np.array([a, self._prior_elasticity, eta])
         covariance = self._covariance + self._drift
         gain = covariance @ row / (row @ covariance @ row + self._noise)
-        self._mean = self._mean + gain * (sold - row @ self._mean)
+        surprise = min(max(float(sold - row @ self._mean), -MOST_SURPRISE), MOST_SURPRISE)
+        self._mean = self._mean + gain * surprise
         self._covariance = covariance - np.outer(gain, row @ covariance)
 
     def _row(self, log_markup: float, rivals: Sequence[float]) -> NDArray[np.float64]:
