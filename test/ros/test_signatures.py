@@ -59,6 +59,8 @@ def changed(message: Any) -> Iterator[Any]:
             setattr(other, name, value + "x")
         elif kind == "boolean":
             setattr(other, name, not value)
+        elif "BandwidthGrant" in kind:
+            setattr(other, name, [*value, BandwidthGrant()])
         elif "sequence" in kind:
             setattr(other, name, [*value, "x" if "string" in kind else 1.0 if "double" in kind else 1])
         elif name == "header":

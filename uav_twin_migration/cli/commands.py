@@ -135,6 +135,7 @@ COMMANDS: dict[str, Command] = {
     "figures": Command("figures", "the paper's studies as PNG and CSV", ("figures",), by_name=needs(FIGURES)),
     "keys": Command("keys", "a local authority, and a key pair for each RSU", ("keys",)),
     "twins": Command("twins", "list and verify the twins in an RSU's store"),
+    "ledger": Command("ledger", "what RSUs sold and UAVs got, verified and compared", ("keys", "recording")),
     "bag": Command("bag", "what a recording holds; repairs truncated recordings", ("recording",)),
     "export": Command(
         "export", "a recording as tidy CSV or Parquet", ("recording",), by_option={"parquet": ("parquet",)}

@@ -148,6 +148,7 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
         "policy_kept": str(directory / STORE / "policy.safetensors"),
         "twin_store": str(directory / STORE / STORE_FILE),
         "twin_keys": str(directory / KEYS),
+        "ledger": str(directory / STORE / f"{rsu}.ledger"),
         "twin_address": address[0],
         "twin_port": address[1],
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from uav_twin_migration.errors import InputError
@@ -96,6 +97,7 @@ SIM = (
         "folder in which RSUs keep twins, for the next run, too; empty: it goes with the run",
         metavar="DIR",
     ),
+    Option("ledgers", "", "folder in which RSUs and UAVs keep what was sold and got; empty: none", metavar="DIR"),
     Option(
         "keys",
         "",
@@ -131,6 +133,7 @@ class Options:
     learned: str = ""
     exploration: float = -1.0
     twin_stores: str = ""  # folder of the RSUs' stores; empty: there are no twins, only the market
+    ledgers: str = ""  # folder of the RSUs' and UAVs' ledgers; empty: they keep none
     keys: str = ""
     duration: float = 0.0
     view: bool = False
@@ -147,6 +150,10 @@ class Options:
         """From values by name; `twin_stores` is where twins are kept, empty where none are wanted."""
         given = {name: values[name] for name in cls.__dataclass_fields__ if name != "twin_stores"}
         return cls(**given, twin_stores=twin_stores)
+
+    def ledger(self, name: str) -> dict[str, Any]:
+        """Parameters of a node that say where it keeps its ledger."""
+        return {"ledger": str(Path(self.ledgers).absolute() / f"{name}.ledger")} if self.ledgers else {}
 
     @property
     def pricing(self) -> dict[str, Any]:

@@ -158,6 +158,7 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,
+        **options.ledger(rsu.id),
         "twin_store": str(Path(options.twin_stores) / f"{rsu.id}.db") if options.twin_stores else "",
         "twin_keys": options.keys,
         "time_scale": options.real_time_factor,
@@ -185,6 +186,7 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
         "uav_id": uav.id,
         **values_for(UAV, uav, scenario.market, scenario.twins),
         **heartbeat_parameters(len(scenario.uavs), options),
+        **options.ledger(uav.id),
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
@@ -197,6 +199,7 @@ def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, opt
         **{listed(name): [own[name] for own in each] for name in each[0]},
         **values_for(UAV, scenario.market, scenario.twins),
         **heartbeat_parameters(-(-len(scenario.uavs) // UAVS_PER_UAV_CONTAINER), options),
+        **options.ledger(f"uav_container_{number}"),
         "use_sim_time": options.simulated_time,
     }
     return NodeSpec("uav_container", f"/uav_container_{number}", parameters)

@@ -55,6 +55,8 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
     check_files(values, scenario)
     file = str(scenario_path(values["scenario"]).resolve())
     options = Options.of(values, twin_stores)
+    if options.ledgers:
+        make_folder("ledgers", Path(options.ledgers))
     processes = plan(scenario, file, options)
     monitor = monitor_process(file, options, len(processes))
     prefix = absolute(namespace, values["namespace"])
@@ -109,6 +111,14 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
             raise InputError("options", "keys", values["keys"], expected)
 
 
+def make_folder(option: str, folder: Path) -> None:
+    """Make a folder that an option names. Raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("options", option, str(folder), f"a folder that can be made: {error.strerror}") from None
+
+
 @contextmanager
 def store_folder(values: Mapping[str, Any]) -> Iterator[str]:
     """Where the RSUs keep twins: a folder that is given and stays, or one that goes with the run, or none."""
@@ -116,12 +126,7 @@ def store_folder(values: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     elif values["twin_stores"]:
         folder = Path(values["twin_stores"])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                "options", "twin_stores", str(folder), f"a folder that can be made: {error.strerror}"
-            ) from None
+        make_folder("twin_stores", folder)
         yield str(folder.resolve())
     else:
         with TemporaryDirectory(prefix="uavtwin-twins-", ignore_cleanup_errors=True) as name:

@@ -43,6 +43,8 @@ class Refusal(str, Enum):
     DUPLICATE_ID = "duplicate_id"  # somebody else uses our id
     UNASKED = "unasked"  # a grant for what was not demanded
     OVERCHARGED = "overcharged"  # a grant at another price than offered
+    OVERSOLD = "oversold"  # grants of more than their RSU had offered
+    STALE = "stale"  # a grant that was handed over after its lease
     UNSIGNED = "unsigned"  # no signature where one is required
     FORGED = "forged"  # a signature that is not of this message, or not of the RSU or the UAVs that it names
     EXPIRED = "expired"  # a signature whose certificate has run out

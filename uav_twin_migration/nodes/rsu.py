@@ -10,13 +10,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
+from uav_twin_migration.market.ledger import receipt_of
+from uav_twin_migration.market.ledger_file import LedgerFile
 from uav_twin_migration.market.messages import Grant, Offer, Refusal
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
+from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
 from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
+from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
@@ -49,6 +53,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             tell=self.get_logger().info,
             plugin=self._values["pricing"],
         )
+        self._ledger: LedgerFile | None = None
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
         self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
@@ -87,6 +92,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._failure = None
         self._bare: set[object] = {*self.publishers, *self.subscriptions, *self.timers}
         self._timing = Timing(self)
+        self._proofs = Proofs(self.settings.rsu, self._values, self._timing, self._verifying)
         try:
             self._twins = self._host_twins()
         except UavTwinError as error:
@@ -94,6 +100,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         settings = self.settings
+        self._ledger = open_ledger(self._values, settings.rsu, (), self._timing)
         # The boot time in ms is above every round number of an earlier life, which counted no faster than that.
         self._leader = Leader(settings, self._pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
@@ -122,7 +129,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if not self._values["twin_store"]:
             return None
         try:
-            twins = RsuTwins(self, self.settings.rsu, self._values, self._timing, self._signing, self._verifying)
+            own = (self._values, self._timing, self._signing, self._verifying, self._proofs)
+            twins = RsuTwins(self, self.settings.rsu, *own)
             twins.fail = lambda why: self.fail(why)
             return twins
         except StoreError as error:
@@ -157,6 +165,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Undo `on_configure`. Twins that have not moved away stay in the store."""
         self._close_twins()
+        self._close_ledger()
         for timer in set(self.timers) - self._bare:
             self.destroy_timer(timer)
         for subscription in set(self.subscriptions) - self._bare:
@@ -186,6 +195,11 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             self._twins.close()
             self._twins = None
 
+    def _close_ledger(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _on_time(self, now: float) -> None:
@@ -197,11 +211,17 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if convert.has_length_mismatch(message):
             self._leader.refusals.note(Refusal.LENGTH_MISMATCH, next(iter(message.uav_ids), ""))
             return
-        bids = list(convert.bids_for(message, self.settings.rsu))
-        if not bids or not self._verifying.believes_uavs(message):
+        now, own, elsewhere = self._timing.now(), [], []
+        for bid in convert.all_bids(message):
+            if bid.rsu == self.settings.rsu:
+                own.append(bid)
+            elif self._leader.doubts(now, bid):
+                elsewhere.append(bid)
+        if not (own or elsewhere) or not self._verifying.believes_uavs(message):
             return
-        now = self._timing.now()
-        for bid in bids:
+        for bid in elsewhere:
+            self._leader.on_bid_elsewhere(now, bid)
+        for bid in own:
             self._send(self._leader.on_demand(now, message.sequence, bid))
 
     def _on_offer(self, message: PriceOffer) -> None:
@@ -211,6 +231,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             return  # our own voice
         if self._verifying.believes(message):
             self._leader.on_offer(self._timing.now(), offer)
+            self._proofs.on_offer(offer)
 
     def _on_policy(self, message: PolicyUpdate) -> None:
         try:
@@ -228,7 +249,11 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
                 self._offers.publish(self._signing.signed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
-                self._grants.publish(self._signing.signed(convert.grant_to_message(output, now)))
+                self._proofs.on_own_grant(output)
+                message = self._signing.signed(convert.grant_to_message(output, now))
+                self._grants.publish(message)
+                if self._ledger is not None and any(output.bandwidth.values()):
+                    self._ledger.add(receipt_of(message, now))
             elif isinstance(output, ClosedRound):
                 self._interactions.publish(convert.interaction_to_message(output, self._leader.settings, now))
         self._waker.set(self._leader.wake_at)
@@ -247,7 +272,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             "policy_out_of_range": self._pricer.outside or "no",
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
-        refusals = leader.refusals + self._verifying.refusals
+        refusals = leader.refusals + self._verifying.refusals + self._proofs.refusals
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
         values.update(describe(self._pricer.plugged) if self._pricer.plugged else {})
         values.update(self.describe_unexpected())
@@ -255,6 +280,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
+        values.update(describe_ledger(self._ledger))
         for refused in (self._pricer.refusals, self._policies.refusals):
             values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})
         return {f"rsu/{self.settings.rsu}": values}
@@ -268,6 +294,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if self._leader is not None:
             self.get_logger().info(f"ends; {self._twins_here()}")
         self._close_twins()
+        self._close_ledger()
         super().destroy_node()
 
 

@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import GATHERING, Demand, Follower, FollowerSettings, HostChange, Output
+from uav_twin_migration.market.ledger import receipt_of
 from uav_twin_migration.market.messages import Bid, Refusal
 from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.regions import Membership
@@ -21,6 +22,7 @@ from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecis
 from uav_twin_migration.nodes.ros import convert, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
+from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
 from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
@@ -51,6 +53,7 @@ class AgentsNode(ExplainsParameters, Guarded):
         self._heard_at: dict[str, tuple[int, float]] = {}  # rsu -> round, wall time
         self._length_mismatches = 0
         self._timing = Timing(self)
+        self._ledger = open_ledger(values, "", list(self._followers), self._timing)
         self._waker = self._timing.waker(self._on_time)
         self._membership = Membership()
         self._regions = Regions(self, self._membership.regions(self._timing.now()))
@@ -149,14 +152,30 @@ class AgentsNode(ExplainsParameters, Guarded):
         now = self._timing.now()
         grant = convert.grant_from_message(message)
         round_, heard = self._heard_at.get(grant.rsu, (-1, 0.0))
+        got: list[str] = []
         for uav in grant.bandwidth:
             follower = self._followers.get(uav)
             if follower is None:
                 continue
             before = follower.granted
             follower.on_grant(now, grant)
-            if follower.granted > before and grant.round == round_:
+            if follower.granted == before:
+                continue
+            if grant.bandwidth[uav] > 0.0:
+                got.append(uav)
+            if self._twins is not None:
+                self._twins.on_grant(uav, message)
+            if grant.round == round_:
                 self._latencies.append((time.monotonic() - heard) * 1e3)
+        if got and self._ledger is not None:
+            self._ledger.add(receipt_of(message, now, got))
+
+    def destroy_node(self) -> None:
+        """Write the rest of the ledger before the node goes."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+        super().destroy_node()
 
     def _send(self, outputs: list[Output], now: float) -> None:
         bids: list[Bid] = [bid for output in outputs if isinstance(output, Demand) for bid in output.bids]
@@ -207,6 +226,7 @@ class AgentsNode(ExplainsParameters, Guarded):
         values.update({f"refused/{reason.value}": count for reason, count in refusals.items()})
         values.update(sum((Counter(one.describe_plugins()) for one in followers), Counter[str]()))
         values.update(self.describe_unexpected())
+        values.update(describe_ledger(self._ledger))
         name = next(iter(self._followers)) if len(followers) == 1 else self.get_namespace().strip("/")
         return {f"uav/{name}": values}
 

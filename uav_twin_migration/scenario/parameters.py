@@ -80,6 +80,19 @@ class Signatures:
 
 
 @dataclass(frozen=True)
+class Receipts:
+    """What RSUs and UAVs keep of what was bought and sold."""
+
+    ledger: Annotated[
+        str,
+        Setting("file in which it keeps its grants, see docs/ledger.md; empty: none", known_to=(RSU, UAV)),
+    ] = ""
+    ledger_size: Annotated[
+        float, Setting("room for it; the oldest grants go first", "MB", 0.1, 1e5, known_to=(RSU, UAV))
+    ] = 64.0
+
+
+@dataclass(frozen=True)
 class TwinLease:
     """What RSUs and UAVs agree on about twins."""
 
@@ -143,6 +156,18 @@ class TwinHosting:
             (RSU,),
         ),
     ] = 30 * 86_400.0
+    highest_efficiency: Annotated[
+        float,
+        Setting(
+            "spectral efficiency of the best link that its radio can have: a UAV's rate is believed up to this times "
+            "the bandwidth that it was granted",
+            "bit/s/Hz",
+            1e-3,
+            32,
+            (RSU,),
+            AT_ONCE,
+        ),
+    ] = 948 / 1024 * 8  # 256QAM, see radio/link.py
     replica_period: Annotated[
         float, Setting("time between two checkpoints of a twin's replica, of wall time", "s", *WALL_TIME, (RSU,))
     ] = 1.0
@@ -201,8 +226,17 @@ class TwinFollowing:
 
 
 NODE_RECORDS = {
-    RSU: (RsuPlace, model.Rsu, model.MarketParameters, RsuOperation, Signatures, TwinLease, TwinHosting),
-    UAV: (UavName, model.Uav, model.MarketParameters, model.TwinParameters, Signatures, TwinLease, TwinFollowing),
+    RSU: (RsuPlace, model.Rsu, model.MarketParameters, RsuOperation, Signatures, Receipts, TwinLease, TwinHosting),
+    UAV: (
+        UavName,
+        model.Uav,
+        model.MarketParameters,
+        model.TwinParameters,
+        Signatures,
+        Receipts,
+        TwinLease,
+        TwinFollowing,
+    ),
 }
 OF_EACH_UAV = (UavName, model.Uav)  # a UAV container has lists of these
 

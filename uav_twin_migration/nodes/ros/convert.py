@@ -91,13 +91,6 @@ def has_length_mismatch(message: BandwidthDemand | BandwidthGrant) -> bool:
     return len(lengths) > 1
 
 
-def bids_for(message: BandwidthDemand, rsu: str) -> Iterator[Bid]:
-    """The bids of a demand to one RSU."""
-    for entry, addressed in enumerate(message.rsu_ids):
-        if addressed == rsu:
-            yield Bid(message.uav_ids[entry], rsu, message.rounds[entry], message.bandwidth[entry])
-
-
 def all_bids(message: BandwidthDemand) -> Iterator[Bid]:
     """All bids of a demand that is not of mismatched lengths."""
     return map(Bid, message.uav_ids, message.rsu_ids, message.rounds, message.bandwidth)

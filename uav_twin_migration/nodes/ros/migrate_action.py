@@ -29,12 +29,13 @@ class MigrateAction:
         node: Node,
         rsu: str,
         service: TwinService,
-        rate: Callable[[float], float],
+        rate: Callable[[str, float], float],
         believes: Callable[[Any], bool],
         holds: Callable[[str], bool],
     ) -> None:
-        """rate: Mbit/s as bytes of this machine's second. believes: whether a goal comes from whom it names.
+        """rate: bytes of this machine's second, for a UAV that claims so many Mbit/s.
 
+        believes: whether a goal comes from whom it names.
         holds: whether a UAV's twin is here.
         """
         self._node, self._service, self._rate, self._believes, self._holds = node, service, rate, believes, holds
@@ -47,6 +48,10 @@ class MigrateAction:
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
         )
+
+    def moves(self, uav: str) -> bool:
+        """Whether somebody has asked to move a twin, and it goes on."""
+        return uav in self._goals
 
     def close(self) -> None:
         """Take no more goals."""
@@ -87,7 +92,7 @@ class MigrateAction:
         ended = Future(executor=self._node.executor)
         self._goals[goal.uav_id] = (handle, ended)
         request = MigrateRequest(goal.uav_id, goal.epoch, goal.target)
-        self._service.migrate(request, self._rate(goal.rate))
+        self._service.migrate(request, self._rate(goal.uav_id, goal.rate))
         report = await ended
         del self._goals[goal.uav_id]
         if not report.reason:

@@ -25,6 +25,7 @@ from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
 from uav_twin_migration.nodes.ros.migrate_action import MigrateAction
+from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
@@ -54,9 +55,17 @@ class RsuTwins:
     """Translates between ROS and a `TwinService`."""
 
     def __init__(
-        self, node: Node, rsu: str, values: dict[str, Any], timing: Timing, signing: Signing, verifying: Verifying
+        self,
+        node: Node,
+        rsu: str,
+        values: dict[str, Any],
+        timing: Timing,
+        signing: Signing,
+        verifying: Verifying,
+        proofs: Proofs,
     ) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
+        self._proofs = proofs
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
@@ -121,7 +130,12 @@ class RsuTwins:
             steady_timer(node, self._values["state_period"], self._send_states),
         ]
         self._action = MigrateAction(
-            node, self.rsu, self._service, self._rate, self._verifying.believes_uavs, lambda uav: uav in self._uavs.held
+            node,
+            self.rsu,
+            self._service,
+            self._proven,
+            self._verifying.believes_uavs,
+            lambda uav: uav in self._uavs.held,
         )
 
     def change(self) -> None:
@@ -177,6 +191,7 @@ class RsuTwins:
             return
         relevant = [heartbeat for heartbeat in heartbeats if self._uavs.is_relevant(heartbeat.lease_renewal)]
         if relevant and self._verifying.believes_uavs(message):
+            self._proofs.take(message.grants, self._uavs.held)
             for heartbeat in relevant:
                 self._hear(heartbeat)
 
@@ -197,9 +212,16 @@ class RsuTwins:
         if not 0.0 <= heartbeat.rate <= MOST_RATE:
             self._refused["rate"] += 1
             return None
-        return (
-            self._rate(heartbeat.rate) if self._drain_until is None else None
-        )  # who goes down pays for the moves itself
+        if self._drain_until is not None:
+            return None  # who goes down pays for the moves itself
+        return self._proven(heartbeat.lease_renewal.uav, heartbeat.rate)
+
+    def _proven(self, uav: str, claimed: float) -> float:
+        """What a UAV's migration may send, bytes/s: what it claims, Mbit/s, as far as its grants prove it."""
+        proven = self._proofs.rate(uav, claimed)
+        if proven < claimed and self._action.moves(uav):
+            self._refused["unproven_rate"] += 1
+        return self._rate(proven)
 
     def _on_request(self, message: TwinRequest) -> None:
         requests = list(twin_convert.requests_for(message, self.rsu))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.msg import (
+    BandwidthGrant,
     MigrationReport,
     TwinHost,
     TwinHostStatus,
@@ -47,9 +48,11 @@ class Heartbeat(NamedTuple):
     rate: float  # Mbit/s
 
 
-def uav_heartbeats_to_message(heartbeats: Sequence[Heartbeat], now: float) -> UavHeartbeat:
-    """What the UAVs of a node tell RSUs, stamped."""
-    message = UavHeartbeat()
+def uav_heartbeats_to_message(
+    heartbeats: Sequence[Heartbeat], now: float, grants: Sequence[BandwidthGrant] = ()
+) -> UavHeartbeat:
+    """What the UAVs of a node tell RSUs, stamped. grants: what the rates come from, as RSUs signed it."""
+    message = UavHeartbeat(grants=list(grants))
     message.header.stamp = to_time(now)
     message.header.frame_id = MAP
     lease_renewals = [heartbeat.lease_renewal for heartbeat in heartbeats]

@@ -15,7 +15,7 @@ from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.clocks import ListeningClock
 from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
-from uav_twin_migration.msg import TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
+from uav_twin_migration.msg import BandwidthGrant, TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
 from uav_twin_migration.nodes.ros import topics, twin_convert
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
@@ -51,6 +51,7 @@ class UavTwins:
         self._begun: dict[str, int] = {}  # UAV -> epoch of its twin's first hosting
         self._trouble = ThrottledLog(node.get_logger().warning)
         self._news = ThrottledLog(lambda line: node.get_logger().info(line), ends=False)
+        self._grants: dict[str, dict[str, BandwidthGrant]] = {uav: {} for uav in followers}  # by RSU, as it signed them
         self._motion: dict[str, tuple[float, Vector, Vector]] = {}
         self._told_until: dict[str, float] = {}  # UAV -> stamp of its motion when its twin's host was last heard, s
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
@@ -89,6 +90,10 @@ class UavTwins:
     def on_motion(self, uav: str, stamp: float, position: Vector, velocity: Vector) -> None:
         """The UAV's odometry. stamp: s, by the UAV's clock."""
         self._motion[uav] = (stamp, position, velocity)
+
+    def on_grant(self, uav: str, message: BandwidthGrant) -> None:
+        """A grant that counts, as its RSU signed it: what proves the UAV's rate to its twin's host."""
+        self._grants[uav][message.rsu_id] = message
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
@@ -140,6 +145,7 @@ class UavTwins:
         self._sequence += 1
         requests: list[HostRequest] = []
         heartbeats = []
+        grants: list[BandwidthGrant] = []
         for uav, twin_client in self.twin_clients.items():
             follower = self._followers[uav]
             rate = follower.rate(sim_now)
@@ -154,11 +160,21 @@ class UavTwins:
             self._watch_host(uav, twin_client.host)
             self._client_of(twin_client.host)
             heartbeats.append(Heartbeat(twin_client.lease_renewal(), self._telemetry(uav), rate))
-        self._uav_heartbeats.publish(self._signing.signed(twin_convert.uav_heartbeats_to_message(heartbeats, sim_now)))
+            grants += [grant for grant in self._proof(uav, sim_now) if all(grant is not one for one in grants)]
+        message = twin_convert.uav_heartbeats_to_message(heartbeats, sim_now, grants)
+        self._uav_heartbeats.publish(self._signing.signed(message))
         if requests:
             self._requests.publish(self._signing.signed(twin_convert.requests_to_message(requests, sim_now)))
         self._trouble.tick()
         self._news.tick()
+
+    def _proof(self, uav: str, now: float) -> list[BandwidthGrant]:
+        """Others' grants that the host of the UAV's twin needs to see now: none while nothing of it is to be sent."""
+        twin_client, held = self.twin_clients[uav], self._followers[uav].bandwidth(now)
+        grants = self._grants[uav] = {rsu: grant for rsu, grant in self._grants[uav].items() if rsu in held}
+        if not (twin_client.target or twin_client.replica_host):
+            return []
+        return [grant for rsu, grant in grants.items() if rsu != twin_client.host]
 
     def _watch_host(self, uav: str, host: str) -> None:
         """Say when a twin has found a host and when it has lost it; a hand-over is nothing special."""
