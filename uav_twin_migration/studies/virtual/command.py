@@ -18,7 +18,7 @@ from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
 
 UNUSED = {"world", "gui", "px4_dir", "real_time_factor", "train", "keys", "namespace", "foxglove", "twin_stores"}
-UNUSED |= {"record", "view"}
+UNUSED |= {"record", "view", "ledgers"}
 INSTEAD = {"real_time_factor": "1: virtual time passes as quickly as it can"}
 REFRESH = 0.2  # s of wall time between two pictures
 
