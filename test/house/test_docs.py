@@ -84,6 +84,18 @@ def test_every_refusal_is_documented() -> None:
         assert f"`{reason.value}`" in page
 
 
+def test_every_attack_that_must_fail_is_a_test() -> None:
+    page = (CHECKOUT / "docs" / "security.md").read_text()
+    table = page.partition("| attack | what happens | shown by |\n")[2].partition("\n\n")[0]
+    rows = table.splitlines()[1:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test/[^`]+)::(test_\w+)` \|$", row)
+        assert named, f"docs/security.md names no test for: {row[:80]}"
+        for file, test in named:
+            assert f"def {test}(" in (CHECKOUT / file).read_text(), f"{file} has no {test}"
+
+
 def test_one_version_everywhere() -> None:
     changelog = pytest.importorskip("catkin_pkg.changelog", reason="needs catkin_pkg")
     versions = [version for version, _, _ in changelog.get_changelog_from_path(str(CHECKOUT)).foreach_version()]

@@ -4,7 +4,7 @@ Three RSUs as their hosts run them, a UAV container of four UAVs, a world, a lin
 descriptors and threads of every process, the size of the RSUs' stores, and what is heard of the market are sampled; a
 slope of each is fitted with its confidence interval. A process begins anew with each start, so only the samples between
 two starts are compared with each other; a store lives on, and is fitted in one piece. UAVTWIN_SOAK_MINUTES makes it
-shorter or longer.
+shorter or longer, UAVTWIN_SOAK_ATTACK has so many messages a second said by an attacker (nodes/attacker.py) meanwhile.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ NEEDS = ("ros", "keys", "recording")  # groups of setup.py's REQUIREMENTS beside
 RSUS, UAVS = 3, 4
 SPEED = 10.0  # simulated seconds in a second
 MINUTES = "UAVTWIN_SOAK_MINUTES"
+ATTACK = "UAVTWIN_SOAK_ATTACK"  # messages/s of somebody who says what nobody should; none by default
 DOWN = 2.0  # s between the end of an RSU and its next start, as in its systemd unit
 WAYS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)  # each for each of two RSUs in turn
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#7b4fa3", "#777777"
@@ -135,7 +136,7 @@ def run(directory: Path | None) -> list[Figure]:
     domain = int(os.environ.get("ROS_DOMAIN_ID", "0"))
     with tempfile.TemporaryDirectory(prefix="uavtwin-soak-", dir=os.environ.get("TMPDIR")) as folder:
         city = LongRunningCity(Path(folder), generate(RSUS, UAVS, seed=1), SPEED, domain)
-        soaked = soak(city, course)
+        soaked = soak(city, course, float(os.environ.get(ATTACK, "0")))
     trends = trends_of(soaked.rows, course, city.rsus)
     if directory:
         write_rows(soaked.rows, directory / "soak.csv")
@@ -161,12 +162,14 @@ def course_of(minutes: str) -> Course:
 # -- the hour ----------------------------------------------------------------------------------------------------------
 
 
-def soak(city: LongRunningCity, course: Course) -> Soaked:
+def soak(city: LongRunningCity, course: Course, attack: float = 0.0) -> Soaked:
     """Run the city; the first RSU is never restarted. Raises UavTwinError where a process ends or does not return."""
     rows: list[Row] = []
     restarts: list[Restart] = []
     try:
         city.start()
+        if attack:
+            city.attack(attack)
         began = time.monotonic()
         to_restart = itertools.cycle(city.rsus[1:] or city.rsus)
         ways = itertools.cycle(WAYS)

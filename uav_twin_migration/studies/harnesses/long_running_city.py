@@ -7,6 +7,7 @@ nodes are those of a simulation. What is said in the market is heard by a watche
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -42,6 +43,7 @@ REHOST_AFTER = 300.0  # s; whoever is restarted is not dead
 PATIENCE = 120.0  # s until something that must come has not come
 RECORDER_FILE = 3600.0  # s, simulated, of one file of the recording
 GOODBYE = 20.0  # s that a process has to end when it is told to
+ATTACKER = 5000.0  # messages/s that one process says at most
 SOMEWHERE = (0.0, 0.0, 0.0)
 
 
@@ -160,6 +162,15 @@ class LongRunningCity:
             self.processes[name] = subprocess.Popen(self._commands[name], stdout=log, stderr=log)
         self.started[name] = time.monotonic()
         self.incarnations[name] += 1
+
+    def attack(self, rate: float, seed: int = 1) -> None:
+        """Let somebody loose who says `rate` messages a second that nobody should say, until the city is stopped."""
+        each = rate / math.ceil(rate / ATTACKER)
+        for number in range(math.ceil(rate / ATTACKER)):
+            plan = {"rsus": self.rsus, "uavs": [uav.id for uav in self.scenario.uavs], "rate": each, "seconds": 1e9}
+            plan |= {"seed": seed + number, "harmless": False, "pool": 2000}
+            self._commands[f"attacker {number}"] = [*PYTHON, "uav_twin_migration.nodes.attacker", json.dumps(plan)]
+            self.start_process(f"attacker {number}")
 
     def end_process(self, name: str, with_signal: signal.Signals) -> None:
         """End a process; returns when it has ended. Raises UavTwinError where it will not."""
