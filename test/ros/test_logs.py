@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from pathlib import Path
 
+import pytest
 from uav_twin_migration.msg import BandwidthDemand, PriceOffer
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
@@ -78,3 +80,15 @@ def test_a_uav_says_once_that_it_hears_no_rsu_and_once_that_it_does_again(proces
     processes.start("rsu", "/rsu/rsu_0", **RSU)
     probe.wait_for(lambda: len(lines) > 1, "another line")
     assert "hears offers again" in lines[1]
+
+
+def test_a_home_folder_that_takes_no_logs_stops_no_node(
+    processes: Processes, probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.touch()  # a file, in which nobody, not even root, can make a folder
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("ROS_LOG_DIR", "ROS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.wait_for(lambda: probe.offers, "an offer")

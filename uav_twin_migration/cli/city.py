@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _imported(args: argparse.Namespace) -> City:
     from uav_twin_migration.scenario.city import import_city
     from uav_twin_migration.scenario.draw import draw_map
-    from uav_twin_migration.scenario.load import dump, dump_json, loads, save
+    from uav_twin_migration.scenario.load import dump_json, loads, save
 
     wishes = Wishes(
         name=args.name,
@@ -93,8 +93,7 @@ def _imported(args: argparse.Namespace) -> City:
         crs=args.crs,
     )
     city = import_city(args.footprints, args.streets, wishes, progress=lambda what: print(what, "...", file=sys.stderr))
-    text = dump_json(city.scenario) if Path(args.output).suffix == ".json" else dump(city.scenario)
-    loads(text, args.output)  # what we write is what `sim` will take
+    loads(dump_json(city.scenario), args.output)  # what we write is what `sim` will take; JSON is read quickest
     save(city.scenario, args.output)
     if args.map:
         draw_map(city.scenario, args.map, [line.tolist() for line in city.streets])

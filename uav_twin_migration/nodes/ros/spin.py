@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -77,12 +80,27 @@ class Stop:
                 executor.remove_node(node)
 
 
+def log_where_it_can_be_written() -> None:
+    """Keep ROS's logs in the temporary folder where the home folder takes none: rclpy would not start."""
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
+        return
+    usual = Path.home() / ".ros" / "log"
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+        writable = os.access(usual, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        os.environ["ROS_LOG_DIR"] = str(Path(tempfile.gettempdir()) / f"ros-log-{os.getuid()}")
+
+
 def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None) -> int:
     """Create nodes and spin them: a node executable's ``main``. Returns its exit code, 2 for bad parameters.
 
     A node that has a `stop` attribute gets the function that ends the spin.
     """
     stop = Stop()
+    log_where_it_can_be_written()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     nodes: Sequence[Node] = ()
     try:
