@@ -83,8 +83,8 @@ def value_of(kind: str, old: Any, drawn: Drawn) -> Any:
         return drawn.one_of(NUMBERS)
     if kind == "octet":
         return bytes([drawn.number()])
-    if old is not None and hasattr(old, "get_fields_and_field_types"):
-        return changed(old, drawn)
+    if "/" in kind:
+        return changed(old, drawn) if old is not None else None
     signed = not kind.startswith("u")
     bits = int(re.sub(r"\D", "", kind) or 64)
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
@@ -178,8 +178,11 @@ class Hearers:
             self.board.on_offer(self.now, offer)
             self.leader.on_offer(self.now, offer)
         elif kind == "BandwidthDemand" and not convert.has_length_mismatch(message):
-            for bid in convert.bids_for(message, "rsu_0"):
-                self.leader.on_demand(self.now, message.sequence, bid)
+            for bid in convert.all_bids(message):
+                if bid.rsu == "rsu_0":
+                    self.leader.on_demand(self.now, message.sequence, bid)
+                elif self.leader.doubts(self.now, bid):
+                    self.leader.on_bid_elsewhere(self.now, bid)
         elif kind == "BandwidthGrant" and not convert.has_length_mismatch(message):
             self.follower.on_grant(self.now, convert.grant_from_message(message))
         elif kind == "TwinHostStatus":
