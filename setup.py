@@ -48,7 +48,7 @@ REQUIREMENTS = {
     "parquet": ["pyarrow>=12"],
     "ray": ["ray>=2.10"],  # sweeps on a cluster
     "markets": ["orjson>=3.6"],  # files of many markets, five times as quickly as with the standard library
-    "docs": ["mkdocs-material>=9.5", "mkdocs>=1.6,<2", "mkdocstrings[python]>=0.26"],  # the book
+    "docs": ["ipykernel>=6", "mkdocs-material>=9.5", "mkdocs>=1.6,<2", "mkdocstrings[python]>=0.26", "nbclient>=0.8"],
     "test": [
         "build>=1.0",
         "colcon-common-extensions",

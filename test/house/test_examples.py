@@ -30,3 +30,13 @@ def test_example(example: str, tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
     assert told.returncode == 0, told.stderr
     assert SAYS.get(example, "") in told.stdout
+
+
+@pytest.mark.parametrize("notebook", sorted(path.name for path in (CHECKOUT / "examples").glob("*.ipynb")))
+def test_every_cell_of_a_notebook_runs(notebook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")]))
+    pages = nbformat.read(CHECKOUT / "examples" / notebook, as_version=4)
+    nbclient.NotebookClient(pages, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
