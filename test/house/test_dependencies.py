@@ -34,6 +34,7 @@ KEYS = {
 WITHOUT_KEY = {"foxglove", "gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
 WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl", "zstandard"}
 ONLY_MEASURED = {"playwright", "psutil"}  # by bench
+BY_HAND = {"atheris"}  # fuzzing by coverage, where somebody has installed it: it builds on few machines
 DISTRIBUTIONS = {"foxglove-sdk": "foxglove", "PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
 
 
@@ -46,7 +47,7 @@ def imported() -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {PACKAGE, "setuptools"}
+    return found - set(sys.stdlib_module_names) - {PACKAGE, "setuptools"} - BY_HAND
 
 
 def dependencies() -> dict[str, str]:
