@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.scenario.load import dump, load, loads
+from uav_twin_migration.scenario.model import Randomness
 from uav_twin_migration.studies.virtual.run import run
+from uav_twin_migration.studies.virtual.world import Fading
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SIM = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "--virtual"]
@@ -80,3 +84,17 @@ def test_what_virtual_time_has_no_use_for_is_refused() -> None:
     done = subprocess.run([*SIM, "--real-time-factor", "4"], capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 2
     assert "real_time_factor" in done.stderr
+
+
+def test_fading_is_correlated_along_the_way_and_changes_what_is_sold() -> None:
+    fading = Fading(replace(Randomness(), fading="normal(-2, 4)"), 3, seed=1)
+    here = np.zeros((400, 3))
+    first, second = fading.at(here), fading.at(here + np.array([5.0, 0.0, 0.0]))
+    far = fading.at(here + np.array([5_000.0, 0.0, 0.0]))
+    assert first.mean() == pytest.approx(-2.0, abs=0.4)
+    assert first.std() == pytest.approx(4.0, rel=0.1)
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] == pytest.approx(np.exp(-0.1), abs=0.05)
+    assert abs(np.corrcoef(first.ravel(), far.ravel())[0, 1]) < 0.15
+    scenario = load("small")
+    faded = replace(scenario, randomness=replace(scenario.randomness, fading="normal(0, 6)"))
+    assert run(faded, duration=8.0)["mean_immersion"] != run(scenario, duration=8.0)["mean_immersion"]

@@ -14,7 +14,7 @@ from uav_twin_migration.twin.hosting.store_reader import Copy, Stored
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
-CALLS = ("add", "add", "base", "write", "write", "write", "save", "version", "whole", "merge", "tombstone")
+CALLS = ("add", "add", "base", "write", "write", "write", "save", "version", "forget", "whole", "merge", "tombstone")
 ENDS = ("commit", "commit", "rollback", "reopen", "garbage")
 calls = st.lists(st.tuples(st.sampled_from(CALLS + ENDS), st.integers(0, 5), st.integers(0, 3)), max_size=40)
 
@@ -70,6 +70,8 @@ class Twice:
                 store.save(f"u{number}", self.stored(copy))
             elif name == "version":
                 store.save_version(f"u{number}", self.version)
+            elif name == "forget":
+                store.forget(f"u{number}")
             elif name == "whole":
                 self.copies[row][place] = store.set_whole(copy)
             elif name == "merge" and copy.base is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -23,6 +24,8 @@ from uav_twin_migration.twin.hosting.twin import (
     PAYLOAD_AT,
     UavTwin,
 )
+from uav_twin_migration.twin.protocol.records import replace
+from uav_twin_migration.twin.protocol.replica_state import Record, Status
 
 
 def telemetry(sequence: int, stamp: float | None = None, x: float = 0.0) -> Telemetry:
@@ -184,3 +187,11 @@ def test_a_clock_that_was_set_back_starts_the_estimate_anew() -> None:
     assert estimate is not None
     assert estimate.position[0] == pytest.approx(77.0, abs=1e-6)
     assert estimate.age < 1.0
+
+
+def test_a_changed_record_is_that_of_dataclasses_and_an_unknown_field_is_refused() -> None:
+    record = Record(Status.HOSTING, 7, 12)
+    assert replace(record, version=13) == dataclasses.replace(record, version=13)
+    assert record.version == 12
+    with pytest.raises(TypeError, match="verison"):
+        replace(record, verison=13)

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, NamedTuple
 
 from uav_twin_migration.deployment.options import Options, check
@@ -22,8 +24,9 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
 from uav_twin_migration.scenario.examine import loaded
-from uav_twin_migration.scenario.load import check_plugins, scenario_path
+from uav_twin_migration.scenario.load import check_plugins, save, scenario_path
 from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.vary import varied
 
 NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before every topic's name, see topics.py
 
@@ -53,7 +56,7 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
         raise InputError("options", "scenario", values["scenario"], expected)
     scenario = loaded(values["scenario"], warn)
     check_files(values, scenario)
-    file = str(scenario_path(values["scenario"]).resolve())
+    file = drawn_file(scenario, values["seed"]) or str(scenario_path(values["scenario"]).resolve())
     options = Options.of(values, twin_stores)
     if options.ledgers:
         make_folder("ledgers", Path(options.ledgers))
@@ -65,6 +68,17 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
             "options", "namespace", prefix, "nothing: Gazebo's world and bridge name the topics themselves"
         )
     return Simulation([moved(process, prefix) for process in processes], moved(monitor, prefix), {NAMESPACE: prefix})
+
+
+def drawn_file(scenario: Scenario, seed: int) -> str:
+    """A file, while we run, of the scenario with all drawn that it leaves to the seed; empty where that is nothing."""
+    drawn = varied(scenario, seed)
+    if drawn is scenario:
+        return ""
+    folder = Path(mkdtemp(prefix="uavtwin-scenario-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    save(drawn, folder / "scenario.yaml")
+    return str(folder / "scenario.yaml")
 
 
 def warn(sentence: str) -> None:

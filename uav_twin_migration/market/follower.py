@@ -137,6 +137,8 @@ class Follower:
         self._last_grant = -math.inf  # s
         self._leases: dict[str, _Lease] = {}
         self._gather_until = NEVER
+        self._rated: tuple[list[float], list[float]] = ([], [])  # the links and leases that the rate was asked for last
+        self._rate = 0.0  # Mbit/s, of those
 
     @property
     def wake_at(self) -> float:
@@ -209,9 +211,11 @@ class Follower:
         held = self.bandwidth(now)
         if not rsus or not held:
             return 0.0
-        efficiency = np.array([self._efficiency[rsu] for rsu in rsus])
-        bandwidth = np.array([held.get(rsu, 0.0) for rsu in rsus])
-        return float(game.effective_rate(bandwidth, efficiency, self.settings.rho))
+        links = [self._efficiency[rsu] for rsu in rsus], [held.get(rsu, 0.0) for rsu in rsus]
+        if links != self._rated:
+            self._rated = links
+            self._rate = float(game.effective_rate(links[1], links[0], self.settings.rho))
+        return self._rate
 
     def describe_plugins(self) -> dict[str, int]:
         """How often its plug-ins failed, for /diagnostics."""

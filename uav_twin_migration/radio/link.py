@@ -56,6 +56,15 @@ def links(
     return Links(np.hypot(ground_distance, offset[..., 2]), los, ratio, efficiency, loss)
 
 
+def faded(known: Links, radio: RadioParameters, fading: ArrayLike) -> Links:
+    """The same links with so much more SNR, dB [..., N, M]. One that carries nothing without it carries nothing."""
+    ratio = known.snr + np.asarray(fading, dtype=float)
+    in_range = known.efficiency > 0.0
+    efficiency = np.where(in_range, spectral_efficiency(ratio, radio.implementation_loss), 0.0)
+    loss = np.where(efficiency > 0, packet_loss(ratio, radio.implementation_loss), 1.0)
+    return Links(known.distance, known.line_of_sight, ratio, efficiency, loss)
+
+
 def noise(radio: RadioParameters) -> float:
     """Noise power in dBm over the reference bandwidth: thermal noise, receiver's noise figure, interference margin."""
     return THERMAL_NOISE + 10 * math.log10(radio.bandwidth * 1e6) + radio.noise_figure + radio.interference_margin

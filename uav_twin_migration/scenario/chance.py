@@ -30,7 +30,14 @@ def drawer(text: str, chance: random.Random, low: float = -math.inf, high: float
     name, _, rest = text.partition("(")
     numbers = [float(one) for one in re.findall(NUMBER, rest)]
     draw = _DRAWS[name](chance, *numbers) if rest else _constant(float(text))
-    return lambda: min(max(draw(), low), high)
+    if not rest:
+        return _constant(min(max(draw(), low), high))
+
+    def bounded() -> float:
+        value = draw()
+        return value if low <= value <= high else min(max(value, low), high)
+
+    return bounded
 
 
 def stream(seed: int, purpose: str) -> random.Random:

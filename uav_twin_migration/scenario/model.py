@@ -38,6 +38,11 @@ MOST_RATE = 1e10  # Mbit/s: more than all that can be bought carries; an infinit
 TO_RSU, TO_UAV, TO_BOTH = (SCENARIO, RSU), (SCENARIO, UAV), (SCENARIO, RSU, UAV)
 
 
+def drawn(meaning: str, unit: str = "") -> Setting:
+    """A setting that is a distribution."""
+    return Setting(meaning, unit, pattern=DISTRIBUTION, wanted=A_DISTRIBUTION)
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where the local frame's (0, 0, 0) lies on the WGS 84 ellipsoid."""
@@ -185,25 +190,26 @@ class TwinParameters:
 
 @dataclass(frozen=True)
 class Randomness:
-    """What differs from one seed to the next."""
+    """What differs from one seed to the next, each by a [distribution](virtual.md#seeds)."""
 
-    message_delay: Annotated[
-        str,
-        Setting(
-            "`--virtual`: time that a message takes, each its own", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION
-        ),
-    ] = "lognormal(0.002, 0.5)"
+    start_shift: Annotated[
+        str, drawn("by which a UAV's whole route lies elsewhere, east and north, each its own", "m")
+    ] = "0"
+    route_phase: Annotated[str, drawn("share of its round that a UAV has flown at the start")] = "0"
+    immersion_weight: Annotated[str, drawn("factor on a UAV's immersion weight")] = "1"
+    twin_size: Annotated[str, drawn("factor on the size of a UAV's twin")] = "1"
+    fading: Annotated[str, drawn("`--virtual`: shadow fading, on the SNR of each link", "dB")] = "0"
+    fading_distance: Annotated[
+        float, Setting("`--virtual`: that a UAV flies until its fading is 1/e of what it was", "m", 0.1, 1e4)
+    ] = 50.0
+    message_delay: Annotated[str, drawn("`--virtual`: time that a message takes, each its own", "s")] = (
+        "lognormal(0.002, 0.5)"
+    )
     message_loss: Annotated[float, Setting("`--virtual`: share of the messages that is lost", "", 0, 0.9)] = 0.0
-    disk_delay: Annotated[
-        str,
-        Setting(
-            "`--virtual`: time that an RSU's disk takes for a commit", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION
-        ),
-    ] = "lognormal(0.002, 0.5)"
-    start_delay: Annotated[
-        str,
-        Setting("`--virtual`: time until an RSU or a UAV is up", "s", pattern=DISTRIBUTION, wanted=A_DISTRIBUTION),
-    ] = "uniform(1, 2)"
+    disk_delay: Annotated[str, drawn("`--virtual`: time that an RSU's disk takes for a commit", "s")] = (
+        "lognormal(0.002, 0.5)"
+    )
+    start_delay: Annotated[str, drawn("`--virtual`: time until an RSU or a UAV is up", "s")] = "uniform(1, 2)"
 
 
 def transfer_size(twin_size: float, replicas: str) -> float:

@@ -13,6 +13,7 @@ from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.settings import Refusal
+from uav_twin_migration.scenario.vary import varied
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
 
@@ -67,7 +68,7 @@ def run(
         planned = schedule((*world.faults, *faults), {rsu.id for rsu in world.rsus})
     except Refusal as refusal:
         raise InputError("faults", refusal.where(), refusal.value, refusal.expected) from None
-    city = City(world, options, {"seed": str(seed), "version": __version__})
+    city = City(varied(world, seed), options, {"seed": str(seed), "version": __version__})
     carry_out(city, planned)
     settling = Settling(city.listener.market_of_scenario, say)
     _play(city, duration, settling, watch)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_twin_migration.radio.link import faded
+from uav_twin_migration.scenario.chance import drawer, stream
+from uav_twin_migration.scenario.model import Randomness
 from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.studies.virtual.events import Act, Process
 from uav_twin_migration.vehicle.motion import Flight
@@ -35,6 +38,8 @@ class World:
         self._ticks = 0
         self._known = np.full((len(self._uavs), 3), np.nan)  # m, as odometry told last
         self._followers: list[tuple[Process, int, Act]] = []
+        chance = scenario.randomness
+        self._fading = Fading(chance, len(self._rsus), city.seed) if chance.fading != Randomness.fading else None
 
     def on_tick(self, process: Process, act: Act) -> None:
         """Have something happen at each tick, in this incarnation of a process."""
@@ -73,6 +78,8 @@ class World:
         if not known:
             return
         links = self._snapshot.links(self._known[known])
+        if self._fading is not None:
+            links = faded(links, self.city.scenario.radio, self._fading.at(self._known)[known])
         # a message carries float32
         efficiency: NDArray[np.float64] = links.efficiency.astype(np.float32).astype(np.float64)
         names = [self._uavs[index] for index in known]
@@ -86,3 +93,33 @@ class World:
     def _local(self, process: Process, act: Act) -> None:
         """What comes to a UAV by no radio: nothing of it is lost."""
         self.events.at(self.events.now + self.city.network.delay(process.name), partial(process.deliver, act))
+
+
+class Fading:
+    """Shadow fading of all links, dB: for each a Gauss-Markov process in the distance that its UAV has flown.
+
+    Gudmundson, Correlation model for shadow fading in mobile radio systems, Electronics Letters 27 (1991): the
+    correlation falls as exp(-distance / `fading_distance`). The mean and the variance are those of the distribution.
+    """
+
+    def __init__(self, chance: Randomness, rsus: int, seed: int) -> None:
+        self._draw = drawer(chance.fading, stream(seed, "fading"), -LARGEST_FADE, LARGEST_FADE)
+        self._mean = float(np.mean([self._draw() for _ in range(DRAWS)]))
+        self._distance, self._rsus = chance.fading_distance, rsus
+        self._at: NDArray[np.float64] | None = None  # [N, 3] m
+        self._fade = np.zeros((0, rsus))  # [N, M] dB about the mean
+
+    def at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[N, M] dB, with UAVs at `positions` [N, 3] m."""
+        fresh = np.array([[self._draw() for _ in range(self._rsus)] for _ in positions]) - self._mean
+        if self._at is None:
+            self._fade = fresh
+        else:
+            flown = np.nan_to_num(np.linalg.norm(positions - self._at, axis=1))
+            kept = np.exp(-flown / self._distance)[:, None]
+            self._fade = kept * self._fade + np.sqrt(1.0 - kept**2) * fresh
+        self._at = positions.copy()
+        return np.asarray(self._fade + self._mean)
+
+
+LARGEST_FADE, DRAWS = 60.0, 1000  # dB, and draws that the mean is taken of

@@ -177,6 +177,8 @@ class TwinHost:
         hosted_twin = self.state.twins.get(uav)
         if hosted_twin is None or not rate >= 0.0:
             return
+        if rate != hosted_twin.rate:
+            hosted_twin.look_at = now
         self._outbound.grant(hosted_twin, rate)
         if hosted_twin.replica_state.funded != (rate > 0.0):
             self._step(hosted_twin, Funded(rate > 0.0))
@@ -206,6 +208,7 @@ class TwinHost:
             return
         change(hosted_twin.twin)
         hosted_twin.waiting.append(done)
+        hosted_twin.look_at = now
 
     def drain(self, targets: Sequence[str], rate: float, now: float) -> None:
         """Take no more twins, and move those here to `targets` in turn, with `rate` bytes/s for all together."""
@@ -318,8 +321,10 @@ class TwinHost:
         self.contents.begin_tick()
         wake_at = self._flush_at
         for hosted_twin in list(state.twins.values()):
-            self._looking_after = hosted_twin
-            wake_at = min(wake_at, self._look_after(hosted_twin, flushing))
+            if now >= hosted_twin.look_at or (flushing and hosted_twin.own is not None):
+                self._looking_after = hosted_twin
+                hosted_twin.look_at = self._look_after(hosted_twin, flushing)
+            wake_at = min(wake_at, hosted_twin.look_at)
         self._looking_after = None
         self._draining.go_on()
         if state.trouble is None and self.store.collect_garbage():

@@ -76,6 +76,7 @@ class HostedTwin:
     inbound_chunks: InboundChunks | None = None
     heard_at: float = -math.inf  # s, when its UAV was last heard, or this process began
     served: bool = True  # False: it began empty, and has taken nothing yet
+    look_at: float = -math.inf  # s: not to be looked after before, unless something happens to it
 
     @property
     def stored(self) -> Stored:
@@ -164,6 +165,7 @@ class HostState:
 
     def touch(self, hosted_twin: HostedTwin) -> None:
         """Remember a twin as the disk has it: it is about to change."""
+        hosted_twin.look_at = -math.inf
         if hosted_twin.uav not in self.undo:
             copies = (hosted_twin.own, hosted_twin.inbound, hosted_twin.stored_version)
             self.undo[hosted_twin.uav] = Undo(hosted_twin.replica_state, *copies, dict(hosted_twin.outbound))

@@ -17,8 +17,9 @@ from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import Copy
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry
-from uav_twin_migration.twin.protocol.flow import Flow, frame_size
+from uav_twin_migration.twin.protocol.flow import Flow, frame_size, most_queued
 from uav_twin_migration.twin.protocol.messages import Data, PeerMessage
+from uav_twin_migration.twin.protocol.pacing import UNLIMITED
 
 
 class Links:
@@ -79,6 +80,13 @@ class Links:
         """Send the chunks that the rate and the window let through. Raises StoreError."""
         while flow.may_send(self._queued(outbound.link) + self._pending[outbound.link], outbound.rate):
             self._send_frame(hosted_twin, outbound, flow, session)
+
+    def wait(self, outbound: Outbound) -> float:
+        """Seconds until the queue has room for more, at the present rate; 0 where nothing waits for that."""
+        flow, rate = outbound.flow, outbound.rate
+        if flow is None or flow.is_empty or rate <= 0.0 or rate == UNLIMITED:
+            return 0.0
+        return (self._queued(outbound.link) + self._pending[outbound.link] - most_queued(rate)) / rate
 
     def send_all(self, hosted_twin: HostedTwin, outbound: Outbound, flow: Flow, session: int) -> None:
         """Send all chunks that are left. Raises StoreError."""

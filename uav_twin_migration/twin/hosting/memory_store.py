@@ -7,12 +7,13 @@ rest is not. A test holds the two stores to each other, over whatever sequence o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import Copy, Stored
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer
 
 ROOM = 1 << 50  # bytes that are free
@@ -121,6 +122,12 @@ class MemoryStore(Store):
     def save(self, uav: str, stored: Stored) -> None:
         """Write a twin's row."""
         self._set(self._disk.rows, uav, stored)
+
+    def forget(self, uav: str) -> None:
+        """Remove a twin's row. Its copies have tombstones."""
+        self._undo.append(bool)
+        if uav in self._disk.rows:
+            self._delete(self._disk.rows, uav)
 
     def save_version(self, uav: str, version: int) -> None:
         """Write only how far the own copy is."""

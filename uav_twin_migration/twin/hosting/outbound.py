@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Outbound
 from uav_twin_migration.twin.hosting.links import Links
@@ -17,6 +16,7 @@ from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import CancelRequest, Commit, Offer, Purpose, Reason, SourceMessage
 from uav_twin_migration.twin.protocol.migration import Event
 from uav_twin_migration.twin.protocol.outbound import may_complete
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     NEVER,
     Complete,
@@ -161,7 +161,7 @@ class OutboundTransfers:
         if left.purpose is Purpose.MIGRATION or (
             outbound.rate > 0.0 and not (outbound.flow and outbound.flow.is_empty)
         ):
-            return self._state.now + PUMP_PERIOD
+            return self._state.now + max(PUMP_PERIOD, self._links.wait(outbound))
         waits = outbound.rate > 0.0 and may_complete(hosted_twin.replica_state, left)
         return outbound.complete_at if waits else NEVER
 

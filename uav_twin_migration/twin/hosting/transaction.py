@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Undo, Visible
 from uav_twin_migration.twin.hosting.outputs import Close, Durable, HostingChange, MigrationReport, Output, Transmit
 from uav_twin_migration.twin.hosting.store_reader import StoreError
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import Record, Status
 
 
@@ -61,7 +61,7 @@ class Transaction:
                 outbound.alive, outbound.flow = False, None
                 outputs.append(Close(outbound.link))
             hosted_twin.replica_state, hosted_twin.own, hosted_twin.inbound, hosted_twin.stored_version, _ = before
-            hosted_twin.outbound = before.outbound
+            hosted_twin.outbound, hosted_twin.look_at = before.outbound, -math.inf
             hosted_twin.inbound_chunks, hosted_twin.filling = None, None
             settle(hosted_twin)
         self._taken()

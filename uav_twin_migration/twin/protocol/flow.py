@@ -92,9 +92,8 @@ class Flow:
 
     def may_send(self, queued: int, rate: float) -> bool:
         """Whether another frame should go to the carrier now. rate: bytes/s."""
-        queue = MOST_QUEUE if rate == UNLIMITED else min(max(rate * QUEUE_TIME, LEAST_QUEUE), MOST_QUEUE)
         window = MOST_WINDOW if rate == UNLIMITED else min(max(rate * WINDOW_TIME, LEAST_WINDOW), MOST_WINDOW)
-        return bool(self._waiting) and queued < queue and self.unacknowledged < window
+        return bool(self._waiting) and queued < most_queued(rate) and self.unacknowledged < window
 
     def may_freeze(self, now: float, rate: float) -> bool:
         """Whether the rest would take no longer than the pause that is allowed by now."""
@@ -117,6 +116,11 @@ class Flow:
             return 0.0
         doublings = min((now - self._passed_at) / PAUSE_DOUBLES, 40.0)
         return float(min(FIRST_PAUSE * 2.0**doublings, LONGEST_PAUSE))
+
+
+def most_queued(rate: float) -> float:
+    """Bytes that may wait in the carrier at a rate in bytes/s."""
+    return MOST_QUEUE if rate == UNLIMITED else min(max(rate * QUEUE_TIME, LEAST_QUEUE), MOST_QUEUE)
 
 
 def frame_size(rate: float) -> int:

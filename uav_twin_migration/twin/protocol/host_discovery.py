@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from uav_twin_migration.twin.protocol.epochs import (
@@ -52,6 +52,7 @@ from uav_twin_migration.twin.protocol.messages import (
     LeaseRenewal,
     Stamp,
 )
+from uav_twin_migration.twin.protocol.records import replace
 
 LONG_AGO = -math.inf
 MOST_HEARD = 64  # RSUs that are remembered to have said something of a twin

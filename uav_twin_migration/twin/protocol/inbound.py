@@ -7,8 +7,6 @@ replica, beside which the next changes lie. `migration.py` and `replica.py` expl
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uav_twin_migration.twin.protocol.epochs import may_hand_over, term_of
 from uav_twin_migration.twin.protocol.messages import (
     Accept,
@@ -28,6 +26,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Unprepared,
     Verified,
 )
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     LONG_AGO,
     NEVER,

@@ -11,8 +11,6 @@ session ends with a refusal, a break or silence; what is on the peer's disk by t
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uav_twin_migration.twin.protocol.messages import (
     TRANSIENT,
     Accept,
@@ -25,6 +23,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Refuse,
     Verified,
 )
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     NEVER,
     Complete,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from uav_twin_migration.twin.protocol import outbound, replica
 from uav_twin_migration.twin.protocol.epochs import term_of
@@ -12,6 +12,7 @@ from uav_twin_migration.twin.protocol.messages import (
     LeaseRenewal,
     Reason,
 )
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     LONG_AGO,
     Action,

@@ -24,11 +24,10 @@ A replica is not given up before the UAV has for a while named another RSU.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uav_twin_migration.twin.protocol import outbound
 from uav_twin_migration.twin.protocol.inbound import discard
 from uav_twin_migration.twin.protocol.messages import Cancel, LeaseRenewal, Purpose
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     NEVER,
     Context,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from uav_twin_migration.twin.protocol.messages import (
@@ -20,6 +20,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Reason,
     Stamp,
 )
+from uav_twin_migration.twin.protocol.records import replace
 
 NEVER = math.inf
 LONG_AGO = -math.inf

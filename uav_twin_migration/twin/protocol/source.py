@@ -4,8 +4,6 @@ How the copy gets to the target is in `outbound.py`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uav_twin_migration.twin.protocol import outbound, replica
 from uav_twin_migration.twin.protocol.epochs import may_hand_over
 from uav_twin_migration.twin.protocol.messages import (
@@ -19,6 +17,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Unprepared,
     Verified,
 )
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import (
     LONG_AGO,
     NEVER,

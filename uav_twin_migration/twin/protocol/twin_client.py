@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from uav_twin_migration.twin.protocol import host_discovery as finding
@@ -28,6 +27,7 @@ from uav_twin_migration.twin.protocol.messages import (
     HostRequest,
     LeaseRenewal,
 )
+from uav_twin_migration.twin.protocol.records import replace
 
 FIRST_PAUSE = 1.0  # s after a migration that failed; doubles with each
 LONGEST_PAUSE = 16.0  # s

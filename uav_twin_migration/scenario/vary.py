@@ -1,0 +1,60 @@
+"""One city of those that a scenario's `randomness` describes: where UAVs begin, and what they are like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from uav_twin_migration.scenario.chance import drawer, stream
+from uav_twin_migration.scenario.model import FARTHEST, MONEY, Point, Randomness, Scenario, Uav
+from uav_twin_migration.scenario.settings import setting_of
+
+DRAWN_ONCE = ("start_shift", "route_phase", "immersion_weight", "twin_size")
+
+
+def varied(scenario: Scenario, seed: int) -> Scenario:
+    """The scenario with everything drawn that is drawn once in a run; nothing of that is left to draw in it."""
+    chance, standard = scenario.randomness, Randomness()
+    if all(getattr(chance, name) == getattr(standard, name) for name in DRAWN_ONCE):
+        return scenario
+    size = setting_of(Uav, "twin_size")
+    shift = drawer(chance.start_shift, stream(seed, "start_shift"))
+    phase = drawer(chance.route_phase, stream(seed, "route_phase"))
+    weight = drawer(chance.immersion_weight, stream(seed, "immersion_weight"), 0.0)
+    twin_size = drawer(chance.twin_size, stream(seed, "twin_size"), 0.0)
+    uavs = []
+    for uav in scenario.uavs:
+        here = (shift(), shift())
+        route = tuple((_near(x + here[0]), _near(y + here[1])) for x, y in uav.route)
+        begun, loop = begun_at(route, uav.loop, phase())
+        alpha = min(max(uav.immersion_weight * weight(), MONEY[0]), MONEY[1])
+        bulk = min(max(uav.twin_size * twin_size(), size.low), size.high)
+        uavs.append(replace(uav, route=begun, loop=loop, immersion_weight=alpha, twin_size=bulk))
+    left = replace(chance, **{name: getattr(standard, name) for name in DRAWN_ONCE})
+    return replace(scenario, uavs=tuple(uavs), randomness=left)
+
+
+def begun_at(route: tuple[Point, ...], loop: bool, phase: float) -> tuple[tuple[Point, ...], bool]:
+    """The route of a UAV that has flown a share of its round already, and whether it is flown round and round.
+
+    phase: share of the round's length; whole rounds do not count.
+    """
+    share = phase % 1.0
+    if share == 0.0 or len(route) == 1:
+        return route, loop
+    rounds = route if loop else route + route[-2:0:-1]
+    legs = [math.dist(rounds[k], rounds[(k + 1) % len(rounds)]) for k in range(len(rounds))]
+    left = share * math.fsum(legs)
+    for k, length in enumerate(legs):
+        if left < length:
+            (x, y), (to_x, to_y) = rounds[k], rounds[(k + 1) % len(rounds)]
+            part = left / length
+            start = (x + part * (to_x - x), y + part * (to_y - y))
+            following = rounds[k + 1 :] + rounds[: k + 1]
+            return (start, *(point for place, point in enumerate(following) if place or point != start)), True
+        left -= length
+    return rounds, True
+
+
+def _near(coordinate: float) -> float:
+    return min(max(coordinate, -FARTHEST), FARTHEST)
