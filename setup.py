@@ -76,9 +76,9 @@ def version() -> str:
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
-    """Scenarios, policies and worlds, under share/ as ROS packages install them, where shipped.py looks."""
+    """Scenarios, policies, worlds and messages, under share/ as ROS packages install them, where shipped.py looks."""
     files = [HERE / "package.xml"]
-    for folder in ("config", "launch", "worlds"):
+    for folder in ("config", "launch", "msg", "worlds"):
         files += [path for path in sorted((HERE / folder).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     found: dict[str, list[str]] = {}
     for path in files:

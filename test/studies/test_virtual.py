@@ -98,3 +98,24 @@ def test_fading_is_correlated_along_the_way_and_changes_what_is_sold() -> None:
     scenario = load("small")
     faded = replace(scenario, randomness=replace(scenario.randomness, fading="normal(0, 6)"))
     assert run(faded, duration=8.0)["mean_immersion"] != run(scenario, duration=8.0)["mean_immersion"]
+
+
+def test_a_recording_tells_the_same_when_it_is_replayed(tmp_path: Path) -> None:
+    pytest.importorskip("rosbags")
+    pytest.importorskip("mcap")
+    from uav_twin_migration.monitor.replay import replay
+    from uav_twin_migration.monitor.sources import scenario_of
+    from uav_twin_migration.recording.tables import Tables
+
+    summary = run("small", duration=12.0, record=tmp_path / "run")
+    assert run("small", duration=12.0) == summary  # who records changes nothing
+    scenario, about = scenario_of(tmp_path / "run")
+    assert scenario == load("small")
+    assert about["seed"] == "0"
+    seen = replay(tmp_path / "run", scenario)
+    assert seen.damage == []
+    for key in ("rounds", "offers", "demands", "grants", "twins", "migrations_completed", "twin_error_m"):
+        assert seen.summary[key] == pytest.approx(summary[key], rel=0.05), key
+    tables = Tables(tmp_path / "run")
+    assert {"interactions", "states", "odometry", "link_quality"} <= {entry.table for entry in tables}
+    assert tables.unread == {}

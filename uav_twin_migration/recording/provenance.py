@@ -19,11 +19,13 @@ from uav_twin_migration.shipped import shipped_file
 SCENARIO_FILE, POLICY_FILE = "scenario.yaml", "policy.safetensors"  # what they are called within a recording
 
 
-def provenance(scenario: str, policy: str, seed: int, simulated: bool) -> tuple[dict[str, str], list[Attachment]]:
+def provenance(
+    scenario: str | Scenario, policy: str, seed: int, simulated: bool
+) -> tuple[dict[str, str], list[Attachment]]:
     """Words and files that say what a run was made from.
 
     Args:
-        scenario: its file, whose routes may stand in files of their own: what is kept is whole; "" for none.
+        scenario: or its file, whose routes may stand in files of their own: what is kept is whole; "" for none.
         policy: what RSUs price with at first: a file, or a name as `policy.choice.choose` has them; "" for none.
         seed: of everything random; below 0 where nobody told.
         simulated: whether times are those of the simulation.
@@ -44,7 +46,7 @@ def provenance(scenario: str, policy: str, seed: int, simulated: bool) -> tuple[
     if seed >= 0:
         about["seed"] = str(seed)
     if scenario:
-        held = load(scenario)
+        held = load(scenario) if isinstance(scenario, str) else scenario
         about["scenario"] = held.name
         files.append(Attachment(SCENARIO_FILE, "application/yaml", dump(held).encode()))
     if policy:

@@ -14,11 +14,13 @@ from uav_twin_migration.monitor import readers
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.studies.virtual.events import Events
-from uav_twin_migration.studies.virtual.messages import Goal, Said
+from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Said
 from uav_twin_migration.studies.virtual.network import Network
+from uav_twin_migration.twin.hosting.outputs import MigrationReport, Served
 from uav_twin_migration.twin.protocol.messages import HostHeartbeat, HostReply, HostRequest
 
 if TYPE_CHECKING:
+    from uav_twin_migration.studies.virtual.recorder import Recorder
     from uav_twin_migration.studies.virtual.rsu import VirtualRsu
     from uav_twin_migration.studies.virtual.uavs import VirtualUavs
 
@@ -28,6 +30,7 @@ class Air:
 
     def __init__(self, events: Events, network: Network, listener: Listener) -> None:
         self.events, self.network, self.listener = events, network, listener
+        self.recorder: Recorder | None = None
         self.clock = 0.0  # s, the simulation's, as its last tick told it
         self.rsus: dict[str, VirtualRsu] = {}
         self.uavs: list[VirtualUavs] = []
@@ -38,6 +41,8 @@ class Air:
     def offer(self, rsu: VirtualRsu, offer: Offer) -> None:
         """An RSU posts a price: UAVs and rivals of its region hear it."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.offer(self.clock, rsu.region, offer)
         self.listener.offer(self.clock, offer, rsu.region)
         for uavs in self.uavs:
             if rsu.region in uavs.regions:
@@ -49,6 +54,8 @@ class Air:
     def demand(self, uavs: VirtualUavs, sequence: int, bids: Sequence[Bid]) -> None:
         """UAVs answer: each RSU that is addressed hears what it is told."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.demand(self.clock, sequence, bids)
         self.listener.bids(bids)
         addressed: dict[str, list[Bid]] = {}
         for bid in bids:
@@ -61,6 +68,8 @@ class Air:
     def grant(self, rsu: VirtualRsu, grant: Grant) -> None:
         """An RSU sells: the UAVs that are named hear it."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.grant(self.clock, rsu.region, grant)
         self.listener.grant(self.clock, grant)
         for uavs in dict.fromkeys(self.process_of[uav] for uav in grant.bandwidth):
             if rsu.region in uavs.regions:
@@ -69,10 +78,14 @@ class Air:
     def closed(self, rsu: VirtualRsu, booked: ClosedRound) -> None:
         """A round is closed: learner and recorder hear of it."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.closed(self.clock, booked, rsu.leader.settings)
 
     def decision(self, uavs: VirtualUavs, change: HostChange) -> None:
         """A UAV wants another host."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.decision(self.clock, change)
         self.listener.decision(self.clock, change.uav, change.rsu or "")
 
     def counts(self, uavs: VirtualUavs, values: Mapping[str, str]) -> None:
@@ -110,6 +123,8 @@ class Air:
     def host_heartbeats(self, rsu: VirtualRsu, held: Sequence[HostHeartbeat], ages: Mapping[str, float]) -> None:
         """An RSU tells what it holds: the UAVs whose twins those are hear it."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.host_heartbeats(self.clock, rsu.region, rsu.name, held, ages)
         by_process: dict[VirtualUavs, list[HostHeartbeat]] = {}
         for one in held:
             by_process.setdefault(self.process_of[one.uav], []).append(one)
@@ -121,30 +136,44 @@ class Air:
             if rsu.region in uavs.regions:
                 self.network.send(rsu.name, uavs.process, partial(uavs.on_host_heartbeats, some))
 
-    def states(self, rsu: VirtualRsu, states: Sequence[State]) -> None:
+    def states(self, rsu: VirtualRsu, served: Sequence[Served]) -> None:
         """An RSU tells users of the twins that it serves."""
         self.listener.messages += 1
-        for state in states:
-            self.listener.state(self.clock, state)
+        if self.recorder is not None:
+            self.recorder.states(self.clock, rsu.name, served)
+        for uav, epoch, estimate in served:
+            self.listener.state(self.clock, State(uav, rsu.name, epoch, estimate.stamp, estimate.position))
 
     def progress(self, rsu: VirtualRsu, progress: readers.Progress) -> None:
         """How far a migration is."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.progress(self.clock, progress)
         self.listener.progress(self.clock, progress)
 
     def reply(self, rsu: VirtualRsu, reply: HostReply, as_of: float | None) -> None:
         """An RSU answers a UAV that asked it to host."""
         self.listener.messages += 1
+        if self.recorder is not None:
+            self.recorder.reply(self.clock, rsu.region, reply, as_of)
         told = math.nan if as_of is None else as_of
         seen = readers.Reply(reply.uav, reply.epoch, reply.reason is None, reply.restored, told)
         self.listener.reply(self.clock, rsu.name, seen)
         uavs = self.process_of[reply.uav]
         self.network.send(rsu.name, uavs.process, partial(uavs.on_reply, reply))
 
-    def report(self, rsu: VirtualRsu, report: Report) -> None:
+    def report(self, report: MigrationReport) -> None:
         """How a migration went."""
         self.listener.messages += 1
-        self.listener.report(self.clock, report)
+        size, sent, granted, achieved = (
+            value / BYTES_PER_MBIT for value in (report.size, report.sent, report.granted, report.achieved)
+        )
+        reason = report.reason.value if report.reason else ""
+        ends = (report.uav, report.source, report.target, reason)
+        seen = Report(*ends, report.duration, report.downtime, granted, achieved)
+        self.listener.report(self.clock, seen)
+        if self.recorder is not None:
+            self.recorder.report(self.clock, seen, report.epoch, size, sent)
 
     def goal_ended(self, rsu: VirtualRsu, goal: Goal, moved: bool) -> None:
         """The answer to who asked for a migration."""

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.deployment.options import SIM, check
@@ -18,8 +19,11 @@ from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
 
 UNUSED = {"world", "gui", "px4_dir", "real_time_factor", "train", "keys", "namespace", "foxglove", "twin_stores"}
-UNUSED |= {"record", "view", "ledgers"}
-INSTEAD = {"real_time_factor": "1: virtual time passes as quickly as it can"}
+UNUSED |= {"view", "ledgers"}
+INSTEAD = {
+    "view": "nothing: record the run, and look at that: --record DIR, then uavtwin view DIR",
+    "real_time_factor": "1: virtual time passes as quickly as it can",
+}
 REFRESH = 0.2  # s of wall time between two pictures
 
 
@@ -41,6 +45,7 @@ def simulate(values: Mapping[str, Any]) -> int:
         values["compose"],
         show.watch,
         show.say,
+        Path(values["record"]) if values["record"] else None,
     )
     return show.finish(summary)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.monitor import readers
-from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.scenario.settings import made_of
@@ -189,9 +188,8 @@ class VirtualRsu:
     def _send_states(self) -> None:
         assert self.hosting is not None  # who asks has it
         served = self.hosting.host.served(self.city.events.now, self.air.clock)
-        states = [State(one.uav, self.name, one.epoch, one.estimate.stamp, one.estimate.position) for one in served]
-        if states:
-            self.air.states(self, states)
+        if served:
+            self.air.states(self, served)
 
     def _send_reply(self, reply: HostReply) -> None:
         assert self.hosting is not None  # it replies
@@ -199,12 +197,7 @@ class VirtualRsu:
         self.air.reply(self, reply, as_of)
 
     def _send_report(self, report: hosting.MigrationReport) -> None:
-        granted, achieved = report.granted / BYTES_PER_MBIT, report.achieved / BYTES_PER_MBIT
-        reason = report.reason.value if report.reason else ""
-        seen = Report(
-            *(report.uav, report.source, report.target, reason), report.duration, report.downtime, granted, achieved
-        )
-        self.air.report(self, seen)
+        self.air.report(report)
         goal = self._goals.get(report.uav)
         if goal is not None and goal.move.target == report.target:
             del self._goals[report.uav]

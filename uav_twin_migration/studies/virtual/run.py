@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration import __version__
 from uav_twin_migration.deployment.options import Options
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.settling import Settling
+from uav_twin_migration.recording.provenance import provenance
 from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
@@ -16,6 +18,9 @@ from uav_twin_migration.scenario.settings import Refusal
 from uav_twin_migration.scenario.vary import varied
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
+
+if TYPE_CHECKING:
+    from uav_twin_migration.studies.virtual.recorder import Recorder
 
 DURATION = 60.0  # s, where nobody says
 LOOK = 0.2  # s between two looks while the run begins
@@ -36,6 +41,7 @@ def run(
     compose: str = "auto",
     watch: Watch = lambda city: None,
     say: Callable[[str], None] = lambda line: None,
+    record: Path | None = None,
 ) -> dict[str, Any]:
     """Play a scenario for `duration` s, and say what happened: the keys of `sim --json`.
 
@@ -51,6 +57,7 @@ def run(
         compose: how nodes are put together, as of `sim`.
         watch: called after each sample, once a simulated second.
         say: gets a line about the first grant and the first full round.
+        record: new folder for a recording, which `view`, `export` and `compare` read.
 
     Raises:
         InputError: the scenario, the policy or a fault is not as it must be.
@@ -71,7 +78,12 @@ def run(
     city = City(varied(world, seed), options, {"seed": str(seed), "version": __version__})
     carry_out(city, planned)
     settling = Settling(city.listener.market_of_scenario, say)
-    _play(city, duration, settling, watch)
+    recorder = city.air.recorder = None if record is None else _recorder(record, city.scenario, options)
+    try:
+        _play(city, duration, settling, watch)
+    finally:
+        if recorder is not None:
+            recorder.close()
     return {
         **city.listener.summary(),
         "first_grant_s": settling.first_grant,
@@ -79,6 +91,13 @@ def run(
         "messages_per_s": city.listener.messages / max(duration, 1e-3),
         "seed": seed,
     }
+
+
+def _recorder(directory: Path, scenario: Scenario, options: Options) -> Recorder:
+    from uav_twin_migration.studies.virtual.recorder import Recorder
+
+    about, files = provenance(scenario, options.pricing["policy"], options.seed, simulated=True)
+    return Recorder(directory, about, files)
 
 
 def _play(city: City, duration: float, settling: Settling, watch: Watch) -> None:

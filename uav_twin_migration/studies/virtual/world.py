@@ -51,6 +51,8 @@ class World:
         time = self.air.clock = self._ticks * self._step
         self.events.at((self._ticks + 1) * self._step, self.tick)
         self.flight.advance(time)
+        if self.air.recorder is not None:
+            self.air.recorder.clock(time)
         if any(process.incarnation != incarnation for process, incarnation, _ in self._followers):
             self._followers = [one for one in self._followers if one[0].incarnation == one[1]]
         for process, _, act in self._followers:
@@ -70,6 +72,8 @@ class World:
             at, course = tuple(position[index].tolist()), tuple(velocity[index].tolist())
             self.air.listener.motion(uav, at, course)
             self.air.listener.messages += 1
+            if self.air.recorder is not None:
+                self.air.recorder.motion(time, uav, at, course, float(self.flight.yaw[index]))
             uavs = self.air.process_of[uav]
             self._local(uavs.process, partial(uavs.on_motion, uav, time, at, course))
 
@@ -85,6 +89,8 @@ class World:
         names = [self._uavs[index] for index in known]
         self.air.listener.messages += 1
         self.air.listener.links(names, self._rsus, efficiency)
+        if self.air.recorder is not None:
+            self.air.recorder.links(self.air.clock, names, self._rsus, list(self._regions.values()), links)
         rows = dict(zip(names, efficiency.tolist(), strict=True))
         for uavs in self.air.uavs:
             own = {uav: dict(zip(self._rsus, rows[uav], strict=True)) for uav in uavs.followers if uav in rows}

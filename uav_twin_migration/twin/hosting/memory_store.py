@@ -125,12 +125,13 @@ class MemoryStore(Store):
 
     def forget(self, uav: str) -> None:
         """Remove a twin's row. Its copies have tombstones."""
-        self._undo.append(bool)
+        self.touch()
         if uav in self._disk.rows:
             self._delete(self._disk.rows, uav)
 
     def save_version(self, uav: str, version: int) -> None:
         """Write only how far the own copy is."""
+        self.touch()
         row = self._disk.rows.get(uav)
         if row is not None:
             self._set(self._disk.rows, uav, row._replace(record=replace(row.record, version=version)))

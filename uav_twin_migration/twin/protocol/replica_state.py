@@ -339,7 +339,7 @@ def hosting(replica_state: ReplicaState, record: Record, lease_until: float = LO
 
 def with_record(replica_state: ReplicaState, **changes: object) -> ReplicaState:
     """`replica_state` with changes to its record."""
-    return replace(replica_state, record=replace(replica_state.record, **changes))  # type: ignore[arg-type]
+    return replace(replica_state, record=replace(replica_state.record, **changes))
 
 
 def with_transfer(replica_state: ReplicaState, transfer: OutboundTransfer) -> ReplicaState:
