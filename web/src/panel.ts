@@ -1,5 +1,5 @@
 import { bestPrice, buyersOf, equilibrium, marketFile, marketOf, profit, respond, type Market } from "./game";
-import { download } from "./charts";
+import { download } from "./save";
 import type { Theme } from "./colour";
 import type { CityMap } from "./map";
 import type { Pick } from "./view";
