@@ -94,6 +94,35 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "radio.model",
             three_gpp="radio.model:ThreeGpp",
         ),
+        "mobility": _kind(
+            "how a UAV moves",
+            "vehicle.mobility:Mobility",
+            "velocity",
+            "uavs[].mobility",
+            route="vehicle.mobility:Route",
+        ),
+        "admission": _kind(
+            "which twins an RSU takes",
+            "twin.hosting.admission:Admission",
+            "admits",
+            "rsus[].admission",
+            all="twin.hosting.admission:AdmitAll",
+        ),
+        "transfer": _kind(
+            "when a twin that moves stops being served",
+            "twin.hosting.transfer_strategy:TransferStrategy",
+            "stop",
+            "rsus[].transfer",
+            pre_copy="twin.hosting.transfer_strategy:PreCopy",
+            stop_and_copy="twin.hosting.transfer_strategy:StopAndCopy",
+        ),
+        "application": _kind(
+            "what a twin is",
+            "twin.hosting.application:Application",
+            "chunk_size create restore",
+            "twins.application",
+            uav_twin="twin.hosting.twin:UavTwins",
+        ),
     }
 )
 

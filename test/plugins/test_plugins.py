@@ -12,6 +12,7 @@ from uav_twin_migration import plugins
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.plugins import KINDS, Plugged, PluginError, load, make, read
+from uav_twin_migration.scenario import load as scenario
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES = CHECKOUT / "examples" / "plugins"
@@ -39,7 +40,7 @@ def test_every_builtin_and_every_example_has_its_protocol_s_methods(kind: str) -
         make(kind, name, unit_cost=1.0, price_cap=20.0, capacity=10.0)
     module = (EXAMPLES / f"{kind}.py").read_text()
     name = module.rpartition("\nclass ")[2].partition(":")[0].partition("(")[0]
-    make(kind, f"{EXAMPLES / f'{kind}.py'}:{name}", unit_cost=1.0)
+    make(kind, f"{EXAMPLES / f'{kind}.py'}:{name}", unit_cost=1.0, uav=scenario.load("small").uavs[0])
     assert callable(getattr(load(kind, KINDS[kind].protocol), KINDS[kind].methods[0]))
 
 

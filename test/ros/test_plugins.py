@@ -39,15 +39,22 @@ def test_an_rsu_whose_rule_cannot_be_found_prices_by_the_builtin(processes: Proc
 
 def test_a_city_runs_on_plugins(processes: Processes, domain: int, tmp_path: Path) -> None:
     scenario = load("small")
-    rsus = tuple(replace(rsu, pricing=f"{EXAMPLES}/pricing.py:Undercut") for rsu in scenario.rsus)
+    of_rsus: Any = {
+        "pricing": f"{EXAMPLES}/pricing.py:Undercut",
+        "admission": f"{EXAMPLES}/admission.py:FewTwins(most=50)",
+        "transfer": "stop_and_copy",
+    }
+    rsus = tuple(replace(rsu, **of_rsus) for rsu in scenario.rsus)
     named: Any = {
         "utility": f"{EXAMPLES}/utility.py:Saturating",
         "hosting": f"{EXAMPLES}/hosting.py:BestLink(dwell=1.0)",
+        "mobility": f"{EXAMPLES}/mobility.py:Circle",
     }
+    twins = replace(scenario.twins, application=f"{EXAMPLES}/application.py:LastPlaces")
     uavs = tuple(replace(uav, **named) for uav in scenario.uavs)
     radio = replace(scenario.radio, model=f"{EXAMPLES}/radio.py:Rain")
     city, out = tmp_path / "city.yaml", tmp_path / "out.json"
-    city.write_text(dump(replace(scenario, rsus=rsus, uavs=uavs, radio=radio)))
+    city.write_text(dump(replace(scenario, rsus=rsus, uavs=uavs, radio=radio, twins=twins)))
     command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", str(city), "--duration", "12", "--json", str(out)]
     for compose in ("processes", "uav_container"):
         run = processes.run([*command, "--real-time-factor", "3", "--plain", "--compose", compose])

@@ -154,7 +154,7 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
     parameters = {
         "rsu_id": rsu.id,
         "position": [*rsu.position, rsu.antenna_height],
-        **values_for(RSU, rsu, scenario.market),
+        **values_for(RSU, rsu, scenario.market, scenario.twins),
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,

@@ -26,6 +26,7 @@ from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import CLOCK
 from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle.frames import to_body
+from uav_twin_migration.vehicle.mobility import Mobilities
 from uav_twin_migration.vehicle.motion import Pilot, limited, routes_of
 
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
@@ -46,7 +47,7 @@ class PilotNode(Guarded):
         super().__init__("pilot", **options)
         values = declare(self, PARAMETERS)
         self._uavs = load(values["scenario"]).uavs
-        self._pilot = Pilot(routes_of(self._uavs))
+        self._pilot = Pilot(routes_of(self._uavs), Mobilities(self._uavs, self.get_logger().error))
         self._period: float = values["period"]
         count = len(self._uavs)
         self._now = self._stepped_at = math.nan  # s, simulated

@@ -25,7 +25,7 @@ from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing
-from uav_twin_migration.plugins import describe
+from uav_twin_migration.plugins import PluginError, describe
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.scenario.parameters import parameters_of
 from uav_twin_migration.scenario.settings import RSU, made_of
@@ -133,7 +133,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             twins = RsuTwins(self, self.settings.rsu, *own)
             twins.fail = lambda why: self.fail(why)
             return twins
-        except StoreError as error:
+        except (StoreError, PluginError) as error:
             self._trouble = f"hosts no twins: {error}"
             self.get_logger().error(self._trouble)
             return None

@@ -51,7 +51,7 @@ class WorldNode(Guarded):
         super().__init__("world", **options)
         values = declare(self, PARAMETERS)
         self._scenario = load(values["scenario"])
-        self._flight = Flight(self._scenario)
+        self._flight = Flight(self._scenario, self.get_logger().error)
         self._step: float = values["clock_period"]
         self._pace = Pace(values["real_time_factor"], time.monotonic())
         self._late: list[bool] = []  # what nodes told since the last look

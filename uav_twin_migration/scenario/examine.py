@@ -128,7 +128,8 @@ def encounters(
     closest: dict[tuple[int, int], tuple[float, float]] = {}
     if len(scenario.uavs) < 2:
         return closest
-    flight = Flight(scenario)
+    # plug-ins are code: nothing runs to be looked at
+    flight = Flight(replace(scenario, uavs=tuple(replace(uav, mobility="") for uav in scenario.uavs)))
     for look in range(int(seconds / LOOK) + 1):
         flight.advance(look * LOOK)
         positions = flight.position * (1.0, 1.0, 0.0) if from_above else flight.position

@@ -77,6 +77,8 @@ class Rsu:
         ),
     ] = ""
     pricing: Annotated[str, plugin("pricing", TO_RSU)] = ""
+    admission: Annotated[str, plugin("admission", TO_RSU)] = ""
+    transfer: Annotated[str, plugin("transfer", TO_RSU)] = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Uav:
     loop: Annotated[bool, Setting("whether the route is flown round and round, else to and fro")] = True
     utility: Annotated[str, plugin("utility", TO_UAV)] = ""
     hosting: Annotated[str, plugin("hosting", TO_UAV)] = ""
+    mobility: Annotated[str, plugin("mobility")] = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class TwinParameters:
             choices=("none", "one"),
         ),
     ] = "none"
+    application: Annotated[str, plugin("application", TO_RSU)] = ""
 
 
 @dataclass(frozen=True)

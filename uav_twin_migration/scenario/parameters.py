@@ -226,7 +226,17 @@ class TwinFollowing:
 
 
 NODE_RECORDS = {
-    RSU: (RsuPlace, model.Rsu, model.MarketParameters, RsuOperation, Signatures, Receipts, TwinLease, TwinHosting),
+    RSU: (
+        RsuPlace,
+        model.Rsu,
+        model.MarketParameters,
+        model.TwinParameters,
+        RsuOperation,
+        Signatures,
+        Receipts,
+        TwinLease,
+        TwinHosting,
+    ),
     UAV: (
         UavName,
         model.Uav,

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uav_twin_migration.scenario.model import Uav
 from uav_twin_migration.vehicle.flight_limits import FlightLimits, nearest
+from uav_twin_migration.vehicle.mobility import Mobilities
 from uav_twin_migration.vehicle.motion import Pilot, limited, routes_of
 from uav_twin_migration.vehicle.signals import Setpoint
 from uav_twin_migration.vehicle.vehicle_state import Odometry
@@ -39,7 +40,7 @@ class Guidance:
         self.holding, self.warning = False, ""
         self._uav, self._limits = uav, limits
         self._safe_height = min(limits.safe_height, uav.altitude)
-        self._pilot = Pilot(routes_of([uav]))
+        self._pilot = Pilot(routes_of([uav]), Mobilities([uav], self._warn))
         self._climber: Pilot | None = None
         self._heading = 0.0
         self._held: Point | None = None  # m, NED of the vehicle, where it holds
@@ -47,6 +48,9 @@ class Guidance:
         self._steered_until = -np.inf
         self._others: dict[str, tuple[Array, float]] = {}  # other drones: position, until when it counts
         self._off_course_since: float | None = None
+
+    def _warn(self, sentence: str) -> None:
+        self.warning = sentence
 
     def steer(self, velocity: Sequence[float], until: float) -> None:
         """Let someone else than the pilot give the velocity [3] (m/s, ENU) until a time, within all limits."""

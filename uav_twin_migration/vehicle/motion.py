@@ -11,13 +11,14 @@ ENU frame (altitude above its ground plane), velocities m/s in the same frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uav_twin_migration.scenario.model import Scenario, Uav
+from uav_twin_migration.vehicle.mobility import Mobilities
 
 Array = NDArray[np.float64]
 
@@ -109,8 +110,10 @@ class Pilot:
         command: [N, 3] m/s, the latest command.
     """
 
-    def __init__(self, routes: Routes) -> None:
-        self.routes = routes
+    def __init__(self, routes: Routes, mobilities: Mobilities | None = None) -> None:
+        """mobilities: of UAVs that do not fly their routes."""
+        self.routes, self.mobilities = routes, mobilities or Mobilities([])
+        self.time = 0.0  # s, flown
         self.command = np.zeros((len(routes.count), 3))
         self._head_for(np.zeros(len(routes.count), dtype=np.intp))
 
@@ -129,7 +132,13 @@ class Pilot:
         position = np.asarray(position, dtype=float)
         known = np.isfinite(position).all(axis=-1) & (np.asarray(age) <= STALE_AFTER)
         position = np.where(known[:, None], position, 0.0)
-        wanted = self._wanted(position, known) * known[:, None]
+        wanted = self._wanted(position, known)
+        for index in self.mobilities.indices:
+            at, last, route = (tuple(vectors[index].tolist()) for vectors in (position, self.command, wanted))
+            own = self.mobilities.velocity(index, self.time, at, last, route)
+            wanted[index] = limited(own, self.routes.speed[index])
+        self.time += dt
+        wanted = wanted * known[:, None]
         self.command = _turn_first(self.command, wanted, self.routes.acceleration * dt)
         return self.command
 
@@ -176,9 +185,10 @@ class Flight:
         time: s, the time that `position`, `velocity` [N, 3] and `yaw` [N] (rad, counter-clockwise from east) are of.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, tell: Callable[[str], None] | None = None) -> None:
+        """tell: where a UAV's mobility, a plug-in, has failed; without it, that is raised."""
         self._routes = routes_of(scenario.uavs)
-        self._pilot = Pilot(self._routes)
+        self._pilot = Pilot(self._routes, Mobilities(scenario.uavs, tell))
         self._steered_until = np.full(len(scenario.uavs), -np.inf)
         self._steering = np.zeros((len(scenario.uavs), 3))
         self._ticks = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from uav_twin_migration import plugins
 from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
@@ -33,7 +34,8 @@ from uav_twin_migration.scenario.model import MOST_RATE, REPLICA_SHARE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.addresses import Address
 from uav_twin_migration.twin.hosting import outputs as hosting
-from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
+from uav_twin_migration.twin.hosting.application import NamedApplication
 from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
@@ -84,11 +86,15 @@ class RsuTwins:
         self._announce()
 
     def _open(self, values: dict[str, Any]) -> TwinService:
-        post = self._mail.post
+        post, tell = self._mail.post, self._node.get_logger().error
+        self._plugged = (
+            plugged_admission(values["admission"], tell, self.rsu),
+            plugged_transfer(values["transfer"], tell),
+        )
         return TwinService(
             self.rsu,
             values["twin_store"],
-            UavTwins(),
+            NamedApplication(values["application"], tell) if values["application"] else UavTwins(),
             Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
             (values["twin_address"], values["twin_port"]),
             self._resolve,
@@ -97,6 +103,8 @@ class RsuTwins:
                 replica_period=values["replica_period"],
                 replica_share=REPLICA_SHARE,
                 keep_unheard=values["twin_kept"],
+                admission=self._plugged[0],
+                transfer=self._plugged[1],
             ),
             callbacks=Callbacks(
                 reply=lambda reply: post(lambda: self._send_reply(reply)),
@@ -353,6 +361,7 @@ class RsuTwins:
             "twins_moving": len(self._service.progress()),
             "draining": self._drain_until is not None,
             **self._describe_replicas(),
+            **plugins.describe(*self._plugged),
         }
         if self.trouble:
             values["trouble"] = self.trouble

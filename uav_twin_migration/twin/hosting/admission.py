@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from uav_twin_migration.plugins import Plugged
+from uav_twin_migration.twin.hosting.transfer_strategy import PreCopy, TransferStrategy
 from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, Chunk
 from uav_twin_migration.twin.protocol.messages import (
     HostRequest,
@@ -15,6 +17,52 @@ from uav_twin_migration.twin.protocol.messages import (
 from uav_twin_migration.twin.protocol.replica_state import Status, Timing
 
 MEGABYTE = 1024 * 1024
+
+
+class Occupancy(NamedTuple):
+    """How full an RSU is."""
+
+    draining: bool
+    trouble: Reason | None  # with the disk
+    hosted: int  # twins
+    inbound: int  # copies, the one in question left out
+    room: int  # bytes that may still be promised
+
+
+class Asked(NamedTuple):
+    """What an RSU is asked to take."""
+
+    uav: str  # whose twin
+    size: int  # bytes
+    purpose: str  # hosting (its UAV asks), migration or replication (another RSU does)
+
+
+class Admission(Protocol):
+    """Implemented by plug-ins; one object an RSU. Its constructor may take `rsu`, the RSU's id."""
+
+    def admits(self, asked: Asked, here: Occupancy) -> bool:
+        """Whether this RSU takes a twin that it has room for; a UAV that is refused asks another RSU.
+
+        Its own limits (room, draining, trouble with the disk) come first, whatever this says.
+        """
+
+
+class AdmitAll:
+    """The built-in: whatever there is room for."""
+
+    def admits(self, asked: Asked, here: Occupancy) -> bool:
+        """See `Admission`."""
+        return True
+
+
+def plugged_admission(text: str = "", tell: Callable[[str], None] | None = None, rsu: str = "") -> Plugged[Admission]:
+    """An RSU's admission; see `Plugged`."""
+    return Plugged[Admission]("admission", text, AdmitAll(), tell, rsu=rsu)
+
+
+def plugged_transfer(text: str = "", tell: Callable[[str], None] | None = None) -> Plugged[TransferStrategy]:
+    """An RSU's transfer strategy; see `Plugged`."""
+    return Plugged[TransferStrategy]("transfer", text, PreCopy(), tell)
 
 
 @dataclass(frozen=True)
@@ -35,16 +83,8 @@ class HostSettings:
     keep_unserved: float = 60.0  # s for which a twin is kept that was asked for and never got a lease
     keep_unheard: float = 30 * 86_400.0  # s for which any twin is kept whose UAV is silent
     replica_share: float = 0.1  # of the bandwidth, for the replica while the twin moves
-
-
-class Occupancy(NamedTuple):
-    """How full an RSU is."""
-
-    draining: bool
-    trouble: Reason | None  # with the disk
-    hosted: int  # twins
-    inbound: int  # copies, the one in question left out
-    room: int  # bytes that may still be promised
+    admission: Plugged[Admission] = field(default_factory=plugged_admission)
+    transfer: Plugged[TransferStrategy] = field(default_factory=plugged_transfer)
 
 
 def objection_to_offer(offer: Offer, application: str, settings: HostSettings, here: Occupancy) -> Reason | None:
@@ -63,7 +103,7 @@ def objection_to_offer(offer: Offer, application: str, settings: HostSettings, h
         return Reason.BUSY
     if offer.size > here.room or here.hosted + here.inbound >= settings.most_twins:
         return Reason.FULL
-    return None
+    return _objection_of(settings, Asked(offer.uav, offer.size, offer.purpose.value), here)
 
 
 def objection_to_chunks(
@@ -95,7 +135,12 @@ def objection_to_hosting(
         return Reason.TOO_LARGE
     if request.size > here.room or here.hosted >= settings.most_twins:
         return Reason.FULL
-    return None
+    return _objection_of(settings, Asked(request.uav, request.size, "hosting"), here)
+
+
+def _objection_of(settings: HostSettings, asked: Asked, here: Occupancy) -> Reason | None:
+    """The plug-in's: to the UAV it is as if there were no room."""
+    return None if settings.admission.ask(lambda admission: bool(admission.admits(asked, here))) else Reason.FULL
 
 
 def limit_of(offer: Offer, settings: HostSettings) -> int:

@@ -235,7 +235,7 @@ class TwinHost:
         """The twins that users may see. world_time: s, on the clock of the telemetry's time stamps. For any thread."""
         served = []
         for uav, visible in self.state.shown.items():
-            if visible.twin is not None and visible.replica_state.serves(now):
+            if visible.twin is not None and visible.serves(now):
                 estimate = visible.twin.estimate(world_time)
                 if estimate is not None:
                     served.append(Served(uav, visible.replica_state.record.epoch, estimate))

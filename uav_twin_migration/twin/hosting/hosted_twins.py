@@ -38,6 +38,8 @@ class Outbound:
     granted_at: float = math.nan  # s
     size: int = 0  # bytes of the twin, when copying began
     completed_at: float = math.nan  # s, of the last checkpoint
+    ready_at: float = math.inf  # s, when pre-copy would have stopped it
+    stopped_at: float = math.nan  # s, since when the twin is not served: the rest is on its way
     complete_at: float = -math.inf  # s: not before there is another
 
     def grant(self, rate: float, now: float) -> None:
@@ -79,6 +81,16 @@ class HostedTwin:
     look_at: float = -math.inf  # s: not to be looked after before, unless something happens to it
 
     @property
+    def stopped(self) -> bool:
+        """Whether it moves, and its users wait: its transfer's strategy stopped it before all is sent."""
+        migration = self.outbound.get(Purpose.MIGRATION)
+        return migration is not None and not math.isnan(migration.stopped_at)
+
+    def serves(self, now: float) -> bool:
+        """Whether it may be served, take telemetry and change."""
+        return not self.stopped and self.replica_state.serves(now)
+
+    @property
     def stored(self) -> Stored:
         return Stored(self.replica_state.record, self.own, self.inbound)
 
@@ -89,6 +101,11 @@ class Visible(NamedTuple):
     replica_state: ReplicaState
     twin: Twin | None
     replicated_at: float = math.nan  # s
+    stopped: bool = False
+
+    def serves(self, now: float) -> bool:
+        """Whether users may see it."""
+        return not self.stopped and self.replica_state.serves(now)
 
     def replica_age(self, now: float) -> float:
         """By how much the replica is behind, s."""
@@ -157,7 +174,7 @@ class HostState:
     def served_twin(self, uav: str) -> HostedTwin | None:
         """The twin that is to be told something; None, and counted, where it is not served here."""
         hosted_twin = self.twins.get(uav)
-        if hosted_twin is None or hosted_twin.twin is None or not hosted_twin.replica_state.serves(self.now):
+        if hosted_twin is None or hosted_twin.twin is None or not hosted_twin.serves(self.now):
             self.counts["not_served_here"] += 1
             return None
         hosted_twin.served = True

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Outbound
 from uav_twin_migration.twin.hosting.links import Links
 from uav_twin_migration.twin.hosting.outputs import MigrationReport, Progress
+from uav_twin_migration.twin.hosting.transfer_strategy import TransferProgress
 from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import CancelRequest, Commit, Offer, Purpose, Reason, SourceMessage
 from uav_twin_migration.twin.protocol.migration import Event
@@ -29,6 +30,7 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Sent,
 )
 
+LONGEST_WAIT = 5.0  # s that a strategy may wait once all is sent; less than the protocol's copy_patience
 PUMP_PERIOD = 0.01  # s between two looks at what a transfer may send
 
 
@@ -169,6 +171,7 @@ class OutboundTransfers:
         assert hosted_twin.own is not None
         outbound.flow = Flow(self._state.store.entries(hosted_twin.own), transfer.acked)
         outbound.size = outbound.flow.size
+        outbound.ready_at, outbound.stopped_at = math.inf, math.nan
         if math.isnan(outbound.copying_since):
             outbound.copying_since = outbound.granted_at = self._state.now
 
@@ -183,12 +186,25 @@ class OutboundTransfers:
         self._links.send_on(hosted_twin, outbound, flow, transfer.session)
         self._tell_sent(hosted_twin, transfer, flow)
         if transfer.purpose is Purpose.MIGRATION:
-            if flow.may_freeze(self._state.now, outbound.rate):
+            ready = flow.may_freeze(self._state.now, outbound.rate)
+            if math.isnan(outbound.stopped_at) and self._stops(hosted_twin.uav, outbound, flow, ready):
                 self._flush(hosted_twin)  # the last changes; from here on there are no more
+                self._state.touch(hosted_twin)
+                outbound.stopped_at = self._state.now
+            if ready and not math.isnan(outbound.stopped_at):
                 self._links.send_all(hosted_twin, outbound, flow, transfer.session)
                 self._complete(hosted_twin, transfer, outbound, flow)
         elif flow.is_empty and self._state.now >= outbound.complete_at:
             self._complete(hosted_twin, transfer, outbound, flow)
+
+    def _stops(self, uav: str, outbound: Outbound, flow: Flow, ready: bool) -> bool:
+        """Whether the twin should no longer be served, as the RSU's strategy has it."""
+        outbound.ready_at = min(outbound.ready_at, self._state.now) if ready else outbound.ready_at
+        if self._state.now > outbound.ready_at + LONGEST_WAIT:
+            return True
+        elapsed = self._state.now - outbound.copying_since
+        progress = TransferProgress(uav, flow.size, flow.remaining, outbound.rate, elapsed, ready)
+        return self._state.settings.transfer.ask(lambda strategy: bool(strategy.stop(progress)))
 
     def _complete(self, hosted_twin: HostedTwin, transfer: OutboundTransfer, outbound: Outbound, flow: Flow) -> None:
         self._tell_sent(hosted_twin, transfer, flow)
@@ -231,7 +247,7 @@ class OutboundTransfers:
             flow.size if flow is not None else outbound.size,
             sent,
             now - outbound.started,
-            now - outbound.completed_at if ended.reason is None and not math.isnan(outbound.completed_at) else 0.0,
+            now - outbound.stopped_at if ended.reason is None and not math.isnan(outbound.stopped_at) else 0.0,
             outbound.granted / copying if copying > 0 else hosted_twin.rate,
             sent / copying if copying > 0 else 0.0,
         )

@@ -91,7 +91,9 @@ class Transaction:
         visible = dict(self._state.visible)
         for uav in uavs:
             hosted_twin = self._state.twins[uav]
-            visible[uav] = Visible(hosted_twin.replica_state, hosted_twin.twin, hosted_twin.replicated_at)
+            visible[uav] = Visible(
+                hosted_twin.replica_state, hosted_twin.twin, hosted_twin.replicated_at, hosted_twin.stopped
+            )
         self._state.visible = visible
 
     def _hosting_changes(self) -> list[Output]:

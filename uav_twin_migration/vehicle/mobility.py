@@ -1,0 +1,63 @@
+"""How a UAV moves where it does not fly its route: a plug-in says with which velocity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from uav_twin_migration.plugins import Plugged
+from uav_twin_migration.scenario.model import Uav
+
+Vector = tuple[float, float, float]
+
+
+class Mobility(Protocol):
+    """Implemented by plug-ins; one object a UAV. Its constructor may take `uav`, the scenario's record of it."""
+
+    def velocity(self, time: float, position: Vector, velocity: Vector) -> Vector:
+        """The velocity to fly with, m/s, east, north and up. time: s, since it began to be asked.
+
+        position: m, in the map frame. velocity: that was asked for last. The UAV keeps to its speed and its
+        acceleration, whatever it is asked for.
+        """
+
+
+class Route:
+    """The built-in: what the pilot of the route wants."""
+
+    wanted: Vector = (0.0, 0.0, 0.0)
+
+    def velocity(self, time: float, position: Vector, velocity: Vector) -> Vector:
+        """See `Mobility`."""
+        return self.wanted
+
+
+class Mobilities:
+    """The plug-ins of some UAVs."""
+
+    def __init__(self, uavs: Sequence[Uav], tell: Callable[[str], None] | None = None) -> None:
+        """tell: see `Plugged`."""
+        self._own = {
+            index: Plugged[Mobility]("mobility", uav.mobility, Route(), tell, uav=uav)
+            for index, uav in enumerate(uavs)
+            if uav.mobility not in ("", "route")
+        }
+
+    @property
+    def indices(self) -> list[int]:
+        """Of those UAVs that have one."""
+        return list(self._own)
+
+    def velocity(self, index: int, time: float, position: Vector, last: Vector, by_route: Vector) -> Vector:
+        """What a UAV's plug-in wants; where it fails, what the route's pilot does."""
+        plugged = self._own[index]
+        plugged.fallback.wanted = by_route  # type: ignore[attr-defined]
+        return plugged.ask(lambda own: _checked(own.velocity(time, position, last)))
+
+
+def _checked(velocity: Vector) -> Vector:
+    x, y, z = (float(part) for part in velocity)
+    if not all(map(math.isfinite, (x, y, z))):
+        raise ValueError(f"the velocity is {(x, y, z)}")
+    return x, y, z
