@@ -87,3 +87,13 @@ def test_a_run_in_which_nothing_happened_says_so() -> None:
     )
     lines = in_words(empty)
     assert any("nothing was sold" in line for line in lines)
+
+
+def test_each_flight_has_a_line() -> None:
+    flown = {"flown_m": 2350.4, "rounds": 3.1, "aside_m": 4.3, "aside_most_m": 9.7, "takeovers": 0, "ended": ""}
+    taken = {**flown, "takeovers": 1, "ended": "taken over: a failsafe switched to AUTO.RTL"}
+    lines = in_words(summary(flights={"uav_1": flown, "uav_2": taken}))
+    assert any("uav_1 flew 2,350 m, 3.1 rounds, 4.3 m aside (at most 9.7); goes on" in line for line in lines)
+    assert any(
+        line.strip().startswith("BAD uav_2") and "taken over 1 times; taken over: a failsafe" in line for line in lines
+    )

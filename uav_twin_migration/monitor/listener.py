@@ -16,6 +16,7 @@ from uav_twin_migration.game import followers as game
 from uav_twin_migration.market.messages import Bid, Grant, Offer, is_id
 from uav_twin_migration.monitor import readers
 from uav_twin_migration.monitor.city import City, UavNow
+from uav_twin_migration.monitor.flights import Flights
 from uav_twin_migration.monitor.frames import Array, Frame, Sample
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.twins import Report, State, TwinMonitor
@@ -39,6 +40,7 @@ class Listener:
         self.city = City(scenario, about)
         self.market = MarketMonitor(scenario) if scenario else None
         self.twins = TwinMonitor()
+        self.flights = Flights()
         self.messages = 0  # heard
         self.unreadable = 0  # that made no sense
         self._missed_before = self._refused_before = 0
@@ -253,6 +255,7 @@ class Listener:
         if status.level >= ERROR and self.city.level_of(status.name) < ERROR:
             self.city.tell(now, "health", f"{status.name} complains: {status.message}.")
         self.city.note(status)
+        self.flights.on_diagnostics(status.name, status.values)
         if self.market:
             self.market.on_diagnostics(status.name, status.values)
 
@@ -310,7 +313,8 @@ class Listener:
 
     def summary(self) -> dict[str, Any]:
         """The run in numbers: the keys of `uavtwin sim --json`."""
-        return {**(self.market.summary() if self.market else {}), **self.twins.summary()}
+        flights = {"flights": self.flights.summary()} if self.flights.by_uav else {}
+        return {**(self.market.summary() if self.market else {}), **self.twins.summary(), **flights}
 
     def _best(self, efficiency: Array) -> Array:
         if self.market and self.market.present:

@@ -12,6 +12,7 @@ WIDE_GAP, HIGH_EXPLOITABILITY = 0.15, 0.1  # of price and of best profit, above 
 LONG_LATENCY, LONG_DOWNTIME = 100.0, 250.0  # ms, above which people would notice
 MOST_REASONS = 5
 MOST_SLOWED = 0.9  # of the real-time factor that was wanted: below that the machine was too slow
+MOST_FLIGHTS = 8
 HARM = {
     "twins_lost": "lost",
     "twins_duplicated": "served twice",
@@ -27,7 +28,7 @@ def in_words(summary: Mapping[str, Any]) -> list[str]:
     began = f", everybody served after {seconds:.1f} s" if seconds is not None else ""
     what = f"{summary['scenario']}, {summary['rsus']} RSUs, {summary['uavs']} UAVs, {summary['rounds']} rounds{began}"
     lines = [f"summary: {what}; seed {summary.get('seed', 0)}"]
-    for part in (_market, _prices, _latency, _twins, _users, _refused):
+    for part in (_market, _prices, _latency, _twins, _users, _flights, _refused):
         lines += [f"  {mark} {line}" for mark, line in part(summary)]
     lines.append("  all figures: --verbose shows them, --json FILE writes them")
     return lines[:MOST_LINES]
@@ -100,6 +101,18 @@ def _users(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     age, error = summary.get("age_of_information_ms"), summary.get("twin_error_m")
     if age and age["p95"] is not None and error:
         yield OK, f"users' information is {_number(age['p95'])} ms old, {_number(error['p95'])} m from the UAV (p95)"
+
+
+def _flights(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    flights = summary.get("flights", {})
+    for uav, one in list(flights.items())[:MOST_FLIGHTS]:
+        aside = f"{one['aside_m']:.1f} m aside (at most {one['aside_most_m']:.1f})"
+        taken = f", taken over {one['takeovers']} times" if one["takeovers"] else ""
+        flown = f"{uav} flew {one['flown_m']:,.0f} m, {one['rounds']:.1f} rounds"
+        line = f"{flown}, {aside}{taken}; {one['ended'] or 'goes on'}"
+        yield (BAD if one["takeovers"] or not one["flown_m"] else OK), line
+    if len(flights) > MOST_FLIGHTS:
+        yield NONE, f"{len(flights) - MOST_FLIGHTS} more flights: --json FILE has them"
 
 
 def _refused(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike
 
 from uav_twin_migration.scenario.model import Origin, Uav
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits, unfit
+from uav_twin_migration.vehicle.flight_log import FlightLog
 from uav_twin_migration.vehicle.guidance import Guidance
 from uav_twin_migration.vehicle.phases import COMMANDING, LEFT_TO, STEERED, Answer, Phase
 from uav_twin_migration.vehicle.px4_codes import FIRMWARE as PX4
@@ -87,6 +88,7 @@ class Autopilot:
         self._fence = fence or Fence.around_route(uav, self._limits.fence_margin)
         self._vehicle = VehicleState(origin)
         self._guidance = Guidance(uav, self._limits)
+        self._log = FlightLog(uav)
         self._auto_arm = auto_arm
         self._asked_until = -np.inf  # s, until when an order to fly counts
         self._interrupted: Phase | None = None  # the phase in which the link fell silent
@@ -219,6 +221,7 @@ class Autopilot:
             "mode": beat.mode.name if beat else "unknown",
             "autopilot_says": self._vehicle.said,
             **self._vehicle.facts,
+            **self._log.figures(),
         }
 
     # --- the flight ---
@@ -229,6 +232,8 @@ class Autopilot:
         self._stepped_at = now
         if self._vehicle.is_silent(now):
             self._fall_silent()
+        on_route = self.phase is Phase.FLYING and self._guidance.follows_route(now)
+        self._log.note(self.phase, self.reason, self.odometry(now), self._guidance.leg, on_route)
         if self._vehicle.beat is None:
             return []
         commands = [*self._vehicle.requests(now), *self._go_on(self._vehicle.beat, now)]

@@ -52,6 +52,15 @@ class Guidance:
     def _warn(self, sentence: str) -> None:
         self.warning = sentence
 
+    @property
+    def leg(self) -> int:
+        """Index of the waypoint that it heads for."""
+        return int(self._pilot.leg[0])
+
+    def follows_route(self, now: float) -> bool:
+        """Whether it flies its route: neither holds nor climbs nor is steered."""
+        return not self.holding and self._climber is None and now >= self._steered_until
+
     def steer(self, velocity: Sequence[float], until: float) -> None:
         """Let someone else than the pilot give the velocity [3] (m/s, ENU) until a time, within all limits."""
         if np.isfinite(velocity).all():
