@@ -10,8 +10,10 @@ from pymavlink.dialects.v20 import common
 
 from test.vehicle.scripted import ScriptedPx4
 from uav_twin_migration.scenario.model import Origin, Uav
+from uav_twin_migration.vehicle import px4_codes
 from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
 from uav_twin_migration.vehicle.connection import MavlinkConnection
+from uav_twin_migration.vehicle.dialect import Dialect
 from uav_twin_migration.vehicle.frames import TangentPlane
 from uav_twin_migration.vehicle.phases import Phase
 from uav_twin_migration.vehicle.wire import UdpWire
@@ -24,13 +26,20 @@ ARM, SET_MODE = common.MAV_CMD_COMPONENT_ARM_DISARM, common.MAV_CMD_DO_SET_MODE
 class Flight:
     """A vehicle and our side of its flight, stepped together."""
 
-    def __init__(self, *, auto_arm: bool = True, system_id: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        auto_arm: bool = True,
+        system_id: int = 1,
+        vehicle: type[ScriptedPx4] = ScriptedPx4,
+        dialect: Dialect = px4_codes.DIALECT,
+    ) -> None:
         latitude, longitude, _ = TangentPlane(ORIGIN).to_geodetic((*UAV.route[0], 0.0))
-        self.px4 = ScriptedPx4(latitude, longitude, system_id=system_id)
+        self.px4 = vehicle(latitude, longitude, system_id=system_id)
         wire = UdpWire(("127.0.0.1", 0), self.px4.address)
-        self.link = MavlinkConnection(1, wire)
+        self.link = MavlinkConnection(1, wire, dialect)
         self.px4.peer = wire.local
-        self.autopilot = Autopilot(UAV, ORIGIN, auto_arm=auto_arm)
+        self.autopilot = Autopilot(UAV, ORIGIN, auto_arm=auto_arm, firmware=dialect.firmware)
         self.now = 0.0
         self.phases: list[Phase] = []
         self.reasons: list[str] = []

@@ -170,6 +170,30 @@ def test_somebody_elses_set_points_are_noticed(flight: Flight) -> None:
     flight.until(lambda: "somebody else" in flight.autopilot.warning, 20)
 
 
+def test_an_order_ends_when_it_is_done(patient: Flight) -> None:
+    patient.until_phase(Phase.IDLE)
+    patient.order("fly")
+    told = []
+    while patient.autopilot.phase is not Phase.FLYING:
+        told.append(patient.autopilot.outcome("fly", patient.now))
+        patient.step()
+    assert set(told) == {None}
+    assert patient.autopilot.outcome("fly", patient.now) is True
+    patient.order("land")
+    assert patient.autopilot.outcome("land", patient.now) is None
+    assert patient.autopilot.outcome("fly", patient.now) is False
+    patient.until_phase(Phase.IDLE)
+    assert patient.autopilot.outcome("land", patient.now) is True
+
+
+def test_an_order_that_cannot_be_followed_ends_with_no(patient: Flight) -> None:
+    patient.until_phase(Phase.IDLE)
+    patient.px4.refusals = 1000
+    patient.order("takeoff")
+    patient.until_phase(Phase.REFUSED)
+    assert patient.autopilot.outcome("takeoff", patient.now) is False
+
+
 # --- what it does after a loss ----------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
+from action_msgs.msg import GoalStatus
 from nav_msgs.msg import Odometry
+from rclpy.action import ActionClient
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
+from uav_twin_migration.action import FlightOrder
 
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
 from test.ros.test_launch import HAS_LAUNCH, launch
@@ -58,6 +61,18 @@ def living() -> Iterator[LivingPx4]:
     one.close()
 
 
+class FlightGoal:
+    """An order that takes time."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.handle: Any = None
+        self.result: Any = None
+
+    def heard(self, feedback: FlightOrder.Feedback) -> None:
+        self.phases.append(feedback.phase)
+
+
 class Ground(Probe):
     """Somebody on the ground who watches the drone and tells it what to do."""
 
@@ -70,12 +85,21 @@ class Ground(Probe):
     def _hear_flight(self, message: String) -> None:
         self.flights.append(message.data)
 
-    def tell(self, what: str) -> None:
-        client = self.create_client(Trigger, f"/uav/{UAV.id}/{what}")
-        self.wait_for(client.service_is_ready, f"service {what}")
-        answer = client.call_async(Trigger.Request())
-        self.wait_for(answer.done, f"answer to {what}")
-        assert answer.result().success
+    def order(self, what: str) -> FlightGoal:
+        """Give an order that takes time; what was heard of it."""
+        client = ActionClient(self, FlightOrder, f"/uav/{UAV.id}/{what}")
+        self.wait_for(client.server_is_ready, f"action {what}")
+        goal = FlightGoal()
+        accepted = client.send_goal_async(FlightOrder.Goal(), feedback_callback=lambda told: goal.heard(told.feedback))
+        self.wait_for(accepted.done, f"answer to {what}")
+        goal.handle = accepted.result()
+        goal.result = goal.handle.get_result_async()
+        return goal
+
+    def end_of(self, goal: FlightGoal) -> tuple[int, str]:
+        """How an order ended: its status, and what it says."""
+        self.wait_for(goal.result.done, "the end of an order")
+        return goal.result.result().status, goal.result.result().result.message
 
     def wait_until_it_says(self, text: str) -> None:
         self.wait_for(lambda: any(said.startswith(text) for said in self.flights), f"{text!r} in {self.flights}")
@@ -98,8 +122,11 @@ def test_flies_when_told_and_lands_when_told(living: LivingPx4, processes: Proce
     processes.start("px4", f"/uav/{UAV.id}", **parameters(living))
     ground.wait_until_it_says("idle")
     assert living.px4.commands == []
-    ground.tell("fly")
+    assert ground.end_of(ground.order("land")) == (GoalStatus.STATUS_ABORTED, "it is not armed")
+    flown = ground.order("fly")
     ground.wait_until_it_says("flying")
+    assert ground.end_of(flown)[0] == GoalStatus.STATUS_SUCCEEDED
+    assert {"starting", "climbing"} <= set(flown.phases)
     ground.wait_for(lambda: ground.odometry and ground.odometry[-1].pose.pose.position.z > 5, "the climb")
     message = ground.odometry[-1]
     assert (message.header.frame_id, message.child_frame_id) == (topics.MAP, f"{UAV.id}/base_link")
@@ -108,9 +135,13 @@ def test_flies_when_told_and_lands_when_told(living: LivingPx4, processes: Proce
     # the scripted vehicle looks north: its nose is the y axis, a quarter turn from east
     assert [turn.w, turn.x, turn.y, turn.z] == pytest.approx([0.7071, 0, 0, 0.7071], abs=1e-3)
     assert message.twist.twist.linear.z > 0.5
-    ground.tell("land")
+    hold = ground.create_client(Trigger, f"/uav/{UAV.id}/hold").call_async(Trigger.Request())
+    ground.wait_for(hold.done, "answer to hold")
+    assert hold.result().success
+    landed = ground.order("land")
     ground.wait_for(lambda: living.px4.mode == LAND, "landing mode")
     ground.wait_until_it_says("idle: landed")
+    assert ground.end_of(landed)[0] == GoalStatus.STATUS_SUCCEEDED
 
 
 def test_auto_arm_and_a_failsafe(living: LivingPx4, processes: Processes, ground: Ground) -> None:  # noqa: F811
@@ -123,7 +154,7 @@ def test_auto_arm_and_a_failsafe(living: LivingPx4, processes: Processes, ground
     ground.wait_for(lambda: f"px4/{UAV.id}" in ground.diagnostics, "diagnostics")
     assert living.px4.set_points == streamed
     assert ground.diagnostics[f"px4/{UAV.id}"]["phase"] in ("flying", "taken over")
-    ground.tell("fly")
+    ground.order("fly")
     ground.wait_for(lambda: living.px4.set_points > streamed, "set-points")
 
 

@@ -1,8 +1,8 @@
 """One PX4 drone as a UAV of the scenario: its odometry for the others, its commands from the route.
 
-The flight is `vehicle.autopilot`'s; this node gives it time, a link (MAVLink over UDP, or DDS) and a voice. Services
-in the UAV's namespace tell it what to do: `fly`, `takeoff`, `hold`, `land`, `return`; each answers whether it will be
-done, and what happens or why not. `flight` says, latched, what it is doing and why.
+The flight is `vehicle.autopilot`'s; this node gives it time, a link (MAVLink, or DDS) and a voice. What takes time are
+actions in the UAV's namespace, `fly`, `takeoff`, `land` and `return`, which end when it is done, or at once with the
+reason why it will not be; `hold` is a service. `flight` says, latched, what it is doing and why.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.msg import PriceOffer
 from uav_twin_migration.nodes.ros import children, topics
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
+from uav_twin_migration.nodes.ros.flight_actions import FlightActions
 from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
@@ -40,7 +41,7 @@ from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
 from uav_twin_migration.vehicle.connection import MavlinkConnection, read_signing_key
 from uav_twin_migration.vehicle.flight_limits import REACTIONS, Fence, FlightLimits
 from uav_twin_migration.vehicle.frames import to_body
-from uav_twin_migration.vehicle.phases import COMMANDING, Answer
+from uav_twin_migration.vehicle.phases import COMMANDING
 from uav_twin_migration.vehicle.signals import Command, Control, Event, SetMode
 from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, address, sitl, system_id
 from uav_twin_migration.vehicle.vehicle_state import Odometry as FlownOdometry
@@ -137,9 +138,9 @@ class Px4Node(Guarded):
             if other is not self._uav:
                 self._watch_for(other.id)
         flight = self._autopilot
-        orders = {"fly": flight.fly, "takeoff": flight.takeoff, "hold": flight.hold}
-        for name, order in {**orders, "land": flight.land, "return": flight.return_home}.items():
-            self._serve(name, order)
+        orders = {"fly": flight.fly, "takeoff": flight.takeoff, "land": flight.land, "return": flight.return_home}
+        self._actions = FlightActions(self, flight, orders)
+        self.create_service(Trigger, "hold", self._on_hold)
         self._diagnostics = Diagnostics(self, self._describe)
         steady_timer(self, PERIOD, self._on_step)
         steady_timer(self, 1.0, self._link.keep_alive)
@@ -193,12 +194,9 @@ class Px4Node(Guarded):
             raise InputError(where, name, value, f"one of {', '.join(allowed)}")
         return value
 
-    def _serve(self, name: str, order: Callable[[float], Answer]) -> None:
-        def on_request(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            response.success, response.message = order(time.monotonic())
-            return response
-
-        self.create_service(Trigger, name, on_request)
+    def _on_hold(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message = self._autopilot.hold(time.monotonic())
+        return response
 
     def _on_cmd_vel(self, message: Twist) -> None:
         wanted = (message.linear.x, message.linear.y, message.linear.z)
@@ -214,6 +212,7 @@ class Px4Node(Guarded):
         for command in self._autopilot.step(now):
             self._link.send(command)
         self._say()
+        self._actions.step(now)
         self._steps += 1
         if self._steps % self._steps_per_odometry == 0:
             odometry = self._autopilot.odometry(now)
@@ -253,6 +252,7 @@ class Px4Node(Guarded):
         """Tells a drone under our command what to do without us, and ends PX4 where this node has started it."""
         if self._autopilot.phase in COMMANDING:
             self._take_leave()
+        self._actions.close()
         self._link.close()
         if self._sitl is not None:
             children.stop([self._sitl])

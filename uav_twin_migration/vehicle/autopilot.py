@@ -38,7 +38,7 @@ from uav_twin_migration.scenario.model import Origin, Uav
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits, unfit
 from uav_twin_migration.vehicle.flight_log import FlightLog
 from uav_twin_migration.vehicle.guidance import Guidance
-from uav_twin_migration.vehicle.phases import COMMANDING, LEFT_TO, STEERED, Answer, Phase
+from uav_twin_migration.vehicle.phases import COMMANDING, LEFT_TO, STEERED, Answer, Phase, outcome
 from uav_twin_migration.vehicle.px4_codes import FIRMWARE as PX4
 from uav_twin_migration.vehicle.signals import (
     UNKNOWN_MODE,
@@ -167,6 +167,10 @@ class Autopilot:
             self._vehicle.refusal, self._attempts = "", 0
             self._enter(phase, reason)
         return Answer(True, f"asks the autopilot for {LEFT_TO[phase].value}")
+
+    def outcome(self, order: str, now: float) -> bool | None:
+        """Whether an order is done; None where it is under way, False where it will not be."""
+        return outcome(order, self.phase, now < self._asked_until)
 
     def steer(self, velocity: Sequence[float], until: float) -> None:
         """Let someone else than the pilot give the velocity [3] (m/s, ENU) until a time, within all limits."""

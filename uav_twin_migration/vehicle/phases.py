@@ -33,3 +33,18 @@ class Answer(NamedTuple):
 
     ok: bool
     message: str
+
+
+def outcome(order: str, phase: Phase, pending: bool) -> bool | None:
+    """Whether an order (takeoff, fly, land or return) is done; None where it is under way, False where it will not be.
+
+    `pending`: whether the order has yet to begin.
+    """
+    if order in ("takeoff", "fly"):
+        if phase is Phase.FLYING:
+            return True
+        return None if pending or phase in COMMANDING else False
+    wanted = Phase.LANDING if order == "land" else Phase.RETURNING
+    if phase is wanted:
+        return None
+    return phase is Phase.IDLE
