@@ -24,6 +24,7 @@ from uav_twin_migration.vehicle.signals import (
     FrameOrigin,
     Heartbeat,
     LocalPosition,
+    Rivals,
     SetMode,
     Setpoint,
 )
@@ -49,12 +50,16 @@ class FakeNode:
     def __init__(self) -> None:
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.published: list[tuple[str, Any]] = []
+        self.publishers = 1
 
     def create_subscription(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
         self.callbacks[topic] = callback
 
     def create_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
-        return SimpleNamespace(publish=lambda message: self.published.append((topic, message)))
+        return SimpleNamespace(publish=lambda message: self.published.append((topic, message)), topic_name=topic)
+
+    def count_publishers(self, topic: str) -> int:
+        return self.publishers
 
     def get_clock(self) -> Any:
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=5_000_000))
@@ -143,3 +148,10 @@ def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:
     link.send(Arm())
     told = [(m.command, m.param1, m.param2, m.param3, m.target_system) for _, m in node.published]
     assert told == [(176, 1, 6, 0, 1), (176, 1, 4, 6, 1), (400, 1, 0, 0, 1)]
+
+
+def test_another_node_on_the_same_vehicle_is_noticed(dds: Any, node: FakeNode) -> None:
+    link = dds.DdsLink(node, "", 1)
+    node.publishers = 2
+    link.keep_alive()
+    assert list(link.events()) == [Rivals(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from test.vehicle.harness import ORIGIN, SET_MODE, UAV, Flight
 from test.vehicle.scripted import RETURN, ScriptedPx4
 from uav_twin_migration.scenario.model import Origin
-from uav_twin_migration.vehicle.autopilot import Autopilot
+from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
 from uav_twin_migration.vehicle.phases import Phase
+from uav_twin_migration.vehicle.signals import Rivals
 
 
 def test_what_px4_says_once_is_asked_for(flight: Flight) -> None:
@@ -85,6 +87,15 @@ def test_orders_that_change_nothing_are_answered_with_no(patient: Flight) -> Non
     assert "cannot hold" in patient.refused("hold")
 
 
+def test_of_two_nodes_on_one_vehicle_none_takes_off(patient: Flight) -> None:
+    patient.until_phase(Phase.IDLE)
+    patient.autopilot.receive(Rivals(1), patient.now)
+    assert "one node a vehicle" in patient.refused("fly")
+    assert "one node a vehicle" in patient.autopilot.warning
+    patient.autopilot.receive(Rivals(0), patient.now)
+    patient.order("fly")
+
+
 def test_landing_in_a_failsafe_is_asked_for_once_and_done(flight: Flight) -> None:
     flight.until_phase(Phase.FLYING)
     flight.run(5)
@@ -142,19 +153,57 @@ def test_nobody_is_steered_into_the_ground(flight: Flight) -> None:
     assert flight.position()[2] == pytest.approx(FlightLimits().floor, abs=1.0)
 
 
-def test_of_two_that_come_near_one_waits_and_says_so(flight: Flight) -> None:
+def test_who_comes_second_by_name_makes_way_and_says_so(flight: Flight) -> None:
     flight.until_phase(Phase.FLYING)
     flight.run(8)
     near = flight.position() + np.array([5.0, 0.0, 0.0])
-    for _ in range(100):
+    said, nearest = set(), np.inf
+    for _ in range(200):
         flight.autopilot.see("ant", near, flight.now)  # comes first by name: it goes on
         flight.step()
-    assert flight.autopilot.warning == "waits for ant, which is within 10 m"
-    assert np.linalg.norm(flight.px4.velocity) < 0.5
-    flight.until(lambda: bool(np.linalg.norm(flight.px4.velocity) > 3))
-    flight.autopilot.see("cat", flight.position(), flight.now)  # comes after: that one waits
+        said.add(flight.autopilot.warning)
+        nearest = min(nearest, float(np.linalg.norm(flight.position() - near)))
+    assert said == {"waits for ant, which is too near", ""}
+    assert nearest > 3  # it was told at 5 m, at speed
+    assert np.linalg.norm(flight.position() - near) > FlightLimits().separation - 2
+    flight.until(lambda: bool(np.linalg.norm(flight.px4.velocity[:2]) > 3))
+
+
+def test_who_comes_first_by_name_flies_into_nobody(flight: Flight) -> None:
+    flight.until_phase(Phase.FLYING)
+    flight.run(8)
+    ahead = flight.position() + 20 * flight.px4.velocity[[1, 0, 2]] / np.linalg.norm(flight.px4.velocity)
+    for _ in range(200):
+        flight.autopilot.see("cat", ahead, flight.now)
+        flight.step()
+    assert np.linalg.norm(flight.position() - ahead) > FlightLimits().separation - 2
+    assert flight.autopilot.warning == "waits for cat, which is too near"
+    behind = 2 * flight.position() - ahead
+    flight.autopilot.see("cat", behind, flight.now)  # that one waits
     flight.step()
     assert flight.autopilot.warning == ""
+
+
+def test_two_on_one_line_pass_each_other() -> None:
+    """Head on, at one height: neither comes within half of `separation` of the other, and both go on."""
+    bee, ant = Flight(), Flight()
+    ant.autopilot = Autopilot(dataclasses.replace(UAV, id="ant", route=UAV.route[::-1]), ORIGIN, auto_arm=True)
+    ant.px4.position = np.array([50.0, 80.0, 0.0])
+    nearest, passed = np.inf, {bee: 0.0, ant: 0.0}
+    for _ in range(round(120 / PERIOD)):
+        for one, other, name in ((bee, ant, "ant"), (ant, bee, "bee")):
+            there = other.autopilot.odometry(other.now)
+            if there is not None:
+                one.autopilot.see(name, there.position, one.now)
+            one.step()
+            passed[one] += float(np.linalg.norm(one.px4.velocity[:2])) * PERIOD
+        both = [one.autopilot.odometry(one.now) for one in (bee, ant)]
+        if all(one is not None and one.position[2] > 5 for one in both):
+            nearest = min(nearest, float(np.linalg.norm(both[0].position - both[1].position)))  # type: ignore[union-attr]
+    assert nearest > FlightLimits().separation / 2
+    assert min(passed.values()) > 200
+    bee.close()
+    ant.close()
 
 
 def test_somebody_elses_set_points_are_noticed(flight: Flight) -> None:

@@ -244,8 +244,7 @@ class Px4Node(Guarded):
 
     def _describe(self) -> dict[str, dict[str, object]]:
         values = self._autopilot.status(time.monotonic())
-        refused = {**self._link.refused, "older than the last": self._autopilot.dropped}
-        values.update({f"refused/{reason}": count for reason, count in refused.items()})
+        values.update({f"refused/{reason}": count for reason, count in self._link.refused.items()})
         return {f"px4/{self._uav.id}": values}
 
     def destroy_node(self) -> None:

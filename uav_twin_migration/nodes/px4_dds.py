@@ -35,6 +35,7 @@ from uav_twin_migration.vehicle.signals import (
     Heartbeat,
     LocalPosition,
     Request,
+    Rivals,
     SetMode,
     Setpoint,
     TakeOff,
@@ -163,7 +164,8 @@ class DdsLink:
         self._commands.publish(message)
 
     def keep_alive(self) -> None:
-        """Nothing to do: the agent keeps the session."""
+        """See who else commands; the agent keeps the session."""
+        self._events.append(Rivals(self._node.count_publishers(self._set_points.topic_name) - 1))
 
     def close(self) -> None:
         """Nothing to do: the topics end with the node."""

@@ -61,6 +61,7 @@ LEAD = 1.0  # s of set-points before OFFBOARD is asked for
 ORDER_HOLDS = 2.0  # s within which an order must have begun
 ON_GROUND = 1.0  # m below which it has not left the ground
 POSITION_LOST_AFTER = 2.0  # s in the air without a position that can be trusted
+RIVALS = "another node sends set-points to it, too: one node a vehicle"
 MARKET_LOST_AFTER = 10.0  # s without a price offer, where there were some
 
 
@@ -105,12 +106,7 @@ class Autopilot:
     @property
     def warning(self) -> str:
         """What is odd about the flight that goes on all the same; empty: nothing."""
-        return self._guidance.warning
-
-    @property
-    def dropped(self) -> int:
-        """Messages that were older than one already seen."""
-        return self._vehicle.dropped
+        return RIVALS if self._vehicle.rivals else self._guidance.warning
 
     # --- what people ask for ---
 
@@ -202,6 +198,8 @@ class Autopilot:
         odometry = self.odometry(now)
         if odometry is None:
             return f"not ready: {self._vehicle.missing(now)}"
+        if self._vehicle.rivals:
+            return RIVALS
         return unfit(odometry.position, self._vehicle.charge(now), self._uav, self._limits, self._fence)
 
     def describe(self, now: float) -> str:
@@ -224,6 +222,7 @@ class Autopilot:
             "battery": "unknown" if charge is None else f"{charge:.2f}",
             "mode": beat.mode.name if beat else "unknown",
             "autopilot_says": self._vehicle.said,
+            "refused/older than the last": self._vehicle.dropped,
             **self._vehicle.facts,
             **self._log.figures(),
         }

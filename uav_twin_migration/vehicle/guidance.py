@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,23 @@ NEAR_HEIGHT = 1.0  # m below the safe height at which the climb is over
 AT_REST = 0.5  # m/s below which a hold is one of position
 OFF_COURSE = 4.0  # m/s between what is commanded and what is flown that somebody else's set-points would explain
 OFF_COURSE_FOR = 4.0  # s of it until it is said
+LEAST_BETWEEN = 0.05  # s between two sightings, for a velocity to come of them
 SEEN_FOR = 2.0  # s that another drone's position counts
+
+
+class _Other(NamedTuple):
+    """Another drone."""
+
+    position: Array  # m
+    velocity: Array  # m/s, from where it was before
+    seen_at: float  # s
+
+
+class _Near(NamedTuple):
+    """Another drone that is too near."""
+
+    name: str
+    evade: Array | None  # m/s, to make way for it; None: it is enough to wait
 
 
 class Guidance:
@@ -46,7 +63,7 @@ class Guidance:
         self._held: Point | None = None  # m, NED of the vehicle, where it holds
         self._steering = np.zeros(3)
         self._steered_until = -np.inf
-        self._others: dict[str, tuple[Array, float]] = {}  # other drones: position, until when it counts
+        self._others: dict[str, _Other] = {}
         self._off_course_since: float | None = None
 
     def _warn(self, sentence: str) -> None:
@@ -69,8 +86,15 @@ class Guidance:
 
     def see(self, name: str, position: ArrayLike, now: float) -> None:
         """Another drone is at a position [3], m."""
-        if np.isfinite(position).all():
-            self._others[name] = (np.asarray(position, dtype=float), now + SEEN_FOR)
+        if not np.isfinite(position).all():
+            return
+        at, velocity, last = np.asarray(position, dtype=float), np.zeros(3), self._others.get(name)
+        if last is not None and now < last.seen_at + SEEN_FOR:
+            elapsed = now - last.seen_at
+            if elapsed < LEAST_BETWEEN:
+                return
+            velocity = (at - last.position) / elapsed
+        self._others[name] = _Other(at, velocity, now)
 
     def begin_climb(self, odometry: Odometry | None) -> float | None:
         """Go straight up from there; returns to which height, m. None where it is up, or its place not known."""
@@ -103,21 +127,25 @@ class Guidance:
         """
         climbing = self._climber is not None and under_way
         follows = under_way and not climbing
-        waits_for = self._too_near(odometry, now) if follows else ""
-        stay = not under_way or odometry is None or bool(waits_for) or (self.holding and follows)
+        near = self._too_near(odometry, now) if follows and odometry is not None else None
+        stay = not under_way or odometry is None or near is not None or (self.holding and follows)
         position = np.full(3, np.nan) if odometry is None else odometry.position
         pilot = self._climber if climbing and self._climber is not None else self._pilot
         last = pilot.command[0].copy()
         velocity = pilot.step(position[None, :], elapsed, np.inf if stay else age)[0].copy()
-        if now < self._steered_until and follows and odometry is not None and not stay:
-            change = limited(self._steered(odometry) - last, self._uav.acceleration * elapsed)
-            velocity = last + change
+        wanted = None
+        if near is not None and near.evade is not None:
+            wanted = near.evade
+        elif now < self._steered_until and follows and odometry is not None and not stay:
+            wanted = self._steered(odometry)
+        if wanted is not None:
+            velocity = last + limited(wanted - last, self._uav.acceleration * elapsed)
             pilot.command = velocity[None, :].copy()
         velocity[2] = np.clip(velocity[2], -self._limits.climb, self._limits.climb)
         if np.hypot(velocity[0], velocity[1]) > 1:
             self._heading = float(np.arctan2(velocity[1], velocity[0]))
-        self._note_course(odometry if under_way else None, velocity, waits_for, now)
-        held = self._hold_at(odometry, local, velocity) if stay and under_way else None
+        self._note_course(odometry if under_way else None, velocity, near, now)
+        held = self._hold_at(odometry, local, velocity) if stay and under_way and wanted is None else None
         self._held = held
         east, north, up = map(float, velocity)
         return Setpoint((east, north, up), self._heading, held)
@@ -137,17 +165,32 @@ class Guidance:
             return local
         return self._held
 
-    def _too_near(self, odometry: Odometry | None, now: float) -> str:
-        """The other drone that it waits for. Of two, the one whose name comes first goes on."""
-        if odometry is None:
-            return ""
-        first = {name: at for name, (at, until) in self._others.items() if now < until and name < self._uav.id}
-        name, distance = nearest(odometry.position, first)
-        return name if distance < self._limits.separation else ""
+    def _too_near(self, odometry: Odometry, now: float) -> _Near | None:
+        """The other drone that it waits for: within `separation`, and farther by what both take to stop before that.
 
-    def _note_course(self, odometry: Odometry | None, velocity: Array, waits_for: str, now: float) -> None:
+        Of two, the one whose name comes first goes on as soon as that leads away from the other, which also makes
+        way: up, or down where it is below.
+        """
+        others = {name: other.position for name, other in self._others.items() if now < other.seen_at + SEEN_FOR}
+        name, distance = nearest(odometry.position, others)
+        if not name:
+            return None
+        towards = (others[name] - odometry.position) / max(distance, 1e-9)
+        closing = np.array([odometry.velocity @ towards, -self._others[name].velocity @ towards])
+        stopping = (
+            float((np.maximum(closing, 0.0) ** 2).sum()) / self._uav.acceleration
+        )  # with half of it: an autopilot takes its time
+        if distance >= self._limits.separation + stopping:
+            return None
+        if name > self._uav.id:
+            ahead = float((self._pilot.target[0] - odometry.position) @ towards) > 0
+            return _Near(name, None) if ahead else None
+        below = towards[2] > 0 and odometry.position[2] > self._safe_height
+        return _Near(name, np.array([0.0, 0.0, -self._limits.climb if below else self._limits.climb]))
+
+    def _note_course(self, odometry: Odometry | None, velocity: Array, near: _Near | None, now: float) -> None:
         """Say what is odd: another drone that is waited for, or a vehicle that flies something else for long."""
-        self.warning = f"waits for {waits_for}, which is within {self._limits.separation:g} m" if waits_for else ""
+        self.warning = f"waits for {near.name}, which is too near" if near else ""
         if odometry is None or float(np.linalg.norm(odometry.velocity - velocity)) <= OFF_COURSE:
             self._off_course_since = None
         elif self._off_course_since is None:

@@ -124,6 +124,11 @@ class Pilot:
         self._arrival = self.routes.arrival[chosen]
         self._passing = self.routes.corner_speed[chosen]
 
+    @property
+    def target(self) -> Array:
+        """[N, 3] m, the waypoint that each UAV heads for."""
+        return self._target
+
     def step(self, position: ArrayLike, dt: float, age: ArrayLike = 0.0) -> Array:
         """Velocity commands [N, 3] for positions [N, 3] that are `age` [N] seconds old; `dt` s after the last step.
 

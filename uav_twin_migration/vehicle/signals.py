@@ -112,6 +112,13 @@ class RemoteControl:
 
 
 @dataclass(frozen=True)
+class Rivals:
+    """How many others send set-points to the vehicle, where the link can tell."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Fact:
     """What else is worth telling people of the vehicle, by its name: GPS, landed or not, why a failsafe."""
 
@@ -136,6 +143,7 @@ Event = (
     | Estimator
     | Battery
     | RemoteControl
+    | Rivals
     | StatusText
     | Fact
     | Acknowledgement

@@ -26,6 +26,7 @@ from uav_twin_migration.vehicle.signals import (
     LocalPosition,
     RemoteControl,
     Request,
+    Rivals,
     StatusText,
 )
 
@@ -57,6 +58,7 @@ class VehicleState:
         local: the latest position in the vehicle's own frame.
         refusal: why the latest command was not accepted, in words; empty: none was refused.
         said: the autopilot's last words.
+        rivals: how many others send it set-points, where the link can tell.
         facts: what else it has said, by its name.
         dropped: messages that were older than one already seen.
     """
@@ -77,6 +79,7 @@ class VehicleState:
         self._estimator, self._estimator_at = Estimator(False, "it has not said so"), -np.inf
         self._battery, self._battery_at = Battery(np.nan), -np.inf
         self._no_remote = False  # whether it has said that nobody's sticks are heard
+        self.rivals = 0
         self.facts: dict[str, str] = {}
         self._asked_at: dict[type, float] = {}  # when it was asked for what it has not said
 
@@ -102,6 +105,8 @@ class VehicleState:
         elif isinstance(event, RemoteControl):
             self._no_remote = not event.heard
             self.facts["remote_control"] = "heard" if event.heard else "not heard"
+        elif isinstance(event, Rivals):
+            self.rivals = event.count
         elif isinstance(event, Fact):
             self.facts[event.name] = event.value
         elif isinstance(event, Acknowledgement) and event.result != 0:

@@ -6,6 +6,7 @@ kept.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from uav_twin_migration.scenario.model import Origin
 from uav_twin_migration.studies.harnesses.px4_flight import ORIGIN, UAV, Rig, is_setpoint
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
 from uav_twin_migration.vehicle.phases import Phase
-from uav_twin_migration.vehicle.signals import Control, Setpoint
+from uav_twin_migration.vehicle.signals import Control, SetMode, Setpoint
 
 READY_WITHIN = 2.0  # s
 UP_FIRST_WITHIN = 2.0  # m aside, until it is at its safe height
@@ -295,6 +296,73 @@ def px4_stopped_for_2_s(rig: Rig) -> Result:
     return 1, "flown on", drone.story()
 
 
+def a_clock_that_steps(rig: Rig) -> Result:
+    """The companion's clock may step by 5 s, forth and back: nothing changes."""
+    _, drone = rig.flying()
+    true = time.time
+    try:
+        for step in (5.0, -5.0):
+            time.time = lambda step=step: true() + step  # type: ignore[assignment]
+            drone.run(5)
+    finally:
+        time.time = true
+    if drone.flight.phase is not Phase.FLYING:
+        raise UavTwinError(drone.story())
+    return 10, "s flown on", "flown on"
+
+
+def a_second_node(rig: Rig) -> Result:
+    """A second node on the same vehicle cannot even start: the port is the vehicle's."""
+    rig.px4()
+    rig.drone()
+    try:
+        rig.drone()
+    except OSError as error:
+        return 1, "refused", str(error)
+    raise UavTwinError("it started")
+
+
+def a_node_that_ends_in_flight(rig: Rig) -> Result:
+    """A node that ends tells its drone to return, and one that starts then leaves it alone."""
+    _, drone = rig.flying()
+    drone.link.send(SetMode(Control.RETURN))
+    rig.let_go()
+    again = rig.drone()
+    again.until_phase(Phase.TAKEN_OVER)
+    asked = again.flight.reason
+    again.until_phase(Phase.IDLE, 90)
+    return 1, "returned", f"{asked}; then {again.flight.reason}"
+
+
+def one_waits_for_the_other(rig: Rig) -> Result:
+    """Of two drones that fly towards each other one makes way, says so, and both go on."""
+    against = dataclasses.replace(UAV, id="ant", route=UAV.route[::-1])
+    rig.px4(0)
+    rig.px4(1, against)
+    bee, ant = rig.drone(0), rig.drone(1, uav=against)
+    bee.beside.append(lambda _: ant.tick())
+    nearest = [np.inf]
+
+    def look(now: float) -> None:
+        if bee.track and ant.track:
+            bee.flight.see("ant", ant.position, now)
+            ant.flight.see("bee", bee.position, now)
+            distance = float(np.linalg.norm(bee.position - ant.position))
+            nearest[0] = min(nearest[0], distance)
+
+    bee.beside.append(look)
+    ant.ready()
+    ant.run(3)
+    ant.fly()
+    bee.up()
+    bee.run(60)
+    if not any("waits for" in warning for warning in bee.warnings):
+        raise UavTwinError(f"nobody waited; nearest {nearest[0]:.1f} m")
+    if nearest[0] < LIMITS.separation / 2:
+        raise UavTwinError(f"at the nearest {nearest[0]:.1f} m")
+    return nearest[0], "m", f"bee made way for ant; at the nearest {nearest[0]:.1f} m"
+
+
 # --- hold, fence -----------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +413,10 @@ CASES: tuple[Case, ...] = (
     somebody_else_s_set_points,
     px4_killed_in_the_air,
     px4_stopped_for_2_s,
+    a_clock_that_steps,
+    a_second_node,
+    a_node_that_ends_in_flight,
+    one_waits_for_the_other,
     hold,
     out_of_the_fence,
 )

@@ -149,6 +149,11 @@ class Drone:
 
     def step(self) -> None:
         """One period."""
+        self.tick()
+        time.sleep(PERIOD)
+
+    def tick(self) -> None:
+        """Hear, decide and say, now."""
         now = time.monotonic()
         for event in self.link.events():
             if not self.deaf:
@@ -168,7 +173,6 @@ class Drone:
         if not self.phases or self.phases[-1][1] is not self.flight.phase:
             self.phases.append((now, self.flight.phase, self.flight.reason))
         self.warnings.add(self.flight.warning)
-        time.sleep(PERIOD)
 
     def receive(self, event: Event, now: float) -> None:
         """Hear one thing."""
@@ -254,9 +258,9 @@ class Rig:
         self._px4s: list[Px4Process] = []
         self._others: list[Drone | Sticks] = []
 
-    def px4(self, instance: int = 0) -> Px4Process:
-        """A new instance, started."""
-        one = Px4Process(self._px4_dir, instance, self._folder)
+    def px4(self, instance: int = 0, uav: Uav = UAV) -> Px4Process:
+        """A new instance, started on the ground below the UAV's first waypoint."""
+        one = Px4Process(self._px4_dir, instance, self._folder, uav)
         self._px4s.append(one)
         one.start()
         return one
@@ -265,13 +269,14 @@ class Rig:
         self,
         instance: int = 0,
         *,
+        uav: Uav = UAV,
         origin: Origin = ORIGIN,
         limits: FlightLimits | None = None,
         fence: Fence | None = None,
         port: int | None = None,
     ) -> Drone:
         """Our side of an instance's flight, over a `port` of its own where one is given."""
-        one = Drone(instance, origin=origin, limits=limits, fence=fence, port=port)
+        one = Drone(instance, uav=uav, origin=origin, limits=limits, fence=fence, port=port)
         self._others.append(one)
         return one
 
