@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from uav_twin_migration.bounded import number
+from uav_twin_migration.bounded import number, whole
 
 NAME = "px4/"  # before the UAV, of a drone's name in /diagnostics
 MOST_DRONES = 10_000
@@ -33,10 +33,17 @@ class Flights:
         if not name.startswith(NAME) or "flown_m" not in values or len(self.by_uav) >= MOST_DRONES:
             return
         try:
-            figures = [number(values[key]) for key in FlightFigures._fields[:-1]]
+            figures = FlightFigures(
+                flown_m=number(values["flown_m"]),
+                rounds=number(values["rounds"]),
+                aside_m=number(values["aside_m"]),
+                aside_most_m=number(values["aside_most_m"]),
+                takeovers=whole(values["takeovers"]),
+                ended=values.get("ended", ""),
+            )
         except (KeyError, ValueError):
             return  # no node of ours says so
-        self.by_uav[name.removeprefix(NAME)] = FlightFigures(*figures, values.get("ended", ""))
+        self.by_uav[name.removeprefix(NAME)] = figures
 
     def summary(self) -> dict[str, dict[str, float | str]]:
         """By UAV; empty where no drone flew."""

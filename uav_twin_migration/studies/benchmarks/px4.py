@@ -11,11 +11,13 @@ from pathlib import Path
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
-from uav_twin_migration.studies.harnesses.px4_cases import CASES, Case, Result
+from uav_twin_migration.studies.harnesses import px4_cases, px4_trouble
+from uav_twin_migration.studies.harnesses.px4_cases import Case, Result
 from uav_twin_migration.studies.harnesses.px4_flight import Rig
 
 SUMMARY = "real PX4 in software (--px4-dir), flown and brought into trouble: about ten minutes"
 NEEDS = ("px4",)  # groups of setup.py's REQUIREMENTS besides the command's
+CASES = (*px4_cases.CASES, *px4_trouble.CASES)
 PX4_DIR = "UAVTWIN_PX4_DIR"  # environment variable: a build folder of PX4 SITL
 
 
