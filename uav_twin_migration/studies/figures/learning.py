@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from uav_twin_migration.game import leaders
-from uav_twin_migration.game.equilibrium import solve
+from uav_twin_migration.game.equilibrium import Equilibrium, solve
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.sample import sample
@@ -30,7 +30,7 @@ from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, c
 from uav_twin_migration.learning.games import COSTS_AND_CAPS, GameDistribution
 from uav_twin_migration.learning.networks import Perceptron
 from uav_twin_migration.learning.pruning import PruningSettings, prune
-from uav_twin_migration.learning.rules import ConstantMarkup, PerRsu, Structural
+from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3
 from uav_twin_migration.studies.figures.style import save
@@ -72,26 +72,40 @@ def run(directory: Path) -> None:
         print(f"    {path}.png, .pdf, .svg and .csv", flush=True)
 
 
+ITERATION = "iterations of 16 games, 16 rounds"
+
 # -- convergence -----------------------------------------------------------------------------------------------------
 
 
 class Curve:
-    """Exploitability as a run goes on: the report of a training."""
+    """Exploitability and reward (%) as a run goes on: the report of a training."""
 
-    def __init__(self, games: Games) -> None:
-        self.games = games
+    def __init__(self, games: Games, equilibrium: Equilibrium) -> None:
+        """equilibrium: of the games' last round."""
+        self.games, self.equilibrium = games, equilibrium
         self.cpu_s: list[float] = []
         self.found: list[float] = []
+        self.reward: list[float] = []
 
     def __call__(self, player: Player, cpu_s: float) -> bool:
         self.cpu_s.append(cpu_s)
         self.found.append(100 * score(self.games, player).mean)
+        self.reward.append(_reward(self.games, play(self.games, player)[-1], self.equilibrium))
         return len(self.found) < ITERATIONS // EVERY
+
+
+def _reward(games: Games, prices: FloatArray, equilibrium: Equilibrium) -> float:
+    """RSUs' profit in the last round, of what it is in the equilibrium, %."""
+    found = equilibrium.found
+    return 100 * float(
+        leaders.profits(flatten(games.last(1)), prices)[found].mean() / equilibrium.profits[found].mean()
+    )
 
 
 def convergence() -> Study:
     """Tiny MADRL, the same without pruning, PPO and DDPG of Stable-Baselines3; rules that do not learn."""
     games = Games.draw(STANDARD, 96)
+    equilibrium = solve(flatten(games.last(1)))
     ppo, ddpg = Trial(), Trial(epochs=1)
     methods: dict[str, tuple[str, Callable[[int, Curve], None]]] = {
         "Tiny MADRL, 90 % pruned": (BLUE, lambda seed, curve: _madrl(seed, curve, 0.9)),
@@ -99,37 +113,44 @@ def convergence() -> Study:
         "PPO (Stable-Baselines3)": (GREEN, lambda s, curve: stable_baselines3("PPO", STANDARD, ppo, s, curve, EVERY)),
         "DDPG (Stable-Baselines3)": (RED, lambda s, curve: stable_baselines3("DDPG", STANDARD, ddpg, s, curve, EVERY)),
     }
-    canvas, (left, right) = _canvas("Convergence: exploitability on unseen games", 2)
+    canvas, (left, middle, right) = _canvas("Convergence on unseen games", 3)
     rows: list[Row] = []
     for name, (color, train) in methods.items():
         curves = []
         for seed in SEEDS:
-            curve = Curve(games)
+            curve = Curve(games, equilibrium)
             train(seed, curve)
             curves.append(curve)
             rows += [
-                (name, seed, (i + 1) * EVERY, cpu_s, found)
-                for i, (cpu_s, found) in enumerate(zip(curve.cpu_s, curve.found, strict=True))
+                (name, seed, (i + 1) * EVERY, *seen)
+                for i, seen in enumerate(zip(curve.cpu_s, curve.found, curve.reward, strict=True))
             ]
         found = np.array([curve.found for curve in curves])
         cpu_s = np.mean([curve.cpu_s for curve in curves], axis=0)
+        iterations = EVERY * (1 + np.arange(found.shape[1]))
         _band(left, cpu_s, found, color, name)
-        _band(right, EVERY * (1 + np.arange(found.shape[1])), found, color, name)
+        _band(middle, iterations, found, color, name)
+        _band(right, iterations, np.array([curve.reward for curve in curves]), color, name)
     for name, style, player in (
+        ("random prices", (0, (1, 4)), Random()),
+        ("greedy on its own history", (0, (6, 2)), Greedy()),
         ("best constant mark-up", ":", ConstantMarkup(1.8)),
         ("an RSU's fallback rule", "-.", PerRsu(ElasticityPricer)),
         ("Kalman filter rule", "--", Structural()),
     ):
-        value = 100 * score(games, player).mean
-        rows.append((name, "", "", "", value))
-        for axes in (left, right):
-            axes.axhline(value, color=GREY, ls=style, lw=1, label=f"{name}: {value:.1f} %")
-    for axes, x in ((left, "CPU time of training, s"), (right, "iterations of 16 games, 16 rounds")):
+        value, reward = 100 * score(games, player).mean, _reward(games, play(games, player)[-1], equilibrium)
+        rows.append((name, "", "", "", value, reward))
+        for axes in (left, middle, right):
+            line = reward if axes is right else value
+            axes.axhline(line, color=GREY, ls=style, lw=1, label=f"{name}: {value:.1f} %, earns {reward:.0f} %")
+    for axes, x in ((left, "CPU time of training, s"), (middle, ITERATION), (right, ITERATION)):
         axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
-        _labels(axes, x, "exploitability, %", "4 RSUs, 16 moving UAVs, ρ 0.7", legend=axes is right)
-    return Study(canvas, ("method", "seed", "iteration", "cpu_s", "exploitability_percent"), rows)
+        y = "profit, % of the equilibrium's" if axes is right else "exploitability, %"
+        if axes is not right:
+            axes.set_yscale("log")
+        _labels(axes, x, y, "4 RSUs, 16 moving UAVs, ρ 0.7", legend=False)
+    canvas.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return Study(canvas, ("method", "seed", "iteration", "cpu_s", "exploitability_percent", "reward_percent"), rows)
 
 
 def _madrl(seed: int, curve: Curve, share: float) -> None:
@@ -188,11 +209,9 @@ def _measured(games: Games, network: Perceptron) -> tuple[float, float, float]:
     """Exploitability, distance to the equilibrium's prices, profit over the equilibrium's; all in %, last round."""
     prices = play(games, ActorPlayer(network.to_actor()))[-1]
     market = flatten(games.last(1))
-    equilibrium = solve(market)
-    found = equilibrium.found
-    reward = leaders.profits(market, prices)[found].mean() / equilibrium.profits[found].mean()
     both = compare(market, prices)
-    return 100 * float(both.exploitability.mean()), 100 * float(both.price_gap.mean()), 100 * float(reward)
+    reward = _reward(games, prices, solve(market))
+    return 100 * float(both.exploitability.mean()), 100 * float(both.price_gap.mean()), reward
 
 
 # -- strategies ------------------------------------------------------------------------------------------------------
@@ -269,7 +288,7 @@ def _profit(market: Market, player: Player) -> float:
 
 
 def _canvas(title: str, panels: int) -> tuple[Figure, list[Axes]]:
-    canvas = Figure(figsize=(5.0 * panels, 4.2), layout="constrained")
+    canvas = Figure(figsize=(5.0 * panels, 4.6), layout="constrained")
     note = f"means over training seeds {', '.join(map(str, SEEDS))}; bands: lowest to highest"
     canvas.suptitle(f"{title}\n{note}", fontsize=11)
     return canvas, list(np.ravel(canvas.subplots(1, panels)))

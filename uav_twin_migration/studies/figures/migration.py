@@ -24,6 +24,7 @@ from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.pricer import PolicyPricer
 from uav_twin_migration.scenario.draw import drawn
+from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Rsu, Scenario
 from uav_twin_migration.shipped import shipped_file
@@ -41,6 +42,7 @@ SUMMARY = "hand-overs on the map, age of twin migration and immersion by pricing
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
 
 SCENARIO, SEED = "default", 1
+RSUS, UAVS, SEEDS = 4, 8, (1, 2, 3)  # cities in which pricing is compared; the first is the default one
 DURATION = 600.0  # s of flight
 FIXED_MARKUP = 2.0
 BROKEN, RETURNS, OUTAGE = 200.0, 400.0, "rsu_1"  # s, s, which RSU
@@ -70,12 +72,15 @@ def handovers() -> tuple[Figure, Columns]:
     scenario = load(SCENARIO)
     flown = _flown(scenario, AtEquilibrium(scenario), "equilibrium")
     canvas, axes = drawn(scenario)
+    for line in axes.get_lines():
+        if line.get_linestyle() == "-":
+            line.set(alpha=0.25, linewidth=1.2)  # routes: here hand-overs are what is to be seen
     places = {rsu.id: rsu.position for rsu in scenario.rsus}
     colours = colormaps["Set1"].colors  # type: ignore[attr-defined]
     for number, (rsu, place) in enumerate(places.items()):
         moves = [move.position for move in flown.handovers if move.target == rsu]
         for x, y in moves:
-            axes.plot([x, place[0]], [y, place[1]], color=colours[number], lw=0.5, alpha=0.35, zorder=5)
+            axes.plot([x, place[0]], [y, place[1]], color=colours[number], lw=0.8, alpha=0.6, zorder=5)
         label = f"{len(moves)} twins moved to {rsu}"
         axes.plot(*_xy(moves), "X", ms=7, mec="white", mew=0.5, color=colours[number], ls="", label=label, zorder=7)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, borderaxespad=0)
@@ -143,39 +148,47 @@ def pricings(scenario: Scenario) -> dict[str, tuple[Pricing, str]]:
 
 
 def pricing() -> tuple[Figure, Columns]:
-    """Age of twin migration, immersion and profit, by how RSUs price."""
-    scenario = load(SCENARIO)
-    ways = pricings(scenario)
-    flights = {name: _flown(scenario, way, name) for name, (way, _) in ways.items()}
-    colours = {name: colour for name, (_, colour) in ways.items()}
+    """Age of twin migration, immersion and profit, by how RSUs price, in several cities of one size."""
+    cities = [generate(RSUS, UAVS, seed, f"seed {seed}") for seed in SEEDS]
+    flights: dict[str, list[Flown]] = {}
+    colours: dict[str, str] = {}
+    for city in cities:
+        for name, (way, colour) in pricings(city).items():
+            flights.setdefault(name, []).append(_flown(city, way, f"{name}, {city.name}"))
+            colours[name] = colour
     canvas = Figure(figsize=(14.5, 4.4), layout="constrained")
-    canvas.suptitle(
-        f"{scenario.name}: {len(scenario.uavs)} UAVs, {len(scenario.rsus)} RSUs, {DURATION:.0f} s; seed {SEED}",
-        fontsize=11,
-    )
+    seeds = ", ".join(map(str, SEEDS))
+    title = f"{UAVS} UAVs, {RSUS} RSUs, {DURATION:.0f} s in each of {len(SEEDS)} cities (seeds {seeds})"
+    canvas.suptitle(f"{title}\nlines: means, bands: lowest to highest", fontsize=11)
     left, middle, right = canvas.subplots(1, 3)
     rows: list[dict[str, Any]] = []
+    shares = np.linspace(0.0, 100.0, 101)
     for name, flown in flights.items():
-        ages = np.sort([move.age for move in flown.handovers])
-        shares = 100.0 * np.arange(1, len(ages) + 1) / len(ages)
-        label = f"{name}: {np.mean(ages):.1f} s on average"
-        left.step(ages, shares, where="post", color=colours[name], label=label)
-        immersion = np.mean(flown.immersion, axis=1)
-        middle.plot(flown.times, _smooth(immersion), color=colours[name], label=f"{name}: {immersion.mean():.1f}")
-        profits = np.mean(flown.profits, axis=1)
-        right.plot(flown.times, _smooth(profits), color=colours[name], label=f"{name}: {profits.mean():.1f}")
-        rows.append(
-            {
-                "pricing": name,
-                "handovers": len(ages),
-                "given_up": flown.unfinished,
-                "age_of_migration_mean_s": float(np.mean(ages)),
-                "age_of_migration_p95_s": float(np.percentile(ages, 95)),
-                "immersion_mean_credit": float(immersion.mean()),
-                "price_mean_credit_per_MHz": float(np.nanmean(flown.prices)),
-                "profit_mean_credit_per_s": float(profits.mean()),
-            }
-        )
+        ages = np.array([np.percentile(_ages(one), shares) for one in flown])
+        immersion = np.array([np.mean(one.immersion, axis=1) for one in flown])
+        profits = np.array([np.mean(one.profits, axis=1) for one in flown])
+        look: dict[str, Any] = {"color": colours[name]}
+        left.fill_betweenx(shares, ages.min(axis=0), ages.max(axis=0), alpha=0.12, lw=0, **look)
+        found = [float(np.mean(_ages(one))) for one in flown]
+        left.plot(ages.mean(axis=0), shares, label=f"{name}: {np.mean(found):.1f} s on average", **look)
+        for axes, values in ((middle, immersion), (right, profits)):
+            smooth = np.array([_smooth(one) for one in values])
+            axes.fill_between(flown[0].times, smooth.min(axis=0), smooth.max(axis=0), alpha=0.12, lw=0, **look)
+            axes.plot(flown[0].times, smooth.mean(axis=0), label=f"{name}: {values.mean():.1f}", **look)
+        for seed, one, age in zip(SEEDS, flown, found, strict=True):
+            rows.append(
+                {
+                    "pricing": name,
+                    "seed": seed,
+                    "handovers": len(one.handovers),
+                    "given_up": one.unfinished,
+                    "age_of_migration_mean_s": age,
+                    "age_of_migration_p95_s": float(np.percentile(_ages(one), 95)),
+                    "immersion_mean_credit": float(np.mean(one.immersion)),
+                    "price_mean_credit_per_MHz": float(np.nanmean(one.prices)),
+                    "profit_mean_credit_per_s": float(np.mean(one.profits)),
+                }
+            )
     left.set_xlim(0.0, 40.0)
     for axes in (middle, right):
         axes.margins(y=0.3)  # for the legend
@@ -183,6 +196,10 @@ def pricing() -> tuple[Figure, Columns]:
     _labels(middle, "time, s", "mean immersion of a UAV, credit", "immersion, means of the last 30 s")
     _labels(right, "time, s", "mean profit of an RSU, credit/s", "profit, means of the last 30 s")
     return canvas, {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def _ages(flown: Flown) -> list[float]:
+    return [move.age for move in flown.handovers] or [float("nan")]
 
 
 # -- a broken RSU ------------------------------------------------------------------------------------------------------
