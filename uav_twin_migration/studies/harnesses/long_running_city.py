@@ -72,13 +72,15 @@ class Hearing:
         return latencies
 
     def _on_offer(self, event: dict[str, Any]) -> None:
-        self._offered[event["rsu"], event["round"]] = event["at"]
+        if event["rsu"] in self._capacity:
+            self._offered[event["rsu"], event["round"]] = event["at"]
 
     def _on_grant(self, event: dict[str, Any]) -> None:
         rsu, at = event["rsu"], event["at"]
         offered = self._offered.pop((rsu, event["round"]), None)
-        if offered is not None:
-            self._latencies[rsu].append(1e3 * (at - offered))
+        if offered is None:
+            return  # somebody says so who is no RSU, or for a round that there was not
+        self._latencies[rsu].append(1e3 * (at - offered))
         self.rounds[rsu] += 1
         if event["served"]:
             self.grants[rsu].append(at)
