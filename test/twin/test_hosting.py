@@ -408,6 +408,22 @@ def test_a_twin_that_was_asked_for_and_never_claimed_goes_without_a_trace(town: 
     assert town.is_served()
 
 
+def test_so_many_twins_that_nobody_claims_are_taken_and_no_more(town: Town) -> None:
+    name = others(town)[0]
+    host = town.rsus[name].host
+    assert host is not None
+    most = host.state.settings.most_unclaimed
+    for number in range(most + 10):
+        request = HostRequest(f"invented_{number}", name, make_epoch(3), 1000)
+        town.tell(name, partial(TwinHost.request, request=request, now=town.now))
+    assert len(host.hosted) == most
+    town.migrate(name)
+    live(town, 3.0)
+    assert town.host_discovery.host == name  # who is served elsewhere comes in all the same
+    town.run(host.state.settings.keep_unserved + 1.0)
+    assert host.hosted == ["u1"]
+
+
 def test_a_twin_whose_uav_is_silent_is_kept_for_long_and_its_going_is_told(tmp_path: Path) -> None:
     town = settled(Town(tmp_path, settings=HostSettings(flush_period=0.2, keep_unheard=200.0)))
     name, epoch = town.host_discovery.host, town.host_discovery.epoch

@@ -27,6 +27,7 @@ class Occupancy(NamedTuple):
     hosted: int  # twins
     inbound: int  # copies, the one in question left out
     room: int  # bytes that may still be promised
+    unclaimed: int = 0  # twins that were asked for, and whose UAVs have not said that they are hosted here
 
 
 class Asked(NamedTuple):
@@ -80,7 +81,8 @@ class HostSettings:
     retry_store: float = 1.0  # s after the disk refused
     drain_at_once: int = 4  # migrations
     replica_period: float = 1.0  # s between two checkpoints of a replica
-    keep_unserved: float = 60.0  # s for which a twin is kept that was asked for and never got a lease
+    most_unclaimed: int = 32  # twins at once that were asked for and have not got a lease yet
+    keep_unserved: float = 15.0  # s for which a twin is kept that was asked for and never got a lease
     keep_unheard: float = 30 * 86_400.0  # s for which any twin is kept whose UAV is silent
     replica_share: float = 0.1  # of the bandwidth, for the replica while the twin moves
     admission: Plugged[Admission] = field(default_factory=plugged_admission)
@@ -133,6 +135,8 @@ def objection_to_hosting(
         return None  # it has a copy
     if request.size > settings.largest_twin:
         return Reason.TOO_LARGE
+    if here.unclaimed >= settings.most_unclaimed:
+        return Reason.BUSY  # a UAV claims its twin at once; whoever asks for many and claims none shall not fill us
     if request.size > here.room or here.hosted >= settings.most_twins:
         return Reason.FULL
     return _objection_of(settings, Asked(request.uav, request.size, "hosting"), here)

@@ -24,7 +24,12 @@ class Expiry:
         """step: lets the protocol have an event."""
         self._state, self._step = state, step
 
-    def look_at(self, hosted_twin: HostedTwin) -> None:
+    def look(self) -> None:
+        """Let those go whose time it is."""
+        for hosted_twin in list(self._state.twins.values()):
+            self._look_at(hosted_twin)
+
+    def _look_at(self, hosted_twin: HostedTwin) -> None:
         """Let the twin go, if it is time."""
         replica_state, settings = hosted_twin.replica_state, self._state.settings
         if replica_state.record.status not in KEPT or replica_state.migration is not None:

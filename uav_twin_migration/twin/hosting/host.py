@@ -274,11 +274,6 @@ class TwinHost:
         """Why the disk refused last; None once it takes again."""
         return self.state.trouble
 
-    @property
-    def taken_in(self) -> int:
-        """Bytes of inbound chunks that are on the disk."""
-        return self.state.taken_in
-
     # -- transactions and time ---------------------------------------------------------------------------------------
 
     def commit(self, now: float) -> list[Output]:
@@ -318,6 +313,7 @@ class TwinHost:
             self._flush_at = now + state.settings.flush_period
             self.store.verify_file()
             self._transaction.publish(self.contents.scrub())
+            self._expiry.look()
         self.contents.begin_tick()
         wake_at = self._flush_at
         for hosted_twin in list(state.twins.values()):
@@ -342,7 +338,6 @@ class TwinHost:
             return now
         if flushing or hosted_twin.waiting:
             self.contents.flush(hosted_twin)
-            self._expiry.look_at(hosted_twin)
         wake_at = self._outbound.look_after(hosted_twin)
         return min(wake_at, *timers(hosted_twin.replica_state).values(), math.inf)
 

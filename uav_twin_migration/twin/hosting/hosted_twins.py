@@ -16,7 +16,7 @@ from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreErro
 from uav_twin_migration.twin.protocol.chunks import Entry
 from uav_twin_migration.twin.protocol.flow import Flow
 from uav_twin_migration.twin.protocol.messages import Ack, Purpose, Reason
-from uav_twin_migration.twin.protocol.replica_state import Context, ReplicaState, Status
+from uav_twin_migration.twin.protocol.replica_state import LONG_AGO, Context, ReplicaState, Status
 
 SESSION_BITS = 32  # of a session's number, below the incarnation of the process
 MOST_STRANGERS = 10_000  # UAVs that are heard of but have nothing here
@@ -89,6 +89,12 @@ class HostedTwin:
     def serves(self, now: float) -> bool:
         """Whether it may be served, take telemetry and change."""
         return not self.stopped and self.replica_state.serves(now)
+
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether somebody asked for it, and its UAV has not said that it takes this RSU for its host."""
+        hosts = self.replica_state.record.status is Status.HOSTING
+        return hosts and not self.served and self.replica_state.lease_until == LONG_AGO
 
     @property
     def stored(self) -> Stored:

@@ -55,7 +55,8 @@ class InboundTransfers:
         spoken_for = sum(one.limit - one.total for one in inbound) + unwritten
         room = state.store.free() - state.settings.reserve - spoken_for
         trouble = state.trouble.reason if state.trouble is not None else None
-        return Occupancy(state.draining, trouble, len(state.hosted), len(inbound), room)
+        unclaimed = sum(one.is_unclaimed for one in others)
+        return Occupancy(state.draining, trouble, len(state.hosted), len(inbound), room, unclaimed)
 
     def offered(self, link: int, peer: str, offer: Offer) -> None:
         """Another RSU offers a copy. Make room for one that is accepted, or go on with what there is of it."""

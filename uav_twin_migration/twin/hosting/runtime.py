@@ -242,7 +242,7 @@ class TwinService:
     @property
     def taken_in(self) -> int:
         """Bytes of chunks from other RSUs that have been put on the disk."""
-        return self._host.taken_in
+        return self._host.state.taken_in
 
     @property
     def counts(self) -> Counter[str]:
