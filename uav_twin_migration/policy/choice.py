@@ -54,7 +54,7 @@ def make_pricer(
     policy: str,
     exploration: float,
     seed: int = 0,
-    tell: Callable[[str], None] = lambda sentence: None,
+    tell: Callable[[str], None] | None = None,
     plugin: str = "",
 ) -> PolicyPricer:
     """An RSU's pricer: a policy, and for as long as there is none, the rule.
@@ -64,7 +64,7 @@ def make_pricer(
         exploration: standard deviation of the noise on the action; below 0 what the policy says, and none for the rule.
         seed: of that noise.
         tell: gets a sentence when the rule takes over from the policy, and when the policy is back.
-        plugin: a pricing rule that prices instead of both.
+        plugin: a pricing rule that prices instead of both; without `tell`, what fails in it is raised.
 
     Raises:
         PolicyRefused: the policy's file cannot be read or must not be used.
@@ -76,4 +76,15 @@ def make_pricer(
         plugged = rule.rule
     observed = ObservedRule(rule, unit_cost, price_cap, capacity, rho, max(exploration, 0.0), seed)
     wanted = None if exploration < 0.0 else exploration
-    return PolicyPricer(unit_cost, price_cap, capacity, rho, observed, choose(policy), wanted, seed, tell, plugged)
+    return PolicyPricer(
+        unit_cost,
+        price_cap,
+        capacity,
+        rho,
+        observed,
+        choose(policy),
+        wanted,
+        seed,
+        tell or (lambda sentence: None),
+        plugged,
+    )

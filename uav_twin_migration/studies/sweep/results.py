@@ -74,7 +74,7 @@ def kept(folder: Path, task: Task) -> Run | None:
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
     """The tidy table: axes, what became of it, measures."""
-    return [{**run.values, "status": "done" if run.code == 0 else "failed", **run.result} for run in runs]
+    return [{**run.result, **run.values, "status": "done" if run.code == 0 else "failed"} for run in runs]
 
 
 def iqm(values: NDArray[np.float64]) -> NDArray[np.float64]:

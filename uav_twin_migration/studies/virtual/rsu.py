@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from uav_twin_migration.deployment.simulation import warn
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.monitor import readers
@@ -17,7 +18,8 @@ from uav_twin_migration.studies.virtual.events import Process
 from uav_twin_migration.studies.virtual.hosting import Hosting
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Said
 from uav_twin_migration.twin.hosting import outputs as hosting
-from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
+from uav_twin_migration.twin.hosting.application import NamedApplication
 from uav_twin_migration.twin.hosting.memory_store import Disk
 from uav_twin_migration.twin.hosting.runtime import Callbacks
 from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
@@ -68,12 +70,16 @@ class VirtualRsu:
             replica_period=values["replica_period"],
             replica_share=REPLICA_SHARE,
             scrub=0,  # memory does not rot
+            admission=plugged_admission(values["admission"], rsu=self.name),
+            transfer=plugged_transfer(values["transfer"]),
         )
+        application = values["application"]
         callbacks = Callbacks(
             reply=self._send_reply, report=self._send_report, hosting_change=lambda change: self._on_hosting_change()
         )
         self.hosting = Hosting(
-            *(self.process, self._carrier, self._disk, self.city.disk_delay(self.name), self.city.application),
+            *(self.process, self._carrier, self._disk, self.city.disk_delay(self.name)),
+            NamedApplication(application, warn) if application else self.city.application,
             *(settings, callbacks, self.city.wall_clock),
         )
         phase = self.city.phase
