@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,21 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 def test_bad_addresses(text: str) -> None:
     with pytest.raises(ValueError, match="^" + text):
         split_address(text, 1)
+
+
+def test_an_rsu_s_plugins_go_with_it(tmp_path: Path) -> None:
+    from uav_twin_migration.deployment.host_directory import read_parameters
+    from uav_twin_migration.scenario.load import dump, load
+
+    own = tmp_path / "own.py"
+    own.write_text("class Own:\n def decide(self, history, rivals): return 2.0\n")
+    scenario = load("small")
+    rsus = (replace(scenario.rsus[0], pricing=f"{own}:Own", transfer="stop_and_copy"), *scenario.rsus[1:])
+    (tmp_path / "city.yaml").write_text(dump(replace(scenario, rsus=rsus)))
+    host = tmp_path / "host"
+    options = ["--rsu", "rsu_1", "--scenario", str(tmp_path / "city.yaml"), "--at", "/etc/uavtwin"]
+    assert main(["rsu", "init", str(host), *options]) == 0
+    parameters = read_parameters(host)
+    assert parameters["pricing"] == "/etc/uavtwin/plugins/pricing.py:Own"
+    assert parameters["transfer"] == "stop_and_copy"
+    assert (host / "plugins" / "pricing.py").read_bytes() == own.read_bytes()

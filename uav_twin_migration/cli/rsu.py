@@ -20,6 +20,7 @@ from uav_twin_migration.deployment.host_directory import (
     KEYS,
     LEARNERS,
     PARAMETERS_FILE,
+    PLUGINS,
     STORE,
     STORE_FILE,
     TWIN_PORT,
@@ -95,11 +96,15 @@ def init(args: argparse.Namespace) -> int:
         if not re.fullmatch(r"[\w./@+-]+", str(path)):
             raise InputError("command line", key, str(path), "a path without spaces: systemd and the shell read it")
     parameters |= own_parameters(at, args.rsu, address)
+    plugins = bring_plugins(at, parameters)
     parameters["require_uav_signatures"] = (
         has_uav_signing_keys(args.keys) if args.uav_signatures is None else args.uav_signatures
     )
     try:
         write_files(args.directory, host, parameters)
+        for name, file in plugins.items():
+            (args.directory / PLUGINS).mkdir(exist_ok=True)
+            copy(file, args.directory / PLUGINS / name)
         (args.directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, args.workspace, args.user))
         (args.directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu))
         for key in args.learner:
@@ -180,6 +185,27 @@ def bring_keys(keys: Path, to: Path, rsu: str) -> None:
         copy(keys / name, to / name)
     if (keys / REVOKED_FILE).exists():
         copy(keys / REVOKED_FILE, to / REVOKED_FILE)
+
+
+def bring_plugins(at: Path, parameters: dict[str, Any]) -> dict[str, Path]:
+    """The files of the RSU's plug-ins, by the names that they get on its host; the parameters then name them there.
+
+    at: the directory, on the host. Raises PluginError.
+    """
+    from uav_twin_migration.plugins import check, file_of
+    from uav_twin_migration.scenario.parameters import parameters_of as settings
+    from uav_twin_migration.scenario.settings import RSU
+
+    brought = {}
+    for setting in settings(RSU):
+        text = parameters.get(setting.name, "")
+        file = file_of(text) if setting.plugin else None
+        if setting.plugin:
+            check(setting.plugin, text)
+        if file is not None:
+            brought[f"{setting.plugin}.py"] = file
+            parameters[setting.name] = f"{at / PLUGINS / setting.plugin}.py:{text.partition('.py:')[2]}"
+    return brought
 
 
 def copy(file: Path, to: Path) -> None:

@@ -5,6 +5,7 @@
     fastdds.xml     how Fast DDS uses the network
     keys/           the RSU's key and certificate, and the authority's certificate
     learners/       public keys of the learners whose policies are accepted
+    plugins/        the files of the RSU's plug-ins
     store/          the twins
     *.service       the systemd unit
     sros2-policy.xml  what it may do on the network, for SROS2
@@ -22,7 +23,7 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.messages import is_id
 
 HOST_FILE, PARAMETERS_FILE, FAST_DDS_FILE = "host.yaml", "rsu.yaml", "fastdds.xml"
-KEYS, LEARNERS, STORE, STORE_FILE = "keys", "learners", "store", "twins.db"
+KEYS, LEARNERS, PLUGINS, STORE, STORE_FILE = "keys", "learners", "plugins", "store", "twins.db"
 DISCOVERY_PORT = 11811  # Fast DDS's own default
 TWIN_PORT = 7447  # where an RSU listens for other RSUs
 
