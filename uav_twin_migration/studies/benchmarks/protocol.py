@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.twin.verification.checker import Found, explore, wander
+from uav_twin_migration.twin.verification.liars import CASES, Case, search
 from uav_twin_migration.twin.verification.model import Model
 from uav_twin_migration.twin.verification.world import (
     BrokenPromiseError,
@@ -25,6 +26,7 @@ SUMMARY = "the migration protocol's states and 200,000 random schedules, searche
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
 
 BATCH = 500  # schedules that a process takes at once
+LIES = 30_000  # states that are searched for what a liar can do
 PLENTY = 1_000_000
 FREE = Left(*[PLENTY] * len(Left._fields))._replace(lose=0)
 
@@ -83,6 +85,8 @@ def run(directory: Path | None) -> list[Figure]:
             figures += _exhaust(bounds)
         for schedules in RANDOM:
             figures += _wander(schedules)
+        for case in CASES:
+            figures.append(_lie(case))
     except BrokenPromiseError as broken:
         raise UavTwinError(f"the protocol is broken: {broken}") from None
     return [*figures, Figure("broken promises", 0.0, "")]
@@ -95,6 +99,17 @@ def _exhaust(bounds: Bounds) -> list[Figure]:
     found = explore(model, start, tell=lambda states: _progress(f"{bounds.name}: {states:,} states"))
     print(f"  {bounds.name}: {found.states:,} states, {found.moves:,} moves", file=sys.stderr, flush=True)
     return [Figure(f"all states: {bounds.name}", found.states, "states")]
+
+
+def _lie(case: Case) -> Figure:
+    """What a liar can do, in more states than the tests visit. Raises UavTwinError where that is not as expected."""
+    _progress(f"a liar: {case.name} ...")
+    found = search(case, LIES)
+    broken = ", ".join(sorted(promise.name for promise in found.broken)) or "nothing"
+    print(f"  a liar, {case.name}: {found.found.states:,} states, breaks {broken}", file=sys.stderr, flush=True)
+    if found.broken.keys() != case.breaks:
+        raise UavTwinError(f"a liar, {case.name}, breaks {broken}: not what liars.py expects")
+    return Figure(f"states with a liar: {case.name}", found.found.states, "states")
 
 
 def _wander(schedules: Schedules) -> list[Figure]:

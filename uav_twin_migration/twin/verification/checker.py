@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,16 +29,23 @@ class Found(NamedTuple):
     moves: int
 
 
-def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int], None] | None = None) -> Found:
+def explore(
+    model: Model,
+    start: World,
+    settle: bool = True,
+    tell: Callable[[int], None] | None = None,
+    most: float = math.inf,
+) -> Found:
     """Visit every reachable state, nearest first. Raises BrokenPromiseError with the shortest moves that lead to one.
 
     settle: from each state, also end the faults and wait for rest.
     tell: is called now and then with the number of states so far.
+    most: states after which it ends; all that were not seen are farther away.
     """
     came: dict[int, tuple[int, Move | None]] = {_fingerprint(start): (0, None)}
     rested: set[World] = set()
     frontier, moves = deque([start]), 0
-    while frontier:
+    while frontier and len(came) < most:
         world = frontier.popleft()
         here = _fingerprint(world)
         for move in model.moves(world):
@@ -56,7 +64,8 @@ def explore(model: Model, start: World, settle: bool = True, tell: Callable[[int
                     rested.add(calm)
                     model.settle(after)
             except BrokenPromiseError as violation:
-                raise BrokenPromiseError(violation.promise, map(model.tell, _path(came, here, move))) from None
+                trace = map(model.tell, _path(came, here, move))
+                raise BrokenPromiseError(violation.promise, violation.how, trace) from None
             frontier.append(after)
             if tell is not None and len(came) % 10_000 == 0:
                 tell(len(came))
@@ -85,7 +94,7 @@ def wander(model: Model, starts: Sequence[World], seed: int, length: int = 100) 
             model.settle(world)
     except BrokenPromiseError as violation:
         moves = [f"twin {twin}: {model.tell(move)}" for twin, move in trace]
-        raise BrokenPromiseError(violation.promise, [f"seed {seed}", *moves]) from None
+        raise BrokenPromiseError(violation.promise, violation.how, [f"seed {seed}", *moves]) from None
     return Found(len(trace), tries)
 
 

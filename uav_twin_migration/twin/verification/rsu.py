@@ -122,7 +122,7 @@ class Rsu:
     def delivered(self, site: Site, packet: Packet, now: int, refusal: Reason | None = None) -> Outcome | None:
         """A message arrived, at an RSU that may have no room."""
         message = packet.message
-        verified = not isinstance(message, Checkpoint) or message.digest == _digest(site.inbound)
+        verified = not isinstance(message, Checkpoint) or message.digest == digest_of(site.inbound)
         context = replace(self._context(site, now), peer=packet.source, verified=verified, refusal=refusal)
         return self._stepped(site, message, packet.content, context)
 
@@ -144,9 +144,9 @@ class Rsu:
             "fund": Funded(True),
             "unfund": Funded(False),
             "pump": Sent(Purpose.MIGRATION, version),
-            "complete": Complete(Purpose.MIGRATION, _digest(site.own)),
+            "complete": Complete(Purpose.MIGRATION, digest_of(site.own)),
             "replica_pump": Sent(Purpose.REPLICATION, version),
-            "replica_complete": Complete(Purpose.REPLICATION, _digest(site.own)),
+            "replica_complete": Complete(Purpose.REPLICATION, digest_of(site.own)),
         }
         return events[kind]
 
@@ -237,7 +237,8 @@ def is_dead(packet: Packet, site: Site, crashless: bool) -> bool:
     return False
 
 
-def _digest(content: Content) -> bytes:
+def digest_of(content: Content) -> bytes:
+    """What a checkpoint says of a whole copy."""
     return repr(content).encode()
 
 

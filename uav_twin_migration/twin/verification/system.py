@@ -29,6 +29,7 @@ from uav_twin_migration.twin.verification.world import (
     Content,
     Interned,
     Packet,
+    Promise,
     Rules,
     Site,
     World,
@@ -100,14 +101,19 @@ class System:
         epoch, _ = self.hostings[effect.activated]
         begun = [self.hostings[number][0] for number in bits(world.activated)]
         if epoch in begun:
-            raise BrokenPromiseError(f"epoch {format_epoch(epoch)} began a second time, at {self.rsus[where]}")
+            how = f"epoch {format_epoch(epoch)} began a second time, at {self.rsus[where]}"
+            self._break(Promise.ONCE, how)
         if effect.new_term and epoch > max(begun, default=-1):
             own = self.sites[effect.site].own
             if not is_within(self.contents[world.promised], own[:-1]):
-                raise BrokenPromiseError(f"{self.rsus[where]} goes on without what a replica was said to have")
+                self._break(Promise.REPLICA, f"{self.rsus[where]} goes on without what a replica was said to have")
             acked = own if is_whole(self.sites[effect.site]) else ()  # of half a twin nothing is acknowledged
             world = world._replace(acked=self.contents.number(acked), promised=0)
         return world._replace(activated=world.activated | 1 << effect.activated)
+
+    def _break(self, promise: Promise, how: str) -> None:
+        if promise not in self.rules.waived:
+            raise BrokenPromiseError(promise, how)
 
     def _work_out(self, site: Site, event: tuple[Any, ...], now: int) -> Effect | None:
         kind = event[0]
@@ -126,9 +132,15 @@ class System:
 
     # -- the network -------------------------------------------------------------------------------------------------
 
+    def on_their_way(self, packets: Iterable[Packet]) -> int:
+        """A network of these."""
+        return self._mask(packets)
+
     def _mask(self, packets: Iterable[Packet]) -> int:
         mask = 0
         for packet in packets:
+            if packet.destination != UAV and packet.destination not in self.rsus:
+                continue  # to a liar, which says what it likes anyway
             bit = 1 << self.packets.number(packet)
             self._addressed[packet.destination] = self._addressed.get(packet.destination, 0) | bit
             mask |= bit

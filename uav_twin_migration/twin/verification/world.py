@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from uav_twin_migration.twin.protocol.epochs import make_epoch
@@ -77,12 +78,25 @@ class Move(NamedTuple):
     what: int = -1  # a packet, or another RSU
 
 
-class BrokenPromiseError(Exception):
-    """The protocol broke a promise: which one, and the moves that lead there."""
+class Promise(str, Enum):
+    """What must hold; docs/migration.md has it in words for people."""
 
-    def __init__(self, promise: str, trace: Iterable[str] = ()) -> None:
-        self.promise, self.trace = promise, tuple(trace)
-        super().__init__("\n".join([self.promise, *self.trace]))
+    ONE = "one RSU serves at a time"
+    NEWEST = "nobody serves under an older epoch than has begun"
+    ONCE = "an epoch begins once"
+    WHOLE = "no copy is sent of a twin that is not whole"
+    SERVED = "what was acknowledged is served"
+    KEPT = "what was acknowledged is on a disk"
+    REPLICA = "who goes on has what a replica was said to have"
+    REST = "when faults and lies end, one RSU hosts and serves, and nothing is under way"
+
+
+class BrokenPromiseError(Exception):
+    """The protocol broke a promise: which one, how, and the moves that lead there."""
+
+    def __init__(self, promise: Promise, how: str, trace: Iterable[str] = ()) -> None:
+        self.promise, self.how, self.trace = promise, how, tuple(trace)
+        super().__init__("\n".join([self.how, *self.trace]))
 
 
 T = TypeVar("T", bound=Hashable)
@@ -120,6 +134,7 @@ class Rules:
     sessions: int = UNBOUNDED  # of each RSU: offers and commits
     terms: int = UNBOUNDED  # that the UAV begins, its first included
     replica_host: str = ""  # the RSU that shall have a replica
+    waived: frozenset[Promise] = frozenset()  # promises that may be broken
 
 
 def bits(mask: int) -> Iterator[int]:
