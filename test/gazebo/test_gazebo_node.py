@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -80,15 +81,15 @@ def test_missing_gazebo_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         choose("webots")
 
 
-def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> None:  # noqa: F811
-    """Stand-ins for Gazebo and the bridge: both run while the node does, and not after, however it ends."""
-    tools = tmp_path / "bin"
+def start(processes: Processes, folder: Path, **says: str) -> subprocess.Popen[str]:  # noqa: F811
+    """The node with stand-ins for Gazebo and the bridge: shell scripts, of which each runs what is said for it."""
+    tools = folder / "bin"
     tools.mkdir()
     for name in ("gz", "ros2"):
         program = tools / name
-        program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/{name}.pid\nexec sleep 1000\n")
+        program.write_text(f"#!/bin/sh\necho $$ > {folder}/{name}.pid\n{says.get(name, 'exec sleep 1000')}\n")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    prefix = tmp_path / "prefix"
+    prefix = folder / "prefix"
     marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "ros_gz_bridge"
     marker.parent.mkdir(parents=True)
     marker.touch()
@@ -105,7 +106,12 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
         "uav_twin_migration.nodes.component_container:main",
         json.dumps(spec),
     ]
-    node = processes.run(command, env=environment)
+    return processes.run(command, env=environment)
+
+
+def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> None:  # noqa: F811
+    """Both run while the node does, and not after, however it ends."""
+    node = start(processes, tmp_path)
     assert node.stderr is not None
     for line in node.stderr:
         if "Gazebo runs" in line:
@@ -114,6 +120,15 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
     node.kill()  # not even time to clean up
     node.wait()
     _until(lambda: not any(map(_incarnations, pids)), "they end")
+
+
+def test_the_node_ends_with_gazebo(processes: Processes, tmp_path: Path) -> None:  # noqa: F811
+    """With the exit code that ends a launch, after Gazebo's last words; the bridge ends, too."""
+    node = start(processes, tmp_path, gz="echo 'no such world' >&2; exit 3")
+    _, errors = node.communicate(timeout=PATIENCE)
+    assert node.returncode == 2
+    assert "gz ended with exit code 3:\nno such world" in errors
+    _until(lambda: not _incarnations(_pid(tmp_path / "ros2.pid")), "the bridge ends")
 
 
 def _pid(file: Path) -> int:
