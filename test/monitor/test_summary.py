@@ -52,6 +52,13 @@ def test_a_good_run_says_nothing_bad_and_its_seed() -> None:
     assert any("price gap to equilibrium 3.1%" in line for line in lines)
 
 
+def test_a_few_answers_that_came_too_late_for_a_round_are_no_busy_machine() -> None:
+    few, many = (in_words(summary(demands=1592, answers_without_grant=late)) for late in (3, 30))
+    assert "  -   3 answers without a grant, as of UAVs that came new to an RSU" in few
+    assert not [line for line in few if "BAD" in line]
+    assert [line for line in many if "BAD 0 rounds missed, 30 answers without a grant" in line]
+
+
 def test_everything_that_can_go_wrong_is_told_and_fits_a_small_terminal() -> None:
     bad = summary(
         rounds_missed=3,

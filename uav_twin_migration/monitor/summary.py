@@ -11,6 +11,7 @@ MOST_LINES = 24
 WIDE_GAP, HIGH_EXPLOITABILITY = 0.15, 0.1  # of price and of best profit, above which pricing is not good
 LONG_LATENCY, LONG_DOWNTIME = 100.0, 250.0  # ms, above which people would notice
 MOST_REASONS = 5
+MOST_UNANSWERED = 0.01  # of the demands: those of UAVs that come when an RSU's round is closed; docs/market.md
 MOST_SLOWED = 0.9  # of the real-time factor that was wanted: below that the machine was too slow
 MOST_FLIGHTS = 8
 HARM = {
@@ -43,8 +44,10 @@ def _market(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield OK, f"market: {summary['offers']} offers, {summary['demands']} demands, {summary['grants']} grants"
     missed, unanswered = summary["rounds_missed"], summary["answers_without_grant"]
-    if missed or unanswered:
+    if missed or unanswered > MOST_UNANSWERED * summary["demands"]:
         yield BAD, f"{missed} rounds missed, {unanswered} answers without a grant: a busy machine?"
+    elif unanswered:
+        yield NONE, f"{unanswered} answers without a grant, as of UAVs that came new to an RSU"
     factor, wanted = summary.get("real_time_factor"), summary.get("real_time_factor_wanted")
     if factor is not None and wanted is not None and factor < MOST_SLOWED * wanted:
         yield BAD, f"it ran at {factor:.2g} times real time, {wanted:g} was wanted"
