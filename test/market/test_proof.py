@@ -151,7 +151,8 @@ def test_ever_new_names_cost_no_memory() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["offer", "grant", "wait"]), st.integers(0, 12)), max_size=60))
 def test_whatever_is_handed_over_when_no_lease_outlives_what_its_rsu_gave(events: list[tuple[str, int]]) -> None:
     """The rival grants 4 MHz in each round it posts, a round a second; the UAV hands over what it likes, whenever."""
-    proven, now, posted = host(), 0.0, {}
+    proven, now = host(), 0.0
+    posted: dict[int, float] = {}  # when, by round
     for kind, number in events:
         if kind == "wait":
             now += number / 4.0

@@ -30,7 +30,7 @@ TRIFLE, STAGGERED = 0.1, 5  # MHz, and rounds for which one liar grants it
 class Liars(NamedTuple):
     """What the false RSUs are and do."""
 
-    count: int = 4
+    number: int = 4
     price: float = LIE
     linked: bool = False  # they have a radio: UAVs could bid to them
     refuse: bool = False  # they answer bids with grants of nothing
@@ -41,10 +41,10 @@ class Liars(NamedTuple):
     def names(self, round_: int) -> list[str]:
         """Their ids in a round."""
         age = round_ // self.renamed if self.renamed else 0
-        return [f"liar_{age}_{number}" for number in range(self.count)]
+        return [f"liar_{age}_{number}" for number in range(self.number)]
 
 
-NOBODY = Liars(count=0)
+NOBODY = Liars(number=0)
 MakePricer = Callable[[float, float, float], Pricer]  # unit cost, price cap, capacity
 
 
