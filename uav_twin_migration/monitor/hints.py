@@ -19,7 +19,8 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "unexpected": "no reader expected it: please report it, with the line that the log has of it",
         "twin_unexpected_error": "no reader expected it: please report it",
         "twin_unresolved": "the other RSU's address is a name that nobody answers for: give it twin_advertise",
-        "twin_duplicate_id": "another process runs as this RSU, on a copy of its store: stop one of them",
+        "twin_duplicate_id": "another process runs as this RSU, on a copy of its store: stop one of them; "
+        "or somebody without keys says so, which market_key prevents",
         "unknown_uav": "add it to admitted_uavs, or find out who sends there",
         "not_finite": EXAMINE,
         "negative": EXAMINE,

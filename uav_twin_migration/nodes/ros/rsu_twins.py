@@ -49,7 +49,10 @@ from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTim
 
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
-NAMESAKE_HINT = "stop one of the two; a copy of a store is no second RSU, see docs/migration.md"
+NAMESAKE_HINT = (
+    "stop one of the two: a copy of a store is no second RSU, see docs/migration.md; "
+    "where RSUs do not sign, somebody may only say so: set market_key"
+)
 MOST_RSUS = 1_000  # whose addresses it keeps
 
 
