@@ -35,10 +35,10 @@ START_TIMEOUT = 30.0  # s
 class Px4Process:
     """One instance in a folder of its own."""
 
-    def __init__(self, px4_dir: str, instance: int, folder: Path, uav: Uav = UAV) -> None:
+    def __init__(self, px4_dir: str, instance: int, folder: Path, uav: Uav = UAV, origin: Origin = ORIGIN) -> None:
         """Raises InputError where `px4_dir` is no build."""
         self.instance, self._folder = instance, folder
-        self._start = sitl(px4_dir, instance, uav, ORIGIN)
+        self._start = sitl(px4_dir, instance, uav, origin)
         self._bin = Path(px4_dir).expanduser().resolve() / "bin"
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = folder / f"px4_{instance}"
@@ -205,6 +205,10 @@ class Drone:
         """Whether it knows where it is."""
         return self.flight.odometry(time.monotonic()) is not None
 
+    def is_fit(self) -> bool:
+        """Whether it is ready to fly."""
+        return self.flight.phase is Phase.IDLE and self.flight.describe(time.monotonic()) in ("idle", "idle: ready")
+
     def fly(self, order: str = "fly") -> None:
         """Give an order that must be answered with yes. Raises UavTwinError."""
         answer = getattr(self.flight, order)(time.monotonic())
@@ -258,9 +262,9 @@ class Rig:
         self._px4s: list[Px4Process] = []
         self._others: list[Drone | Sticks] = []
 
-    def px4(self, instance: int = 0, uav: Uav = UAV) -> Px4Process:
+    def px4(self, instance: int = 0, uav: Uav = UAV, origin: Origin = ORIGIN) -> Px4Process:
         """A new instance, started on the ground below the UAV's first waypoint."""
-        one = Px4Process(self._px4_dir, instance, self._folder, uav)
+        one = Px4Process(self._px4_dir, instance, self._folder, uav, origin)
         self._px4s.append(one)
         one.start()
         return one
