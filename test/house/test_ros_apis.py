@@ -13,7 +13,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ament_index_python", "launch", "launch_ros", "rclpy")
-METHODS = ("add_on_", "add_post_", "add_pre_", "count_", "create_", "declare_", "destroy_", "spin_", "undeclare_")
+CREATED = ("client", "guard_condition", "publisher", "rate", "service", "subscription", "task", "timer")
+METHODS = ("add_on_", "add_post_", "add_pre_", "count_", "declare_", "destroy_", "spin_", "undeclare_")
+METHODS += tuple(f"create_{what}" for what in CREATED)
 
 NAMES = {
     "ament_index_python.packages": "PackageNotFoundError get_package_prefix",
@@ -33,6 +35,7 @@ NAMES = {
     "rclpy.node": "Node",
     "rclpy.parameter": "Parameter",
     "rclpy.qos": "DurabilityPolicy HistoryPolicy QoSProfile ReliabilityPolicy",
+    "rclpy.serialization": "serialize_message",
     "rclpy.signals": "SignalHandlerOptions",
     "rclpy.task": "Future",
     "rclpy.timer": "Timer",
@@ -74,6 +77,7 @@ KEYWORDS = {
     "get_package_prefix": "",
     "init": "args signal_handler_options",
     "ok": "",
+    "serialize_message": "",
     "spin_until_future_complete": "timeout_sec",
     "try_shutdown": "",
 }
