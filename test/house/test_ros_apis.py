@@ -64,6 +64,7 @@ KEYWORDS = {
     "SingleThreadedExecutor": "",
     "add_on_set_parameters_callback": "",
     "check_for_type_support": "",
+    "count_publishers": "",
     "create_publisher": "",
     "create_service": "",
     "create_subscription": "raw",
