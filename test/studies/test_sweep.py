@@ -230,6 +230,23 @@ def test_no_ray_and_no_cluster_are_said(monkeypatch: pytest.MonkeyPatch) -> None
         list(workers.on_ray([], "auto"))
 
 
+@pytest.mark.slow
+def test_two_ray_nodes_do_the_same_as_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    wanted = tasks(spec(over={"market.rho": [0.4, 0.5, 0.6]}), tmp_path)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        found = {task.key: outcome.result for task, outcome in workers.on_ray(wanted, cluster.address)}
+    finally:
+        cluster.shutdown()
+    assert found == {one.key: run(one).result for one in wanted}
+
+
 # --- what it comes to -------------------------------------------------------------------------------------------------
 
 
