@@ -90,6 +90,8 @@ def run(
         "first_full_round_s": settling.first_full_round,
         "messages_per_s": city.listener.messages / max(duration, 1e-3),
         "seed": seed,
+        "real_time_factor": None,  # of the machine, not of the run
+        "real_time_factor_wanted": None,
     }
 
 
