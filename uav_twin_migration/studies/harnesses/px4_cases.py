@@ -147,7 +147,7 @@ def no_position(rig: Rig) -> Result:
 
 
 def limits_of_steering(rig: Rig) -> Result:
-    """Steered by cmd_vel as hard as can be, acceleration, climb and floor hold."""
+    """Steered by cmd_vel as hard as can be, it keeps the climb limit and stays above the floor."""
     _, drone = rig.flying()
     began = time.monotonic()
     wanted = [(40.0, 0.0, 30.0), (-40.0, 0.0, -30.0), (0.0, 40.0, -30.0), (0.0, 0.0, -30.0)]
