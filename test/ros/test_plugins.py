@@ -16,7 +16,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "plugins"
 
 def test_an_rsu_outlives_its_rule_says_so_and_counts(processes: Processes, probe: Probe, tmp_path: Path) -> None:
     own = tmp_path / "own.py"
-    own.write_text("class Own:\n def decide(self, history, rivals):\n  return 3.5 if len(history) < 2 else 1 / 0\n")
+    code = "class Own:\n asked = 0\n def decide(self, history, rivals):\n  self.asked += 1\n"
+    own.write_text(code + "  return 3.5 if self.asked % 2 else 1 / 0\n")  # a round that nobody heard yet costs nothing
     probe.answer_every_offer(uav_a=2.0)
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, pricing=f"{own}:Own")
     probe.wait_for(lambda: any(one.price == 3.5 for one in probe.interactions), "a round that the plug-in priced")
