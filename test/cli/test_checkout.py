@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.cli import environment
-from uav_twin_migration.cli.environment import Environment
+from uav_twin_migration.cli.environment import Environment, Needs
 from uav_twin_migration.cli.steps import CHECKOUT, SetupError, step
 
 
@@ -27,19 +27,59 @@ def test_every_interpreter_and_ros_has_an_environment_of_its_own(
         Environment(tmp_path)
 
 
-def test_a_prefix_goes_only_when_no_command_runs_from_it(tmp_path: Path) -> None:
+def test_a_folder_goes_only_when_no_command_runs_from_it(tmp_path: Path) -> None:
     made = Environment(tmp_path)
     made.prefix.mkdir(parents=True)
-    old = made.folder / "install-old"
-    old.mkdir()
-    handle = made.hold()
-    made._remove_unused_prefixes()
-    assert made.prefix.is_dir()
-    assert not old.exists()
-    assert handle is not None
-    os.close(handle)
-    made._remove_unused_prefixes()
-    assert not made.prefix.exists()
+    handles = made.hold()
+    assert len(handles) == 2
+    for folder in (made.prefix, made.folder):
+        environment.remove_unused(folder)
+        assert folder.is_dir()
+    for handle in handles:
+        os.close(handle)
+    environment.remove_unused(made.folder)
+    assert not made.folder.exists()
+
+
+def test_another_version_is_installed_beside_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    version = Environment(tmp_path).version
+
+    def run(what: str, command: list[str | Path], log: Path, env: object = None) -> None:
+        commands.append([*map(str, command)])
+        if "venv" in commands[-1]:
+            site = Path(command[-1]) / "lib" / version / "site-packages"
+            site.mkdir(parents=True)
+            (Path(command[-1]) / "bin").mkdir()
+            (Path(command[-1]) / "bin" / "python").touch()
+
+    monkeypatch.setattr(environment, "step", run)
+    pins = tmp_path / "constraints.txt"
+    monkeypatch.setattr(environment, "CONSTRAINTS", pins)
+
+    def install(matplotlib: str) -> Environment:
+        pins.write_text(f"matplotlib=={matplotlib}\n")
+        made = Environment(tmp_path / "home")
+        if not made.ready(Needs(("figures",))):
+            made.make(Needs(("figures",)))
+        return made
+
+    first = install("3.10.0")
+    assert len(commands) == 2
+    assert install("3.10.0").folder == first.folder
+    assert len(commands) == 2  # nothing to do
+    handles = first.hold()
+    second = install("3.11.0")
+    assert second.folder != first.folder
+    assert first.folder.is_dir()  # a command runs from it
+    assert len(commands) == 4
+    assert (tmp_path / "home" / "venv").resolve() == second.venv
+    for handle in handles:
+        os.close(handle)
+    third = install("3.12.0")
+    assert third.folder.is_dir()
+    assert not first.folder.exists()
+    assert not second.folder.exists()
 
 
 def test_a_path_that_is_not_ascii_has_its_environment_elsewhere(

@@ -19,7 +19,7 @@ import re
 import runpy
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,9 @@ WHEELS = {
     }.items()
 }
 BUILD_REQUIREMENTS = ("catkin-pkg", "empy>=3.3,<5")  # of the wheels' build tools, undeclared, too
+
+
+IN_USE = "in-use"  # locked by every command that runs from the folder
 
 
 class Needs(NamedTuple):
@@ -108,11 +111,22 @@ def only_one(home: Path) -> Iterator[None]:
         yield
 
 
+def remove_unused(folder: Path) -> None:
+    """Delete a folder, unless a command runs from it."""
+    with open(folder / IN_USE, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Environment:
     """A virtual environment, the ROS 2 beneath it, and the built package on top.
 
-    Packages are only added to the virtual environment. Interfaces that have changed are built into a prefix of their
-    own, and a prefix goes when no command runs from it any more.
+    Packages are only added to the virtual environment: where one should have another version than it was installed in,
+    the next environment is made beside this one. Interfaces that have changed are built into a prefix of their own. An
+    old environment, or prefix, goes when no command runs from it any more.
     """
 
     def __init__(self, home: Path) -> None:
@@ -124,11 +138,23 @@ class Environment:
         self.version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         beneath = f"{self.distribution}" if self.distribution else f"{self.wheels}-wheels"
         made_from = digest(sys.base_prefix, os.environ.get("AMENT_PREFIX_PATH", "") if self.distribution else "")
-        self.folder = home / f"{self.version}-{beneath}-{made_from[:8]}"
+        self.name = f"{self.version}-{beneath}-{made_from[:8]}"
+        self.log = home / "setup.log"
+        self._lie_in(max(self._numbers(), default=1))
+
+    def _numbers(self) -> list[int]:
+        """Of this environment and those before it, which are still there."""
+        found = (folder.name.removeprefix(self.name).removeprefix("-") for folder in self.home.glob(f"{self.name}*"))
+        return [int(number or 1) for number in found if number.isdigit() or not number]
+
+    def _folder(self, number: int) -> Path:
+        return self.home / (self.name if number == 1 else f"{self.name}-{number}")
+
+    def _lie_in(self, number: int) -> None:
+        self.number, self.folder = number, self._folder(number)
         self.venv = self.folder / "venv"
         self.python = self.venv / "bin" / "python"
         self.stamps = self.folder / "stamps"
-        self.log = home / "setup.log"
         self.prefix = self.folder / f"install-{digest(*self._interfaces())[:8]}"
 
     # what there is
@@ -144,20 +170,28 @@ class Environment:
     def _groups(self, needs: Needs) -> list[str]:
         return ["core", *needs.groups, *(["ros"] if needs.ros and not self.distribution else [])]
 
-    def _requirements(self, group: str) -> tuple[str, ...]:
-        if group == "ros":
-            return (*WHEELS[self.wheels], *BUILD_REQUIREMENTS)
-        return tuple(runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"][group])
+    def _known_groups(self) -> Mapping[str, Sequence[str]]:
+        """Requirements by group."""
+        ros = (*WHEELS[self.wheels], *BUILD_REQUIREMENTS)
+        return {"ros": ros, **runpy.run_path(str(CHECKOUT / "setup.py"))["REQUIREMENTS"]}
 
     def _wanted(self, group: str) -> str:
         """What a group's stamp says when it is installed: the pins of others do not make it stale.
 
         A distribution's own versions are not ours to pin.
         """
-        requirements = self._requirements(group)
+        requirements = self._known_groups()[group]
         names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in requirements}
         pins = [] if self.distribution else CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-        return digest(*requirements, *(pin for pin in pins if pin.partition("==")[0].lower() in names))
+        return "\n".join([*requirements, *(pin for pin in pins if pin.partition("==")[0].lower() in names)])
+
+    def _is_outdated(self) -> bool:
+        """Whether something that is installed should now be there in another version, or no longer."""
+        for stamp in self.stamps.glob("*"):
+            had = set(stamp.read_text().splitlines())
+            if had and (stamp.name not in self._known_groups() or had - set(self._wanted(stamp.name).splitlines())):
+                return True
+        return False
 
     def _interfaces(self) -> list[str | Path]:
         files = []
@@ -180,6 +214,8 @@ class Environment:
     def make(self, needs: Needs) -> None:
         """Do what is left to do. The caller holds `only_one`."""
         check_machine(build=needs.ros)
+        if self._is_outdated():
+            self._lie_in(self.number + 1)
         self._create()
         self._require(self._groups(needs))
         if needs.ros:
@@ -190,6 +226,9 @@ class Environment:
             passing.unlink(missing_ok=True)
             passing.symlink_to(self.venv.relative_to(self.home))
             passing.replace(link)
+        for number in self._numbers():
+            if number != self.number:
+                remove_unused(self._folder(number))
 
     def _create(self) -> None:
         if (self.stamps / "venv").exists() and self.python.exists():
@@ -212,7 +251,7 @@ class Environment:
             return
         pip: list[str | Path] = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         pip += ["--progress-bar", "off"] + ([] if self.distribution else ["--constraint", str(CONSTRAINTS)])
-        pip += [line for group in missing for line in self._requirements(group)]
+        pip += [line for group in missing for line in self._known_groups()[group]]
         step(f"installing from PyPI: {', '.join(missing)}", pip, self.log)
         for group in missing:
             (self.stamps / group).write_text(wanted[group])
@@ -224,7 +263,8 @@ class Environment:
             return
         source, build = self._source(), self.folder / "build"
         if not done(build / "made-for", str(self.prefix)):
-            self._remove_unused_prefixes()
+            for prefix in self.folder.glob("install-*"):
+                remove_unused(prefix)
             shutil.rmtree(build, ignore_errors=True)
             build.mkdir()
             (build / "made-for").write_text(str(self.prefix))
@@ -252,29 +292,22 @@ class Environment:
         compile_all: list[str | Path] = ["cmake", "--build", build, "-j", jobs]
         step("building the ROS 2 interfaces", compile_all, self.log, self.variables())
 
-    def _remove_unused_prefixes(self) -> None:
-        for prefix in self.folder.glob("install-*"):
-            with open(prefix / "in-use", "w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    continue  # a command runs from it
-                shutil.rmtree(prefix, ignore_errors=True)
-
     # using it
 
-    def hold(self) -> int | None:
-        """Mark the built package, if there is one, as in use for as long as this process, and what it becomes, lives.
+    def hold(self) -> list[int]:
+        """Mark it, and the built package, if there is one, as in use for as long as this process, and what it becomes.
 
-        Returns the handle that holds it.
+        Returns the handles that hold them.
         """
-        lock = self.prefix / "in-use"
-        if not lock.exists() and not os.access(self.prefix, os.W_OK):
-            return None
-        handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
-        os.set_inheritable(handle, True)
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        return handle
+        handles = []
+        for folder in (self.folder, self.prefix):
+            lock = folder / IN_USE
+            if lock.exists() or os.access(folder, os.W_OK):
+                handle = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
+                os.set_inheritable(handle, True)
+                fcntl.flock(handle, fcntl.LOCK_SH)
+                handles.append(handle)
+        return handles
 
     def variables(self) -> dict[str, str]:
         """The process environment in which commands and the build run."""
