@@ -18,8 +18,9 @@ import pytest
 from uav_twin_migration.msg import TwinState
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.attacker import Attacks, Plan
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.security.authority import make_signing_keys, make_uav_signing_keys
 
 RSUS, UAVS = ("rsu_0", "rsu_1"), ("uav_0", "uav_1")
@@ -35,7 +36,7 @@ class City:
         self.probe, self.folder, self._processes = probe, folder, processes
         self.states: list[tuple[str, str, int]] = []  # UAV, RSU, epoch
         self.fresh: dict[str, float] = {}  # UAV -> stamp of the newest telemetry that users saw
-        probe.create_subscription(TwinState, topics.TWIN_STATES, self._on_state, topics.MARKET)
+        probe.create_subscription(TwinState, topics.TWIN_STATES, self._on_state, qos_profiles.MARKET)
         common: dict[str, Any] = {}
         if signed:
             make_signing_keys(folder, [*RSUS, "rsu_9"])

@@ -20,7 +20,8 @@ from uav_twin_migration.msg import (
 )
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 from uav_twin_migration.policy import observation
 from uav_twin_migration.twin.hosting.estimate import Telemetry
@@ -62,26 +63,26 @@ def nonsense() -> list[tuple[str, Any, Any]]:
     """What is said: topic, message, quality of service."""
     wild = Telemetry((1 << 64) - 1, 1e300, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
     said: list[tuple[str, Any, Any]] = [
-        (topics.POLICY_UPDATES, artifact({}), topics.LATCHED),
-        (topics.POLICY_UPDATES, artifact([9] * 300_000), topics.LATCHED),
-        (topics.TWIN_HOSTS, TwinHost(rsu_id="rsu_1", address="127.\ufffd", port=1), topics.LATCHED),
-        (topics.TWIN_HOSTS, TwinHost(rsu_id=NO_NAME, address="127.0.0.1", port=1), topics.LATCHED),
-        (topics.TWIN_HOST_HEARTBEATS, host_status(NO_NAME, 1 << 60), topics.MARKET),
-        (topics.TWIN_UAV_HEARTBEATS, heartbeat(1, wild), topics.MARKET),
+        (topics.POLICY_UPDATES, artifact({}), qos_profiles.LATCHED),
+        (topics.POLICY_UPDATES, artifact([9] * 300_000), qos_profiles.LATCHED),
+        (topics.TWIN_HOSTS, TwinHost(rsu_id="rsu_1", address="127.\ufffd", port=1), qos_profiles.LATCHED),
+        (topics.TWIN_HOSTS, TwinHost(rsu_id=NO_NAME, address="127.0.0.1", port=1), qos_profiles.LATCHED),
+        (topics.TWIN_HOST_HEARTBEATS, host_status(NO_NAME, 1 << 60), qos_profiles.MARKET),
+        (topics.TWIN_UAV_HEARTBEATS, heartbeat(1, wild), qos_profiles.MARKET),
         (topics.DIAGNOSTICS, diagnostics("uav/uav_0", offer_to_grant_ms="abc"), 10),
         (topics.DIAGNOSTICS, diagnostics("uav/uav_0", **{"refused/forged": "9" * 5000}), 10),
     ]
     for fence in FAR_FUTURE:
         stale = HostReply("uav_0", "rsu_0", 1, Reason.STALE, fence)
         said += [
-            (topics.TWIN_UAV_HEARTBEATS, heartbeat(fence), topics.MARKET),
-            (topics.TWIN_HOST_HEARTBEATS, host_status("rsu_0", fence), topics.MARKET),
-            (topics.TWIN_HOST_HEARTBEATS, host_status("rsu_1", fence), topics.MARKET),
-            (topics.TWIN_REPLIES, twin_convert.reply_to_message(stale, None, 0.0), topics.MARKET),
+            (topics.TWIN_UAV_HEARTBEATS, heartbeat(fence), qos_profiles.MARKET),
+            (topics.TWIN_HOST_HEARTBEATS, host_status("rsu_0", fence), qos_profiles.MARKET),
+            (topics.TWIN_HOST_HEARTBEATS, host_status("rsu_1", fence), qos_profiles.MARKET),
+            (topics.TWIN_REPLIES, twin_convert.reply_to_message(stale, None, 0.0), qos_profiles.MARKET),
             (
                 topics.TWIN_REQUESTS,
                 twin_convert.requests_to_message([HostRequest("uav_0", "rsu_0", fence, 1000)], 0.0),
-                topics.MARKET,
+                qos_profiles.MARKET,
             ),
         ]
     return said
@@ -102,8 +103,8 @@ def repeat(probe: Probe) -> Callable[[], None]:
         names: list[tuple[str, Any, Any]] = []
         for _ in range(20):
             invented += 1
-            names.append((topics.TWIN_HOST_HEARTBEATS, host_status(f"rsu_{invented}", 1), topics.MARKET))
-            names.append((topics.TWIN_HOSTS, TwinHost(rsu_id=f"rsu_{invented}", port=1), topics.LATCHED))
+            names.append((topics.TWIN_HOST_HEARTBEATS, host_status(f"rsu_{invented}", 1), qos_profiles.MARKET))
+            names.append((topics.TWIN_HOSTS, TwinHost(rsu_id=f"rsu_{invented}", port=1), qos_profiles.LATCHED))
         for topic, message, qos in (*said, *names):
             key = (topic, type(message))
             if key not in publishers:
@@ -115,7 +116,7 @@ def repeat(probe: Probe) -> Callable[[], None]:
 
 def test_nothing_that_is_said_ends_a_node_or_a_twin(tmp_path: Path, processes: Processes, probe: Probe) -> None:
     states: list[TwinState] = []
-    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, qos_profiles.MARKET)
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
     uav = processes.start("uav", "/uav/uav_0", **UAV)
     monitor = processes.start("monitor", "", scenario="small", plain=True)
@@ -139,8 +140,8 @@ def test_of_two_processes_with_one_id_the_earlier_falls_silent(
     """On a copy of the disk: users got two interleaved states of one epoch."""
     states: list[TwinState] = []
     said: list[TwinHostStatus] = []
-    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
-    probe.create_subscription(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, said.append, topics.MARKET)
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, qos_profiles.MARKET)
+    probe.create_subscription(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, said.append, qos_profiles.MARKET)
     processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
     processes.start("uav", "/uav/uav_0", **UAV)
     probe.fly()
@@ -148,7 +149,7 @@ def test_of_two_processes_with_one_id_the_earlier_falls_silent(
     own = next(one.incarnation for one in reversed(said) if one.incarnation)
     later = host_status("rsu_0", states[-1].epochs[0])
     later.incarnation = own + 1
-    publisher = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
+    publisher = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, qos_profiles.MARKET)
     timer = probe.create_timer(0.2, lambda: publisher.publish(later))
     probe.wait_for(lambda: probe.refused().get("twin_duplicate_id", 0) >= 3, "the namesake noticed")
     states.clear()

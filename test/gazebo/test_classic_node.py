@@ -27,7 +27,8 @@ from uav_twin_migration.msg import LinkQuality
 
 from test.gazebo import classic
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import CLOCK
 from uav_twin_migration.scenario.sdf.world import PHYSICS_STEP
@@ -137,14 +138,14 @@ class Bridge:
         self._probe, self._oracle = probe, oracle
         self._uavs = [uav.id for uav in SCENARIO.uavs]
         self._commands: dict[str, Twist] = {}
-        self._clock = probe.create_publisher(Clock, CLOCK, topics.ODOMETRY)
+        self._clock = probe.create_publisher(Clock, CLOCK, qos_profiles.ODOMETRY)
         self._odometry = {
-            uav: probe.create_publisher(Odometry, topics.odometry(uav), topics.ODOMETRY) for uav in self._uavs
+            uav: probe.create_publisher(Odometry, topics.odometry(uav), qos_profiles.ODOMETRY) for uav in self._uavs
         }
         for uav in self._uavs:
-            probe.create_subscription(Twist, topics.body_velocity(uav), partial(self._obey, uav), topics.ODOMETRY)
+            probe.create_subscription(Twist, topics.body_velocity(uav), partial(self._obey, uav), qos_profiles.ODOMETRY)
         self.links: list[LinkQuality] = []
-        probe.create_subscription(LinkQuality, topics.LINK_QUALITY, self.links.append, topics.MEASUREMENT)
+        probe.create_subscription(LinkQuality, topics.LINK_QUALITY, self.links.append, qos_profiles.MEASUREMENT)
         self.times: list[float] = []
         self.positions: list[NDArray[np.float64]] = []
 

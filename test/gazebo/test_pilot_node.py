@@ -16,8 +16,9 @@ from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.pilot import body_twist
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import CLOCK
 from uav_twin_migration.vehicle.motion import CORNER_TOLERANCE

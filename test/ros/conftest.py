@@ -25,10 +25,11 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, LinkQuality, PriceOffer
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.deployment.discovery import loopback
 from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.market.messages import Bid
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 
 PATIENCE = 30.0  # s until a test gives up waiting for something that must come
 
@@ -137,12 +138,12 @@ class Probe(Node):
             (BandwidthGrant, topics.BANDWIDTH_GRANTS, self.grants),
             (Interaction, topics.INTERACTIONS, self.interactions),
         ):
-            self.create_subscription(kind, topic, store.append, topics.MARKET)
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._hear_offer, topics.MARKET)
-        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._hear_diagnostics, topics.MARKET)
-        self.demand_publisher = self.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
-        self.offer_publisher = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, topics.MARKET)
-        self.link_publisher = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
+            self.create_subscription(kind, topic, store.append, qos_profiles.MARKET)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._hear_offer, qos_profiles.MARKET)
+        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._hear_diagnostics, qos_profiles.MARKET)
+        self.demand_publisher = self.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, qos_profiles.MARKET)
+        self.offer_publisher = self.create_publisher(PriceOffer, topics.PRICE_OFFERS, qos_profiles.MARKET)
+        self.link_publisher = self.create_publisher(LinkQuality, topics.LINK_QUALITY, qos_profiles.MEASUREMENT)
         self.clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
 
     def _hear_offer(self, message: PriceOffer) -> None:
@@ -186,7 +187,7 @@ class Probe(Node):
 
     def fly(self, uav: str = "uav_0", rsus: tuple[str, ...] = ("rsu_0",)) -> None:
         """Give a UAV a place and links, ten times a second."""
-        odometry = self.create_publisher(Odometry, topics.odometry(uav), topics.ODOMETRY)
+        odometry = self.create_publisher(Odometry, topics.odometry(uav), qos_profiles.ODOMETRY)
         place = Odometry()
         place.pose.pose.position.x, place.pose.pose.position.z = 100.0, 100.0
         links = LinkQuality(uav_ids=[uav], rsu_ids=list(rsus), spectral_efficiency=[5.0] * len(rsus))

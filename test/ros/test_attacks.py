@@ -21,8 +21,9 @@ from uav_twin_migration.msg import (
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
 from test.ros.test_policy import update
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Grant, Offer
-from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros import convert, qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 from uav_twin_migration.security import ed25519
@@ -44,7 +45,7 @@ class Market:
         make_signing_keys(keys, ["rsu_0", "rsu_1"])
         key = str(keys / "market.pub")
         self.probe = probe
-        self.grant_publisher = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+        self.grant_publisher = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, qos_profiles.MARKET)
         self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, signing_key=str(keys / "rsu_0.signing"), market_key=key)
         self.uav = processes.start("uav", "/uav/uav_0", **UAV, market_key=key)
         self.insider = Signing(str(keys / "rsu_1.signing"))
@@ -156,15 +157,15 @@ def test_a_twin_is_not_stolen_by_a_forged_host_heartbeat(tmp_path: Path, process
     key = {"market_key": str(tmp_path / "market.pub")}
     states: list[TwinState] = []
     heartbeats: list[UavHeartbeat] = []
-    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
-    probe.create_subscription(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, heartbeats.append, topics.MARKET)
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, qos_profiles.MARKET)
+    probe.create_subscription(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, heartbeats.append, qos_profiles.MARKET)
     store = {"twin_store": str(tmp_path / "rsu_0.db"), "signing_key": str(tmp_path / "rsu_0.signing")}
     processes.start("rsu", "/rsu/rsu_0", **RSU, **store, **key)
     processes.start("uav", "/uav/uav_0", **UAV, **key)
     probe.fly()
     probe.wait_for(lambda: states and heartbeats and heartbeats[-1].hosts == ["rsu_0"], "a twin that is served")
     epoch = states[-1].epochs[0]
-    thief = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
+    thief = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, qos_profiles.MARKET)
     insider = Signing(str(tmp_path / "rsu_1.signing"))
 
     def steal() -> None:
@@ -194,7 +195,7 @@ def test_forged_replayed_and_unsigned_policies_are_not_used(tmp_path: Path, proc
     (tmp_path / "learners" / "city.pub").write_bytes((tmp_path / "city.pub").read_bytes())
     own = {"policy": "none", "learners": str(tmp_path / "learners"), "policy_kept": str(tmp_path / "kept.safetensors")}
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, **own)
-    publisher = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    publisher = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, qos_profiles.LATCHED)
 
     def in_use() -> str:
         return probe.diagnostics.get("rsu/rsu_0", {}).get("policy_version", "")
@@ -257,9 +258,9 @@ class Guarded:
             (UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, self.heartbeats),
             (TwinRequest, topics.TWIN_REQUESTS, self.requests),
         ):
-            probe.create_subscription(kind, topic, heard.append, topics.MARKET)
-        self.say_uav_heartbeat = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
-        self.say_request = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+            probe.create_subscription(kind, topic, heard.append, qos_profiles.MARKET)
+        self.say_uav_heartbeat = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, qos_profiles.MARKET)
+        self.say_request = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, qos_profiles.MARKET)
         market = {"market_key": str(keys / "market.pub")}
         own = {
             "signing_key": str(keys / "rsu_0.signing"),
@@ -409,7 +410,7 @@ def test_a_uav_container_signatures_for_all_its_uavs(tmp_path: Path, processes: 
         "twin_store": str(tmp_path / "rsu_0.db"),
     }
     states: list[TwinState] = []
-    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, topics.MARKET)
+    probe.create_subscription(TwinState, topics.TWIN_STATES, states.append, qos_profiles.MARKET)
     processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
     both = {"uav_ids": uavs, "immersion_weights": [10.0] * 2, "twin_sizes": [60.0] * 2, "round_period": 0.5}
     key = str(tmp_path / "uav_container.signing")

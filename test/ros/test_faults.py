@@ -13,8 +13,9 @@ from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Offer
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.timing import Timing
 
 
@@ -180,7 +181,7 @@ def test_a_uav_believes_no_bad_offers_grants_or_links(processes: Processes, prob
     timer = probe.create_timer(0.5, lambda: post(next(numbers)))
     probe.wait_for(lambda: probe.demands, "an answer to a good offer")
     timer.cancel()
-    grants = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, topics.MARKET)
+    grants = probe.create_publisher(BandwidthGrant, topics.BANDWIDTH_GRANTS, qos_profiles.MARKET)
 
     def attack() -> None:
         for price in (math.nan, math.inf, -1.0, 0.0, 1e300):

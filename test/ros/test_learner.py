@@ -16,11 +16,12 @@ pytest.importorskip("torch", reason="needs the learning requirements")
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 
 from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.interactions import Interactions
 from uav_twin_migration.learning.simulated import collect
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import from_bytes, load
 from uav_twin_migration.policy.choice import untrained
@@ -38,8 +39,8 @@ class Market:
         self.updates: list[PolicyUpdate] = []
         self._played = played(4000)
         self._next = 0
-        self._publisher = probe.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
-        probe.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self.updates.append, topics.LATCHED)
+        self._publisher = probe.create_publisher(Interaction, topics.INTERACTIONS, qos_profiles.MARKET)
+        probe.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self.updates.append, qos_profiles.LATCHED)
 
     def rounds(self, count: int, version: int = 0) -> None:
         """That many interactions of RSUs that explore widely."""
@@ -170,7 +171,7 @@ def test_nonsense_is_refused_and_learning_goes_on(processes: Processes, probe: P
     wrong[1].price = -1.0
     wrong[2].observation_schema = "another/1"
     wrong[3].observation = [0.0] * 3
-    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, qos_profiles.LATCHED)
 
     def attack() -> None:
         for bad in wrong:

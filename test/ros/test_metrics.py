@@ -14,9 +14,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.parameter import Parameter
 
 from test.ros.conftest import PATIENCE, RSU, Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes import metrics
 from uav_twin_migration.nodes.metrics import samples
-from uav_twin_migration.nodes.ros import topics
 
 
 def test_a_status_as_metrics() -> None:

@@ -15,8 +15,9 @@ from uav_twin_migration.msg import MarketState, RsuState, TwinTransfers, UavStat
 from visualization_msgs.msg import MarkerArray
 
 from test.ros.conftest import Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.readers import columns
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 
 
 def free_port() -> int:
@@ -36,7 +37,7 @@ def test_a_market_is_told_beside_its_equilibrium_and_shown_on_a_page(processes: 
         (MarkerArray, topics.CITY_MARKERS),
     ):
         store = heard.setdefault(topic, [])
-        probe.create_subscription(kind, topic, store.append, topics.MARKET)
+        probe.create_subscription(kind, topic, store.append, qos_profiles.MARKET)
     port = free_port()
     for node in ("world", "link"):
         processes.start(node, "", scenario="small", use_sim_time=node == "link")
@@ -63,7 +64,7 @@ def test_whatever_runs_is_seen_live_without_a_scenario(processes: Processes, pro
     port = free_port()
     command = [sys.executable, "-m", "uav_twin_migration.cli", "view", "--live", "--port", str(port)]
     viewer = processes.run(command)
-    odometry = probe.create_publisher(Odometry, topics.odometry("uav_7"), topics.ODOMETRY)
+    odometry = probe.create_publisher(Odometry, topics.odometry("uav_7"), qos_profiles.ODOMETRY)
     message = Odometry()
     message.pose.pose.position.x = 12.0
     message.pose.pose.orientation.w = 1.0

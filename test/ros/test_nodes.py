@@ -15,7 +15,8 @@ from sensor_msgs.msg import NavSatFix
 from uav_twin_migration.msg import LinkQuality
 
 from test.ros.conftest import RSU, Probe, Processes
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.snapshot import Snapshot
 from uav_twin_migration.vehicle.frames import TangentPlane
@@ -25,7 +26,7 @@ from uav_twin_migration.vehicle.motion import states_at
 def test_the_world_is_the_clock_and_flies_the_routes(processes: Processes, probe: Probe) -> None:
     heard: list[Odometry] = []
     clocks: list[float] = []
-    probe.create_subscription(Odometry, topics.odometry("uav_2"), heard.append, topics.ODOMETRY)
+    probe.create_subscription(Odometry, topics.odometry("uav_2"), heard.append, qos_profiles.ODOMETRY)
 
     def on_clock(message: Clock) -> None:
         clocks.append(convert.seconds(message.clock))
@@ -47,7 +48,7 @@ def test_the_world_is_the_clock_and_flies_the_routes(processes: Processes, probe
 
 def test_a_uav_of_the_world_takes_cmd_vel_and_returns_to_its_route(processes: Processes, probe: Probe) -> None:
     heard: list[Odometry] = []
-    probe.create_subscription(Odometry, topics.odometry("uav_1"), heard.append, topics.ODOMETRY)
+    probe.create_subscription(Odometry, topics.odometry("uav_1"), heard.append, qos_profiles.ODOMETRY)
     command = Twist()
     command.linear.z = 2.0
     publisher = probe.create_publisher(Twist, topics.cmd_vel("uav_1"), 10)
@@ -68,13 +69,13 @@ def test_a_uav_of_the_world_takes_cmd_vel_and_returns_to_its_route(processes: Pr
 def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) -> None:
     scenario = load("small")
     heard: list[LinkQuality] = []
-    probe.create_subscription(LinkQuality, topics.LINK_QUALITY, heard.append, topics.MEASUREMENT)
+    probe.create_subscription(LinkQuality, topics.LINK_QUALITY, heard.append, qos_profiles.MEASUREMENT)
     place = Odometry()
     place.pose.pose.position.x, place.pose.pose.position.y, place.pose.pose.position.z = 30.0, -40.0, 100.0
-    publisher = probe.create_publisher(Odometry, topics.odometry("uav_2"), topics.ODOMETRY)
+    publisher = probe.create_publisher(Odometry, topics.odometry("uav_2"), qos_profiles.ODOMETRY)
     probe.create_timer(0.1, lambda: publisher.publish(place))
     fixes: list[NavSatFix] = []
-    probe.create_subscription(NavSatFix, topics.fix("uav_2"), fixes.append, topics.ODOMETRY)
+    probe.create_subscription(NavSatFix, topics.fix("uav_2"), fixes.append, qos_profiles.ODOMETRY)
     processes.start("link", "", scenario="small", period=0.1)
     probe.wait_for(lambda: heard, "link quality")
     expected = Snapshot(scenario).links([[30.0, -40.0, 100.0]])

@@ -9,8 +9,9 @@ from uav_twin_migration.msg import Interaction, PolicyUpdate
 
 from test.policy.test_artifact import make_policy
 from test.ros.conftest import RSU, Probe, Processes
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.leader import RoundResult
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.artifact import sha256, to_bytes
 from uav_twin_migration.policy.choice import make_pricer
@@ -41,7 +42,7 @@ def version_in_use(probe: Probe) -> int:
 
 def test_an_rsu_swaps_policies_between_rounds_and_keeps_the_good_one(processes: Processes, probe: Probe) -> None:
     probe.answer_every_offer(uav_a=2.0)
-    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, qos_profiles.LATCHED)
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
     probe.wait_for(lambda: version_in_use(probe) == 0, "a round that the rule priced")
     learner.publish(update(3))
@@ -64,7 +65,7 @@ def test_an_rsu_swaps_policies_between_rounds_and_keeps_the_good_one(processes: 
 
 def test_an_rsu_that_comes_late_gets_the_last_policy(processes: Processes, probe: Probe) -> None:
     probe.answer_every_offer(uav_a=2.0)
-    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
+    learner = probe.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, qos_profiles.LATCHED)
     for version in (1, 2, 3):
         learner.publish(update(version))
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")

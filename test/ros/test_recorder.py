@@ -17,7 +17,7 @@ from rosbags.highlevel import AnyReader
 
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration import __version__
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.recording.definitions import type_hash
 from uav_twin_migration.recording.provenance import scenario_of
 from uav_twin_migration.recording.reader import contents

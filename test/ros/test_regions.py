@@ -10,7 +10,8 @@ from nav_msgs.msg import Odometry
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, MigrationReport, PriceOffer, TwinState
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 
 CITY = {"rsu_0": "north", "rsu_1": "south"}
 
@@ -31,10 +32,10 @@ class Border:
                 (BandwidthGrant, topics.BANDWIDTH_GRANTS),
             ):
                 name = topics.in_region(region, topic)
-                probe.create_subscription(kind, name, heard.append, topics.MARKET)
-        probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
-        probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
-        self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
+                probe.create_subscription(kind, name, heard.append, qos_profiles.MARKET)
+        probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, qos_profiles.MARKET)
+        probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, qos_profiles.MARKET)
+        self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), qos_profiles.ODOMETRY)
         probe.create_timer(0.1, self._fly)
         for rsu, region in CITY.items():
             own = {"rsu_id": rsu, "region": region, "twin_store": str(folder / f"{rsu}.db")}

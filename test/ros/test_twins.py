@@ -24,7 +24,8 @@ from uav_twin_migration.msg import (
 )
 
 from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 
 LEASE = 1.0  # s, so that tests of silence are short
@@ -52,12 +53,14 @@ class Town:
         self.host_heartbeats: dict[str, TwinHostStatus] = {}
         self.addresses: dict[str, TwinHost] = {}
         self.replies: list[TwinReply] = []
-        probe.create_subscription(TwinReply, topics.TWIN_REPLIES, self.replies.append, topics.MARKET)
-        probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, topics.MARKET)
-        probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, topics.MARKET)
-        probe.create_subscription(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, topics.MARKET)
-        probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
-        self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), topics.ODOMETRY)
+        probe.create_subscription(TwinReply, topics.TWIN_REPLIES, self.replies.append, qos_profiles.MARKET)
+        probe.create_subscription(TwinState, topics.TWIN_STATES, self.states.append, qos_profiles.MARKET)
+        probe.create_subscription(MigrationReport, topics.MIGRATIONS, self.reports.append, qos_profiles.MARKET)
+        probe.create_subscription(
+            TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, qos_profiles.MARKET
+        )
+        probe.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, qos_profiles.LATCHED_BY_MANY)
+        self._odometry = probe.create_publisher(Odometry, topics.odometry("uav_0"), qos_profiles.ODOMETRY)
         probe.create_timer(0.1, self._fly)
         self.rsus = {rsu: self.start_rsu(rsu) for rsu in ("rsu_0", "rsu_1")}
         twin = {"twin_size": size, "replicas": replicas, "rehost_after": rehost_after}
@@ -259,9 +262,9 @@ def test_forged_words_about_twins_change_nothing(processes: Processes, probe: Pr
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     epoch = town.epoch()
-    heartbeats = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
-    host_heartbeats = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, topics.MARKET)
-    requests = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+    heartbeats = probe.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, qos_profiles.MARKET)
+    host_heartbeats = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, qos_profiles.MARKET)
+    requests = probe.create_publisher(TwinRequest, topics.TWIN_REQUESTS, qos_profiles.MARKET)
 
     def attack() -> None:
         heartbeats.publish(UavHeartbeat(uav_ids=["uav_0"], hosts=["rsu_1"]))  # of mismatched lengths

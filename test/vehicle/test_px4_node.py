@@ -22,8 +22,9 @@ from uav_twin_migration.action import FlightOrder
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
 from test.ros.test_launch import HAS_LAUNCH, launch
 from test.vehicle.scripted import LAND, ScriptedPx4
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.px4 import LATCHED
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.vehicle.frames import TangentPlane
 
@@ -80,7 +81,7 @@ class Ground(Probe):
         self.flights: list[str] = []
         self.odometry: list[Odometry] = []
         self.create_subscription(String, topics.flight(UAV.id), self._hear_flight, LATCHED)
-        self.create_subscription(Odometry, topics.odometry(UAV.id), self.odometry.append, topics.ODOMETRY)
+        self.create_subscription(Odometry, topics.odometry(UAV.id), self.odometry.append, qos_profiles.ODOMETRY)
 
     def _hear_flight(self, message: String) -> None:
         self.flights.append(message.data)

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.messages import is_id
 
@@ -46,31 +47,37 @@ class Role:
 ROLES: dict[str, Role] = {
     "rsu": Role(
         publish=(
-            *("/market/price_offers", "/market/bandwidth_grants", "/market/interactions", "/diagnostics"),
-            *("/twin/hosts", "/twin/migrations", "/twin/host_status", "/twin/replies", "/twin/states"),
+            *(topics.PRICE_OFFERS, topics.BANDWIDTH_GRANTS, topics.INTERACTIONS, topics.DIAGNOSTICS),
+            *(
+                topics.TWIN_HOSTS,
+                topics.MIGRATIONS,
+                topics.TWIN_HOST_HEARTBEATS,
+                topics.TWIN_REPLIES,
+                topics.TWIN_STATES,
+            ),
             "{node}/transition_event",
         ),
         subscribe=(
-            *("/market/price_offers", "/market/bandwidth_demands", "/market/policy_updates"),
-            *("/twin/uav_heartbeats", "/twin/host_status", "/twin/hosts", "/twin/requests"),
+            *(topics.PRICE_OFFERS, topics.BANDWIDTH_DEMANDS, topics.POLICY_UPDATES),
+            *(topics.TWIN_UAV_HEARTBEATS, topics.TWIN_HOST_HEARTBEATS, topics.TWIN_HOSTS, topics.TWIN_REQUESTS),
         ),
         reply=LIFECYCLE_SERVICES,
-        execute=("/rsu/{id}/migrate_twin",),
+        execute=(topics.migrate_twin("{id}"),),
     ),
     "uav": Role(
         publish=(
-            *("/market/bandwidth_demands", "/market/hosting_decisions", "/diagnostics"),
-            *("/twin/uav_heartbeats", "/twin/requests"),
+            *(topics.BANDWIDTH_DEMANDS, topics.HOSTING_DECISIONS, topics.DIAGNOSTICS),
+            *(topics.TWIN_UAV_HEARTBEATS, topics.TWIN_REQUESTS),
         ),
         subscribe=(
-            *("/market/price_offers", "/market/bandwidth_grants", "/radio/link_quality", "/uav/{id}/odometry"),
-            *("/twin/hosts", "/twin/host_status", "/twin/replies"),
+            *(topics.PRICE_OFFERS, topics.BANDWIDTH_GRANTS, topics.LINK_QUALITY, topics.odometry("{id}")),
+            *(topics.TWIN_HOSTS, topics.TWIN_HOST_HEARTBEATS, topics.TWIN_REPLIES),
         ),
-        call=("/rsu/*/migrate_twin",),
+        call=(topics.migrate_twin("*"),),
     ),
     "learner": Role(
-        publish=("/market/policy_updates", "/diagnostics"),
-        subscribe=("/market/interactions", "/market/policy_updates"),
+        publish=(topics.POLICY_UPDATES, topics.DIAGNOSTICS),
+        subscribe=(topics.INTERACTIONS, topics.POLICY_UPDATES),
         namespaced=False,
     ),
     "recorder": Role(subscribe=("*",), namespaced=False),

@@ -22,9 +22,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.msg import BandwidthGrant, PolicyUpdate, PriceOffer, TwinHost, TwinHostStatus
-from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros import convert, qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.signatures import Signing
 from uav_twin_migration.nodes.ros.spin import run
@@ -111,14 +112,14 @@ class Attacks:
         data = len(header).to_bytes(8, "little") + self._one_of((header, b"[" * len(header))) + bytes(4)
         message = PolicyUpdate(version=9, artifact=data, observation_schema=observation.SCHEMA)
         message.sha256 = hashlib.sha256(data).hexdigest()
-        return topics.POLICY_UPDATES, message, topics.LATCHED
+        return topics.POLICY_UPDATES, message, qos_profiles.LATCHED
 
     def address(self) -> Said:
         """An RSU that listens nowhere, or at a name."""
         self._invented += 1
         address = self._one_of(("127.\ufffd", "127.evil.example", "::::", "127.0.0.1", ""))
         message = TwinHost(rsu_id=f"rsu_x{self._invented}", address=address, port=self._one_of((0, 1, 65535)))
-        return topics.TWIN_HOSTS, message, topics.LATCHED
+        return topics.TWIN_HOSTS, message, qos_profiles.LATCHED
 
     def host_status(self) -> Said:
         """Somebody claims a twin, under an epoch of the far future or a plausible one."""
@@ -130,7 +131,7 @@ class Attacks:
         stamp = Stamp(self._one_of((0, 1, 1 << 40)), self._number())
         held = HostHeartbeat(self._one_of(self._plan.uavs), rsu, holding, epoch, self._one_of((0, 1 << 60)), stamp)
         message = twin_convert.host_heartbeats_to_message(rsu, stamp, [held], {}, 0.0)
-        return topics.TWIN_HOST_HEARTBEATS, message, topics.MARKET
+        return topics.TWIN_HOST_HEARTBEATS, message, qos_profiles.MARKET
 
     def heartbeat(self) -> Said:
         """A UAV that there is not tells absurd telemetry, or that it is hosted in the far future."""
@@ -139,32 +140,32 @@ class Attacks:
         telemetry = Telemetry(self._one_of((1, (1 << 64) - 1)), self._number(), place, place)
         said = LeaseRenewal(self._someone(), rsu, epoch, epoch, Stamp(1, self._number()), self._rsu())
         message = twin_convert.uav_heartbeats_to_message([Heartbeat(said, telemetry, self._number())], 0.0)
-        return topics.TWIN_UAV_HEARTBEATS, message, topics.MARKET
+        return topics.TWIN_UAV_HEARTBEATS, message, qos_profiles.MARKET
 
     def request(self) -> Said:
         """UAVs that there are not want their twins hosted."""
         rsu, epoch = self._one_of(self._plan.rsus), self._one_of((*FAR_EPOCHS, make_epoch(int(time.time()))))
         size = self._one_of((0, 1000, 20_000_000, 1 << 40))
         message = twin_convert.requests_to_message([HostRequest(self._someone(), rsu, epoch, size)], 0.0)
-        return topics.TWIN_REQUESTS, message, topics.MARKET
+        return topics.TWIN_REQUESTS, message, qos_profiles.MARKET
 
     def reply(self) -> Said:
         """Somebody refuses, and knows an epoch of the far future."""
         reply = HostReply(self._one_of(self._plan.uavs), self._rsu(), 1, Reason.STALE, self._one_of(FAR_EPOCHS))
-        return topics.TWIN_REPLIES, twin_convert.reply_to_message(reply, None, 0.0), topics.MARKET
+        return topics.TWIN_REPLIES, twin_convert.reply_to_message(reply, None, 0.0), qos_profiles.MARKET
 
     def offer(self) -> Said:
         """A price that is none, or an RSU's that there is not."""
         self._invented += 1
         place = (self._number(), 0.0, 0.0)
         offer = Offer(f"rsu_x{self._invented}", self._invented, self._number(), self._number(), place, 600.0, 0.5)
-        return topics.PRICE_OFFERS, convert.offer_to_message(offer, 0.0), topics.MARKET
+        return topics.PRICE_OFFERS, convert.offer_to_message(offer, 0.0), qos_profiles.MARKET
 
     def grant(self) -> Said:
         """Bandwidth that nobody has asked for."""
         share = {uav: self._number() for uav in self._plan.uavs}
         grant = Grant(self._rsu(), self._one_of((0, 1 << 60)), self._number(), share, 1.0)
-        return topics.BANDWIDTH_GRANTS, convert.grant_to_message(grant, 0.0), topics.MARKET
+        return topics.BANDWIDTH_GRANTS, convert.grant_to_message(grant, 0.0), qos_profiles.MARKET
 
     def demand(self) -> Said:
         """Bids that are none, for rounds that are none."""
@@ -175,14 +176,14 @@ class Attacks:
         message = convert.demand_to_message(bids, self._one_of((0, 1, (1 << 64) - 1)), 0.0)
         if self._chance.random() < 0.3:
             message.bandwidth = message.bandwidth[:-1]
-        return topics.BANDWIDTH_DEMANDS, message, topics.MARKET
+        return topics.BANDWIDTH_DEMANDS, message, qos_profiles.MARKET
 
     def sybil_demand(self) -> Said:
         """Bids for the round that is open, of UAVs whom nobody admits."""
         rsu = self._one_of(self._plan.rsus)
         known = self.offers.get(rsu)
         bid = Bid(f"stranger_{self._chance.randrange(10_000)}", rsu, known.round if known else 0, 1e6)
-        return topics.BANDWIDTH_DEMANDS, convert.demand_to_message([bid], 1, 0.0), topics.MARKET
+        return topics.BANDWIDTH_DEMANDS, convert.demand_to_message([bid], 1, 0.0), qos_profiles.MARKET
 
     def diagnostics(self) -> Said:
         """Figures that are none, of nodes that there are and are not."""
@@ -214,19 +215,19 @@ class AttackerNode(Guarded):
         self._pool: list[tuple[str, Any, bytes]] = []
         self._until = time.monotonic() + plan.seconds
         self._due = time.monotonic()
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, qos_profiles.MARKET)
         self.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._keep(topics.BANDWIDTH_GRANTS), 10)
         self.create_subscription(
             TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._keep(topics.TWIN_HOST_HEARTBEATS), 10
         )
-        self.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
+        self.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, qos_profiles.LATCHED_BY_MANY)
         steady_timer(self, PERIOD, self._burst)
 
     def _keep(self, topic: str) -> Callable[[Any], None]:
         def keep(message: Any) -> None:
             """Of what was said truly, some, to be said again later."""
             if message.rsu_id in self._plan.rsus and len(self._attacks.old) < 50:
-                self._attacks.old.append((topic, message, topics.MARKET))
+                self._attacks.old.append((topic, message, qos_profiles.MARKET))
 
         return keep
 

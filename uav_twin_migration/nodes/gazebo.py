@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.nodes.ros import children, topics
+from uav_twin_migration.nodes.ros import children
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.msg import Interaction, PolicyUpdate
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
@@ -71,9 +72,9 @@ class LearnerNode(Guarded):
         self._stopping = threading.Event()
         self._training: Future[Policy] | None = None
         self._trainings = 0
-        self._publisher = self.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, topics.LATCHED)
-        self.create_subscription(Interaction, topics.INTERACTIONS, self._learner.on_interaction, topics.MARKET)
-        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
+        self._publisher = self.create_publisher(PolicyUpdate, topics.POLICY_UPDATES, qos_profiles.LATCHED)
+        self.create_subscription(Interaction, topics.INTERACTIONS, self._learner.on_interaction, qos_profiles.MARKET)
+        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe)
         self._remember()
         steady_timer(self, LOOK, self._on_tick)

@@ -10,8 +10,9 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.msg import LinkQuality
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.frames import Frames
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
@@ -43,7 +44,7 @@ class LinkNode(Guarded):
         self._uav_ids = [uav.id for uav in scenario.uavs]
         self._position = np.full((len(self._uav_ids), 3), np.nan)
         self._timing = Timing(self)
-        self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, topics.MEASUREMENT)
+        self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, qos_profiles.MEASUREMENT)
         self._frames = Frames(self, scenario)
         for index, uav in enumerate(self._uav_ids):
             self._follow_motion(index, uav)
@@ -59,7 +60,7 @@ class LinkNode(Guarded):
             self._position[index] = at.x, at.y, at.z
             self._frames.on_odometry(uav, message)
 
-        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
+        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, qos_profiles.MEASUREMENT)
 
     def _on_time(self, now: float) -> None:
         self._waker.set((math.floor(now / self._period) + 1 + PHASE) * self._period)

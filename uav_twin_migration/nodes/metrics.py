@@ -11,8 +11,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
@@ -61,7 +62,7 @@ class MetricsNode(Guarded):
             raise UavTwinError(f"{values['address']}:{values['port']}: {error.strerror}") from error
         self.get_logger().info(f"metrics at http://{values['address']}:{values['port']}/metrics")
         self._server = started[0] if started else None  # before version 0.19 there is nothing to stop it by
-        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, topics.MARKET)
+        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos_profiles.MARKET)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         now = time.monotonic()

@@ -18,7 +18,8 @@ from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
 
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
@@ -58,7 +59,7 @@ class PilotNode(Guarded):
         self._steered_until = np.full(count, -np.inf)
         self._commands = [self._connect(index, uav.id) for index, uav in enumerate(self._uavs)]
         self._passed_on = self.create_publisher(Clock, topics.CLOCK, 10)
-        self.create_subscription(Clock, CLOCK, self._on_clock, topics.MEASUREMENT)
+        self.create_subscription(Clock, CLOCK, self._on_clock, qos_profiles.MEASUREMENT)
 
     def _connect(self, index: int, uav: str) -> Any:
         def on_odometry(message: Odometry) -> None:
@@ -73,9 +74,9 @@ class PilotNode(Guarded):
                 self._steering[index] = limited(wanted, self._uavs[index].speed)
                 self._steered_until[index] = self._now + STEERING_HOLDS
 
-        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, topics.MEASUREMENT)
-        self.create_subscription(Twist, topics.cmd_vel(uav), on_cmd_vel, topics.MEASUREMENT)
-        return self.create_publisher(Twist, topics.body_velocity(uav), topics.ODOMETRY)
+        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, qos_profiles.MEASUREMENT)
+        self.create_subscription(Twist, topics.cmd_vel(uav), on_cmd_vel, qos_profiles.MEASUREMENT)
+        return self.create_publisher(Twist, topics.body_velocity(uav), qos_profiles.ODOMETRY)
 
     def _on_clock(self, message: Clock) -> None:
         """The simulation has moved on: steer, where it is time to."""

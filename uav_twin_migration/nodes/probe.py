@@ -13,8 +13,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.msg import PriceOffer
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import steady_timer
@@ -38,7 +39,7 @@ class ProbeNode(Guarded):
         self.stop: Any = None
         self.heard = Heard()
         self.create_subscription(
-            PriceOffer, topics.in_region(region, topics.PRICE_OFFERS), self._on_offer, topics.MARKET
+            PriceOffer, topics.in_region(region, topics.PRICE_OFFERS), self._on_offer, qos_profiles.MARKET
         )
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, 50)
         steady_timer(self, patience, self._finish)

@@ -23,9 +23,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.msg import PriceOffer
-from uav_twin_migration.nodes.ros import children, topics
+from uav_twin_migration.nodes.ros import children, qos_profiles
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.flight_actions import FlightActions
 from uav_twin_migration.nodes.ros.frames import ESTIMATED_POSITION, ESTIMATED_TURN, set_covariances
@@ -130,10 +131,10 @@ class Px4Node(Guarded):
         self._message = Odometry(child_frame_id=f"{self._uav.id}/base_link")
         self._message.header.frame_id = topics.MAP
         set_covariances(self._message, ESTIMATED_POSITION, ESTIMATED_TURN)
-        self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), topics.ODOMETRY)
+        self._odometry = self.create_publisher(Odometry, topics.odometry(self._uav.id), qos_profiles.ODOMETRY)
         self._flight = self.create_publisher(String, topics.flight(self._uav.id), LATCHED)
-        self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, topics.MEASUREMENT)
-        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.MARKET)
+        self.create_subscription(Twist, topics.cmd_vel(self._uav.id), self._on_cmd_vel, qos_profiles.MEASUREMENT)
+        self.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, qos_profiles.MARKET)
         for other in scenario.uavs:
             if other is not self._uav:
                 self._watch_for(other.id)
@@ -152,7 +153,7 @@ class Px4Node(Guarded):
             at = message.pose.pose.position
             self._autopilot.see(other, (at.x, at.y, at.z), time.monotonic())
 
-        self.create_subscription(Odometry, topics.odometry(other), on_odometry, topics.ODOMETRY)
+        self.create_subscription(Odometry, topics.odometry(other), on_odometry, qos_profiles.ODOMETRY)
 
     def _find(self, scenario: Scenario, uav_id: str) -> Uav:
         for uav in scenario.uavs:

@@ -15,9 +15,10 @@ import yaml
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration import msg
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
@@ -51,17 +52,17 @@ PARAMETERS = (
 
 # Heard from the start, before anybody publishes: their first messages count.
 MARKET: dict[str, tuple[Any, QoSProfile]] = {
-    topics.PRICE_OFFERS: (msg.PriceOffer, topics.MARKET),
-    topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, topics.MARKET),
-    topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, topics.MARKET),
-    topics.INTERACTIONS: (msg.Interaction, topics.MARKET),
-    topics.POLICY_UPDATES: (msg.PolicyUpdate, topics.LATCHED_BY_MANY),
-    topics.HOSTING_DECISIONS: (msg.HostingDecision, topics.LATCHED_BY_MANY),
-    topics.TWIN_HOSTS: (msg.TwinHost, topics.LATCHED_BY_MANY),
-    topics.TWIN_REPLIES: (msg.TwinReply, topics.MARKET),
-    topics.TWIN_STATES: (msg.TwinState, topics.MARKET),
-    topics.MIGRATIONS: (msg.MigrationReport, topics.MARKET),
-    topics.LINK_QUALITY: (msg.LinkQuality, topics.MEASUREMENT),
+    topics.PRICE_OFFERS: (msg.PriceOffer, qos_profiles.MARKET),
+    topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, qos_profiles.MARKET),
+    topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, qos_profiles.MARKET),
+    topics.INTERACTIONS: (msg.Interaction, qos_profiles.MARKET),
+    topics.POLICY_UPDATES: (msg.PolicyUpdate, qos_profiles.LATCHED_BY_MANY),
+    topics.HOSTING_DECISIONS: (msg.HostingDecision, qos_profiles.LATCHED_BY_MANY),
+    topics.TWIN_HOSTS: (msg.TwinHost, qos_profiles.LATCHED_BY_MANY),
+    topics.TWIN_REPLIES: (msg.TwinReply, qos_profiles.MARKET),
+    topics.TWIN_STATES: (msg.TwinState, qos_profiles.MARKET),
+    topics.MIGRATIONS: (msg.MigrationReport, qos_profiles.MARKET),
+    topics.LINK_QUALITY: (msg.LinkQuality, qos_profiles.MEASUREMENT),
 }
 
 

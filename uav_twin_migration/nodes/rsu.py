@@ -8,13 +8,14 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
 from uav_twin_migration.market.ledger import receipt_of
 from uav_twin_migration.market.ledger_file import LedgerFile
 from uav_twin_migration.market.messages import Grant, Offer, Refusal
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
@@ -105,15 +106,15 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._leader = Leader(settings, self._pricer, first_round=int(time.time() * 1000))
         self._leader.stop()
         self._waker = self._timing.waker(self._on_time)
-        self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), topics.MARKET)
-        self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), topics.MARKET)
-        self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, topics.MARKET)
+        self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), qos_profiles.MARKET)
+        self._grants = self.create_publisher(BandwidthGrant, self._here(topics.BANDWIDTH_GRANTS), qos_profiles.MARKET)
+        self._interactions = self.create_publisher(Interaction, topics.INTERACTIONS, qos_profiles.MARKET)
         self.create_subscription(
-            BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, topics.REPEATED
+            BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, qos_profiles.REPEATED
         )
-        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, topics.REPEATED)
+        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, qos_profiles.REPEATED)
         if not self._values["pricing"]:
-            self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
+            self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
         return TransitionCallbackReturn.SUCCESS
 

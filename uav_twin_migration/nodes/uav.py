@@ -11,6 +11,7 @@ from typing import Any
 
 from nav_msgs.msg import Odometry
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.follower import GATHERING, Demand, Follower, FollowerSettings, HostChange, Output
 from uav_twin_migration.market.ledger import receipt_of
@@ -19,7 +20,7 @@ from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.regions import Membership
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, HostingDecision, LinkQuality, PriceOffer
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
@@ -57,11 +58,13 @@ class AgentsNode(ExplainsParameters, Guarded):
         self._waker = self._timing.waker(self._on_time)
         self._membership = Membership()
         self._regions = Regions(self, self._membership.regions(self._timing.now()))
-        self._demands = self._regions.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, topics.MARKET)
-        self._hosting = self._regions.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, topics.LATCHED)
-        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, topics.REPEATED)
-        self._regions.create_subscription(BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, topics.REPEATED)
-        self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, topics.MEASUREMENT)
+        self._demands = self._regions.create_publisher(BandwidthDemand, topics.BANDWIDTH_DEMANDS, qos_profiles.MARKET)
+        self._hosting = self._regions.create_publisher(HostingDecision, topics.HOSTING_DECISIONS, qos_profiles.LATCHED)
+        self._regions.create_subscription(PriceOffer, topics.PRICE_OFFERS, self._on_offer, qos_profiles.REPEATED)
+        self._regions.create_subscription(
+            BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, qos_profiles.REPEATED
+        )
+        self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, qos_profiles.MEASUREMENT)
         if values["twin"]:
             own = (self._followers, values, self._timing, self._signing, self._verifying)
             self._twins = UavTwins(self, self._regions, *own)
@@ -92,7 +95,9 @@ class AgentsNode(ExplainsParameters, Guarded):
                 stamp = convert.seconds(message.header.stamp) or self._timing.now()
                 self._twins.on_motion(follower.settings.uav, stamp, position, velocity)
 
-        self.create_subscription(Odometry, topics.odometry(follower.settings.uav), on_odometry, topics.MEASUREMENT)
+        self.create_subscription(
+            Odometry, topics.odometry(follower.settings.uav), on_odometry, qos_profiles.MEASUREMENT
+        )
 
     # -- events ------------------------------------------------------------------------------------------------------
 

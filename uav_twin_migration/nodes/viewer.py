@@ -7,10 +7,11 @@ from typing import Any
 
 from rosgraph_msgs.msg import Clock
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.html import page
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.monitor.server import PageServer
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.convert import seconds
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.spin import run
@@ -32,7 +33,7 @@ class ViewerNode(Guarded):
         self._listener = Listener(load(scenario) if scenario else None)
         self._sampled = 0.0
         self._page = PageServer(page(), address, port, token)
-        self.create_subscription(Clock, topics.CLOCK, self._on_clock, topics.MEASUREMENT)
+        self.create_subscription(Clock, topics.CLOCK, self._on_clock, qos_profiles.MEASUREMENT)
         Subscriptions(self, self._listener, self._now, discover=True)
         steady_timer(self, TICK, self._on_tick)
         print(f"{self._page.url}  (Ctrl-C ends)", flush=True)

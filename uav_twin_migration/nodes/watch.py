@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.msg import (
     BandwidthGrant,
     Interaction,
@@ -18,7 +19,7 @@ from uav_twin_migration.msg import (
     TwinReply,
     TwinState,
 )
-from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+from uav_twin_migration.nodes.ros import convert, qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.spin import run
 
@@ -30,15 +31,15 @@ class WatchNode(Guarded):
         super().__init__("watch")
         for region in regions:
             offers, grants = (topics.in_region(region, name) for name in (topics.PRICE_OFFERS, topics.BANDWIDTH_GRANTS))
-            self.create_subscription(PriceOffer, offers, self._on_offer, topics.MARKET)
-            self.create_subscription(BandwidthGrant, grants, self._on_grant, topics.MARKET)
+            self.create_subscription(PriceOffer, offers, self._on_offer, qos_profiles.MARKET)
+            self.create_subscription(BandwidthGrant, grants, self._on_grant, qos_profiles.MARKET)
             replies = topics.in_region(region, topics.TWIN_REPLIES)
-            self.create_subscription(TwinReply, replies, self._on_replies, topics.MARKET)
+            self.create_subscription(TwinReply, replies, self._on_replies, qos_profiles.MARKET)
             host_heartbeats = topics.in_region(region, topics.TWIN_HOST_HEARTBEATS)
-            self.create_subscription(TwinHostStatus, host_heartbeats, self._on_host_heartbeats, topics.REPEATED)
-        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, topics.REPEATED)
-        self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, topics.MARKET)
-        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, topics.LATCHED)
+            self.create_subscription(TwinHostStatus, host_heartbeats, self._on_host_heartbeats, qos_profiles.REPEATED)
+        self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, qos_profiles.REPEATED)
+        self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, qos_profiles.MARKET)
+        self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
         tell("started")
 
     def _on_offer(self, message: PriceOffer) -> None:

@@ -16,10 +16,11 @@ from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
 from rosgraph_msgs.msg import Clock
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor import readers
 from uav_twin_migration.monitor.hints import TOO_SLOW
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.frames import SIMULATED_POSITION, SIMULATED_TURN, set_covariances
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
@@ -75,11 +76,11 @@ class WorldNode(Guarded):
             if all(map(math.isfinite, velocity)):
                 self._flight.steer(index, velocity, self._flight.time + STEERING_HOLDS)
 
-        self.create_subscription(Twist, topics.cmd_vel(uav), on_cmd_vel, topics.MEASUREMENT)
+        self.create_subscription(Twist, topics.cmd_vel(uav), on_cmd_vel, qos_profiles.MEASUREMENT)
         message = Odometry(child_frame_id=f"{uav}/base_link")
         message.header.frame_id = topics.MAP
         set_covariances(message, SIMULATED_POSITION, SIMULATED_TURN)
-        return self.create_publisher(Odometry, topics.odometry(uav), topics.ODOMETRY), message
+        return self.create_publisher(Odometry, topics.odometry(uav), qos_profiles.ODOMETRY), message
 
     def _on_tick(self) -> None:
         """One step of the world; several where the machine had no time for the timer."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration, Time
 
+from uav_twin_migration.deployment.topics import MAP
 from uav_twin_migration.market.leader import ClosedRound, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.msg import (
@@ -17,7 +18,6 @@ from uav_twin_migration.msg import (
     Interaction,
     PriceOffer,
 )
-from uav_twin_migration.nodes.ros.topics import MAP
 
 if TYPE_CHECKING:  # an RSU has no use for these, and they take 2 MB
     from nav_msgs.msg import Odometry

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from uav_twin_migration.deployment.topics import DIAGNOSTICS
 from uav_twin_migration.monitor.hints import TOO_SLOW, hint
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros.timing import steady_timer
-from uav_twin_migration.nodes.ros.topics import DIAGNOSTICS
 
 PERIOD = 1.0  # s
 LATE = 0.5  # s by which a node's timers may be late before it says that the machine is too slow

@@ -16,7 +16,8 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from sensor_msgs.msg import NavSatFix, NavSatStatus
 
-from uav_twin_migration.nodes.ros import convert, topics
+from uav_twin_migration.deployment import topics
+from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.vehicle.frames import TangentPlane
 
@@ -51,12 +52,12 @@ class Frames:
     def __init__(self, node: Node, scenario: Scenario) -> None:
         self._plane = TangentPlane(scenario.origin)
         ids = [uav.id for uav in scenario.uavs[:MOST_FIXES]]
-        self._fixes = {uav: node.create_publisher(NavSatFix, topics.fix(uav), topics.ODOMETRY) for uav in ids}
+        self._fixes = {uav: node.create_publisher(NavSatFix, topics.fix(uav), qos_profiles.ODOMETRY) for uav in ids}
         self._told = dict.fromkeys(self._fixes, -FIX_PERIOD)  # s, when each fix was told last
         self._message = tf_message()
         if self._message is not None:
-            self._moving = node.create_publisher(self._message, topics.TF, topics.MARKET)
-            self._static = node.create_publisher(self._message, topics.TF_STATIC, topics.LATCHED)
+            self._moving = node.create_publisher(self._message, topics.TF, qos_profiles.MARKET)
+            self._static = node.create_publisher(self._message, topics.TF_STATIC, qos_profiles.LATCHED)
             self._static.publish(self._message(transforms=[self._rsu(rsu) for rsu in scenario.rsus]))
 
     def _rsu(self, rsu: Any) -> TransformStamped:

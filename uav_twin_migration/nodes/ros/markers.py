@@ -10,9 +10,10 @@ from rclpy.node import Node
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.frames import Cast, Frame, Sample
 from uav_twin_migration.monitor.scene import Shape, moving, standing, wall_triangles
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.convert import to_time
 
 KINDS = {
@@ -29,8 +30,8 @@ class MarkerPublisher:
     """A node's markers."""
 
     def __init__(self, node: Node) -> None:
-        self._moving = node.create_publisher(MarkerArray, topics.CITY_MARKERS, topics.MARKET)
-        self._standing = node.create_publisher(MarkerArray, topics.CITY_BUILDINGS, topics.LATCHED)
+        self._moving = node.create_publisher(MarkerArray, topics.CITY_MARKERS, qos_profiles.MARKET)
+        self._standing = node.create_publisher(MarkerArray, topics.CITY_BUILDINGS, qos_profiles.LATCHED)
         self._shown: Cast | None = None
         self._sample: Sample | None = None
 

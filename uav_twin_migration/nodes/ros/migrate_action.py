@@ -11,9 +11,9 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.msg import MigrationReport
-from uav_twin_migration.nodes.ros import topics
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT
 from uav_twin_migration.scenario.model import MOST_RATE
 from uav_twin_migration.twin.hosting import outputs as hosting

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rclpy.node import Node
 
-from uav_twin_migration.nodes.ros.topics import in_region
+from uav_twin_migration.deployment.topics import in_region
 
 
 class RegionalPublisher:

@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from uav_twin_migration import plugins
 from uav_twin_migration.clocks import boot_time
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
     MigrationReport,
@@ -22,7 +23,7 @@ from uav_twin_migration.msg import (
     TwinState,
     UavHeartbeat,
 )
-from uav_twin_migration.nodes.ros import topics, twin_convert
+from uav_twin_migration.nodes.ros import qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
 from uav_twin_migration.nodes.ros.migrate_action import MigrateAction
@@ -121,19 +122,21 @@ class RsuTwins:
 
     def _connect(self, node: Node) -> None:
         here = partial(topics.in_region, self._values["region"])
-        self._host_heartbeats = node.create_publisher(TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), topics.MARKET)
-        self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), topics.MARKET)
-        self._states = node.create_publisher(TwinState, topics.TWIN_STATES, topics.MARKET)
-        self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, topics.MARKET)
-        self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, topics.LATCHED)
+        self._host_heartbeats = node.create_publisher(
+            TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), qos_profiles.MARKET
+        )
+        self._replies = node.create_publisher(TwinReply, here(topics.TWIN_REPLIES), qos_profiles.MARKET)
+        self._states = node.create_publisher(TwinState, topics.TWIN_STATES, qos_profiles.MARKET)
+        self._reports = node.create_publisher(MigrationReport, topics.MIGRATIONS, qos_profiles.MARKET)
+        self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, qos_profiles.LATCHED)
         self._entities = [
             node.create_subscription(
-                UavHeartbeat, here(topics.TWIN_UAV_HEARTBEATS), self._on_uav_heartbeat, topics.REPEATED
+                UavHeartbeat, here(topics.TWIN_UAV_HEARTBEATS), self._on_uav_heartbeat, qos_profiles.REPEATED
             ),
-            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, topics.REPEATED),
-            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY),
+            node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, qos_profiles.REPEATED),
+            node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, qos_profiles.LATCHED_BY_MANY),
             node.create_subscription(
-                TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), self._on_namesake, topics.REPEATED
+                TwinHostStatus, here(topics.TWIN_HOST_HEARTBEATS), self._on_namesake, qos_profiles.REPEATED
             ),
         ]
         self._timers = [

@@ -7,9 +7,10 @@ from typing import Any
 
 from rclpy.node import Node
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.frames import NOBODY, Cast, Frame, Sample
 from uav_twin_migration.msg import MarketState, RsuState, TwinTransfers, UavState
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.convert import to_time
 
 MOST_PLOTTED = 50  # RSUs, and UAVs, that get a topic each: more topics would burden everybody's discovery
@@ -21,8 +22,8 @@ class StatePublisher:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._market = node.create_publisher(MarketState, topics.MARKET_STATE, topics.MARKET)
-        self._transfers = node.create_publisher(TwinTransfers, topics.TWIN_TRANSFERS, topics.MARKET)
+        self._market = node.create_publisher(MarketState, topics.MARKET_STATE, qos_profiles.MARKET)
+        self._transfers = node.create_publisher(TwinTransfers, topics.TWIN_TRANSFERS, qos_profiles.MARKET)
         self._plotted: dict[str, Any] = {}  # topic -> publisher
         self._due = -math.inf  # s, when transfers are told again
 
@@ -41,7 +42,7 @@ class StatePublisher:
 
     def _plot(self, topic: str, message: Any) -> None:
         if topic not in self._plotted:
-            self._plotted[topic] = self._node.create_publisher(type(message), topic, topics.MARKET)
+            self._plotted[topic] = self._node.create_publisher(type(message), topic, qos_profiles.MARKET)
         self._plotted[topic].publish(message)
 
 

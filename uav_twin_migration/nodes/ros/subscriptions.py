@@ -12,26 +12,27 @@ from rclpy.qos import QoSProfile
 
 from uav_twin_migration import msg
 from uav_twin_migration.action import MigrateTwin
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.listener import Listener
-from uav_twin_migration.nodes.ros import topics
+from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 DISCOVERY_PERIOD = 1.0  # s of wall time between two looks for topics nobody told of
 MOST_TOPICS = 10_000
 
 SHARED: dict[str, tuple[Any, QoSProfile]] = {
-    topics.PRICE_OFFERS: (msg.PriceOffer, topics.MARKET),
-    topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, topics.MARKET),
-    topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, topics.MARKET),
-    topics.HOSTING_DECISIONS: (msg.HostingDecision, topics.LATCHED_BY_MANY),
-    topics.INTERACTIONS: (msg.Interaction, topics.MARKET),
-    topics.LINK_QUALITY: (msg.LinkQuality, topics.MEASUREMENT),
-    topics.TWIN_STATES: (msg.TwinState, topics.REPEATED),
-    topics.TWIN_REPLIES: (msg.TwinReply, topics.MARKET),
-    topics.TWIN_HOST_HEARTBEATS: (msg.TwinHostStatus, topics.MARKET),
-    topics.TWIN_HOSTS: (msg.TwinHost, topics.LATCHED_BY_MANY),
-    topics.MIGRATIONS: (msg.MigrationReport, topics.MARKET),
-    topics.DIAGNOSTICS: (DiagnosticArray, topics.MARKET),
+    topics.PRICE_OFFERS: (msg.PriceOffer, qos_profiles.MARKET),
+    topics.BANDWIDTH_DEMANDS: (msg.BandwidthDemand, qos_profiles.MARKET),
+    topics.BANDWIDTH_GRANTS: (msg.BandwidthGrant, qos_profiles.MARKET),
+    topics.HOSTING_DECISIONS: (msg.HostingDecision, qos_profiles.LATCHED_BY_MANY),
+    topics.INTERACTIONS: (msg.Interaction, qos_profiles.MARKET),
+    topics.LINK_QUALITY: (msg.LinkQuality, qos_profiles.MEASUREMENT),
+    topics.TWIN_STATES: (msg.TwinState, qos_profiles.REPEATED),
+    topics.TWIN_REPLIES: (msg.TwinReply, qos_profiles.MARKET),
+    topics.TWIN_HOST_HEARTBEATS: (msg.TwinHostStatus, qos_profiles.MARKET),
+    topics.TWIN_HOSTS: (msg.TwinHost, qos_profiles.LATCHED_BY_MANY),
+    topics.MIGRATIONS: (msg.MigrationReport, qos_profiles.MARKET),
+    topics.DIAGNOSTICS: (DiagnosticArray, qos_profiles.MARKET),
 }
 OFFERS = topics.PRICE_OFFERS.removeprefix(topics.ROOT)  # as they end in any region
 ODOMETRY = (f"{topics.ROOT}/uav/", "/odometry")
@@ -50,7 +51,7 @@ class Subscriptions:
         for rsu in scenario.rsus if scenario else ():
             self._hear_feedback(topics.migrate_twin_feedback(rsu.id))
         for uav in scenario.uavs if scenario else ():
-            self._hear(topics.odometry(uav.id), Odometry, topics.MEASUREMENT)
+            self._hear(topics.odometry(uav.id), Odometry, qos_profiles.MEASUREMENT)
         if discover:
             steady_timer(node, DISCOVERY_PERIOD, self._discover)
 
@@ -65,14 +66,14 @@ class Subscriptions:
             if topic in self._heard or len(self._heard) >= MOST_TOPICS:
                 continue
             if topic.startswith(ODOMETRY[0]) and topic.endswith(ODOMETRY[1]):
-                self._hear(topic, Odometry, topics.MEASUREMENT)
+                self._hear(topic, Odometry, qos_profiles.MEASUREMENT)
             elif topic.startswith(FEEDBACK[0]) and topic.endswith(FEEDBACK[1]):
                 self._hear_feedback(topic)
             elif topic.startswith(f"{topics.ROOT}/") and topic.endswith(OFFERS):
                 self.follow_regions({topic.removeprefix(topics.ROOT).removesuffix(OFFERS).strip("/")})
 
     def _hear_feedback(self, topic: str) -> None:
-        self._hear(topic, MigrateTwin.Impl.FeedbackMessage, topics.REPEATED, "MigrateTwinFeedback")
+        self._hear(topic, MigrateTwin.Impl.FeedbackMessage, qos_profiles.REPEATED, "MigrateTwinFeedback")
 
     def _hear(self, topic: str, kind: Any, qos: QoSProfile, name: str = "") -> None:
         if topic in self._heard:

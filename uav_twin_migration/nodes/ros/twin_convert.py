@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from uav_twin_migration.deployment.topics import MAP
 from uav_twin_migration.market.messages import is_id
 from uav_twin_migration.monitor.twins import Report, State
 from uav_twin_migration.msg import (
@@ -20,7 +21,6 @@ from uav_twin_migration.msg import (
     UavHeartbeat,
 )
 from uav_twin_migration.nodes.ros.convert import to_time
-from uav_twin_migration.nodes.ros.topics import MAP
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.protocol.messages import (

@@ -13,10 +13,11 @@ from rclpy.task import Future
 
 from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.clocks import ListeningClock
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.follower import Follower
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import BandwidthGrant, TwinHost, TwinHostStatus, TwinReply, TwinRequest, UavHeartbeat
-from uav_twin_migration.nodes.ros import topics, twin_convert
+from uav_twin_migration.nodes.ros import qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
@@ -69,13 +70,13 @@ class UavTwins:
         }
         self._clients: dict[str, ActionClient] = {}
         self._goals: dict[str, ClientGoalHandle] = {}
-        self._uav_heartbeats = regions.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, topics.MARKET)
-        self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, topics.MARKET)
+        self._uav_heartbeats = regions.create_publisher(UavHeartbeat, topics.TWIN_UAV_HEARTBEATS, qos_profiles.MARKET)
+        self._requests = regions.create_publisher(TwinRequest, topics.TWIN_REQUESTS, qos_profiles.MARKET)
         regions.create_subscription(
-            TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, topics.REPEATED
+            TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, self._on_host_heartbeat, qos_profiles.REPEATED
         )
-        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, topics.REPEATED)
-        node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, topics.LATCHED_BY_MANY)
+        regions.create_subscription(TwinReply, topics.TWIN_REPLIES, self._on_reply, qos_profiles.REPEATED)
+        node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, qos_profiles.LATCHED_BY_MANY)
         self._values = values
         self._timer = steady_timer(node, values["heartbeat_period"], self._on_beat)
 

@@ -110,7 +110,8 @@ def _makers() -> Sequence[tuple[str, Callable[[], Any]]]:
     from nav_msgs.msg import Odometry
 
     from uav_twin_migration import msg
-    from uav_twin_migration.nodes.ros import convert, topics, twin_convert
+    from uav_twin_migration.deployment import topics
+    from uav_twin_migration.nodes.ros import convert, twin_convert
     from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 
     offer = Offer("rsu_0", 1, 3.0, 10.0, (0.0, 0.0, 20.0), 600.0, 0.5)
