@@ -14,7 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ament_index_python", "launch", "launch_ros", "rclpy")
 CREATED = ("client", "guard_condition", "publisher", "rate", "service", "subscription", "task", "timer")
-METHODS = ("add_on_", "add_post_", "add_pre_", "count_", "declare_", "destroy_", "spin_", "undeclare_")
+METHODS: tuple[str, ...] = ("add_on_", "add_post_", "add_pre_", "count_", "declare_", "destroy_", "spin_", "undeclare_")
 METHODS += tuple(f"create_{what}" for what in CREATED)
 
 NAMES = {
