@@ -126,6 +126,8 @@ def parts(held: mmap.mmap | bytes) -> Iterator[Part]:
                 begun = True
             continue
         record = _record(held, position)
+        if record is not None and record.kind == HEADER and not _is_followed(held, record):
+            record = None  # a wrong length would swallow what stands behind it
         if record is not None and (begun or pieces or position):
             pieces.append(record)
             begun = True
@@ -152,6 +154,11 @@ def _record(held: mmap.mmap | bytes, position: int) -> Piece | None:
     if shortest is None or length < shortest or end > len(held):
         return None
     return Piece(kind, position + HEAD, end)
+
+
+def _is_followed(held: mmap.mmap | bytes, record: Piece) -> bool:
+    """Whether another record, or the end, stands behind a record."""
+    return record.end >= len(held) or _record(held, record.end) is not None
 
 
 def _next_record(held: mmap.mmap | bytes, position: int) -> int | None:
