@@ -121,6 +121,8 @@ def test_a_city_goes_on_whatever_somebody_says(
     assert hosting & set(city.states[-20:])  # nobody's twin has moved, or begun anew
     grown = {name: memory - before[name] for name, memory in city.memory().items()}
     assert max(grown.values()) < GROWTH, grown
+    probe.diagnostics.clear()  # somebody has spoken there in the RSUs' names, too
+    probe.wait_for(lambda: {f"rsu/{rsu}" for rsu in RSUS} <= probe.diagnostics.keys(), "the RSUs' own diagnostics")
     refused = {reason for rsu in RSUS for reason in probe.refused(f"rsu/{rsu}")}
     assert {"twin_bad_epoch", "forged"} & refused
     assert not {"unexpected", "twin_unexpected_error"} & refused

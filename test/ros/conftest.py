@@ -177,9 +177,13 @@ class Probe(Node):
         self.on_offer = answer
 
     def refused(self, name: str = "rsu/rsu_0") -> dict[str, int]:
-        """Refusals that a node has counted, by reason."""
-        counted = self.diagnostics.get(name, {})
-        return {key.removeprefix("refused/"): int(value) for key, value in counted.items() if "refused/" in key}
+        """Refusals that a node has counted, by reason. Anybody may say nonsense under its name."""
+        counts = {key: value for key, value in self.diagnostics.get(name, {}).items() if "refused/" in key}
+        return {
+            key.removeprefix("refused/"): int(value)
+            for key, value in counts.items()
+            if value.isdecimal() and len(value) < 20
+        }
 
     def shares(self, start: int = 0) -> list[dict[str, float]]:
         """Who got what, round by round, from the grant number `start` on."""
