@@ -25,9 +25,10 @@ from uav_twin_migration.twin.hosting.application import (
     Reader,
     Twin,
 )
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.estimate import Estimate, Telemetry
 from uav_twin_migration.twin.hosting.outputs import MigrationReport
-from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
+from uav_twin_migration.twin.hosting.runtime import TwinService
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.messages import (

@@ -31,13 +31,14 @@ from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
-from uav_twin_migration.scenario.model import MOST_RATE, REPLICA_SHARE
+from uav_twin_migration.scenario.model import MOST_RATE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.addresses import Address
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
 from uav_twin_migration.twin.hosting.application import NamedApplication
-from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks
+from uav_twin_migration.twin.hosting.runtime import TwinService
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
@@ -46,7 +47,6 @@ from uav_twin_migration.twin.protocol.messages import (
     Reason,
     Stamp,
 )
-from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTiming
 
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
@@ -102,14 +102,7 @@ class RsuTwins:
             Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
             (values["twin_address"], values["twin_port"]),
             self._resolve,
-            HostSettings(
-                timing=ProtocolTiming(lease=values["twin_lease"]),
-                replica_period=values["replica_period"],
-                replica_share=REPLICA_SHARE,
-                keep_unheard=values["twin_kept"],
-                admission=self._plugged[0],
-                transfer=self._plugged[1],
-            ),
+            HostSettings.of(values, *self._plugged),
             callbacks=Callbacks(
                 reply=lambda reply: post(lambda: self._send_reply(reply)),
                 report=lambda report: post(lambda: self._send_report(report)),

@@ -22,7 +22,6 @@ from uav_twin_migration.nodes.ros.regions import Regions
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
-from uav_twin_migration.scenario.settings import CLOCKS_DIFFER
 from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
 from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import HostRequest
@@ -57,11 +56,7 @@ class UavTwins:
         self._told_until: dict[str, float] = {}  # UAV -> stamp of its motion when its twin's host was last heard, s
         # The time of day in ms is above every number of an earlier life, which counted no faster than that.
         self._sequence = int(time.time() * 1000)
-        protocol = HostDiscoveryTiming(
-            CLOCKS_DIFFER * values["twin_lease"],
-            values["rehost_after"],
-            begin_anew_after=values["begin_anew_after"],
-        )
+        protocol = HostDiscoveryTiming.of(values)
         self._clock = ListeningClock()
         now, one = self._clock.now(), values["replicas"] == "one"
         self.twin_clients = {

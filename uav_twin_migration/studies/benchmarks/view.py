@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.monitor.frames import Frame, frame_to_json
 from uav_twin_migration.monitor.html import Run, page
@@ -121,7 +122,7 @@ def flight(scenario: Scenario) -> Iterator[list[tuple[str, str, Any]]]:
             pose.orientation = SimpleNamespace(w=1.0, x=0.0, y=0.0, z=0.0)
             message = SimpleNamespace(pose=SimpleNamespace(pose=pose), twist=SimpleNamespace(twist=SimpleNamespace()))
             message.twist.twist.linear = linear
-            said.append((f"/uav/{uav.id}/odometry", "Odometry", message))
+            said.append((topics.odometry(uav.id), "Odometry", message))
         if step % 5 == 0:
             said += market_round(scenario, world.market(position, velocity).efficiency, position, now)
         yield said
@@ -133,20 +134,24 @@ def market_round(scenario: Scenario, efficiency: Any, position: Any, now: float)
     names = [rsu.id for rsu in scenario.rsus]
     host = efficiency.argmax(axis=1)
     links = SimpleNamespace(uav_ids=ids, rsu_ids=names, spectral_efficiency=efficiency.ravel())
-    yield "/radio/link_quality", "LinkQuality", links
+    yield topics.LINK_QUALITY, "LinkQuality", links
     second, lease = SimpleNamespace(sec=1, nanosec=0), SimpleNamespace(sec=2, nanosec=0)
     for column, rsu in enumerate(scenario.rsus):
         at = SimpleNamespace(x=rsu.position[0], y=rsu.position[1], z=rsu.antenna_height)
         offer: dict[str, Any] = {"rsu_id": rsu.id, "round": 1, "price": 2.0 * rsu.unit_cost, "range": rsu.range}
         offer |= {"free_bandwidth": rsu.capacity, "position": at, "valid_for": second}
-        yield "/market/price_offers", "PriceOffer", SimpleNamespace(**offer)
+        yield topics.PRICE_OFFERS, "PriceOffer", SimpleNamespace(**offer)
         buyers = np.flatnonzero(efficiency[:, column] > 0.0)
         grant = {"rsu_id": rsu.id, "round": 1, "price": 2.0 * rsu.unit_cost, "lease": lease}
         shares = {"uav_ids": [ids[row] for row in buyers], "bandwidth": [0.5] * len(buyers)}
-        yield "/market/bandwidth_grants", "BandwidthGrant", SimpleNamespace(**grant, **shares)
+        yield topics.BANDWIDTH_GRANTS, "BandwidthGrant", SimpleNamespace(**grant, **shares)
         here = np.flatnonzero(host == column)
         states = {"uav_ids": [ids[row] for row in here], "epochs": [1] * len(here), "stamps": [now] * len(here)}
-        yield "/twin/states", "TwinState", SimpleNamespace(rsu_id=rsu.id, positions=position[here].ravel(), **states)
+        yield (
+            topics.TWIN_STATES,
+            "TwinState",
+            SimpleNamespace(rsu_id=rsu.id, positions=position[here].ravel(), **states),
+        )
 
 
 def drawn(size: str, listener: Listener, frames: list[Frame]) -> Iterator[Figure]:

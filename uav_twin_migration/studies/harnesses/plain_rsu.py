@@ -23,8 +23,9 @@ from uav_twin_migration.security.authority import make_keys
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Twin
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.estimate import Telemetry
-from uav_twin_migration.twin.hosting.runtime import Callbacks, TwinService
+from uav_twin_migration.twin.hosting.runtime import TwinService
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,

@@ -16,20 +16,11 @@ from uav_twin_migration.studies.virtual.carrier import Carrier
 from uav_twin_migration.studies.virtual.events import Process
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks, carry_out
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.memory_store import Disk, MemoryStore
-from uav_twin_migration.twin.hosting.outputs import (
-    Close,
-    Durable,
-    HostingChange,
-    MigrationReport,
-    Open,
-    Output,
-    Pace,
-    Reply,
-    Transmit,
-)
-from uav_twin_migration.twin.hosting.runtime import GATHER, LONG_GATHER, MUCH, Callbacks
+from uav_twin_migration.twin.hosting.outputs import Output
+from uav_twin_migration.twin.hosting.runtime import GATHER, LONG_GATHER, MUCH
 from uav_twin_migration.twin.protocol.wire import Chunks
 
 Event = Callable[[TwinHost, float], object]
@@ -128,24 +119,7 @@ class Hosting:
                 self._carry_out(outputs)
 
     def _carry_out(self, outputs: Sequence[Output]) -> None:
-        carrier, callbacks = self._carrier, self._callbacks
-        for output in outputs:
-            if isinstance(output, Transmit):
-                carrier.send(output.link, output.frame, output.paced)
-            elif isinstance(output, Open):
-                carrier.open(output.link, output.peer, output.rate)
-            elif isinstance(output, Pace):
-                carrier.pace(output.link, output.rate)
-            elif isinstance(output, Close):
-                carrier.close(output.link)
-            elif isinstance(output, HostingChange):
-                callbacks.hosting_change(output)
-            elif isinstance(output, Reply):
-                callbacks.reply(output.reply)
-            elif isinstance(output, MigrationReport):
-                callbacks.report(output)
-            elif isinstance(output, Durable):
-                output.done(output.accepted)
+        carry_out(outputs, self._carrier, self._carrier.send, self._callbacks)
 
 
 def _receive(link: int, peer: str, frame: Any, host: TwinHost, now: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.follower import HostChange
 from uav_twin_migration.market.leader import ClosedRound, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Grant, Offer
@@ -20,7 +21,6 @@ from uav_twin_migration.shipped import PACKAGE
 from uav_twin_migration.twin.hosting.outputs import Served
 from uav_twin_migration.twin.protocol.messages import HostHeartbeat, HostReply
 
-MAP = "map"
 Vector = tuple[float, float, float]
 
 
@@ -48,7 +48,7 @@ class Recorder:
 
     def clock(self, now: float) -> None:
         """A tick."""
-        self._write(now, "/clock", "rosgraph_msgs/msg/Clock", {"clock": to_time(now)})
+        self._write(now, topics.CLOCK, "rosgraph_msgs/msg/Clock", {"clock": to_time(now)})
 
     def motion(self, now: float, uav: str, at: Vector, velocity: Vector, yaw: float) -> None:
         """A UAV's odometry: its twist is in its own frame."""
@@ -62,7 +62,7 @@ class Recorder:
             "pose": {"pose": pose},
             "twist": {"twist": {"linear": forward}},
         }
-        self._write(now, f"/uav/{uav}/odometry", "nav_msgs/msg/Odometry", fields, MAP)
+        self._write(now, topics.odometry(uav), "nav_msgs/msg/Odometry", fields, topics.MAP)
 
     def links(self, now: float, uavs: Sequence[str], rsus: Sequence[str], regions: Sequence[str], links: Links) -> None:
         """All links that were measured."""
@@ -76,7 +76,7 @@ class Recorder:
             "spectral_efficiency": links.efficiency.ravel(),
             "loss": links.loss.ravel(),
         }
-        self._write(now, "/radio/link_quality", "LinkQuality", fields, MAP)
+        self._write(now, topics.LINK_QUALITY, "LinkQuality", fields, topics.MAP)
 
     # -- the market --------------------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Recorder:
             "range": offer.range,
             "offer_window": to_time(offer.offer_window),
         }
-        self._write(now, _in(region, "/market/price_offers"), "PriceOffer", fields, MAP)
+        self._write(now, topics.in_region(region, topics.PRICE_OFFERS), "PriceOffer", fields, topics.MAP)
 
     def demand(self, now: float, sequence: int, bids: Sequence[Bid]) -> None:
         """UAVs' answers."""
@@ -102,7 +102,7 @@ class Recorder:
             "rounds": [bid.round for bid in bids],
             "bandwidth": [bid.bandwidth for bid in bids],
         }
-        self._write(now, "/market/bandwidth_demands", "BandwidthDemand", fields)
+        self._write(now, topics.BANDWIDTH_DEMANDS, "BandwidthDemand", fields)
 
     def grant(self, now: float, region: str, grant: Grant) -> None:
         """What was sold."""
@@ -114,7 +114,7 @@ class Recorder:
             "bandwidth": list(grant.bandwidth.values()),
             "lease": to_time(grant.lease),
         }
-        self._write(now, _in(region, "/market/bandwidth_grants"), "BandwidthGrant", fields)
+        self._write(now, topics.in_region(region, topics.BANDWIDTH_GRANTS), "BandwidthGrant", fields)
 
     def closed(self, now: float, booked: ClosedRound, settings: LeaderSettings) -> None:
         """A closed round, to learn from."""
@@ -136,12 +136,12 @@ class Recorder:
             "uavs_in_range": result.uavs_in_range,
             "policy_version": decision.policy_version,
         }
-        self._write(now, "/market/interactions", "Interaction", fields)
+        self._write(now, topics.INTERACTIONS, "Interaction", fields)
 
     def decision(self, now: float, change: HostChange) -> None:
         """A UAV wants another host."""
         fields = {"uav_ids": [change.uav], "rsu_ids": [change.rsu or ""], "predicted_stay": [change.stay]}
-        self._write(now, "/market/hosting_decisions", "HostingDecision", fields)
+        self._write(now, topics.HOSTING_DECISIONS, "HostingDecision", fields)
 
     # -- the twins ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Recorder:
             "position_deviations": [value for one in estimates for value in one.position_deviation],
             "velocity_deviations": [value for one in estimates for value in one.velocity_deviation],
         }
-        self._write(now, "/twin/states", "TwinState", fields, MAP)
+        self._write(now, topics.TWIN_STATES, "TwinState", fields, topics.MAP)
 
     def host_heartbeats(
         self, now: float, region: str, rsu: str, held: Sequence[HostHeartbeat], ages: Mapping[str, float]
@@ -178,7 +178,7 @@ class Recorder:
             "replica_versions": [one.replica_version for one in held],
             "replica_ages": [ages.get(one.uav, math.inf) for one in held],
         }
-        self._write(now, _in(region, "/twin/host_status"), "TwinHostStatus", fields)
+        self._write(now, topics.in_region(region, topics.TWIN_HOST_HEARTBEATS), "TwinHostStatus", fields)
 
     def reply(self, now: float, region: str, reply: HostReply, as_of: float | None) -> None:
         """An RSU's answer to a UAV."""
@@ -191,14 +191,14 @@ class Recorder:
             "restored": [reply.restored],
             "as_of": [math.nan if as_of is None else as_of],
         }
-        self._write(now, _in(region, "/twin/replies"), "TwinReply", fields)
+        self._write(now, topics.in_region(region, topics.TWIN_REPLIES), "TwinReply", fields)
 
     def progress(self, now: float, progress: Progress) -> None:
         """How far a migration is."""
         one = progress
         names = {"uav_ids": [one.uav], "source_ids": [one.source], "target_ids": [one.target], "phases": [one.phase]}
         fields = {**names, "sizes": [one.size], "sent": [one.sent], "rates": [one.rate]}
-        self._write(now, "/twin/transfers", "TwinTransfers", fields)
+        self._write(now, topics.TWIN_TRANSFERS, "TwinTransfers", fields)
 
     def report(self, now: float, report: Report, epoch: int, size: float, sent: float) -> None:
         """How a migration went. size, sent: Mbit."""
@@ -215,8 +215,4 @@ class Recorder:
             "age_of_migration": report.age_of_migration,
             "downtime": report.downtime,
         }
-        self._write(now, "/twin/migrations", "MigrationReport", fields)
-
-
-def _in(region: str, topic: str) -> str:
-    return f"/{region}{topic}" if region else topic
+        self._write(now, topics.MIGRATIONS, "MigrationReport", fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.monitor import readers
 from uav_twin_migration.policy.choice import make_pricer
-from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.scenario.settings import made_of
 from uav_twin_migration.studies.virtual.carrier import Carrier
 from uav_twin_migration.studies.virtual.events import Process
@@ -20,11 +20,10 @@ from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Sa
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
 from uav_twin_migration.twin.hosting.application import NamedApplication
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.memory_store import Disk
-from uav_twin_migration.twin.hosting.runtime import Callbacks
 from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
 from uav_twin_migration.twin.protocol.messages import CancelRequest, HostReply, HostRequest, MigrateRequest
-from uav_twin_migration.twin.protocol.replica_state import Timing as ProtocolTiming
 
 if TYPE_CHECKING:
     from uav_twin_migration.studies.virtual.city import City
@@ -65,14 +64,8 @@ class VirtualRsu:
 
     def _start_hosting(self, now: float) -> None:
         values = self.values
-        settings = HostSettings(
-            timing=ProtocolTiming(lease=values["twin_lease"]),
-            replica_period=values["replica_period"],
-            replica_share=REPLICA_SHARE,
-            scrub=0,  # memory does not rot
-            admission=plugged_admission(values["admission"], rsu=self.name),
-            transfer=plugged_transfer(values["transfer"]),
-        )
+        plugged = plugged_admission(values["admission"], rsu=self.name), plugged_transfer(values["transfer"])
+        settings = replace(HostSettings.of(values, *plugged), scrub=0)  # memory does not rot
         application = values["application"]
         callbacks = Callbacks(
             reply=self._send_reply, report=self._send_report, hosting_change=lambda change: self._on_hosting_change()

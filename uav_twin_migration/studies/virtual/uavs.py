@@ -17,7 +17,7 @@ from uav_twin_migration.market.follower import (
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.regions import Membership
-from uav_twin_migration.scenario.settings import CLOCKS_DIFFER, made_of
+from uav_twin_migration.scenario.settings import made_of
 from uav_twin_migration.studies.virtual.events import Process
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Said
 from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
@@ -66,11 +66,7 @@ class VirtualUavs:
 
     def _make_twin_clients(self, now: float) -> dict[str, TwinClient]:
         values = self.values
-        protocol = HostDiscoveryTiming(
-            CLOCKS_DIFFER * values["twin_lease"],
-            values["rehost_after"],
-            begin_anew_after=values["begin_anew_after"],
-        )
+        protocol = HostDiscoveryTiming.of(values)
         wall_clock, one = self.city.wall_clock + now, values["replicas"] == "one"
         return {
             uav: TwinClient(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from uav_twin_migration.plugins import Plugged
+from uav_twin_migration.scenario.model import REPLICA_SHARE
 from uav_twin_migration.twin.hosting.transfer_strategy import PreCopy, TransferStrategy
 from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, Chunk
 from uav_twin_migration.twin.protocol.messages import (
@@ -87,6 +88,20 @@ class HostSettings:
     replica_share: float = 0.1  # of the bandwidth, for the replica while the twin moves
     admission: Plugged[Admission] = field(default_factory=plugged_admission)
     transfer: Plugged[TransferStrategy] = field(default_factory=plugged_transfer)
+
+    @classmethod
+    def of(
+        cls, values: Mapping[str, Any], admission: Plugged[Admission], transfer: Plugged[TransferStrategy]
+    ) -> HostSettings:
+        """As an RSU's parameters say, by name."""
+        return cls(
+            timing=Timing(lease=values["twin_lease"]),
+            replica_period=values["replica_period"],
+            replica_share=REPLICA_SHARE,
+            keep_unheard=values["twin_kept"],
+            admission=admission,
+            transfer=transfer,
+        )
 
 
 def objection_to_offer(offer: Offer, application: str, settings: HostSettings, here: Occupancy) -> Reason | None:

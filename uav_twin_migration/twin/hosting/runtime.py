@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,30 +24,19 @@ from uav_twin_migration.transport.carrier import Carrier
 from uav_twin_migration.transport.link import Arrived, Limits, LinkEvent
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application, Twin
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks, carry_out
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
-from uav_twin_migration.twin.hosting.outputs import (
-    Close,
-    Expired,
-    HostingChange,
-    MigrationReport,
-    Open,
-    Output,
-    Pace,
-    Progress,
-    Reply,
-    Served,
-    Transmit,
-)
+from uav_twin_migration.twin.hosting.outputs import Output, Progress, Served
 from uav_twin_migration.twin.hosting.store import KEPT_LOG, Store, checkpoint_beside
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     HostHeartbeat,
-    HostReply,
     HostRequest,
     LeaseRenewal,
     MigrateRequest,
+    PeerMessage,
 )
 from uav_twin_migration.twin.protocol.replica_state import Phase
 from uav_twin_migration.twin.protocol.wire import Chunks, encoded
@@ -61,18 +49,6 @@ TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
 TURN = 0.5  # s in which a thread with nothing to do goes round, so that a watchdog sees it
 
 Event = Callable[[TwinHost, float], object]
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """What the owner wants to hear of. Called in the host's thread: to be brief."""
-
-    reply: Callable[[HostReply], None] = lambda reply: None
-    report: Callable[[MigrationReport], None] = lambda report: None
-    hosting_change: Callable[[HostingChange], None] = lambda hosting_change: None
-    expired: Callable[[Expired], None] = lambda expired: None
-    trouble: Callable[[StoreError | None], None] = lambda trouble: None  # the disk refuses, or takes again
-    ended: Callable[[str, BaseException], None] = lambda thread, error: None  # a thread that all rests on: restart
 
 
 class _Item(NamedTuple):
@@ -282,7 +258,7 @@ class TwinService:
             self._turned_at = time.monotonic()
             items = self._gather(wake_at, last)
             now = last = boot_time()
-            self._carry_out(self._take_in(items, now))
+            carry_out(self._take_in(items, now), self.carrier, self._send, self.callbacks)
             for item in items:
                 if item.link:
                     self.carrier.consumed(item.link, abs(item.size))
@@ -291,11 +267,11 @@ class TwinService:
                 continue
             try:
                 wake_at = host.tick(now)
-                self._carry_out(host.commit(now))
+                carry_out(host.commit(now), self.carrier, self._send, self.callbacks)
             except StoreError as error:
-                self._carry_out(host.roll_back(error))
+                carry_out(host.roll_back(error), self.carrier, self._send, self.callbacks)
             except Exception as error:
-                self._carry_out(host.set_aside(error))
+                carry_out(host.set_aside(error), self.carrier, self._send, self.callbacks)
             self._tell()
 
     def _take_in(self, items: Sequence[_Item], now: float) -> list[Output]:
@@ -324,27 +300,8 @@ class TwinService:
             patience = last + gather - boot_time() if item.size > 0 and patience > 0 else 0.0
         return items
 
-    def _carry_out(self, outputs: Sequence[Output]) -> None:
-        carrier = self.carrier
-        for output in outputs:
-            if isinstance(output, Transmit):
-                carrier.send(output.link, encoded(output.frame), output.paced)
-            elif isinstance(output, Open):
-                carrier.open(output.link, output.peer, output.rate)
-            elif isinstance(output, Pace):
-                carrier.pace(output.link, output.rate)
-            elif isinstance(output, Close):
-                carrier.close(output.link)
-            elif isinstance(output, HostingChange):
-                self.callbacks.hosting_change(output)
-            elif isinstance(output, Reply):
-                self.callbacks.reply(output.reply)
-            elif isinstance(output, Expired):
-                self.callbacks.expired(output)
-            elif isinstance(output, MigrationReport):
-                self.callbacks.report(output)
-            else:
-                output.done(output.accepted)
+    def _send(self, link: int, frame: Chunks | PeerMessage, paced: bool) -> None:
+        self.carrier.send(link, encoded(frame), paced)
 
     def _tell(self) -> None:
         host = self._host

@@ -33,10 +33,12 @@ hosted for `begin_anew_after` is the twin given to an RSU that has nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
+from uav_twin_migration.scenario.settings import CLOCKS_DIFFER
 from uav_twin_migration.twin.protocol.epochs import (
     LAST_TERM,
     is_epoch,
@@ -80,6 +82,15 @@ class HostDiscoveryTiming:
     def __post_init__(self) -> None:
         if self.rehost_after < self.quarantine:
             raise ValueError(f"rehost_after ({self.rehost_after} s) must not be below quarantine ({self.quarantine} s)")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> HostDiscoveryTiming:
+        """As a UAV's parameters say, by name."""
+        return cls(
+            quarantine=CLOCKS_DIFFER * values["twin_lease"],
+            rehost_after=values["rehost_after"],
+            begin_anew_after=values["begin_anew_after"],
+        )
 
 
 @dataclass(frozen=True)
