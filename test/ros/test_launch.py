@@ -194,6 +194,7 @@ def without_studies(build: Path, prefix: Path, env: dict[str, str]) -> None:
     (package,) = {file.parent for file in prefix.rglob("uav_twin_migration/shipped.py")}
     assert not (package / "studies").exists()
     assert not (package / "twin" / "verification").exists()
+    assert not (package / "nodes" / "attacker.py").exists()
     command = [sys.executable, "-m", "uav_twin_migration.cli"]
     alone = {**env, "PYTHONPATH": str(package.parent)}
     told = subprocess.run([*command, "bench"], env=alone, cwd=prefix, capture_output=True, text=True)
