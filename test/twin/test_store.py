@@ -358,6 +358,22 @@ def test_a_file_that_was_taken_away_takes_nothing_more(store: Store, harm: Calla
     assert not store.dirty
 
 
+def test_a_file_that_is_being_written_is_not_another(store: Store) -> None:
+    """While the log is brought into it, a look may find pages half old, half new: 481 of 80,163 looks, 2026-11-30."""
+    store.add_copy("u1", "app", 64)
+    store.commit()
+    checkpoint_beside(store.path)
+    whole = store.path.read_bytes()
+    with store.path.open("r+b") as file:
+        file.seek(100)
+        file.write(bytes(4000))  # the list of its tables
+    for _ in range(20):
+        store.verify_file()
+    with store.path.open("r+b") as file:
+        file.write(whole)
+    store.verify_file()
+
+
 def test_a_file_that_is_put_back_is_good_again(store: Store) -> None:
     aside = store.path.parent / "aside.db"
     store.path.rename(aside)

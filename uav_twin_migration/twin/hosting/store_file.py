@@ -11,6 +11,11 @@ import os
 import sqlite3
 from pathlib import Path
 
+from uav_twin_migration.twin.hosting.store_reader import APPLICATION_ID
+
+MAGIC, HEAD = b"SQLite format 3\0", 100  # how a database begins, and bytes of its head: sqlite.org/fileformat2.html
+ID_AT, ID_END = 68, 72  # of it, the application's id
+
 
 class StoreFile:
     """The files of a store that is open: its database, and the lock beside it."""
@@ -40,13 +45,29 @@ class StoreFile:
         trouble = self.trouble()
         if trouble:
             return trouble
-        self._odd = 0 if self._read_incarnation() in self._right else self._odd + 1
-        if self._odd > 1:  # once may be for want of a file descriptor
+        self._odd = self._odd + 1 if self._is_another() else 0
+        if self._odd > 1:
             self._overwritten = f"something else was copied over {self._path.name}"
         return self._overwritten
 
+    def _is_another(self) -> bool:
+        """Whether the file is no store, or one of another incarnation.
+
+        One that has a store's head and cannot be read is neither: it is so while the log is brought into it, in six
+        of a thousand looks. What is damaged SQLite and the scrub find.
+        """
+        try:
+            with open(self._path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError:
+            return False  # for want of a file descriptor, say
+        if not head.startswith(MAGIC) or head[ID_AT:ID_END] != APPLICATION_ID.to_bytes(4, "big"):
+            return True
+        incarnation = self._read_incarnation()
+        return incarnation is not None and incarnation not in self._right
+
     def _read_incarnation(self) -> object:
-        """What stands in the database itself; None where it is no store."""
+        """What stands in the database itself; None where that cannot be read."""
         uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
         try:
             with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
