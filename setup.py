@@ -59,6 +59,7 @@ REQUIREMENTS = {
         "momepy>=0.11; python_version >= '3.11'",  # carries a real district as test data
         "mypy>=1.10",
         "playwright>=1.40",  # drives a browser that the system has: Debian's chromium
+        "pytest-xdist>=3.2",
         "pytest>=7.4",
         "ruff>=0.6",
         "safetensors>=0.4",  # the format's own library: what it reads and writes, ours does

@@ -156,10 +156,16 @@ class Probe(Node):
 
     def wait_for(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
         """Serve callbacks until a condition holds; fails the test when it never does."""
+        assert self.comes(condition, patience), f"never came: {what}"
+
+    def comes(self, condition: Callable[[], Any], patience: float) -> bool:
+        """Serve callbacks until a condition holds, for so many seconds at most; returns whether it does."""
         deadline = time.monotonic() + patience
         while not condition():
-            assert time.monotonic() < deadline, f"never came: {what}"
+            if time.monotonic() >= deadline:
+                return False
             self._executor_.spin_once(timeout_sec=0.05)
+        return True
 
     def demand(self, uav: str, round_: int, bandwidth: float, rsu: str = "rsu_0", sequence: int | None = None) -> None:
         """One bid."""

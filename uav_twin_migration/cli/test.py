@@ -16,6 +16,8 @@ CHECKS = (
     ("types", ("mypy",)),
     ("house rules", ("import-linter",)),
 )
+# As many at once as the machine has cores; test/conftest.py says which follow each other. `-- -n 0` runs one by one.
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "loadgroup")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
             failed.append(name)
     chosen = ["-m", "not ros and not slow"] if args.fast else []
     print("== tests", flush=True)
-    if subprocess.run([sys.executable, "-m", "pytest", *chosen, *args.pytest], cwd=CHECKOUT).returncode != 0:
+    run_pytest = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *chosen, *args.pytest]
+    if subprocess.run(run_pytest, cwd=CHECKOUT).returncode != 0:
         failed.append("tests")
     if failed:
         print(f"failed: {', '.join(failed)}")

@@ -51,7 +51,7 @@ class FlightActions:
         if tell:
             self._told_at = now
 
-    def _feedback(self, now: float) -> FlightOrder.Feedback:
+    def _feedback(self, now: float) -> Any:
         odometry = self._flight.odometry(now)
         height = math.nan if odometry is None else float(odometry.position[2])
         return FlightOrder.Feedback(phase=self._flight.phase.value, reason=self._flight.reason, height=height)
