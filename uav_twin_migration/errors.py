@@ -4,7 +4,12 @@ from __future__ import annotations
 
 
 class UavTwinError(Exception):
-    """Something failed; the message says what and what to do. The command line exits with 1."""
+    """Something failed; the message says what and what to do. The command line exits with 1.
+
+    may_pass: whether it may be gone later though nobody changes a setting, as a port that is taken.
+    """
+
+    may_pass = False
 
 
 class InputError(UavTwinError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +16,7 @@ from uav_twin_migration.security.authority import ISSUED, make_keys
 pytest.importorskip("cryptography")
 pytest.importorskip("nacl")
 
-from uav_twin_migration.security import ed25519, revocation
+from uav_twin_migration.security import authority, ed25519, revocation
 from uav_twin_migration.security.certificates import (
     Identity,
     IdentityError,
@@ -91,6 +93,30 @@ def test_an_identity_says_what_is_wrong_with_its_files(tmp_path: Path) -> None:
         (tmp_path / "here" / f"north.{suffix}").write_bytes((tmp_path / "here" / f"south.{suffix}").read_bytes())
     with pytest.raises(IdentityError, match="certificate of RSU 'south', not 'north'"):
         Identity(tmp_path / "here", "north")
+
+
+@pytest.mark.parametrize("days", [-1000, 30])
+def test_a_clock_outside_the_certificate_s_time_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    class Shifted(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
+            return datetime.datetime.now(tz) + datetime.timedelta(days=days)
+
+    make_keys(tmp_path, ["south"])
+    with monkeypatch.context() as patch:
+        own = SimpleNamespace(datetime=Shifted, timedelta=datetime.timedelta, timezone=datetime.timezone)
+        patch.setattr(authority, "datetime", own)
+        make_keys(tmp_path, ["north"])
+    with pytest.raises(IdentityError, match="clock is right") as caught:
+        Identity(tmp_path, "north")
+    assert caught.value.may_pass
+    for suffix in ("pem", "key"):
+        (tmp_path / f"north.{suffix}").write_bytes((tmp_path / f"south.{suffix}").read_bytes())
+    with pytest.raises(IdentityError) as caught:
+        Identity(tmp_path, "north")
+    assert not caught.value.may_pass
 
 
 def test_keys_are_renewed_without_a_restart(tmp_path: Path) -> None:

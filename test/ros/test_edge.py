@@ -50,7 +50,7 @@ def test_systemd_hears_that_it_is_ready_lives_and_stops(
     said = manager.recv(100)
     while said == b"WATCHDOG=1":
         said = manager.recv(100)
-    assert said == b"STOPPING=1"
+    assert said.splitlines()[0] == b"STOPPING=1"
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
 
@@ -73,3 +73,17 @@ def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, proces
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert "capacity: got -" in errors
+
+
+def test_what_may_pass_does_not_end_it(host: Path, processes: Processes, probe: Probe) -> None:
+    """A port that somebody else has: it sells without twins, says so, and hosts them once the port is free."""
+    trouble = lambda: probe.diagnostics.get("rsu/rsu_1", {}).get("trouble", "")  # noqa: E731
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 7548))
+        other.listen()
+        process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
+        probe.wait_for(lambda: "cannot listen" in trouble(), "word that it hosts no twins")
+        probe.wait_for(lambda: probe.offers, "offers all the same")
+    probe.wait_for(lambda: "twins" in probe.diagnostics["rsu/rsu_1"], "twins, once the port is free")
+    assert not trouble()
+    assert process.poll() is None

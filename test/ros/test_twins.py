@@ -45,8 +45,10 @@ class Town:
         size: float = SMALL,
         replicas: str = "none",
         rehost_after: float = GIVEN_UP,
+        drain_on_stop: bool = False,
     ) -> None:
         self.processes, self.probe, self.folder = processes, probe, folder
+        self.drain_on_stop = drain_on_stop
         self.reachable: tuple[str, ...] = ("rsu_0", "rsu_1")
         self.states: list[TwinState] = []
         self.reports: list[MigrationReport] = []
@@ -69,6 +71,7 @@ class Town:
     def start_rsu(self, rsu: str, **more: Any) -> Any:
         """An RSU with its store."""
         twins = {"rsu_id": rsu, "twin_store": str(self.folder / f"{rsu}.db"), "twin_lease": LEASE, "twin_beat": 0.2}
+        more |= {"drain_on_stop": self.drain_on_stop}
         return self.processes.start("rsu", f"/rsu/{rsu}", **RSU | twins | more)
 
     def host(self) -> str:
@@ -254,6 +257,20 @@ def test_an_rsu_that_is_deactivated_has_its_twins_moved_away(
     assert answer.result().success
     town.wait_for_host("rsu_1", newer_than=first)
     probe.wait_for(lambda: town.addresses["rsu_0"].draining, "word that rsu_0 takes no more twins")
+    town.check_states()
+
+
+def test_an_rsu_that_is_stopped_has_its_twins_moved_away_first(
+    processes: Processes, probe: Probe, tmp_path: Path
+) -> None:
+    town = Town(processes, probe, tmp_path, drain_on_stop=True)
+    town.reachable = ("rsu_0",)
+    town.wait_for_host("rsu_0")
+    probe.wait_for(lambda: "rsu_1" in town.addresses, "somebody to move to")
+    first = town.epoch()
+    town.rsus["rsu_0"].send_signal(signal.SIGTERM)
+    town.wait_for_host("rsu_1", newer_than=first)
+    assert town.rsus["rsu_0"].wait(PATIENCE) == 0
     town.check_states()
 
 

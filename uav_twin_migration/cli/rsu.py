@@ -156,6 +156,7 @@ def own_parameters(directory: Path, rsu: str, address: Address) -> dict[str, Any
         "ledger": str(directory / STORE / f"{rsu}.ledger"),
         "twin_address": address[0],
         "twin_port": address[1],
+        "drain_on_stop": True,
     }
 
 

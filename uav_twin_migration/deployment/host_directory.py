@@ -25,7 +25,7 @@ from uav_twin_migration.market.messages import is_id
 HOST_FILE, PARAMETERS_FILE, FAST_DDS_FILE = "host.yaml", "rsu.yaml", "fastdds.xml"
 KEYS, LEARNERS, PLUGINS, STORE, STORE_FILE = "keys", "learners", "plugins", "store", "twins.db"
 DISCOVERY_PORT = 11811  # Fast DDS's own default
-TWIN_PORT = 7447  # where an RSU listens for other RSUs
+TWIN_PORT = 7811  # not 7447, which is that of rmw_zenoh's router; where an RSU listens for other RSUs
 
 Address = tuple[str, int]  # host, port
 

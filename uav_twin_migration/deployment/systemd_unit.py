@@ -25,7 +25,7 @@ NotifyAccess=main
 ExecStart=/bin/bash -c 'source {workspace}/setup.bash && exec python3 -m uav_twin_migration.cli rsu run {directory}'
 WatchdogSec={watchdog}
 TimeoutStartSec=90
-TimeoutStopSec=15
+TimeoutStopSec=60
 Restart=always
 RestartSec=2
 # exit code 2: bad parameters, which no restart makes better

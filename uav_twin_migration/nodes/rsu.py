@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.errors import InputError, UavTwinError
@@ -15,7 +16,7 @@ from uav_twin_migration.market.ledger import receipt_of
 from uav_twin_migration.market.ledger_file import LedgerFile
 from uav_twin_migration.market.messages import Grant, Offer, Refusal
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, PolicyUpdate, PriceOffer
-from uav_twin_migration.nodes.ros import convert, qos_profiles
+from uav_twin_migration.nodes.ros import convert, qos_profiles, systemd
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
@@ -25,12 +26,15 @@ from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
-from uav_twin_migration.nodes.ros.timing import Timing
+from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.plugins import PluginError, describe
 from uav_twin_migration.policy.choice import make_pricer
 from uav_twin_migration.scenario.parameters import parameters_of
 from uav_twin_migration.scenario.settings import RSU, made_of
-from uav_twin_migration.twin.hosting.store_reader import StoreError
+
+RETRY = 5.0  # s between two attempts to host twins, where something keeps it from doing so that may pass
+LOOK = 0.2  # s between two looks whether the twins have moved, on the way out
+SLACK = 10.0  # s beyond drain_limit that ending takes at most
 
 
 class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
@@ -58,6 +62,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
         self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
+        self.stop: Callable[[], None] = lambda: None  # and here
         if self._values["autostart"]:
             self.trigger_configure()
             if self._failure is not None:
@@ -95,7 +100,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._timing = Timing(self)
         self._proofs = Proofs(self.settings.rsu, self._values, self._timing, self._verifying)
         try:
-            self._twins = self._host_twins()
+            self._twins = self._host_twins(at_start=True)
         except UavTwinError as error:
             self._failure = error
             self.get_logger().error(str(error))
@@ -116,6 +121,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if not self._values["pricing"]:
             self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe, self._senders)
+        self._retry = steady_timer(self, RETRY, self._try_again) if self._trouble else None
         return TransitionCallbackReturn.SUCCESS
 
     def stuck(self, within: float) -> str:
@@ -125,23 +131,39 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
     def _here(self, topic: str) -> str:
         return topics.in_region(self._values["region"], topic)
 
-    def _host_twins(self) -> RsuTwins | None:
-        """An RSU whose store cannot be used says so and goes on selling; the file stays as it is."""
+    def _host_twins(self, at_start: bool = False) -> RsuTwins | None:
+        """An RSU that cannot host twins now says so, goes on selling, and tries again.
+
+        Raises UavTwinError at its start, where no waiting helps.
+        """
         if not self._values["twin_store"]:
             return None
         try:
             own = (self._values, self._timing, self._signing, self._verifying, self._proofs)
             twins = RsuTwins(self, self.settings.rsu, *own)
-            twins.fail = lambda why: self.fail(why)
-            return twins
-        except (StoreError, PluginError) as error:
-            self._trouble = f"hosts no twins: {error}"
-            self.get_logger().error(self._trouble)
+        except UavTwinError as error:
+            if at_start and not (error.may_pass or isinstance(error, PluginError)):
+                raise
+            trouble, self._trouble = self._trouble, f"hosts no twins: {error}"
+            if trouble != self._trouble:
+                self.get_logger().error(f"{self._trouble} (tried again every {RETRY:g} s)")
             return None
+        twins.fail = lambda why: self.fail(why)
+        self._trouble = ""
+        return twins
+
+    def _try_again(self) -> None:
+        self._twins = self._host_twins()
+        if self._twins is not None and self._retry is not None:
+            self._retry.cancel()
+            self.get_logger().info(f"hosts twins now; {self._twins_here()}")
+            if self._going_down:
+                self._twins.drain()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Sell, and take twins."""
         assert self._leader is not None  # configured before
+        self._going_down = False
         if self._twins is not None:
             self._twins.stop_draining()
         self._leader.start()
@@ -158,6 +180,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         """Stop selling, and have the twins move away; what was granted stays until its lease is over."""
         assert self._leader is not None  # configured before
         self._leader.stop()
+        self._going_down = True
         self.get_logger().info("sells nothing any more")
         if self._twins is not None:
             self._twins.drain()
@@ -187,6 +210,28 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self.get_logger().error(f"the transition from {state.label!r} failed; the RSU is unconfigured")
         self.on_cleanup(state)
         return TransitionCallbackReturn.SUCCESS
+
+    def leave(self) -> bool:
+        """SIGTERM came; for any thread. Whether the node ends by itself now, by `stop`, once its twins have moved."""
+        executor = self.executor
+        if not self._values["drain_on_stop"] or executor is None:
+            return False
+        executor.create_task(self._leave)
+        executor.wake()
+        return True
+
+    def _leave(self) -> None:
+        if self._twins is None or not self._twins.hosted or self._leader is None:
+            self.stop()
+            return
+        systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((self._values['drain_limit'] + SLACK) * 1e6)}")
+        if not self._going_down:
+            self.trigger_deactivate()
+        steady_timer(self, LOOK, self._watch_leaving)
+
+    def _watch_leaving(self) -> None:
+        if self._twins is None or not self._twins.drains:
+            self.stop()
 
     def _twins_here(self) -> str:
         return f"twins here: {self._twins.hosted}" if self._twins is not None else "it hosts no twins"
@@ -260,6 +305,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._waker.set(self._leader.wake_at)
 
     _own_rounds: tuple[int, ...] = ()
+    _going_down = False  # it was deactivated: its twins are to move away
+    _retry: Timer | None = None
 
     def _describe(self) -> dict[str, dict[str, object]]:
         assert self._leader is not None  # diagnostics come with it

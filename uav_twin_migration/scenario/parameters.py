@@ -145,6 +145,20 @@ class TwinHosting:
         float,
         Setting("time after which it stops waiting for its twins to have moved then", "s", *WALL_TIME, (RSU,), AT_ONCE),
     ] = 30.0
+    drain_on_stop: Annotated[
+        bool,
+        Setting("go down so on SIGTERM: sell nothing more and move the twins first", known_to=(RSU,), changes=AT_ONCE),
+    ] = False
+    flush_period: Annotated[
+        float,
+        Setting(
+            "time between two writings of what changed in its twins, of wall time: what a crash loses of telemetry",
+            "s",
+            0.05,
+            60.0,
+            (RSU,),
+        ),
+    ] = 0.5
     twin_kept: Annotated[
         float,
         Setting(

@@ -20,6 +20,12 @@ class IdentityError(UavTwinError):
     """A certificate or key cannot be used; says which, and what to do."""
 
 
+class ValidityError(IdentityError):
+    """It cannot be used now: this host's clock is wrong, or the certificate is to be renewed."""
+
+    may_pass = True
+
+
 class Identity:
     """An RSU's key and certificate, and its authority's certificate, ready for TLS.
 
@@ -109,11 +115,15 @@ class Identity:
             certificate = _shake_hands(client, server)
         except ssl.SSLCertVerificationError as error:
             what = f"other RSUs will refuse it ({error.verify_message})"
+            if error.verify_code in NOT_NOW:
+                raise ValidityError(f"{file}: {what}; {CLOCK_HINT}, or {HINT}") from error
             raise IdentityError(f"{file}: {what}; {HINT}") from error
         if rsu_of(certificate) != self.rsu:
             raise IdentityError(f"{file}: the certificate of RSU {rsu_of(certificate)!r}, not {self.rsu!r}; {HINT}")
 
 
+NOT_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, of OpenSSL's x509_vfy.h
+CLOCK_HINT = "see that this host's clock is right"
 HINT = "make new ones with `uavtwin keys DIR --rsus ID...`"
 
 

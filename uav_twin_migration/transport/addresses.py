@@ -14,6 +14,12 @@ class CarrierError(UavTwinError):
     """The carrier cannot start; says why and what to do."""
 
 
+class ListenError(CarrierError):
+    """It cannot listen at its address now."""
+
+    may_pass = True
+
+
 def ip_address(host: str) -> str | None:
     """A host as the IP address that it is; None for a name that somebody would have to look up."""
     try:
@@ -29,7 +35,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(address: Address) -> socket.socket:
-    """A non-blocking socket that listens; port 0: any free one. Raises CarrierError."""
+    """A non-blocking socket that listens; port 0: any free one. Raises ListenError."""
     host, port = address
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
@@ -40,6 +46,6 @@ def listen(address: Address) -> socket.socket:
         listener.close()
         hint = "another process has the port, or this machine not the address"
         why = error.strerror if isinstance(error, OSError) else error
-        raise CarrierError(f"{host}:{port}: cannot listen ({why}); {hint}") from error
+        raise ListenError(f"{host}:{port}: cannot listen ({why}); {hint}") from error
     listener.setblocking(False)
     return listener

@@ -166,10 +166,15 @@ class RsuTwins:
     def drain(self) -> None:
         """Take no more twins and move those here to other RSUs."""
         targets = [rsu for rsu, host in self._hosts.items() if host.port and not host.draining]
-        self._drain_until = boot_time() + self._values["drain_limit"]
+        self._drain_until = boot_time() + self._values["drain_limit"] if targets else math.inf  # nobody to wait for
         self._service.drain(targets, self._rate(self._values["drain_rate"]))
         self._announce()
         self._say(f"draining: {len(self._service.hosted)} twins to {', '.join(targets) or 'nobody'}")
+
+    @property
+    def drains(self) -> bool:
+        """Whether twins may still move away."""
+        return self._drain_until is not None and self._drain_until != math.inf
 
     def stop_draining(self) -> None:
         """Take twins again."""

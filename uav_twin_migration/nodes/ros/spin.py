@@ -44,17 +44,21 @@ class Stop:
     def __init__(self) -> None:
         self.requested = Future()
         self.failed = False
+        self.leave: Callable[[], bool] = lambda: False  # begins to end in good order; whether it does
         self._executor: Executor | None = None
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
-        signal.sigwait(STOP_SIGNALS)
+        """SIGINT ends at once, and so does the second signal."""
+        if signal.sigwait(STOP_SIGNALS) == signal.SIGTERM and self.leave():
+            signal.sigwait(STOP_SIGNALS)
         self.request()
 
     def request(self) -> None:
         """Stop spinning."""
-        self.requested.set_result(None)
+        if not self.requested.done():
+            self.requested.set_result(None)
         if self._executor is not None:
             self._executor.wake()
 
@@ -97,7 +101,7 @@ def log_where_it_can_be_written() -> None:
 def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None) -> int:
     """Create nodes and spin them: a node executable's ``main``. Returns its exit code, 2 for bad parameters.
 
-    A node that has a `stop` attribute gets the function that ends the spin.
+    A node that has a `stop` attribute gets the function that ends the spin; one that has a `leave` is asked on SIGTERM.
     """
     stop = Stop()
     log_where_it_can_be_written()
@@ -108,6 +112,8 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             if hasattr(node, "stop"):
                 node.stop = stop.request
+            if hasattr(node, "leave"):
+                stop.leave = node.leave
             if hasattr(node, "fail"):
                 node.fail = stop.fail
         systemd.watch(nodes)

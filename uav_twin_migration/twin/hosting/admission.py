@@ -96,6 +96,7 @@ class HostSettings:
         """As an RSU's parameters say, by name."""
         return cls(
             timing=Timing(lease=values["twin_lease"]),
+            flush_period=values["flush_period"],
             replica_period=values["replica_period"],
             replica_share=REPLICA_SHARE,
             keep_unheard=values["twin_kept"],

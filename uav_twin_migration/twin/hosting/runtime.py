@@ -81,11 +81,11 @@ class TwinService:
         """
         self.callbacks = callbacks or Callbacks()
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._store = Store(store, rsu)
+        self.carrier = Carrier(rsu, identity, address, self._deliver, resolve, limits)
         try:
-            self.carrier = Carrier(rsu, identity, address, self._deliver, resolve, limits)
+            self._store = Store(store, rsu)  # last: each opening of it is an incarnation, and written
         except BaseException:
-            self._store.close()
+            self.carrier.stop()
             raise
         self.carrier.ended = lambda error: self.callbacks.ended("the carrier", error)
         self._turned_at = self._log_turned_at = time.monotonic()  # s, when the two threads last went round

@@ -52,6 +52,8 @@ _ENTRIES = "SELECT number, version, digest, size FROM chunks WHERE copy = ? ORDE
 class StoreError(UavTwinError):
     """The store cannot be used, or could not be written; says what to do. `reason` is what to tell other RSUs."""
 
+    may_pass = True  # who has the file lets go of it, a disk is mounted, a backup put back
+
     def __init__(self, path: Path, what: str, hint: str, reason: Reason = Reason.STORE) -> None:
         super().__init__(f"{path}: {what}; {hint}")
         self.path, self.what, self.hint, self.reason = path, what, hint, reason
