@@ -83,7 +83,7 @@ def test_no_name_of_a_registry_or_of_this_machine() -> None:
             assert not [word for word in forbidden if word in text], path
 
 
-@pytest.mark.parametrize("room", ["uav_twin_migration", "web/src", "launch", "examples"])
+@pytest.mark.parametrize("room", ["uav_twin_migration", "web/src", "launch", "examples", "test"])
 def test_no_file_is_long(room: str) -> None:
     lines = {
         file.relative_to(CHECKOUT): len(file.read_text(encoding="utf-8").splitlines())

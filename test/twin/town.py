@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from test.twin.network import DELAY, Wire, decode
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application
 from uav_twin_migration.twin.hosting.estimate import Telemetry
@@ -36,34 +36,6 @@ from uav_twin_migration.twin.protocol.messages import CancelRequest, HostRequest
 from uav_twin_migration.twin.protocol.replica_state import Status
 
 VOICE = 0.25  # s between two rounds of host heartbeats and lease renewals
-DELAY = 0.002  # s
-
-
-class Wire:
-    """One direction of a connection: frames go one after the other, those that are paced at its rate."""
-
-    def __init__(self, town: Town, name: str, link: int, rate: float = math.inf) -> None:
-        self.town, self.name, self.link, self.rate = town, name, link, rate
-        self.waiting: deque[tuple[bytes, bool]] = deque()
-        self.busy = False
-
-    def send(self, data: bytes, paced: bool) -> None:
-        self.waiting.append((data, paced))
-        self.go_on()
-
-    def go_on(self) -> None:
-        if self.busy or not self.waiting:
-            return
-        data, paced = self.waiting[0]
-        if not paced or self.rate > 0.0:
-            self.busy = True
-            self.town.at(len(data) / self.rate if paced else 0.0, self._gone)
-
-    def _gone(self) -> None:
-        data, _ = self.waiting.popleft()
-        self.busy = False
-        self.town.at(DELAY, lambda: self.town.arrive(self.name, self.link, data))
-        self.go_on()
 
 
 class Rsu:
@@ -383,14 +355,18 @@ class Town:
         self.tell(self.host_discovery.host, lambda host: host.cancel(CancelRequest("u1"), self.now))
 
 
-def decode(data: bytes) -> Any:
-    reader = wire.FrameReader()
-    reader.trusted = True
-    frame = None
-    while data:
-        room = reader.room()
-        size = min(len(room), len(data))
-        room[:size] = data[:size]
-        frame, data = reader.filled(size), data[size:]
-    assert frame is not None
-    return frame
+def settled(town: Town) -> Town:
+    town.run_until(town.is_served)
+    live(town, 2.0)
+    return town
+
+
+def live(town: Town, seconds: float) -> None:
+    """Telemetry and changes all the time."""
+    for _ in range(int(seconds / 0.1)):
+        town.observe()
+        town.run(0.1)
+
+
+def others(town: Town) -> list[str]:
+    return [name for name in town.rsus if name != town.host_discovery.host]
