@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uav_twin_migration.radio.coverage import predicted_stay
+from uav_twin_migration.radio.coverage import predicted_stay, predicted_stay_of_one
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,15 @@ def test_all_pairs_at_once() -> None:
     stays = predicted_stay(position[:, None], velocity[:, None], centre, reach)
     assert stays.shape == (7, 3)
     assert stays[4, 1] == predicted_stay(position[4], velocity[4], centre[1], reach[1])
+
+
+@given(
+    st.tuples(*[st.floats(-1e4, 1e4)] * 2),
+    st.tuples(*[st.sampled_from([0.0, 3.0, -7.5])] * 2) | st.tuples(*[st.floats(-50, 50)] * 2),
+    st.tuples(*[st.floats(-1e4, 1e4)] * 2),
+    st.floats(0, 3e4),
+)
+def test_one_pair_is_the_same_to_the_bit(
+    position: tuple[float, float], velocity: tuple[float, float], centre: tuple[float, float], reach: float
+) -> None:
+    assert predicted_stay_of_one(position, velocity, centre, reach) == predicted_stay(position, velocity, centre, reach)

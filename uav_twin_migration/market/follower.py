@@ -46,7 +46,7 @@ from uav_twin_migration.market.messages import (
 from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.reputation import NOTHING, TRIAL, Reputation
 from uav_twin_migration.plugins import describe
-from uav_twin_migration.radio.coverage import predicted_stay
+from uav_twin_migration.radio.coverage import predicted_stay_of_one
 from uav_twin_migration.scenario.model import MarketParameters, TwinParameters, transfer_size
 
 NEVER = math.inf
@@ -339,9 +339,9 @@ class Follower:
     def _stays(self, offers: Sequence[Offer]) -> list[float]:
         """Predicted time in the coverage of each offer's RSU, s, within the market's bounds."""
         assert self._position is not None  # nobody asks before the first odometry
-        centres = [offer.position[:2] for offer in offers]
-        stays = predicted_stay(self._position[:2], self._velocity[:2], centres, [offer.range for offer in offers])
-        return [float(stay) for stay in np.clip(stays, self.settings.min_stay, self.settings.max_stay)]
+        here, course = self._position[:2], self._velocity[:2]
+        stays = [predicted_stay_of_one(here, course, offer.position[:2], offer.range) for offer in offers]
+        return [min(max(stay, self.settings.min_stay), self.settings.max_stay) for stay in stays]
 
     def _check_grant(self, grant: Grant, share: float, answer: _Answer | None) -> Refusal | None:
         refusal = check_number(share, LARGEST_BANDWIDTH) or check_number(grant.lease, LONGEST_LEASE)

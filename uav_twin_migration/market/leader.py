@@ -20,13 +20,14 @@ any       stop()                                   no further offers; an open ro
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
+from uav_twin_migration.market.admitted import Admitted
 from uav_twin_migration.market.messages import (
     LARGEST_BANDWIDTH,
     Bid,
@@ -68,6 +69,11 @@ class LeaderSettings:
     def lease(self) -> float:
         """How long a grant holds, s."""
         return self.lease_rounds * self.round_period
+
+    @cached_property
+    def admits(self) -> Admitted:
+        """The UAVs that may buy."""
+        return Admitted(self.admitted)
 
 
 class RoundResult(NamedTuple):
@@ -322,7 +328,7 @@ class Leader:
         refusal = check_number(bid.bandwidth, LARGEST_BANDWIDTH)
         if refusal:
             return refusal
-        if not any(fnmatch.fnmatchcase(bid.uav, pattern) for pattern in settings.admitted):
+        if bid.uav not in settings.admits:
             return Refusal.UNKNOWN_UAV
         if bid.round != self.round or not self._open:
             return self._wrong_round(bid)

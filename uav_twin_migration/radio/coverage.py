@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Point = tuple[float, float]
 
 
 def predicted_stay(position: ArrayLike, velocity: ArrayLike, centre: ArrayLike, reach: ArrayLike) -> Array:
@@ -30,3 +33,20 @@ def predicted_stay(position: ArrayLike, velocity: ArrayLike, centre: ArrayLike, 
         stay = np.where(receding > 0, depth / (receding + root), (root - receding) / speed2)
     stay = np.where(speed2 == 0, np.inf, stay)
     return np.where(depth >= 0, stay, 0.0)
+
+
+def predicted_stay_of_one(position: Point, velocity: Point, centre: Point, reach: float) -> float:
+    """`predicted_stay` of one UAV and one RSU, to the bit, without the time that arrays take."""
+    x, y = position[0] - centre[0], position[1] - centre[1]
+    vx, vy = velocity
+    depth = reach * reach - (x * x + y * y)
+    if not depth >= 0.0:
+        return 0.0
+    speed2 = vx * vx + vy * vy
+    if speed2 == 0.0:
+        return math.inf
+    receding = x * vx + y * vy
+    root = math.sqrt(max(receding * receding + speed2 * depth, 0.0))
+    if receding > 0.0:
+        return depth / (receding + root)
+    return (root - receding) / speed2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from rclpy.node import Node
 from uav_twin_migration import plugins
 from uav_twin_migration.clocks import boot_time
 from uav_twin_migration.deployment import topics
+from uav_twin_migration.market.admitted import Admitted
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.msg import (
     MigrationReport,
@@ -238,8 +238,9 @@ class RsuTwins:
     def _on_request(self, message: TwinRequest) -> None:
         requests = list(twin_convert.requests_for(message, self.rsu))
         if requests and self._verifying.believes_uavs(message):
+            admitted = Admitted(self._values["admitted_uavs"])
             for request in requests:
-                if any(fnmatchcase(request.uav, pattern) for pattern in self._values["admitted_uavs"]):
+                if request.uav in admitted:
                     self._service.request(request)
                 else:
                     self._refused["unknown_uav"] += 1

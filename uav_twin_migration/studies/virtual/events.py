@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 
 Act = Callable[[], object]
 
@@ -41,13 +42,11 @@ class Process:
 
     def at(self, time: float, act: Act) -> None:
         """Have something happen in this incarnation of the process."""
-        incarnation = self.incarnation
+        self.events.at(time, partial(self._happen, self.incarnation, act))
 
-        def happen() -> None:
-            if incarnation == self.incarnation:
-                self.deliver(act)
-
-        self.events.at(time, happen)
+    def _happen(self, incarnation: int, act: Act) -> None:
+        if incarnation == self.incarnation:
+            self.deliver(act)
 
     def every(self, period: Callable[[], float], act: Act, first: float) -> None:
         """Have something happen again and again: first at a time, then after each `period()`, s."""

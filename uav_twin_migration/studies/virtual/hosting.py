@@ -100,7 +100,8 @@ class Hosting:
         items, self._items = self._items, []
         for item in items:
             item.event(self.host, now)
-        self._commit()
+        if items:
+            self._commit()
         if not items or now >= self._wake_at or not all(item.calm for item in items):
             self._wake_at = self.host.tick(now)
             self._commit()

@@ -7,12 +7,21 @@ What changes while a twin moves, its head and its history, has the same chunks.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from uav_twin_migration.twin.hosting.application import Piece, Reader
 from uav_twin_migration.twin.hosting.estimate import Noise
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
+from uav_twin_migration.twin.protocol.chunks import digest
 
 PIECE = 128 * 1024  # bytes
+
+
+@lru_cache(maxsize=1024)
+def _zeros(size: int) -> tuple[bytes, bytes]:
+    """So many, and their digest: the same for all twins."""
+    zeros = bytes(size)
+    return zeros, digest(zeros)
 
 
 class BlankTwin(UavTwin):
@@ -24,10 +33,8 @@ class BlankTwin(UavTwin):
 
     def snapshot(self) -> Iterator[Piece]:
         """All pieces."""
-        zeros = bytes(self.piece_size)
         for number in range(self.pieces):
-            size = self.size_of(number)
-            yield Piece(PAYLOAD_AT + number, zeros if size == len(zeros) else zeros[:size])
+            yield Piece(PAYLOAD_AT + number, *_zeros(self.size_of(number)))
         yield from self._own_pieces()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +141,7 @@ class VirtualRsu:
 
     def on_request(self, request: HostRequest) -> None:
         """A UAV asks this RSU to host."""
-        if self.hosting is not None and any(fnmatchcase(request.uav, one) for one in self.values["admitted_uavs"]):
+        if self.hosting is not None and request.uav in self.settings.admits:
             self.hosting.post(lambda host, now: host.request(request, now))
 
     def on_goal(self, goal: Goal) -> None:

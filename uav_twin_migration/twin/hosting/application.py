@@ -25,6 +25,7 @@ class Piece(NamedTuple):
 
     number: int
     content: bytes
+    digest: bytes = b""  # SHA-256 of the content, from an application that knows it
 
 
 class Changes(NamedTuple):

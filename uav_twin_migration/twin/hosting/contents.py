@@ -170,7 +170,7 @@ class Contents:
         assert hosted_twin.own is not None
         version = hosted_twin.replica_state.record.version
         chunks = [
-            Chunk(piece.number, version + place, digest(piece.content), piece.content)
+            Chunk(piece.number, version + place, piece.digest or digest(piece.content), piece.content)
             for place, piece in enumerate(pieces, start=1)
         ]
         self._state.store.write(hosted_twin.own, chunks)

@@ -178,7 +178,7 @@ class TwinHost:
         if hosted_twin is None or not rate >= 0.0:
             return
         if rate != hosted_twin.rate:
-            hosted_twin.look_at = now
+            self.state.agenda.wake(hosted_twin)
         self._outbound.grant(hosted_twin, rate)
         if hosted_twin.replica_state.funded != (rate > 0.0):
             self._step(hosted_twin, Funded(rate > 0.0))
@@ -208,7 +208,7 @@ class TwinHost:
             return
         change(hosted_twin.twin)
         hosted_twin.waiting.append(done)
-        hosted_twin.look_at = now
+        self.state.agenda.wake(hosted_twin)
 
     def drain(self, targets: Sequence[str], rate: float, now: float) -> None:
         """Take no more twins, and move those here to `targets` in turn, with `rate` bytes/s for all together."""
@@ -314,14 +314,13 @@ class TwinHost:
             self.store.verify_file()
             self._transaction.publish(self.contents.scrub())
             self._expiry.look()
+            state.agenda.wake(*[one for one in state.twins.values() if one.own is not None])
         self.contents.begin_tick()
-        wake_at = self._flush_at
-        for hosted_twin in list(state.twins.values()):
-            if now >= hosted_twin.look_at or (flushing and hosted_twin.own is not None):
-                self._looking_after = hosted_twin
-                hosted_twin.look_at = self._look_after(hosted_twin, flushing)
-            wake_at = min(wake_at, hosted_twin.look_at)
+        for hosted_twin in state.agenda.due(now):
+            self._looking_after = hosted_twin
+            state.agenda.wait(hosted_twin, self._look_after(hosted_twin, flushing))
         self._looking_after = None
+        wake_at = min(self._flush_at, state.agenda.next)
         self._draining.go_on()
         if state.trouble is None and self.store.collect_garbage():
             wake_at = now

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from uav_twin_migration.twin.hosting.admission import HostSettings
+from uav_twin_migration.twin.hosting.agenda import Agenda
 from uav_twin_migration.twin.hosting.application import Application, Piece, Twin
 from uav_twin_migration.twin.hosting.outputs import Output
 from uav_twin_migration.twin.hosting.store import Store
@@ -78,7 +79,8 @@ class HostedTwin:
     inbound_chunks: InboundChunks | None = None
     heard_at: float = -math.inf  # s, when its UAV was last heard, or this process began
     served: bool = True  # False: it began empty, and has taken nothing yet
-    look_at: float = -math.inf  # s: not to be looked after before, unless something happens to it
+    look_at: float = -math.inf  # s: not to be looked after before, unless something happens to it; see `Agenda`
+    number: int = 0  # of all that this process ever knew: the order in which they are looked after
 
     @property
     def stopped(self) -> bool:
@@ -138,6 +140,7 @@ class HostState:
         self.store, self.application, self.now, self.settings = store, application, now, settings
         self.rsu = store.rsu
         self.twins: dict[str, HostedTwin] = {}
+        self.agenda = Agenda()
         self.counts: Counter[str] = Counter()  # events that were refused or ignored, by why
         self.trouble: StoreError | None = None  # why the disk refused last; None once it takes again
         self.damaged: dict[str, StoreError] = {}  # twins that cannot be made of what is on the disk
@@ -169,6 +172,7 @@ class HostState:
             if len(self.twins) >= MOST_STRANGERS:
                 self._forget_unknown_twins()
             hosted_twin = self.twins[uav] = HostedTwin(uav, heard_at=self.now)
+            self.agenda.add(hosted_twin)
         return hosted_twin
 
     def heard(self, uav: str) -> HostedTwin:
@@ -188,7 +192,8 @@ class HostState:
 
     def touch(self, hosted_twin: HostedTwin) -> None:
         """Remember a twin as the disk has it: it is about to change."""
-        hosted_twin.look_at = -math.inf
+        if hosted_twin.look_at > -math.inf:
+            self.agenda.wake(hosted_twin)
         if hosted_twin.uav not in self.undo:
             copies = (hosted_twin.own, hosted_twin.inbound, hosted_twin.stored_version)
             self.undo[hosted_twin.uav] = Undo(hosted_twin.replica_state, *copies, dict(hosted_twin.outbound))
@@ -208,5 +213,5 @@ class HostState:
         blank = ReplicaState().record
         for uav in [uav for uav, one in self.twins.items() if one.replica_state.record == blank]:
             if uav not in self.undo:
-                del self.twins[uav]
+                self.agenda.forget(self.twins.pop(uav))
         self.visible = {uav: one for uav, one in self.visible.items() if uav in self.twins}

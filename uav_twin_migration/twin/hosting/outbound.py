@@ -66,7 +66,10 @@ class OutboundTransfers:
 
     def begin(self, hosted_twin: HostedTwin) -> None:
         """Let the bytes follow a step: there are as many as there are transfers."""
-        for transfer in hosted_twin.replica_state.outbound:
+        transfers = hosted_twin.replica_state.outbound
+        if not transfers and not hosted_twin.outbound:
+            return
+        for transfer in transfers:
             self._state.session = max(self._state.session, transfer.session)
             if transfer.purpose not in hosted_twin.outbound:
                 hosted_twin.outbound[transfer.purpose] = Outbound(started=self._state.now)
@@ -75,7 +78,8 @@ class OutboundTransfers:
     def follow(self, hosted_twin: HostedTwin, before: ReplicaState) -> None:
         """Let the bytes follow a step: what was accepted flows, what is on the peer's disk makes room for more."""
         replica_state = hosted_twin.replica_state
-        for transfer in replica_state.outbound:
+        transfers = replica_state.outbound
+        for transfer in transfers:
             outbound = hosted_twin.outbound[transfer.purpose]
             if transfer.phase is Phase.COPYING and outbound.flow is None and outbound.alive:
                 self._begin_copying(hosted_twin, transfer, outbound)
@@ -85,13 +89,17 @@ class OutboundTransfers:
             hosted_twin.replicated_at = math.nan
         elif replica_state.replica_version != before.replica_version:
             hosted_twin.replicated_at = hosted_twin.outbound[Purpose.REPLICATION].completed_at
+        if not transfers:
+            return
         acked = {transfer.purpose: transfer.acked for transfer in before.outbound if transfer.phase is Phase.COPYING}
-        for transfer in replica_state.outbound:
+        for transfer in transfers:
             if transfer.acked > acked.get(transfer.purpose, -1):
                 self._pump(hosted_twin, transfer)
 
     def settle(self, hosted_twin: HostedTwin) -> None:
         """No bytes are left of a transfer that is over."""
+        if not hosted_twin.outbound:
+            return
         under_way = [transfer.purpose for transfer in hosted_twin.replica_state.outbound]
         for purpose in [purpose for purpose in hosted_twin.outbound if purpose not in under_way]:
             self._links.let_go(hosted_twin.outbound.pop(purpose))
@@ -138,6 +146,8 @@ class OutboundTransfers:
 
     def look_after(self, hosted_twin: HostedTwin) -> float:
         """Send on. Returns when to look again, s."""
+        if not hosted_twin.outbound:
+            return NEVER
         wake_at = NEVER
         for purpose in list(hosted_twin.outbound):
             transfer = _transfer(hosted_twin, purpose)

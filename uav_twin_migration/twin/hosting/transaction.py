@@ -23,6 +23,8 @@ class Transaction:
     def commit(self, settle: Callable[[HostedTwin], None]) -> list[Output]:
         """Put everything on the disk and release what is to be done about it."""
         state = self._state
+        if not (state.undo or state.outputs or state.acks or state.durable or state.store.dirty):
+            return self._taken()  # nothing has changed
         try:
             for uav, before in state.undo.items():
                 self._save(state.twins[uav], before)
@@ -32,9 +34,11 @@ class Transaction:
             return self.roll_back(error, settle)
         if wrote:
             state.trouble = next(iter(state.damaged.values()), None)
-        acks = [Transmit(link, ack, paced=False) for (link, _), ack in state.acks.items()]
-        done = [Durable(done, True) for done in state.durable]
-        outputs: list[Output] = [*acks, *self._taken(), *state.outputs, *self._hosting_changes(), *done]
+        outputs: list[Output] = [Transmit(link, ack, paced=False) for (link, _), ack in state.acks.items()]
+        outputs += self._taken()
+        outputs += state.outputs
+        outputs += self._hosting_changes()
+        outputs += [Durable(done, True) for done in state.durable]
         self.publish(state.undo)
         state.taken_in += state.taking_in
         self._begin_anew()
@@ -61,7 +65,8 @@ class Transaction:
                 outbound.alive, outbound.flow = False, None
                 outputs.append(Close(outbound.link))
             hosted_twin.replica_state, hosted_twin.own, hosted_twin.inbound, hosted_twin.stored_version, _ = before
-            hosted_twin.outbound, hosted_twin.look_at = before.outbound, -math.inf
+            hosted_twin.outbound = before.outbound
+            state.agenda.wake(hosted_twin)
             hosted_twin.inbound_chunks, hosted_twin.filling = None, None
             settle(hosted_twin)
         self._taken()
@@ -77,7 +82,7 @@ class Transaction:
     def _save(self, hosted_twin: HostedTwin, before: Undo) -> None:
         record, old = hosted_twin.replica_state.record, before.replica_state.record
         copies, store = (hosted_twin.own, hosted_twin.inbound), self._state.store
-        if record == old and copies == (before.own, before.inbound):
+        if (record is old or record == old) and copies == (before.own, before.inbound):
             return
         if copies == (before.own, before.inbound) and replace(record, version=old.version) == old:
             store.save_version(hosted_twin.uav, record.version)
@@ -101,6 +106,8 @@ class Transaction:
         hosting_changes: list[Output] = []
         for uav, before in self._state.undo.items():
             record, old = self._state.twins[uav].replica_state.record, before.replica_state.record
+            if record is old:
+                continue
             hosting, hosted = record.status is Status.HOSTING, old.status is Status.HOSTING
             if hosting != hosted or (hosting and record.epoch != old.epoch):
                 hosting_changes.append(HostingChange(uav, record.epoch, hosting))

@@ -14,8 +14,9 @@ def replace(record: T, /, **changes: Any) -> T:
         TypeError: there is no such field.
     """
     known: dict[str, Any] = record.__dict__
-    if not changes.keys() <= known.keys():
+    fields = {**known, **changes}
+    if len(fields) != len(known):
         raise TypeError(f"{type(record).__name__} has no {', '.join(changes.keys() - known.keys())}")
     new = object.__new__(type(record))
-    new.__dict__.update(known, **changes)
+    new.__dict__.update(fields)
     return new

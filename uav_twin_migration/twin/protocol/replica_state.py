@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from uav_twin_migration.twin.protocol.messages import (
     Holding,
@@ -141,7 +142,10 @@ class ReplicaState:
     @property
     def outbound(self) -> tuple[OutboundTransfer, ...]:
         """What is being sent to other RSUs."""
-        return tuple(one for one in (self.migration, self.replication) if one is not None)
+        migration, replication = self.migration, self.replication
+        if migration is None:
+            return () if replication is None else (replication,)
+        return (migration,) if replication is None else (migration, replication)
 
     @property
     def is_replicated(self) -> bool:
@@ -171,8 +175,7 @@ class Timing:
     lease_patience: float = 3.0  # a migration without bandwidth
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What a transition may know besides its state and its event."""
 
     me: str
@@ -352,20 +355,21 @@ def with_transfer(replica_state: ReplicaState, transfer: OutboundTransfer) -> Re
 def timers(replica_state: ReplicaState) -> dict[Timer, float]:
     """When each timer's time comes, s; only those that are set."""
     migration, replication = replica_state.migration, replica_state.replication
-    handing_over = replica_state.place is Phase.HANDING_OVER
-    at = {
-        Timer.INBOUND: replica_state.inbound_deadline,
-        Timer.UNWANTED: replica_state.unwanted_at,
-        Timer.MIGRATION: migration.deadline if migration is not None else NEVER,
-        Timer.FUNDING: replica_state.unfunded_at if migration is not None and not handing_over else NEVER,
-        Timer.REPLICATION: replication.deadline if replication is not None else NEVER,
-    }
+    at = {Timer.INBOUND: replica_state.inbound_deadline, Timer.UNWANTED: replica_state.unwanted_at}
+    if migration is not None:
+        at[Timer.MIGRATION] = migration.deadline
+        at[Timer.FUNDING] = NEVER if migration.phase is Phase.HANDING_OVER else replica_state.unfunded_at
+    if replication is not None:
+        at[Timer.REPLICATION] = replication.deadline
     return {timer: time for timer, time in at.items() if time < NEVER}
 
 
 def host_heartbeat(replica_state: ReplicaState, context: Context) -> HostHeartbeat | None:
     """What to tell of this twin, or None where there is nothing to tell."""
-    record, stamp = replica_state.record, Stamp(context.incarnation, context.now)
+    record = replica_state.record
+    if record.status is Status.ABSENT and record.inbound is None and not replica_state.gone_to:
+        return None  # as of most twins that were ever heard of
+    stamp = Stamp(context.incarnation, context.now)
     idle = record.status not in (Status.HOSTING, Status.HANDING_OVER)
     if idle and replica_state.gone_to:
         return HostHeartbeat(

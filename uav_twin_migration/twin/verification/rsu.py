@@ -123,7 +123,7 @@ class Rsu:
         """A message arrived, at an RSU that may have no room."""
         message = packet.message
         verified = not isinstance(message, Checkpoint) or message.digest == digest_of(site.inbound)
-        context = replace(self._context(site, now), peer=packet.source, verified=verified, refusal=refusal)
+        context = self._context(site, now)._replace(peer=packet.source, verified=verified, refusal=refusal)
         return self._stepped(site, message, packet.content, context)
 
     def undone(self, site: Site, packet: Packet, now: int) -> Outcome | None:
