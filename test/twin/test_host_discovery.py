@@ -88,10 +88,36 @@ def test_a_silent_host_is_given_up_only_after_a_while_and_in_a_new_term(hosted: 
 
 
 def test_the_rsu_with_the_newest_copy_is_asked_first(hosted: HostDiscovery) -> None:
-    host_discovery = hear(hosted, host_heartbeat("west", EPOCH - 1, holding=Holding.FENCED), 9.0)
+    host_discovery = hear(moving(hosted, "east"), host_heartbeat("west", EPOCH - 1, holding=Holding.FENCED), 9.0)
     host_discovery = hear(host_discovery, host_heartbeat("east", EPOCH + 1, holding=Holding.PREPARED), 9.0)
     _, requests = act(host_discovery, 11.5, TIMING)
     assert [one.rsu for one in requests] == ["east"]
+
+
+def test_who_cannot_have_come_by_a_copy_is_not_asked_for_saying_that_it_has_one(hosted: HostDiscovery) -> None:
+    host_discovery = hear(hosted, host_heartbeat("east", EPOCH + 1, version=99), 9.0)
+    host_discovery, requests = act(host_discovery, 11.5, TIMING)
+    assert [one.rsu for one in requests] == ["south"]
+    asked = {host_discovery.asked}
+    for turn in range(8):
+        host_discovery, requests = act(host_discovery, 20.0 + 10.0 * turn, TIMING)
+        asked |= {one.rsu for one in requests}
+    assert "east" not in asked
+
+
+def test_a_uav_that_has_just_started_believes_who_has_a_copy() -> None:
+    host_discovery = HostDiscovery("u1", 0.0, newest_epoch=0, candidates=("north",))
+    host_discovery = hear(host_discovery, host_heartbeat("east", EPOCH, holding=Holding.FENCED), 1.0)
+    _, requests = act(host_discovery, 4.0, TIMING)
+    assert [one.rsu for one in requests] == ["east"]
+
+
+def test_a_host_of_before_is_asked_where_the_last_one_falls_silent(hosted: HostDiscovery) -> None:
+    host_discovery = hear(moving(hosted, "east"), host_heartbeat("east", EPOCH + 1), 5.0)
+    assert host_discovery.hosts == ("north", "east")
+    host_discovery = hear(host_discovery, host_heartbeat("north", EPOCH, holding=Holding.FENCED), 14.0)
+    _, requests = act(host_discovery, 15.5, TIMING)
+    assert [one.rsu for one in requests] == ["north"]
 
 
 def test_who_does_not_answer_or_refuses_is_passed_over(hosted: HostDiscovery) -> None:

@@ -13,7 +13,8 @@ renews the host's lease (migration.py). It goes from one recognised hosting to t
 - *by re-hosting*: nothing was heard of the host for `rehost_after`. Then the UAV asks another RSU to host, under the
   first epoch of a new term. `rehost_after` is at least a `quarantine`, which is a little more than a lease: whatever
   stamp the UAV echoed, it heard it before that, so no RSU has a lease any more. It prefers the RSU that has the newest
-  copy. A term that was once offered is never gone back from: the old host, should it appear again, is at best asked to
+  copy, of those that can have come by one: who hosted it in this life of the UAV, was to host it next, or has its
+  replica. A UAV that has just started knows of none, and believes whoever says so. A term that was once offered is never gone back from: the old host, should it appear again, is at best asked to
   host in yet another term.
 
 A host that tells of an older version than before, within one epoch, is not what it was: its store was restored from a
@@ -58,6 +59,7 @@ from uav_twin_migration.twin.protocol.records import replace
 
 LONG_AGO = -math.inf
 MOST_HEARD = 64  # RSUs that are remembered to have said something of a twin
+MOST_HOSTS = 16  # of these, and of those that hosted it
 
 
 class Stage(str, Enum):
@@ -134,7 +136,7 @@ class HostDiscovery:
     replica: str = ""  # the RSU that has one, as a host told last; of which hosting and change
     replica_epoch: int = 0
     replica_version: int = 0
-    last_host: str = ""
+    hosts: tuple[str, ...] = ()  # that were recognised in this life, the last one last
     successors: tuple[str, ...] = ()  # to whom the recognised host may hand over
     heard: tuple[Heard, ...] = ()  # by RSU
     asked: str = ""
@@ -297,7 +299,7 @@ def _recognise(host_discovery: HostDiscovery, said: Heard, now: float) -> HostDi
         host_discovery = replace(host_discovery, replica="", replica_epoch=0, replica_version=0)
     return replace(
         host_discovery,
-        last_host=said.rsu,
+        hosts=(*(rsu for rsu in host_discovery.hosts if rsu != said.rsu), said.rsu)[-MOST_HOSTS:],
         stage=Stage.HOSTED,
         host=said.rsu,
         epoch=said.epoch,
@@ -344,17 +346,22 @@ def _least(host_discovery: HostDiscovery) -> tuple[int, int]:
 def _best_candidate(host_discovery: HostDiscovery, now: float, timing: HostDiscoveryTiming) -> str:
     """Those lately heard to have a copy, the newest first, then the others as the UAV prefers them, each in turn.
 
-    A host that was given up comes last. Where the UAV insists on a replica, only who may have it is asked.
+    A host that was given up comes last. Where the UAV insists on a replica, only who may have it is asked. Who says
+    that it has a copy and cannot have come by one is no better than who says nothing.
     """
+    may_have = {host_discovery.replica, host_discovery.replica_host, *host_discovery.hosts, *host_discovery.successors}
     holders = sorted(
-        (one for one in host_discovery.heard if now < one.at + timing.rehost_after),
+        (
+            one
+            for one in host_discovery.heard
+            if now < one.at + timing.rehost_after and (one.rsu in may_have or not host_discovery.hosts)
+        ),
         key=lambda one: (-term_of(one.epoch), -one.version, one.rsu),
     )
     candidates: Sequence[str] = sorted(host_discovery.candidates, key=lambda rsu: rsu == host_discovery.host)
     if _insists(host_discovery, now, timing):
-        candidates = [
-            rsu for rsu in (host_discovery.replica, host_discovery.replica_host, host_discovery.last_host) if rsu
-        ]
+        last = (host_discovery.replica, host_discovery.replica_host, *host_discovery.hosts[-1:])
+        candidates = [rsu for rsu in last if rsu]
     order = list(dict.fromkeys([*(one.rsu for one in holders), *candidates]))
     return order[host_discovery.turn % len(order)] if order else ""
 
@@ -371,5 +378,4 @@ def _turn_to(host_discovery: HostDiscovery, rsu: str, now: float) -> HostDiscove
         newest_epoch=next_term(host_discovery.newest_epoch),
         ask_at=now,
         tries=0,
-        successors=(),
     )

@@ -62,7 +62,7 @@ class Moves(System):
         sites = (first, *(Site(rsu, heard) for rsu in self.rsus[1:]))
         host_discovery = self._started(FIRST, now)
         host_discovery = replace(
-            host_discovery, stage=Stage.HOSTED, host=me, epoch=FIRST, stamp=Stamp(1, now), heard_at=now
+            host_discovery, stage=Stage.HOSTED, host=me, hosts=(me,), epoch=FIRST, stamp=Stamp(1, now), heard_at=now
         )
         numbers = tuple(map(self.sites.number, sites))
         activated, acked = 1 << self.hostings.number((FIRST, me)), self.contents.number(first.own)
