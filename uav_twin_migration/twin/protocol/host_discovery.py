@@ -12,10 +12,10 @@ renews the host's lease (migration.py). It goes from one recognised hosting to t
 - *by the host itself*, which raised its epoch because a hand-over failed.
 - *by re-hosting*: nothing was heard of the host for `rehost_after`. Then the UAV asks another RSU to host, under the
   first epoch of a new term. `rehost_after` is at least a `quarantine`, which is a little more than a lease: whatever
-  stamp the UAV echoed, it heard it before that, so no RSU has a lease any more. It prefers the RSU that has the newest
-  copy, of those that can have come by one: who hosted it in this life of the UAV, was to host it next, or has its
-  replica. A UAV that has just started knows of none, and believes whoever says so. A term that was once offered is never gone back from: the old host, should it appear again, is at best asked to
-  host in yet another term.
+  stamp the UAV echoed, it heard it before that, so no RSU has a lease any more. It prefers the RSU that has the
+  newest copy, of those that can have come by one: who hosted it in this life of the UAV, was to host it next, or has
+  its replica. A UAV that has just started knows of none, and believes whoever says so. A term that was once offered
+  is never gone back from: the old host, should it appear again, is at best asked to host in yet another term.
 
 A host that tells of an older version than before, within one epoch, is not what it was: its store was restored from a
 copy, or cloned, and maybe two of them run. No lease is renewed from then on, and after a quarantine the twin is
