@@ -13,7 +13,9 @@ from typing import Any
 
 LONGEST_NUMBER = 32  # characters; a double has 24, a 64-bit integer 20
 DEEPEST = 32  # lists and objects within each other
+DEEPEST_YAML = 500  # lists and mappings within each other: what any C stack holds
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_BLOCKS = re.compile(rf"[-?: \t]{{{DEEPEST_YAML}}}")  # blocks within blocks take a column each
 
 
 def read_json(data: bytes | bytearray | str, largest: int) -> Any:
@@ -48,6 +50,26 @@ def _depth(content: bytes) -> int:
         elif bracket in (b"]", b"}"):
             depth -= 1
     return deepest
+
+
+def is_deep_yaml(text: str) -> bool:
+    """Whether a YAML document has more than `DEEPEST_YAML` lists and mappings within each other.
+
+    What composes it in C, with the libyaml 0.2.5 that Debian and Ubuntu have, would end the process.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    if text.count("[") + text.count("{") < DEEPEST_YAML and not _BLOCKS.search(text):
+        return False
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # no recursion here
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_YAML:
+            return True
+    return False
 
 
 def whole(text: str) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
+from pathlib import Path
+
 
 class UavTwinError(Exception):
     """Something failed; the message says what and what to do. The command line exits with 1.
@@ -24,3 +28,16 @@ class InputError(UavTwinError):
         if len(shown) > 80:
             shown = shown[:77] + "..."
         super().__init__(f"{source}: {key}: got {shown}, expected {expected}")
+
+
+def missing_library(needs: str, *requirements: str) -> UavTwinError:
+    """What to do about libraries that are not installed; `needs` is who needs them, as "recordings need"."""
+    names = " and ".join(requirement.partition(">")[0] for requirement in requirements)
+    quoted = " ".join(f"'{requirement}'" if ">" in requirement else requirement for requirement in requirements)
+    where = " in a virtual environment (python3 -m venv --system-site-packages DIR)" if is_externally_managed() else ""
+    return UavTwinError(f"{needs} the Python library {names}, which is not installed: pip install {quoted}{where}")
+
+
+def is_externally_managed() -> bool:
+    """Whether pip refuses to install into this Python, which belongs to the system (PEP 668)."""
+    return sys.prefix == sys.base_prefix and Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists()

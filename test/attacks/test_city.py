@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from uav_twin_migration.msg import TwinState
 
@@ -22,6 +21,8 @@ from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.attacker import Attacks, Plan
 from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.security.authority import make_signing_keys, make_uav_signing_keys
+
+psutil = pytest.importorskip("psutil", reason="needs psutil")
 
 RSUS, UAVS = ("rsu_0", "rsu_1"), ("uav_0", "uav_1")
 GROWTH = 60.0  # MB that a process may grow by: caches up to their bounds

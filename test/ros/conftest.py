@@ -36,7 +36,7 @@ PATIENCE = 30.0  # s until a test gives up waiting for something that must come
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # of the whole session
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in Path(str(item.fspath)).parents:  # item.path is not in Humble's pytest
             item.add_marker(pytest.mark.ros)
 
 

@@ -226,7 +226,7 @@ def test_what_is_not_installed_is_named(
     path = write(tmp_path, frame(CORNERS))
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     assert main(["city", str(path), "-o", str(tmp_path / "out.yaml")]) == 1
-    assert "pyogrio is not installed" in capsys.readouterr().err
+    assert "Python library pyogrio, which is not installed" in capsys.readouterr().err
 
 
 def test_a_real_district(tmp_path: Path) -> None:

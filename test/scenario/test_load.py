@@ -147,6 +147,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         pytest.param(BOMB, "file", "aliases unfold", id="aliases of aliases"),
         ("!!python/object:os.system {}", "name", "missing"),
         pytest.param("- " * 5000 + "a", "file", "sections", id="deep"),
+        pytest.param("a: " + "[" * 600 + "]" * 600, "file", "sections", id="deep and whole"),
         pytest.param("a: &a [*a]", "file", "aliases unfold", id="endless"),
         pytest.param("name: \x00", "file", "YAML", id="control character"),
     ],

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("psutil", reason="needs psutil")
+
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.studies.benchmarks.soak import (
     MEMORY,

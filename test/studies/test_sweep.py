@@ -226,7 +226,7 @@ def test_no_ray_and_no_cluster_are_said(monkeypatch: pytest.MonkeyPatch) -> None
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(workers, "import_module", absent)
-    with pytest.raises(UavTwinError, match="ray is not installed"):
+    with pytest.raises(UavTwinError, match="Python library ray, which is not installed"):
         list(workers.on_ray([], "auto"))
 
 

@@ -16,6 +16,10 @@ import socket
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pytest
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.vehicle.frames import Px4Map

@@ -11,6 +11,10 @@ set-points stop it after 3 s (GUID_TIMEOUT) and change no mode; armed and not ta
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import ardupilotmega, common
 
 from test.vehicle.scripted import SINKING, ScriptedPx4

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import common
 
 from test.vehicle.harness import ARM, UAV, Flight

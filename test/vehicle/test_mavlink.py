@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.vehicle.mavlink import MavlinkLink

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.errors import InputError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib.util
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -179,6 +180,15 @@ IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}
 
 
+NAMED_OTHERWISE = {"foxglove": "foxglove-sdk", "nacl": "PyNaCl", "yaml": "PyYAML"}  # on PyPI
+
+
 def missing_group(module: str) -> str | None:
     """The group of requirements that brings a module which is not installed; None where it is none of them."""
     return IMPORTED_FROM.get(module.partition(".")[0])
+
+
+def missing_libraries(group: str) -> list[str]:
+    """What of a group is not installed, by its names on PyPI."""
+    modules = [module for module, brought_by in IMPORTED_FROM.items() if brought_by == group]
+    return [NAMED_OTHERWISE.get(module, module) for module in modules if importlib.util.find_spec(module) is None]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from uav_twin_migration import __version__
 from uav_twin_migration.cli import parser
-from uav_twin_migration.cli.commands import COMMANDS, Command, missing_group
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.cli.commands import COMMANDS, Command, missing_group, missing_libraries
+from uav_twin_migration.errors import InputError, UavTwinError, missing_library
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -88,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         group = missing_group(error.name or "")
         if group is None:
             raise
-        wanted = "uav_twin_migration" + (f"[{group}]" if group != "core" else "")
-        print(f"uavtwin {name}: {error.name} is not installed; pip install '{wanted}' brings it", file=sys.stderr)
+        print(f"uavtwin {name}: {missing_library('this needs', *missing_libraries(group))}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `| head` does

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import InputError, missing_library
 from uav_twin_migration.game.links import LinkMarket
 from uav_twin_migration.game.market import FURTHER_KEYS, FloatArray, Market, numbers, stack
 
@@ -301,5 +301,5 @@ def _parquet(data: bytes, source: str) -> list[dict[str, Any]]:
 def pyarrow_for(source: str) -> tuple[Any, Any]:
     """pyarrow, and its Parquet part. Raises UavTwinError where it is not installed."""
     if not find_spec("pyarrow"):
-        raise UavTwinError(f"{source}: Parquet needs pyarrow, which is not installed: pip install pyarrow")
+        raise missing_library(f"{source}: Parquet needs", "pyarrow")
     return import_module("pyarrow"), import_module("pyarrow.parquet")

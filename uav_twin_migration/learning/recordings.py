@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, missing_library
 from uav_twin_migration.learning.interactions import Interactions
 from uav_twin_migration.policy import observation
 from uav_twin_migration.recording.decoding import Decoder
-from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import Topic
 from uav_twin_migration.recording.reader import Reader
 from uav_twin_migration.recording.writer import Recording
@@ -85,7 +84,7 @@ def write(directory: Path, interactions: Interactions) -> None:
     try:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError:
-        raise missing("rosbags>=0.10") from None
+        raise missing_library("recordings need", "rosbags>=0.10") from None
     store: Any = get_typestore(Stores.ROS2_JAZZY)
     definition = shipped_file("msg/Interaction.msg")
     assert definition is not None  # it comes with the package

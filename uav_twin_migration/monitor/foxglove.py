@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.errors import UavTwinError, missing_library
 from uav_twin_migration.monitor.frames import Cast, Frame, Sample
 from uav_twin_migration.monitor.scene import Shape, moving, standing, wall_triangles
 
-MISSING = "Foxglove needs the Python library foxglove-sdk: pip install 'foxglove-sdk>=0.16'"
 EARTH = 6_378_137.0  # m, the radius at the equator
 FRAME = "map"
 
@@ -26,7 +25,7 @@ class FoxgloveServer:
             import foxglove
             from foxglove import channels, messages
         except ImportError:
-            raise UavTwinError(MISSING) from None
+            raise missing_library("Foxglove needs", "foxglove-sdk>=0.16") from None
         self._messages = messages
         self._context = context = foxglove.Context()  # which channels do not keep alive
         try:

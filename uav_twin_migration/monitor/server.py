@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import InputError, UavTwinError, missing_library
 from uav_twin_migration.monitor.frames import Cast, Frame, cast_to_json, frame_to_json
 from uav_twin_migration.monitor.html import PARTS
 from uav_twin_migration.shipped import shipped_file
@@ -26,7 +26,6 @@ WAITING = 8  # messages that may wait for a viewer before it misses some
 MOST_VIEWERS = 100
 STARTUP = 10.0  # s
 COOKIE = "uavtwin_token"
-MISSING = "the page needs the Python library aiohttp: pip install 'aiohttp>=3.8', or python3-aiohttp from your system"
 
 
 class PageServer:
@@ -43,7 +42,7 @@ class PageServer:
         try:
             import aiohttp.web
         except ImportError:
-            raise UavTwinError(MISSING) from None
+            raise missing_library("the page needs", "aiohttp>=3.8") from None
         self._web = aiohttp.web
         self._html, self._address, self._token = html, address, token
         self._viewers: set[asyncio.Queue[str]] = set()

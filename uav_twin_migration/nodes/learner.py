@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration.deployment import topics
-from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.errors import UavTwinError, missing_library
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
@@ -60,7 +60,7 @@ class LearnerNode(Guarded):
         try:
             import torch
         except ImportError:
-            raise UavTwinError("the learner needs PyTorch: pip install torch") from None
+            raise missing_library("the learner needs", "torch") from None
         from uav_twin_migration.learning.online import Learner, LearnerSettings
 
         torch.set_num_threads(1)

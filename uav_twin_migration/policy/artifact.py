@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from uav_twin_migration.bounded import number, read_json, whole
 from uav_twin_migration.errors import InputError
@@ -66,7 +67,7 @@ class PolicyRefused(InputError):  # noqa: N818 - a refusal, as /diagnostics coun
 
 
 Refuse = Callable[[Reason, str, object, str], PolicyRefused]
-Tensors = Mapping[str, np.ndarray[Any, Any]]
+Tensors = Mapping[str, npt.NDArray[Any]]
 Content = tuple[Tensors, Mapping[str, str]]  # and metadata
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from uav_twin_migration.errors import InputError
-from uav_twin_migration.recording.library import missing
+from uav_twin_migration.errors import InputError, missing_library
 from uav_twin_migration.recording.metadata import Topic
 
 
@@ -22,7 +21,7 @@ class Decoder:
         try:
             from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
         except ImportError:
-            raise missing("rosbags>=0.10") from None
+            raise missing_library("recordings need", "rosbags>=0.10") from None
         self.kind = topic.kind
         self.store: Any = get_typestore(Stores.EMPTY)
         if topic.encoding != "cdr" or not topic.definition:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from uav_twin_migration.recording.library import missing
+from uav_twin_migration.errors import missing_library
 from uav_twin_migration.recording.metadata import Topic
 from uav_twin_migration.shipped import PACKAGE, shipped_file
 
@@ -36,7 +36,7 @@ class Messages:
         try:
             from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError:
-            raise missing("rosbags>=0.10") from None
+            raise missing_library("recordings need", "rosbags>=0.10") from None
         self._store: Any = get_typestore(Stores.ROS2_JAZZY)
         for name in OWN:
             file = shipped_file(f"msg/{name}.msg")

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.bounded import is_deep_yaml
+from uav_twin_migration.errors import InputError, missing_library
 from uav_twin_migration.recording import metadata, scan
-from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import Attachment, Span, Topic
 
 SUFFIXES = (".mcap", ".mcap.zstd")
@@ -64,7 +64,7 @@ class Reader:
                 for part in found:
                     yield from self._read_part(file, data, part)
         except ImportError:
-            raise missing("mcap>=1.5") from None
+            raise missing_library("recordings need", "mcap>=1.5") from None
         except InputError as error:
             if len(self.files) == 1:
                 raise
@@ -259,7 +259,8 @@ def _named_files(file: Path) -> list[str]:
     """The files that metadata.yaml names and that are there; none where it cannot be read."""
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+        text = file.read_text(encoding="utf-8")
+        document = {} if is_deep_yaml(text) else yaml.load(text, Loader=loader)
         names = [str(name) for name in document["rosbag2_bagfile_information"]["relative_file_paths"]]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
         return []

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, missing_library
 from uav_twin_migration.recording import metadata
-from uav_twin_migration.recording.library import missing
 from uav_twin_migration.recording.metadata import Attachment, File, Span, Topic
 
 ABOUT = "uav_twin_migration"  # the metadata record that says what a recording is of
@@ -34,7 +33,7 @@ class McapFile:
         try:
             from mcap.writer import Writer
         except ImportError:
-            raise missing("mcap>=1.5") from None
+            raise missing_library("recordings need", "mcap>=1.5") from None
         self.path = path
         self.topics: dict[str, Topic] = {}
         self.span = Span()

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from uav_twin_migration.bounded import is_deep_yaml
 from uav_twin_migration.scenario.settings import Refusal
 
 NESTED = "brackets in brackets in ..."
@@ -26,6 +27,8 @@ def parse(text: str) -> object:
         except (ValueError, RecursionError):
             pass  # YAML allows a mapping in braces that is no JSON, and tells the lines of keys that come twice
     try:
+        if is_deep_yaml(text):
+            raise Refusal(NESTED, SECTIONS)
         root = yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
         return _Values(len(text)).of(root)
     except yaml.YAMLError as error:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.errors import UavTwinError, missing_library
 from uav_twin_migration.studies.sweep.points import Task
 from uav_twin_migration.studies.sweep.run import Outcome, run
 
@@ -99,7 +99,7 @@ def on_ray(tasks: Sequence[Task], address: str) -> Done:
     try:
         ray: Any = import_module("ray")
     except ModuleNotFoundError:
-        raise UavTwinError("ray is not installed; pip install 'uav_twin_migration[ray]' brings it") from None
+        raise missing_library("--ray needs", "ray>=2.10") from None
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
