@@ -90,6 +90,13 @@ def test_forged_prices_under_another_rsus_id_are_not_believed(market: Market) ->
     assert market.answered_rounds() - genuine  # it went on answering the true ones
 
 
+def test_what_is_said_on_the_market_anybody_can_read(market: Market) -> None:
+    """Signatures hide nothing: SROS2 does."""
+    market.probe.wait_for(lambda: market.probe.interactions, "what an RSU tells its learner")
+    told = market.probe.interactions[-1]
+    assert (told.rsu_id, told.unit_cost) == ("rsu_0", RSU["unit_cost"])
+
+
 def test_forged_grants_under_another_rsus_id_are_not_believed(market: Market) -> None:
     probe = market.probe
 

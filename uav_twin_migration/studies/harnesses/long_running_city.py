@@ -35,6 +35,7 @@ from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.market.messages import Grant
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.twins import State, TwinMonitor
+from uav_twin_migration.nodes.ros.children import die_with_parent
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
 
@@ -161,7 +162,9 @@ class LongRunningCity:
     def start_process(self, name: str) -> None:
         """Start an RSU or another process, for the first time or again."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(self._commands[name], stdout=log, stderr=log)
+            self.processes[name] = subprocess.Popen(
+                self._commands[name], stdout=log, stderr=log, preexec_fn=die_with_parent
+            )
         self.started[name] = time.monotonic()
         self.incarnations[name] += 1
 
@@ -208,7 +211,9 @@ class LongRunningCity:
 
     def _watch(self) -> None:
         command = [*PYTHON, "uav_twin_migration.nodes.watch"]
-        process = self.processes["watch"] = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process = self.processes["watch"] = subprocess.Popen(
+            command, stdout=subprocess.PIPE, preexec_fn=die_with_parent
+        )
         self.started["watch"], self.incarnations["watch"] = time.monotonic(), 1
 
         def listen() -> None:

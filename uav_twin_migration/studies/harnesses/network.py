@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.nodes.ros.children import die_with_parent
 
 TUN_DEVICE, TUN_NAME = "/dev/net/tun", "city0"
 TUNSETIFF = 0x400454CA
@@ -115,6 +116,7 @@ class Host:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         self.processes[name] = process
         return process
