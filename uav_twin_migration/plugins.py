@@ -85,6 +85,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             longest_stay="market.hosting_decision:LongestStay",
             nearest="market.hosting_decision:Nearest",
             reactive="market.hosting_decision:Reactive",
+            learned_stay="market.learned_stay:LearnedStay",
             cost_aware="market.hosting_decision:CostAware",
         ),
         "radio": _kind(

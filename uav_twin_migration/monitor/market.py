@@ -57,6 +57,8 @@ class MarketMonitor:
         self.sold = np.zeros(rsus)
         self.profit = np.zeros(rsus)
         self.profit_in_all = np.zeros(rsus)
+        self.spent = 0.0  # credit, by all UAVs
+        self.rates: list[float] = []  # Mbit/s, mean of the UAVs at each sample
         self.bandwidth = np.zeros((uavs, rsus))
         self.expires = np.full((uavs, rsus), -np.inf)
         self.efficiency = np.zeros((uavs, rsus))
@@ -120,6 +122,7 @@ class MarketMonitor:
         self.sold[rsu] = sold
         self.profit[rsu] = (grant.price - self.scenario.rsus[rsu].unit_cost) * sold
         self.profit_in_all[rsu] += self.profit[rsu]
+        self.spent += grant.price * sold
 
     def _left_out(self, gap: float) -> int:
         """Rounds that were not opened between two that were, or since the last one, `gap` seconds apart."""
@@ -202,6 +205,7 @@ class MarketMonitor:
         market = self.present = self._snapshot.market(self.position, self.velocity)
         self.equilibrium = None
         self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
+        self.rates.append(float(self.rate.mean()))
         self.immersion = self.utilities.worth(market, self.rate)
         self.immersions.append(float(self.immersion.mean()))
         served = market.efficiency.max(axis=0) > 0.0
@@ -249,6 +253,8 @@ class MarketMonitor:
             "hosting_changes": self.hosting_changes,
             "mean_immersion": mean(self.immersions),
             "mean_profit": mean(self.profit_in_all / np.maximum(self.rounds, 1)),
+            "spent": self.spent,
+            "mean_rate": mean(self.rates),
             "price_gap_to_equilibrium": mean(self.gaps),
             "exploitability": mean(self.exploitabilities),
             "exploitability_curve": self.curve(),

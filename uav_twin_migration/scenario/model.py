@@ -213,7 +213,7 @@ class Randomness:
     disk_delay: Annotated[str, drawn("`--virtual`: time that an RSU's disk takes for a commit", "s")] = (
         "lognormal(0.002, 0.5)"
     )
-    start_delay: Annotated[str, drawn("`--virtual`: time until an RSU or a UAV is up", "s")] = "uniform(1, 2)"
+    start_delay: Annotated[str, drawn("`--virtual`: time until an RSU or a UAV is up", "s")] = "uniform(0, 1)"
 
 
 def transfer_size(twin_size: float, replicas: str) -> float:

@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import yaml
 
 from uav_twin_migration import __version__
 from uav_twin_migration.cli.markets import write
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.output import whole_file, write_text
 from uav_twin_migration.plugins import file_of
 from uav_twin_migration.studies.sweep import plots, results, workers
@@ -42,21 +42,10 @@ def sweep(args: argparse.Namespace) -> int:
         print(f"{len(wanted)} runs of uavtwin {spec.run}")
         return 0
     folder: Path = args.output
-    (folder / results.RUNS).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     keep_spec(spec, args.spec, folder)
-    runs = {task.key: done for task in wanted if (done := results.kept(folder, task)) is not None}
     quiet = args.json == "-"
-    progress = Progress(len(wanted), len(runs), quiet)
-    todo = list({task.key: task for task in wanted if task.key not in runs}.values())
-    jobs = args.jobs or (1 if spec.run in SIMULATIONS else workers.cores())
-    outcomes = workers.on_ray(todo, args.ray) if args.ray else workers.locally(todo, jobs)
-    try:
-        for task, outcome in outcomes if todo else ():
-            runs[task.key] = results.keep(folder, task, outcome)
-            progress.tell(task, runs[task.key])
-    finally:
-        write_manifest(folder, spec, wanted, runs)
-    ordered = [runs[task.key]._replace(values=task.values) for task in wanted]
+    ordered = carry_out(spec, wanted, folder, args.jobs, args.ray, quiet)
     rows = results.rows_of(ordered)
     results.write_tables(folder, rows, spec.axes)
     drawn = plots.draw(folder, spec, rows)
@@ -68,6 +57,45 @@ def sweep(args: argparse.Namespace) -> int:
     if not quiet:
         _tell(folder, ordered, failed, drawn)
     return 1 if failed else 0
+
+
+def carry_out(
+    spec: Spec, wanted: Sequence[Task], folder: Path, jobs: int = 0, ray: str = "", quiet: bool = False
+) -> list[Run]:
+    """Do what is not yet done of a sweep, and write its manifest. Returns all runs, in the order of `wanted`.
+
+    jobs: processes, 0 for one a core. ray: address of a cluster, empty for this machine.
+    """
+    (folder / results.RUNS).mkdir(parents=True, exist_ok=True)
+    runs = {task.key: done for task in wanted if (done := results.kept(folder, task)) is not None}
+    progress = Progress(len(wanted), len(runs), quiet)
+    todo = list({task.key: task for task in wanted if task.key not in runs}.values())
+    jobs = jobs or (1 if spec.run in SIMULATIONS else workers.cores())
+    outcomes = workers.on_ray(todo, ray) if ray else workers.locally(todo, jobs)
+    try:
+        for task, outcome in outcomes if todo else ():
+            runs[task.key] = results.keep(folder, task, outcome)
+            progress.tell(task, runs[task.key])
+    finally:
+        write_manifest(folder, spec, wanted, runs)
+    return [runs[task.key]._replace(values=task.values) for task in wanted]
+
+
+def rows_of_study(document: Mapping[str, Any], folder: Path) -> list[results.Row]:
+    """The table of a sweep that a study is made of: `uavtwin sweep FOLDER/sweep.yaml -o FOLDER` does the same.
+
+    document: what stands in its file. Raises UavTwinError where a run failed; what is done is not done again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "sweep.yaml", yaml.safe_dump(dict(document), sort_keys=False))
+    spec = read(folder / "sweep.yaml")
+    runs = carry_out(spec, tasks(spec, folder), folder)
+    failed = [run for run in runs if run.code != 0]
+    if failed:
+        raise UavTwinError(f"{folder}: {len(failed)} of {len(runs)} runs failed; the first: {failed[0].said[-500:]}")
+    rows = results.rows_of(runs)
+    results.write_tables(folder, rows, spec.axes)
+    return rows
 
 
 def _tell(folder: Path, runs: Sequence[Run], failed: Sequence[Run], drawn: Sequence[Path]) -> None:

@@ -91,6 +91,7 @@ class End:
             self._frames.popleft()
             self._bytes -= size
             self._left = 0.0
+            self.carrier.sent += size if paced else 0
             self._deliver(frame, size)
         if self._finishing:
             self.carrier.drop(self)
@@ -134,6 +135,7 @@ class Carrier:
         self._others = others
         self._ends: dict[int, End] = {}
         self._inbound = 0
+        self.sent = 0  # bytes of chunks, in all
         others[self.name] = self
         network.on_change.append(self.look)
 

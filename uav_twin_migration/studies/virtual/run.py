@@ -18,12 +18,14 @@ from uav_twin_migration.scenario.settings import Refusal
 from uav_twin_migration.scenario.vary import varied
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
+from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT
 
 if TYPE_CHECKING:
     from uav_twin_migration.studies.virtual.recorder import Recorder
 
 DURATION = 60.0  # s, where nobody says
 LOOK = 0.2  # s between two looks while the run begins
+LINGER = 0.05  # s after its end until who watches `sim` has seen that it is over: it looks ten times a second
 SAMPLE = 1.0  # s between two comparisons with the equilibrium
 IN_MEMORY = "memory"  # as twin stores' folder: RSUs host twins
 
@@ -89,6 +91,7 @@ def run(
         "first_grant_s": settling.first_grant,
         "first_full_round_s": settling.first_full_round,
         "messages_per_s": city.listener.messages / max(duration, 1e-3),
+        "transferred_mbit": sum(one.sent for one in city.carriers.values()) / BYTES_PER_MBIT,
         "seed": seed,
         "real_time_factor": None,  # of the machine, not of the run
         "real_time_factor_wanted": None,
@@ -114,3 +117,4 @@ def _play(city: City, duration: float, settling: Settling, watch: Watch) -> None
             next_sample += SAMPLE
             city.listener.sample(city.air.clock)
             watch(city)
+    city.run(duration + LINGER)
