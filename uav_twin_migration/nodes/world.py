@@ -118,8 +118,11 @@ class WorldNode(Guarded):
             return
         change_period(self._timer, self._step / self._pace.factor)
         self._due = self._steady.now().nanoseconds
-        told = f"the real-time factor is {self._pace.factor:.2g} now, {self._pace.wanted:g} was wanted"
-        self.get_logger().warning(f"{told}; {TOO_SLOW}" if self._pace.factor < self._pace.wanted else told)
+        factor, wanted = self._pace.factor, self._pace.wanted
+        if factor < wanted:
+            self.get_logger().warning(f"the real-time factor is {factor:.2g} now, {wanted:g} was wanted; {TOO_SLOW}")
+        else:
+            self.get_logger().info(f"the real-time factor is {wanted:g} again, as was wanted")
 
     def _advance(self) -> None:
         self._ticks += 1

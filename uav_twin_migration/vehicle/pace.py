@@ -7,6 +7,7 @@ that the last change can show what it was good for. Where all is in time for lon
 from __future__ import annotations
 
 SLOWER, FASTER = 0.75, 1.1
+NEARLY = 0.95  # of the factor that was wanted: from there on it goes back to that
 LEAST = 1 / 32  # of the factor that was wanted
 SETTLING = 5.0  # s of wall time after a change before the next one
 CALM = 20.0  # s of wall time without any trouble before it goes faster
@@ -36,7 +37,8 @@ class Pace:
         """All is in time. Returns whether the factor is another now."""
         if now < max(self._changed_at, self._troubled_at) + CALM:
             return False
-        return self._change(min(FASTER * self.factor, self.wanted), now)
+        faster = FASTER * self.factor
+        return self._change(faster if faster < NEARLY * self.wanted else self.wanted, now)
 
     def _change(self, factor: float, now: float) -> bool:
         if factor == self.factor:
