@@ -136,7 +136,7 @@ def test_a_twin_cannot_move_beyond_the_last_epoch(target: Target) -> None:
     assert target.is_empty()
 
 
-def test_a_unknown_rsu_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
+def test_an_unknown_rsu_cannot_offer_a_twin_that_it_does_not_host(target: Target) -> None:
     offer = Offer("u1", SESSION, EPOCH, Purpose.MIGRATION, 1000, 65536, UavTwins.name)
     assert target.say(offer, peer="unknown_rsu") == refusal(Reason.UNCONFIRMED)
     assert target.say(replace(offer, uav="u2"), peer="unknown_rsu") == [Refuse("u2", SESSION, Reason.UNCONFIRMED)]

@@ -174,7 +174,7 @@ def test_requests_that_cannot_be_meant_are_counted(target: Target) -> None:
     assert target.host.commit(1.0) == []
 
 
-def test_many_unauthenticated_are_forgotten(tmp_path: Path) -> None:
+def test_many_unauthenticated_peers_are_forgotten(tmp_path: Path) -> None:
     target = Target(tmp_path)
     for number in range(MOST_STRANGERS + 500):
         target.host.recognise(LeaseRenewal(f"w{number}", "enemy", EPOCH, EPOCH), 1.0)

@@ -120,7 +120,7 @@ def test_a_killed_process_leaves_all_it_committed_and_nothing_else(tmp_path: Pat
         assert not list(store.damaged(stored.own))
 
 
-def test_a_unwanted_copy_goes_little_by_little_and_takes_nothing_else_with_it(store: Store) -> None:
+def test_an_unwanted_copy_goes_little_by_little_and_takes_nothing_else_with_it(store: Store) -> None:
     unwanted, kept = store.add_copy("u1", "app", 64), store.add_copy("u1", "app", 64)
     for copy in (unwanted, kept):
         store.write(copy, [chunk(number, bytes([number % 251])) for number in range(500)])
