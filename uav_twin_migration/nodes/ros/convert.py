@@ -155,7 +155,8 @@ def motion_from_message(message: Odometry) -> tuple[Vector, Vector]:
     """Position, m, and velocity, m/s, both in the map frame: an Odometry's twist is in the UAV's own frame."""
     at, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
     velocity = (v.x, v.y, v.z)
-    if math.isclose(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z, 1.0, abs_tol=1e-3):
+    is_attitude = math.isclose(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z, 1.0, abs_tol=1e-3)
+    if is_attitude and all(map(math.isfinite, velocity)):  # the rest is the reader's to refuse
         from transforms3d.quaternions import rotate_vector  # 4 MB that an RSU has no use for
 
         x, y, z = rotate_vector(velocity, (q.w, q.x, q.y, q.z))
