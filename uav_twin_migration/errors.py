@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from pathlib import Path
 
 
@@ -33,11 +32,14 @@ class InputError(UavTwinError):
 def missing_library(needs: str, *requirements: str) -> UavTwinError:
     """What to do about libraries that are not installed; `needs` is who needs them, as "recordings need"."""
     names = " and ".join(requirement.partition(">")[0] for requirement in requirements)
+    library, which = ("library", "which is") if len(requirements) == 1 else ("libraries", "which are")
     quoted = " ".join(f"'{requirement}'" if ">" in requirement else requirement for requirement in requirements)
     where = " in a virtual environment (python3 -m venv --system-site-packages DIR)" if is_externally_managed() else ""
-    return UavTwinError(f"{needs} the Python library {names}, which is not installed: pip install {quoted}{where}")
+    return UavTwinError(f"{needs} the Python {library} {names}, {which} not installed: pip install {quoted}{where}")
 
 
 def is_externally_managed() -> bool:
     """Whether pip refuses to install into this Python, which belongs to the system (PEP 668)."""
+    import sysconfig  # only where something is missing: it takes longer than all else here
+
     return sys.prefix == sys.base_prefix and Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists()

@@ -56,8 +56,13 @@ def host(process: ProcessSpec, quiet: bool = False, further: Sequence[str] = ())
 
 
 def main() -> int:
-    """``ros2 run uav_twin_migration host JSON``: the launch files' way to put several nodes into one process."""
-    return host(ProcessSpec.from_json(json.loads(sys.argv[1])), further=for_all(sys.argv[2:]))
+    """``component_container JSON``: the launch files' way to put several nodes into one process."""
+    try:
+        process = ProcessSpec.from_json(json.loads(sys.argv[1]))
+    except (IndexError, KeyError, TypeError, ValueError):
+        print("component_container: expected a process of the plan, as launch files give it, in JSON", file=sys.stderr)
+        return 2
+    return host(process, further=for_all(sys.argv[2:]))
 
 
 def for_all(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 
 from uav_twin_migration.deployment import topics
-from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.errors import UavTwinError, missing_library
 from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
@@ -51,8 +51,8 @@ class MetricsNode(Guarded):
         values = declare(self, PARAMETERS)
         try:
             from prometheus_client import CollectorRegistry, start_http_server
-        except ImportError as error:
-            raise UavTwinError("prometheus_client is missing: install python3-prometheus-client") from error
+        except ImportError:
+            raise missing_library("metrics need", "prometheus_client") from None
         self._heard: dict[str, tuple[float, dict[str, str]]] = {}  # status -> s, its values
         registry = CollectorRegistry()
         registry.register(self)

@@ -16,6 +16,8 @@ import sys
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 LAUNCHED_BY = "UAVTWIN_LAUNCHED_BY"  # pid of the launch that a node ends with
+OWN = "uav_twin_migration"
+BAD_INPUT = 2  # the exit code that ends a launch: a restart would not make it better
 PR_SET_PDEATHSIG = 1
 
 
@@ -26,7 +28,15 @@ def start(target: str) -> int:
         os.environ.setdefault(name, "1")
     end_with_launch()
     module, function = target.split(":")
-    return int(getattr(importlib.import_module(module), function)())
+    try:
+        return int(getattr(importlib.import_module(module), function)())
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(OWN):
+            raise
+        from uav_twin_migration.errors import missing_library
+
+        print(missing_library(f"{module.rpartition('.')[2]} needs", error.name), file=sys.stderr)
+        return BAD_INPUT
 
 
 def end_with_launch() -> None:

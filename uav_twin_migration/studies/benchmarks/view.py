@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +30,7 @@ from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.vehicle.motion import states_at
 
 SUMMARY = "what watching costs: CPU and bytes a viewer, twenty at once, frames a second in a browser without a GPU"
-NEEDS = ("test",)  # groups of setup.py's REQUIREMENTS besides the command's
+NEEDS = ("ros", "view", "test")  # groups of setup.py's REQUIREMENTS besides the command's
 
 SECONDS = 30.0  # of flight
 PERIOD = 0.2  # s between two frames
@@ -62,8 +64,46 @@ COUNT = """span => new Promise(done => { let n = 0; const start = performance.no
 
 
 def run(directory: Path | None) -> list[Figure]:
-    """A small city and a large one."""
-    return [figure for name in ("default", "large") for figure in measure(load(name))]
+    """A small city and a large one; and a running market beside as many viewers."""
+    return [*(figure for name in ("default", "large") for figure in measure(load(name))), *beside_viewers()]
+
+
+def beside_viewers() -> Iterator[Figure]:
+    """When grants reach UAVs of a running simulation with nobody who looks, and with all viewers."""
+    nobody, watched = grants(0), grants(VIEWERS)
+    for name in ("p50", "p99"):
+        yield Figure(
+            f"small, running: a grant after its deadline beside {VIEWERS} viewers, {name}",
+            watched[name],
+            "ms",
+            nobody[name],
+        )
+
+
+def grants(viewers: int) -> dict[str, float]:
+    """How long after a round's deadline grants reach UAVs (ms), in a simulation that so many look at."""
+    with tempfile.TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        program = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "small", "--view", "--plain"]
+        program += ["--duration", str(SECONDS), "--json", str(summary)]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as city:
+            assert city.stdout is not None
+            url = next((found[0] for line in city.stdout if (found := re.search(r"http://\S+/", line))), None)
+            if url is None:
+                raise UavTwinError("the simulation ended without saying where its page is")
+            watching = watch(url, viewers)
+            city.stdout.read()
+            watching.communicate("end\n", timeout=60.0)
+        return dict(json.loads(summary.read_text())["grant_latency_ms"])
+
+
+def watch(url: str, viewers: int) -> subprocess.Popen[str]:
+    """Viewers of a page, in a process of their own; they are there when this returns."""
+    command = [sys.executable, "-c", WATCH, url.replace("http", "ws") + "frames", str(viewers)]
+    watching = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    return watching
 
 
 def measure(scenario: Scenario) -> Iterator[Figure]:
@@ -90,11 +130,8 @@ def measure(scenario: Scenario) -> Iterator[Figure]:
 def served(listener: Listener, frames: list[Frame], viewers: int) -> float:
     """Share of a core (%) that serving frames takes the monitor's process, with viewers in a process of their own."""
     server = PageServer(page())
-    command = [sys.executable, "-c", WATCH, server.url.replace("http", "ws") + "frames", str(viewers)]
-    watching = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert watching.stdout is not None
+    watching = watch(server.url, viewers)
     try:
-        watching.stdout.readline()  # all are there
         began = time.process_time()
         for frame in frames:
             server.show(listener.city.cast(), frame)
