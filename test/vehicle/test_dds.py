@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
-from uav_twin_migration.vehicle.px4_codes import OFFBOARD
+from uav_twin_migration.vehicle.px4_codes import LOITER, OFFBOARD
 from uav_twin_migration.vehicle.signals import (
     Acknowledgement,
     Arm,
@@ -21,12 +21,15 @@ from uav_twin_migration.vehicle.signals import (
     Battery,
     Control,
     Estimator,
+    Fact,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
+    RemoteControl,
     Rivals,
     SetMode,
     Setpoint,
+    StatusText,
 )
 
 pytestmark = pytest.mark.ros
@@ -34,10 +37,13 @@ pytestmark = pytest.mark.ros
 VERSIONS = {"BatteryStatus": 1, "VehicleStatus": 1, "VehicleLocalPosition": 1}
 KINDS = (
     "BatteryStatus",
+    "FailsafeFlags",
     "OffboardControlMode",
+    "SensorGps",
     "TrajectorySetpoint",
     "VehicleCommand",
     "VehicleCommandAck",
+    "VehicleLandDetected",
     "VehicleLocalPosition",
     "VehicleOdometry",
     "VehicleStatus",
@@ -90,6 +96,11 @@ def position(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**at, **valid, **changes})
 
 
+def status(**changes: Any) -> SimpleNamespace:
+    flying = {"arming_state": 2, "nav_state": 14, "failsafe": False, "pre_flight_checks_pass": True}
+    return SimpleNamespace(**{"system_id": 1, **flying, **changes})
+
+
 def test_topics_carry_namespace_and_version(dds: Any, node: FakeNode) -> None:
     dds.DdsLink(node, "/px4_1", 2)
     assert set(node.callbacks) == {
@@ -98,14 +109,19 @@ def test_topics_carry_namespace_and_version(dds: Any, node: FakeNode) -> None:
         "/px4_1/fmu/out/vehicle_local_position_v1",
         "/px4_1/fmu/out/vehicle_odometry",
         "/px4_1/fmu/out/vehicle_command_ack",
+        "/px4_1/fmu/out/failsafe_flags",
+        "/px4_1/fmu/out/vehicle_gps_position",
+        "/px4_1/fmu/out/vehicle_land_detected",
     }
 
 
-def test_what_px4_says(dds: Any, node: FakeNode) -> None:
+def test_what_px4_says(dds: Any, node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is heard carries our own time: PX4's goes through the companion's clock, which can step."""
+    monkeypatch.setattr(dds.time, "monotonic", lambda: 5.0)
     link = dds.DdsLink(node, "", 1)
     hear = {name.rsplit("/", 1)[1]: callback for name, callback in node.callbacks.items()}
-    hear["vehicle_status_v1"](SimpleNamespace(system_id=1, arming_state=2, nav_state=14, failsafe=False))
-    hear["vehicle_status_v1"](SimpleNamespace(system_id=9, arming_state=2, nav_state=14, failsafe=False))
+    hear["vehicle_status_v1"](status())
+    hear["vehicle_status_v1"](status(system_id=9))
     hear["vehicle_local_position_v1"](position())
     hear["vehicle_local_position_v1"](position(xy_valid=False))
     hear["vehicle_local_position_v1"](position(z=math.nan))
@@ -116,16 +132,36 @@ def test_what_px4_says(dds: Any, node: FakeNode) -> None:
     hear["vehicle_command_ack"](SimpleNamespace(command=511, result=1))
     assert list(link.events()) == [
         Heartbeat(True, OFFBOARD, False),
+        Fact("arming_checks", "pass"),
         Estimator(True),
         FrameOrigin(47.0, 8.0),
-        LocalPosition(7000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
+        LocalPosition(5000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
         Estimator(False, "xy_valid, z_valid or xy_global"),
-        Attitude(8000, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5)),
+        Attitude(5000, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5)),
         Battery(0.5),
         Acknowledgement(Arm, 1, "temporarily rejected"),
     ]
     assert list(link.events()) == []
     assert link.refused == {"other system": 1, "not finite": 1}
+
+
+def test_why_it_does_not_arm_and_who_is_there(dds: Any, node: FakeNode) -> None:
+    link = dds.DdsLink(node, "", 1)
+    hear = {name.rsplit("/", 1)[1]: callback for name, callback in node.callbacks.items()}
+    hear["failsafe_flags"](SimpleNamespace(manual_control_signal_lost=True, local_position_invalid=True))
+    hear["vehicle_status_v1"](status(arming_state=1, nav_state=4, pre_flight_checks_pass=False))
+    hear["vehicle_command_ack"](SimpleNamespace(command=400, result=1))
+    hear["vehicle_gps_position"](SimpleNamespace(fix_type=3, satellites_used=9))
+    hear["vehicle_land_detected"](SimpleNamespace(landed=True))
+    assert list(link.events()) == [
+        RemoteControl(False),
+        Heartbeat(False, LOITER, False),
+        Fact("arming_checks", "fail: local position"),
+        StatusText("arming checks fail: local position"),
+        Acknowledgement(Arm, 1, "temporarily rejected"),
+        Fact("gps", "3D fix, 9 satellites"),
+        Fact("landed", "on the ground"),
+    ]
 
 
 def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:

@@ -8,6 +8,7 @@ from test.vehicle.harness import UAV, Flight
 from test.vehicle.scripted import RETURN
 from uav_twin_migration.monitor.flights import Flights
 from uav_twin_migration.vehicle.phases import Phase
+from uav_twin_migration.vehicle.signals import StatusText
 
 
 def figures(flight: Flight) -> dict[str, float | str]:
@@ -33,7 +34,7 @@ def test_a_flight_is_added_up(flight: Flight) -> None:
     flight.order("land")
     flight.until_phase(Phase.IDLE)
     flight.step()
-    assert figures(flight)["ended"] == "idle: landed"
+    assert figures(flight)["ended"] == "landing: told to land; then idle: landed"
 
 
 def test_a_takeover_ends_it_and_is_counted(flight: Flight) -> None:
@@ -46,3 +47,9 @@ def test_a_takeover_ends_it_and_is_counted(flight: Flight) -> None:
     assert told["takeovers"] == 1
     assert str(told["ended"]).startswith("taken over: a failsafe or somebody else switched to AUTO.RTL")
     assert told["aside_m"] == pytest.approx(0, abs=5)
+    flight.autopilot.receive(StatusText("Failsafe activated"), flight.now)  # PX4's words come a moment after its mode
+    flight.step()
+    assert str(figures(flight)["ended"]).endswith("waiting to be told to fly (it says: Failsafe activated)")
+    assert flight.autopilot.heard(flight.now)["autopilot_says"] == "Failsafe activated"
+    flight.run(11)
+    assert flight.autopilot.heard(flight.now)["autopilot_says"] == ""  # old words explain nothing

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names", nargs="*", metavar="NAME", type=one_of(BENCHMARKS), help=f"which (default: all). {listed}"
     )
     parser.add_argument("--px4-dir", metavar="DIR", help="PX4 SITL build folder that px4 flies (UAVTWIN_PX4_DIR)")
+    parser.add_argument(
+        "--px4-agent", metavar="PROGRAM", help="Micro XRCE-DDS agent that px4 flies over (UAVTWIN_PX4_AGENT)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for stdout")
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="where plots and tables go (default: none made)"
@@ -35,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     require_studies(BENCHMARKS)
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     figures: list[Figure] = []
-    if args.px4_dir:
-        os.environ["UAVTWIN_PX4_DIR"] = args.px4_dir
+    for name in ("px4_dir", "px4_agent"):
+        if getattr(args, name):
+            os.environ[f"UAVTWIN_{name.upper()}"] = getattr(args, name)
     for name in args.names or BENCHMARKS:
         module = importlib.import_module(f"uav_twin_migration.studies.benchmarks.{name}")
         if args.json != "-":

@@ -12,9 +12,9 @@ import math
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
@@ -39,19 +39,18 @@ from uav_twin_migration.scenario.model import Scenario, Uav
 from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.vehicle import ardupilot_codes, px4_codes
 from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
-from uav_twin_migration.vehicle.connection import MavlinkConnection, read_signing_key
+from uav_twin_migration.vehicle.connection import Link, MavlinkConnection, read_signing_key
 from uav_twin_migration.vehicle.flight_limits import REACTIONS, Fence, FlightLimits
 from uav_twin_migration.vehicle.frames import to_body
-from uav_twin_migration.vehicle.phases import COMMANDING
-from uav_twin_migration.vehicle.signals import Command, Control, Event, SetMode
-from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, address, sitl, system_id
+from uav_twin_migration.vehicle.phases import COMMANDING, ON_EXIT
+from uav_twin_migration.vehicle.sitl import MOST_INSTANCES, address, dds_namespace, sitl, system_id
 from uav_twin_migration.vehicle.vehicle_state import Odometry as FlownOdometry
 from uav_twin_migration.vehicle.wire import EXPECTED, open_wire
 
 DIALECTS = {"px4": px4_codes.DIALECT, "ardupilot": ardupilot_codes.DIALECT}
-ON_EXIT = ("return", "land", "leave")
 EXIT_REPEATS = 5  # times that the last order is sent, since nobody is left to see whether it was heard
 STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
+LOGGED = ("autopilot_says", "landed", "remote_control", "arming_checks")  # of what the autopilot says of itself
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 PARAMETERS = (
@@ -85,26 +84,6 @@ PARAMETERS = (
 )
 
 
-class Link(Protocol):
-    """The way to the vehicle."""
-
-    @property
-    def refused(self) -> dict[str, int]:
-        """What was ignored, counted by reason."""
-
-    def events(self) -> Iterator[Event]:
-        """What the vehicle has said since the last call."""
-
-    def send(self, command: Command) -> None:
-        """Tell the vehicle."""
-
-    def keep_alive(self) -> None:
-        """Called once a second."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
 class Px4Node(Guarded):
     """Steps an `Autopilot` over a `Link`."""
 
@@ -123,7 +102,7 @@ class Px4Node(Guarded):
             self._uav, scenario.origin, auto_arm=values["auto_arm"], limits=limits, fence=fence, firmware=firmware
         )
         self._published_at = -math.inf  # s, when the last pose that was published was heard
-        self._said: tuple[object, str, str] | None = None
+        self._told: dict[str, str] = {}  # what was told last, by its name
         self._sitl = self._start_sitl(values, scenario)
         self._link = self._make_link(values)
         self._steps_per_odometry = max(round(values["odometry_period"] / PERIOD), 1)
@@ -175,7 +154,7 @@ class Px4Node(Guarded):
         if values["link"] == "dds":
             from uav_twin_migration.nodes.px4_dds import DdsLink  # px4_msgs need not be there otherwise
 
-            namespace = values["dds_namespace"] or (f"/px4_{instance}" if instance else "")
+            namespace = values["dds_namespace"] or dds_namespace(instance)
             return DdsLink(self, namespace, values["system_id"] or system_id(instance))
         self._one_of(values, "link", ("mavlink", "dds"))
         where = values["address"] or address(instance)
@@ -212,7 +191,7 @@ class Px4Node(Guarded):
             self._autopilot.receive(event, now)
         for command in self._autopilot.step(now):
             self._link.send(command)
-        self._say()
+        self._say(now)
         self._actions.step(now)
         self._steps += 1
         if self._steps % self._steps_per_odometry == 0:
@@ -221,15 +200,20 @@ class Px4Node(Guarded):
                 self._published_at = odometry.time
                 self._publish(odometry, now - odometry.time)
 
-    def _say(self) -> None:
-        """Tell when the flight has moved on."""
+    def _say(self, now: float) -> None:
+        """Tell when the flight has moved on, and what the autopilot says of itself."""
         flight = self._autopilot
-        if self._said != (flight.phase, flight.reason, flight.warning):
-            self._said = (flight.phase, flight.reason, flight.warning)
-            text = f"{flight.phase.value}: {flight.reason}" if flight.reason else flight.phase.value
-            text += f" ({flight.warning})" if flight.warning else ""
-            self._flight.publish(String(data=text))
-            self.get_logger().info(f"{self._uav.id} {text}")
+        text = f"{flight.phase.value}: {flight.reason}" if flight.reason else flight.phase.value
+        text += f" ({flight.warning})" if flight.warning else ""
+        heard = flight.heard(now)
+        told = {"flight": text, **{name: heard.get(name, "") for name in LOGGED}}
+        for name, value in told.items():
+            if value and value != self._told.get(name):
+                self.get_logger().info(f"{self._uav.id} {'' if name == 'flight' else f'{name}: '}{value}")
+        if any(told[name] != self._told.get(name) for name in ("flight", "autopilot_says")):
+            words = f"; it says: {told['autopilot_says']}" if told["autopilot_says"] else ""
+            self._flight.publish(String(data=text + words))
+        self._told = told
 
     def _publish(self, odometry: FlownOdometry, age: float) -> None:
         message = self._message
@@ -260,12 +244,9 @@ class Px4Node(Guarded):
 
     def _take_leave(self) -> None:
         """The last order. Left alone, PX4 notices the lost set-points after a second, and turns for home by itself."""
-        text = {"return": "told to return", "land": "told to land here", "leave": "left to its own failsafe"}
-        self.get_logger().info(f"{self._uav.id}: this node ends in flight; the drone is {text[self._on_exit]}")
-        if self._on_exit != "leave":
-            mode = Control.RETURN if self._on_exit == "return" else Control.LAND
-            for _ in range(EXIT_REPEATS):
-                self._link.send(SetMode(mode))
+        self.get_logger().info(f"{self._uav.id}: this node ends in flight; the drone is {ON_EXIT[self._on_exit].said}")
+        for command in ON_EXIT[self._on_exit].commands * EXIT_REPEATS:
+            self._link.send(command)
 
 
 def main() -> int:

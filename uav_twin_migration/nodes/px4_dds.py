@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
+import rclpy
 from px4_msgs.msg import (
     BatteryStatus,
+    FailsafeFlags,
     OffboardControlMode,
+    SensorGps,
     TrajectorySetpoint,
     VehicleCommand,
     VehicleCommandAck,
+    VehicleLandDetected,
     VehicleLocalPosition,
     VehicleOdometry,
     VehicleStatus,
 )
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
-from uav_twin_migration.vehicle.px4_codes import MODE_NUMBERS, NAV_STATES, RESULTS
+from uav_twin_migration.vehicle.px4_codes import CHECKS, FIXES, MODE_NUMBERS, NAV_STATES, RESULTS
 from uav_twin_migration.vehicle.signals import (
     UNKNOWN_MODE,
     Acknowledgement,
@@ -31,14 +39,18 @@ from uav_twin_migration.vehicle.signals import (
     Command,
     Estimator,
     Event,
+    Fact,
     FrameOrigin,
     Heartbeat,
     LocalPosition,
+    RemoteControl,
     Request,
     Rivals,
     SetMode,
     Setpoint,
+    StatusText,
     TakeOff,
+    arming_checks,
 )
 
 # what PX4's side of the agent offers and asks for
@@ -71,6 +83,7 @@ class DdsLink:
         self._node, self._system_id = node, system_id
         self._events: deque[Event] = deque(maxlen=1000)
         self._refused: Counter[str] = Counter()
+        self._failing = ""  # arming checks, by what fails
         self._listen(VehicleStatus, topic(namespace, "out/vehicle_status", VehicleStatus), self._on_status)
         self._listen(
             VehicleLocalPosition,
@@ -80,6 +93,11 @@ class DdsLink:
         self._listen(VehicleOdometry, topic(namespace, "out/vehicle_odometry", VehicleOdometry), self._on_odometry)
         self._listen(VehicleCommandAck, topic(namespace, "out/vehicle_command_ack", VehicleCommandAck), self._on_ack)
         self._listen(BatteryStatus, topic(namespace, "out/battery_status", BatteryStatus), self._on_battery)
+        self._listen(FailsafeFlags, topic(namespace, "out/failsafe_flags", FailsafeFlags), self._on_checks)
+        self._listen(SensorGps, topic(namespace, "out/vehicle_gps_position", SensorGps), self._on_gps)
+        self._listen(
+            VehicleLandDetected, topic(namespace, "out/vehicle_land_detected", VehicleLandDetected), self._on_landed
+        )
         self._modes = self._publisher(OffboardControlMode, namespace, "in/offboard_control_mode")
         self._set_points = self._publisher(TrajectorySetpoint, namespace, "in/trajectory_setpoint")
         self._commands = self._publisher(VehicleCommand, namespace, "in/vehicle_command")
@@ -106,6 +124,7 @@ class DdsLink:
             return
         mode = NAV_STATES.get(message.nav_state, UNKNOWN_MODE)
         self._events.append(Heartbeat(message.arming_state == ARMED, mode, bool(message.failsafe)))
+        self._events.append(arming_checks(message.pre_flight_checks_pass, self._failing))
 
     def _on_position(self, message: Any) -> None:
         position, velocity = (message.x, message.y, message.z), (message.vx, message.vy, message.vz)
@@ -117,13 +136,13 @@ class DdsLink:
             return
         self._events.append(Estimator(True))
         self._events.append(FrameOrigin(message.ref_lat, message.ref_lon))
-        self._events.append(LocalPosition(message.timestamp // 1000, position, velocity))
+        self._events.append(LocalPosition(_heard_at(), position, velocity))
 
     def _on_odometry(self, message: Any) -> None:
         q = tuple(map(float, message.q))
         rates = tuple(map(float, message.angular_velocity))
         if all(map(math.isfinite, (*q, *rates))):
-            self._events.append(Attitude(message.timestamp // 1000, q, rates))  # type: ignore[arg-type]
+            self._events.append(Attitude(_heard_at(), q, rates))  # type: ignore[arg-type]
         else:
             self._refused["not finite"] += 1
 
@@ -131,8 +150,21 @@ class DdsLink:
         if 0 <= message.remaining <= 1:
             self._events.append(Battery(float(message.remaining)))
 
+    def _on_checks(self, message: Any) -> None:
+        """PX4's words (STATUSTEXT) do not go over DDS; these flags do."""
+        self._events.append(RemoteControl(not message.manual_control_signal_lost))
+        self._failing = ", ".join(name for flag, name in CHECKS.items() if getattr(message, flag, False))
+
+    def _on_gps(self, message: Any) -> None:
+        self._events.append(Fact("gps", f"{FIXES.get(message.fix_type, 'fix')}, {message.satellites_used} satellites"))
+
+    def _on_landed(self, message: Any) -> None:
+        self._events.append(Fact("landed", "on the ground" if message.landed else "in the air"))
+
     def _on_ack(self, message: Any) -> None:
         if message.command in COMMANDS:
+            if message.result != 0 and self._failing:
+                self._events.append(StatusText(f"arming checks fail: {self._failing}"))
             reason = RESULTS.get(message.result, "")
             self._events.append(Acknowledgement(COMMANDS[message.command], message.result, reason))
 
@@ -169,3 +201,36 @@ class DdsLink:
 
     def close(self) -> None:
         """Nothing to do: the topics end with the node."""
+
+
+def _heard_at() -> int:
+    """A time for what is heard now, ms.
+
+    Not PX4's: its client turns that into the companion's wall clock on the way, and a message from before a step of
+    that clock would look like one from after a restart. DDS keeps each topic in order.
+    """
+    return int(time.monotonic() * 1000)
+
+
+class DdsConnection(DdsLink):
+    """A link with a node of its own, for whom nobody spins."""
+
+    def __init__(self, namespace: str, system_id: int) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        super().__init__(Node("px4_link", context=self._context), namespace, system_id)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def close(self) -> None:
+        """End its node."""
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()

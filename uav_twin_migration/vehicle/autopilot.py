@@ -213,19 +213,12 @@ class Autopilot:
 
     def status(self, now: float) -> dict[str, object]:
         """What people want to know of the vehicle, for /diagnostics."""
-        charge, beat = self._vehicle.charge(now), self._vehicle.beat
-        return {
-            "phase": self.phase.value,
-            "reason": self.reason,
-            "warning": self.warning,
-            "missing": self._vehicle.missing(now),
-            "battery": "unknown" if charge is None else f"{charge:.2f}",
-            "mode": beat.mode.name if beat else "unknown",
-            "autopilot_says": self._vehicle.said,
-            "refused/older than the last": self._vehicle.dropped,
-            **self._vehicle.facts,
-            **self._log.figures(),
-        }
+        ours = {"phase": self.phase.value, "reason": self.reason, "warning": self.warning}
+        return {**ours, **self._vehicle.status(now), **self._log.figures()}
+
+    def heard(self, now: float) -> dict[str, str]:
+        """What the autopilot has just said in words, "" where nothing, and what else it says of itself, by its name."""
+        return {"autopilot_says": self._vehicle.words(now), **self._vehicle.facts}
 
     # --- the flight ---
 
@@ -236,7 +229,8 @@ class Autopilot:
         if self._vehicle.is_silent(now):
             self._fall_silent()
         on_route = self.phase is Phase.FLYING and self._guidance.follows_route(now)
-        self._log.note(self.phase, self.reason, self.odometry(now), self._guidance.leg, on_route)
+        told, at = (self.reason, self._vehicle.words(now)), self.odometry(now)
+        self._log.note(self.phase, told, at, self._guidance.leg, on_route)
         if self._vehicle.beat is None:
             return []
         commands = [*self._vehicle.requests(now), *self._go_on(self._vehicle.beat, now)]

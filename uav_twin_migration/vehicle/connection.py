@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.vehicle import px4_codes
@@ -11,6 +12,26 @@ from uav_twin_migration.vehicle.dialect import Dialect
 from uav_twin_migration.vehicle.mavlink import KEY_BYTES, MavlinkLink
 from uav_twin_migration.vehicle.signals import Command, Event
 from uav_twin_migration.vehicle.wire import Wire
+
+
+class Link(Protocol):
+    """The way to the vehicle."""
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """What was ignored, counted by reason."""
+
+    def events(self) -> Iterator[Event]:
+        """What the vehicle has said since the last call."""
+
+    def send(self, command: Command) -> None:
+        """Tell the vehicle."""
+
+    def keep_alive(self) -> None:
+        """Called once a second."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class MavlinkConnection:

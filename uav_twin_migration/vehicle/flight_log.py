@@ -27,17 +27,27 @@ class FlightLog:
         self._leg: int | None = None
         self._passed = self._takeovers = self._samples = 0
         self._flown = self._sum_aside = self._most_aside = 0.0
-        self._ended = "did not fly"
+        self._ended, self._last, self._words = "did not fly", "", ""
 
-    def note(self, phase: Phase, reason: str, odometry: Odometry | None, leg: int, on_route: bool) -> None:
-        """The flight now. `leg`: of the waypoint that it heads for; `on_route`: whether it follows its route."""
+    def note(self, phase: Phase, told: tuple[str, str], odometry: Odometry | None, leg: int, on_route: bool) -> None:
+        """The flight now.
+
+        `told`: why it is in that phase, and the autopilot's own words; `leg`: of the waypoint that it heads for;
+        `on_route`: whether it follows its route.
+        """
+        reason, words = told
         if phase is not self._phase:
             self._takeovers += phase is Phase.TAKEN_OVER
+            what = f"{phase.value}: {reason}" if reason else phase.value
             if phase in STEERED:
-                self._ended = ""
+                self._ended, self._last, self._words = "", "", ""
+            elif self._phase in STEERED:
+                self._ended = what
             elif self._phase in IN_THE_AIR:
-                self._ended = f"{phase.value}: {reason}" if reason else phase.value
+                self._last = what
             self._phase = phase
+        if self._ended and not self._words and phase in IN_THE_AIR:  # its own words come a moment later
+            self._words = words
         if odometry is None or phase not in IN_THE_AIR:
             self._at = None
             return
@@ -68,11 +78,13 @@ class FlightLog:
 
     def figures(self) -> dict[str, object]:
         """What was flown, for /diagnostics: m, rounds, and why the latest flight ended; empty: it goes on."""
+        said = f" (it says: {self._words})" if self._words else ""
+        last = f"; then {self._last}" if self._last else ""
         return {
             "flown_m": round(self._flown, 1),
             "rounds": round(max(self._passed - 1, 0) / self._waypoints, 2),
             "aside_m": round(self._sum_aside / max(self._samples, 1), 2),
             "aside_most_m": round(self._most_aside, 2),
             "takeovers": self._takeovers,
-            "ended": self._ended,
+            "ended": f"{self._ended}{said}{last}",
         }

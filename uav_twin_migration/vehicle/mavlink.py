@@ -18,7 +18,7 @@ from pymavlink.dialects.v20 import common
 from uav_twin_migration.vehicle import px4_codes
 from uav_twin_migration.vehicle.dialect import Dialect
 from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
-from uav_twin_migration.vehicle.px4_codes import RESULTS
+from uav_twin_migration.vehicle.px4_codes import FIXES, RESULTS
 from uav_twin_migration.vehicle.signals import (
     UNKNOWN_MODE,
     Acknowledgement,
@@ -38,6 +38,7 @@ from uav_twin_migration.vehicle.signals import (
     Setpoint,
     StatusText,
     TakeOff,
+    arming_checks,
 )
 
 LATE_WINDOW = 32  # messages by which one may lag and count as late; PX4's sequence numbers start anew at 0
@@ -63,7 +64,6 @@ MESSAGES = {
     FrameOrigin: "GPS_GLOBAL_ORIGIN",
     Battery: "SYS_STATUS",
 }
-FIXES = {0: "no GPS", 1: "no fix", 2: "2D fix", 3: "3D fix", 4: "DGPS", 5: "RTK float", 6: "RTK fixed"}
 LANDED = {1: "on the ground", 2: "in the air", 3: "taking off", 4: "landing"}
 
 IGNORE_POSITION = 1 | 2 | 4
@@ -219,7 +219,8 @@ def _event(message: Any, dialect: Dialect) -> list[Event]:
         missing = [name for flag, name in TRUSTED.items() if not message.flags & flag]
         return [Estimator(not missing, ", ".join(missing))]
     if kind == "SYS_STATUS":
-        return [_remote(message), *_battery(message)]
+        passed = message.onboard_control_sensors_health & common.MAV_SYS_STATUS_PREARM_CHECK
+        return [_remote(message), arming_checks(bool(passed)), *_battery(message)]
     if kind == "BATTERY_STATUS":
         return _battery(message)
     if kind == "GPS_RAW_INT":

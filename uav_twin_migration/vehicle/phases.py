@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from uav_twin_migration.vehicle.signals import Control
+from uav_twin_migration.vehicle.signals import Control, SetMode
 
 
 class Phase(Enum):
@@ -26,6 +26,20 @@ class Phase(Enum):
 STEERED = (Phase.CLIMBING, Phase.FLYING)
 COMMANDING = (Phase.STARTING, *STEERED)
 LEFT_TO = {Phase.LANDING: Control.LAND, Phase.RETURNING: Control.RETURN}  # whose flying is the autopilot's, as we asked
+
+
+class Exit(NamedTuple):
+    """What a drone under our command is told when we end."""
+
+    said: str
+    commands: tuple[SetMode, ...]
+
+
+ON_EXIT = {
+    "return": Exit("told to return", (SetMode(Control.RETURN),)),
+    "land": Exit("told to land here", (SetMode(Control.LAND),)),
+    "leave": Exit("left to its own failsafe", ()),  # PX4 turns for home, or what else it is set to, after a second
+}
 
 
 class Answer(NamedTuple):

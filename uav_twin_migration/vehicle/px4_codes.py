@@ -62,3 +62,22 @@ DIALECT = Dialect(
 
 # answers to a command, other than 0, accepted, and 5, in progress
 RESULTS = {1: "temporarily rejected", 2: "denied", 3: "unsupported", 4: "failed", 6: "cancelled"}
+
+# GPS_FIX_TYPE, which SensorGps.fix_type shares
+FIXES = {0: "no GPS", 1: "no fix", 2: "2D fix", 3: "3D fix", 4: "DGPS", 5: "RTK float", 6: "RTK fixed"}
+
+# fields of FailsafeFlags, and what is wrong where they are set
+CHECKS = {
+    "angular_velocity_invalid": "body rates",
+    "attitude_invalid": "attitude",
+    "local_altitude_invalid": "height",
+    "local_position_invalid": "local position",
+    "local_velocity_invalid": "velocity",
+    "global_position_invalid": "global position",
+    "battery_warning": "battery",
+    "battery_unhealthy": "battery's health",
+    "geofence_breached": "geofence",
+    "fd_critical_failure": "failure detector",
+    "fd_esc_arming_failure": "motor controllers",
+    "fd_motor_failure": "motors",
+}

@@ -126,6 +126,11 @@ class Fact:
     value: str
 
 
+def arming_checks(passed: bool, failing: str = "") -> Fact:
+    """Whether the autopilot would arm, and what fails where that is known: else it says so in words, when asked to."""
+    return Fact("arming_checks", "pass" if passed else f"fail: {failing}" if failing else "fail")
+
+
 @dataclass(frozen=True)
 class Acknowledgement:
     """What the autopilot says to a command; 0 accepted, else why not, in words."""

@@ -32,6 +32,11 @@ def system_id(instance: int) -> int:
     return instance + 1
 
 
+def dds_namespace(instance: int) -> str:
+    """The namespace of an instance's own topics."""
+    return f"/px4_{instance}" if instance else ""
+
+
 class Sitl(NamedTuple):
     """How to start one instance."""
 

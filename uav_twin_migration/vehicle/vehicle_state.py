@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 LINK_TIMEOUT = 3.0  # s without a heartbeat after which the link is silent; PX4 sends one a second
 POSE_TIMEOUT = 1.0  # s after which a position is no longer one
 STATUS_TIMEOUT = 5.0  # s after which what was said of estimator and battery has to be said again
+WORDS_COUNT_FOR = 10.0  # s after which the autopilot's words no longer explain what happens
 REQUEST_AGAIN_AFTER = 1.0  # s after which what was not answered is asked for again
 RESTART_STEP = 2_000  # ms by which the autopilot's clock must go back to mean a restart and not a late message
 
@@ -66,6 +67,7 @@ class VehicleState:
     def __init__(self, origin: Origin) -> None:
         self._plane = TangentPlane(origin)
         self.refusal, self.said, self.dropped = "", "", 0
+        self._said_at = -np.inf
         self._beat_at = -np.inf
         self.forget()
 
@@ -101,7 +103,7 @@ class VehicleState:
         elif isinstance(event, Battery):
             self._battery, self._battery_at = event, now
         elif isinstance(event, StatusText):
-            self.said = event.text
+            self.said, self._said_at = event.text, now
         elif isinstance(event, RemoteControl):
             self._no_remote = not event.heard
             self.facts["remote_control"] = "heard" if event.heard else "not heard"
@@ -136,6 +138,23 @@ class VehicleState:
         """What is left in its battery, 0 to 1; None where that is not known."""
         known = now - self._battery_at <= STATUS_TIMEOUT and 0 <= self._battery.remaining <= 1
         return self._battery.remaining if known else None
+
+    def words(self, now: float) -> str:
+        """The autopilot's last words; empty where those are old."""
+        return self.said if now - self._said_at <= WORDS_COUNT_FOR else ""
+
+    def status(self, now: float) -> dict[str, object]:
+        """What people want to know of it, for /diagnostics."""
+        charge = self.charge(now)
+        return {
+            "missing": self.missing(now),
+            "battery": "unknown" if charge is None else f"{charge:.2f}",
+            "mode": self.beat.mode.name if self.beat else "unknown",
+            "failsafe": bool(self.beat and self.beat.failsafe),
+            "autopilot_says": self.said,
+            "refused/older than the last": self.dropped,
+            **self.facts,
+        }
 
     def odometry(self, now: float) -> Odometry | None:
         """Where the drone is; None while that is not known: not heard of for `POSE_TIMEOUT`, or not trusted."""

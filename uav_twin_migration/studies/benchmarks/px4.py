@@ -16,10 +16,11 @@ from uav_twin_migration.studies.harnesses.px4_cases import Case, Result
 from uav_twin_migration.studies.harnesses.px4_city import fly_city
 from uav_twin_migration.studies.harnesses.px4_flight import Rig
 
-SUMMARY = "real PX4 in software (--px4-dir), flown and brought into trouble: ten minutes, fifteen with -o"
-NEEDS = ("px4",)  # groups of setup.py's REQUIREMENTS besides the command's
+SUMMARY = "real PX4 in software (--px4-dir), flown and brought into trouble, by --px4-agent over DDS: ten minutes"
+NEEDS = ("px4", "ros")  # groups of setup.py's REQUIREMENTS besides the command's
 CASES = (*px4_cases.CASES, *px4_trouble.CASES)
 PX4_DIR = "UAVTWIN_PX4_DIR"  # environment variable: a build folder of PX4 SITL
+PX4_AGENT = "UAVTWIN_PX4_AGENT"  # the same: the program of the Micro XRCE-DDS agent, to fly over DDS
 
 
 def run(directory: Path | None) -> list[Figure]:
@@ -48,7 +49,7 @@ def run(directory: Path | None) -> list[Figure]:
 
 
 def _fly(case: Case, px4_dir: str, folder: Path) -> Result:
-    rig = Rig(px4_dir, folder)
+    rig = Rig(px4_dir, folder, os.environ.get(PX4_AGENT, ""))
     try:
         return case(rig)
     finally:
@@ -58,7 +59,7 @@ def _fly(case: Case, px4_dir: str, folder: Path) -> Result:
 def _city(px4_dir: str, directory: Path) -> list[Figure]:
     """Four drones of the default city at once."""
     with tempfile.TemporaryDirectory(prefix="px4_city_") as folder:
-        rig = Rig(px4_dir, Path(folder))
+        rig = Rig(px4_dir, Path(folder), os.environ.get(PX4_AGENT, ""))
         try:
             return fly_city(rig, directory)
         finally:

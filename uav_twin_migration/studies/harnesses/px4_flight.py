@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,11 @@ from pymavlink.dialects.v20 import common
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.scenario.model import Origin, Uav
 from uav_twin_migration.vehicle.autopilot import PERIOD, Autopilot
-from uav_twin_migration.vehicle.connection import MavlinkConnection
+from uav_twin_migration.vehicle.connection import Link, MavlinkConnection
 from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
 from uav_twin_migration.vehicle.phases import Phase
 from uav_twin_migration.vehicle.signals import Command, Event, Setpoint
-from uav_twin_migration.vehicle.sitl import address, sitl, system_id
+from uav_twin_migration.vehicle.sitl import address, dds_namespace, sitl, system_id
 from uav_twin_migration.vehicle.wire import open_wire
 
 Array = NDArray[np.float64]
@@ -28,8 +29,24 @@ Array = NDArray[np.float64]
 ORIGIN = Origin(47.397742, 8.545594, 488.0)
 UAV = Uav("bee", ((-40.0, 10.0), (40.0, 10.0), (40.0, 60.0)), 20.0, 8.0, 3.0, 10.0, 60.0)
 STICKS_PORT, STICKS_RATE = 18570, 20.0  # UDP, of instance 0's ground station link; Hz
+AGENT_PORT = "8888"  # UDP, where PX4 looks for its agent
 SHELL_TIMEOUT = 10.0  # s
 START_TIMEOUT = 30.0  # s
+
+
+def _start(
+    command: list[str], folder: Path, log: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[bytes]:
+    """A process in a folder of its own. Raises UavTwinError where there is no such program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, **environment}
+    try:
+        with (folder / log).open("ab") as out:
+            return subprocess.Popen(
+                command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+    except OSError as error:
+        raise UavTwinError(f"px4: cannot start {command[0]}: {error.strerror}") from None
 
 
 class Px4Process:
@@ -45,17 +62,7 @@ class Px4Process:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "px4.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._start.command,
-                cwd=self.folder,
-                env={**os.environ, **self._start.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = _start(self._start.command, self.folder, "px4.log", self._start.environment)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
@@ -127,17 +134,14 @@ class Drone:
 
     def __init__(
         self,
-        instance: int,
+        link: Link,
         *,
         uav: Uav = UAV,
         origin: Origin = ORIGIN,
         limits: FlightLimits | None = None,
         fence: Fence | None = None,
-        signing_key: bytes = b"",
-        port: int | None = None,
     ) -> None:
-        where = address(instance) if port is None else f"udp://127.0.0.1:{port}?to=127.0.0.1:{14580 + instance}"
-        self.link = MavlinkConnection(system_id(instance), open_wire(where), signing_key=signing_key)
+        self.link = link
         self.flight = Autopilot(uav, origin, limits=limits, fence=fence)
         self.beside: list[Callable[[float], None]] = []  # stepped, too
         self.track: list[tuple[float, Array, Array]] = []  # s, position and velocity, while those are known
@@ -257,10 +261,13 @@ class Drone:
 class Rig:
     """What a case has: PX4 processes, drones and a pilot, all of which end with it."""
 
-    def __init__(self, px4_dir: str, folder: Path) -> None:
+    def __init__(self, px4_dir: str, folder: Path, agent: str = "") -> None:
+        """With an `agent`, the program of Micro XRCE-DDS's, drones are flown over PX4's own topics."""
         self._px4_dir, self._folder = px4_dir, folder
         self._px4s: list[Px4Process] = []
         self._others: list[Drone | Sticks] = []
+        self.over_dds = bool(agent)
+        self._agent = _start([agent, "udp4", "-p", AGENT_PORT], folder, "agent.log") if agent else None
 
     def px4(self, instance: int = 0, uav: Uav = UAV, origin: Origin = ORIGIN) -> Px4Process:
         """A new instance, started on the ground below the UAV's first waypoint."""
@@ -280,9 +287,17 @@ class Rig:
         port: int | None = None,
     ) -> Drone:
         """Our side of an instance's flight, over a `port` of its own where one is given."""
-        one = Drone(instance, uav=uav, origin=origin, limits=limits, fence=fence, port=port)
+        one = Drone(self._link(instance, port), uav=uav, origin=origin, limits=limits, fence=fence)
         self._others.append(one)
         return one
+
+    def _link(self, instance: int, port: int | None) -> Link:
+        if self.over_dds:
+            from uav_twin_migration.nodes.px4_dds import DdsConnection  # px4_msgs need not be there otherwise
+
+            return DdsConnection(dds_namespace(instance), system_id(instance))
+        where = address(instance) if port is None else f"udp://127.0.0.1:{port}?to=127.0.0.1:{14580 + instance}"
+        return MavlinkConnection(system_id(instance), open_wire(where))
 
     def sticks(self, instance: int = 0) -> Sticks:
         """A pilot."""
@@ -308,6 +323,9 @@ class Rig:
             other.close()
         for px4 in self._px4s:
             px4.kill()
+        if self._agent is not None:
+            self._agent.kill()
+            self._agent.wait()
 
 
 def is_setpoint(command: Command) -> bool:

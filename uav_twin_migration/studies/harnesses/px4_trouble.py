@@ -12,8 +12,8 @@ from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.harnesses.px4_cases import LIMITS, Case, Result, within
 from uav_twin_migration.studies.harnesses.px4_flight import UAV, Rig
 from uav_twin_migration.vehicle.flight_limits import Fence
-from uav_twin_migration.vehicle.phases import Phase
-from uav_twin_migration.vehicle.signals import Control, SetMode, Setpoint
+from uav_twin_migration.vehicle.phases import ON_EXIT, Phase
+from uav_twin_migration.vehicle.signals import Control, Setpoint
 
 # --- two of anything -------------------------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ def somebody_else_s_set_points(rig: Rig) -> Result:
             other.link.send(Setpoint((0.0, -12.0, 0.0), 0.0))
 
     drone.beside.append(disturb)
-    took = drone.until(lambda: "somebody else" in drone.flight.warning, 30, "a warning")
+    took = drone.until(lambda: drone.flight.warning != "", 30, "a warning")
     return took, "s", f"after {took:.1f} s: {drone.flight.warning}"
 
 
@@ -71,26 +71,49 @@ def a_clock_that_steps(rig: Rig) -> Result:
 
 
 def a_second_node(rig: Rig) -> Result:
-    """A second node on the same vehicle cannot even start: the port is the vehicle's."""
+    """A second node on the same vehicle cannot start, since the port is the vehicle's; over DDS it does not fly."""
     rig.px4()
-    rig.drone()
+    first = rig.drone()
     try:
-        rig.drone()
+        second = rig.drone()
     except OSError as error:
         return 1, "refused", str(error)
-    raise UavTwinError("it started")
+    first.beside.append(lambda _: second.tick())
+    second.ready()
+    first.run(3)
+    return 1, "refused", second.no("fly")
 
 
 def a_node_that_ends_in_flight(rig: Rig) -> Result:
     """A node that ends tells its drone to return, and one that starts then leaves it alone."""
+    return _end_in_flight(rig, "return")
+
+
+def a_node_that_ends_and_lands(rig: Rig) -> Result:
+    """With `on_exit` land the drone lands where it is."""
+    return _end_in_flight(rig, "land")
+
+
+def a_node_that_ends_and_says_nothing(rig: Rig) -> Result:
+    """With `on_exit` leave PX4's own failsafe acts, for want of set-points."""
+    return _end_in_flight(rig, "leave")
+
+
+def _end_in_flight(rig: Rig, on_exit: str) -> Result:
     _, drone = rig.flying()
-    drone.link.send(SetMode(Control.RETURN))
+    for command in ON_EXIT[on_exit].commands:
+        drone.link.send(command)
     rig.let_go()
+    began = time.monotonic()
     again = rig.drone()
     again.until_phase(Phase.TAKEN_OVER)
     asked = again.flight.reason
-    again.until_phase(Phase.IDLE, 90)
-    return 1, "returned", f"{asked}; then {again.flight.reason}"
+    while "OFFBOARD" in asked and time.monotonic() < began + 10:  # it may begin to fail only now
+        again.step()
+        asked = f"found armed in {again.flight.status(time.monotonic())['mode']}"
+    if on_exit != "leave":
+        again.until_phase(Phase.IDLE, 90)
+    return 1, "ended", f"{asked}; then {again.flight.reason}"
 
 
 def one_waits_for_the_other(rig: Rig) -> Result:
@@ -159,6 +182,8 @@ CASES: tuple[Case, ...] = (
     a_clock_that_steps,
     a_second_node,
     a_node_that_ends_in_flight,
+    a_node_that_ends_and_lands,
+    a_node_that_ends_and_says_nothing,
     one_waits_for_the_other,
     hold,
     out_of_the_fence,
