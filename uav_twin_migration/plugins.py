@@ -69,6 +69,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "decide",
             "rsus[].pricing",
             elasticity="market.pricing:ElasticityPricer",
+            markup="market.references:Markup",
+            any_price="market.references:AnyPrice",
+            equilibrium="market.references:AtEquilibrium",
         ),
         "utility": _kind(
             "what a rate is worth to a UAV's users",

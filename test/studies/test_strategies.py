@@ -20,7 +20,7 @@ def test_strategies_are_compared_on_the_same_flights(tmp_path: Path, monkeypatch
     strategies.run(tmp_path)
     assert (tmp_path / "strategies.png").stat().st_size > 10_000
     with (tmp_path / "strategies.csv").open() as file:
-        found = {(row["strategy"], row["measure"]): float(row["middle"]) for row in csv.DictReader(file)}
+        found = {(row["way"], row["measure"]): float(row["middle"]) for row in csv.DictReader(file)}
     assert len(found) == len(kept) * len(strategies.MEASURES)
     assert found["predicted stay, a replica", "energy (model)"] > found["always nearest", "energy (model)"]
     assert found["predicted stay, a replica", "cost of what is sent"] > 0.0

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,11 +129,13 @@ class PluggedRule:
         capacity: float,
         seed: int = 0,
         tell: Callable[[str], None] | None = None,
+        equilibrium_price: Callable[[], float] | None = None,
     ) -> None:
-        """tell: see `Plugged`. Raises PluginError without it."""
+        """tell: see `Plugged`. Raises PluginError without it. equilibrium_price: tells it, in virtual time."""
         figures = {"unit_cost": unit_cost, "price_cap": price_cap, "capacity": capacity}
         self._built_in = ElasticityPricer(**figures, seed=seed)
-        self.rule = Plugged[Pricer]("pricing", plugin, self._built_in, tell, **figures, seed=seed)
+        given: dict[str, Any] = {**figures, "seed": seed, "equilibrium_price": equilibrium_price}
+        self.rule = Plugged[Pricer]("pricing", plugin, self._built_in, tell, **given)
 
     def adopt(self, unit_cost: float, price_cap: float, capacity: float) -> None:
         """Price with other figures from the next round on."""

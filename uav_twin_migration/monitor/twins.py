@@ -129,6 +129,11 @@ class TwinMonitor:
         newest = self._newest.get(uav)
         return newest.state.rsu if newest else None
 
+    def told(self, uav: str) -> tuple[State, float] | None:
+        """What users heard last of a twin, and when, s."""
+        newest = self._newest.get(uav)
+        return (newest.state, newest.at) if newest else None
+
     def sample(self, now: float) -> None:
         """Note how old users' information is now."""
         self._sampled_at = now

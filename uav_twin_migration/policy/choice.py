@@ -56,6 +56,7 @@ def make_pricer(
     seed: int = 0,
     tell: Callable[[str], None] | None = None,
     plugin: str = "",
+    equilibrium_price: Callable[[], float] | None = None,
 ) -> PolicyPricer:
     """An RSU's pricer: a policy, and for as long as there is none, the rule.
 
@@ -65,6 +66,7 @@ def make_pricer(
         seed: of that noise.
         tell: gets a sentence when the rule takes over from the policy, and when the policy is back.
         plugin: a pricing rule that prices instead of both; without `tell`, what fails in it is raised.
+        equilibrium_price: tells a plug-in what this RSU would ask in equilibrium, credit/MHz; in virtual time.
 
     Raises:
         PolicyRefused: the policy's file cannot be read or must not be used.
@@ -72,7 +74,7 @@ def make_pricer(
     rule: AdaptablePricer = ElasticityPricer(unit_cost, price_cap, capacity, seed=seed)
     plugged = None
     if plugin:
-        policy, rule = NONE, PluggedRule(plugin, unit_cost, price_cap, capacity, seed, tell)
+        policy, rule = NONE, PluggedRule(plugin, unit_cost, price_cap, capacity, seed, tell, equilibrium_price)
         plugged = rule.rule
     observed = ObservedRule(rule, unit_cost, price_cap, capacity, rho, max(exploration, 0.0), seed)
     wanted = None if exploration < 0.0 else exploration

@@ -1,16 +1,16 @@
 """Studies of migration: hand-overs on the map, ages and immersion by how RSUs price, what a broken RSU does to users.
 
-The market is flown through in virtual time (flown.py); the outage plays the real hosts and host host discovery
-(outage.py).
+All of it is played in virtual time (docs/virtual.md); the pricings are a sweep, which goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,25 +18,15 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from uav_twin_migration.game.market import FloatArray
-from uav_twin_migration.market.leader import PriceDecision, RoundResult
-from uav_twin_migration.market.pricing import ElasticityPricer
-from uav_twin_migration.policy import artifact
-from uav_twin_migration.policy.pricer import PolicyPricer
+from uav_twin_migration.output import write_text
 from uav_twin_migration.scenario.draw import drawn
 from uav_twin_migration.scenario.generate import generate
-from uav_twin_migration.scenario.load import load
-from uav_twin_migration.scenario.model import Rsu, Scenario
-from uav_twin_migration.shipped import shipped_file
+from uav_twin_migration.scenario.load import dump, load
+from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.studies.figures.panels import Measure, panels
 from uav_twin_migration.studies.figures.style import save
-from uav_twin_migration.studies.harnesses.flown import (
-    AtEquilibrium,
-    EachByItself,
-    Flown,
-    Pricing,
-    fly,
-)
-from uav_twin_migration.studies.harnesses.outage import Seen, watch
+from uav_twin_migration.studies.harnesses.flown import Array, Flown, Seen, fly, watch
+from uav_twin_migration.studies.sweep.sweep import rows_of_study
 
 SUMMARY = "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users"
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
@@ -46,6 +36,8 @@ RSUS, UAVS, SEEDS = 4, 8, (1, 2, 3)  # cities in which pricing is compared; the 
 DURATION = 600.0  # s of flight
 FIXED_MARKUP = 2.0
 BROKEN, RETURNS, OUTAGE = 200.0, 400.0, "rsu_1"  # s, s, which RSU
+WATCHED = 2  # whose twin has users in the study of a broken RSU: two RSUs are in its reach then
+DOWN, VIEWED = (20.0, 70.0), 100.0  # s, of its host, and how long users are watched
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#777777", "#7b4fa3"
 SHIPPED = "config/policies/default.safetensors"
 
@@ -54,11 +46,15 @@ Columns = Mapping[str, Iterable[Any]]
 
 def run(directory: Path) -> None:
     """Makes every picture and its table."""
-    studies = (handovers, pricing, broken_rsu)
-    for number, study in enumerate(studies, 1):
-        print(f"  {number} of {len(studies)}: {study.__name__} ...", flush=True)
+    studies = {
+        "handovers": handovers,
+        "pricing": lambda: pricing(directory / "migration_pricing"),
+        "broken_rsu": broken_rsu,
+    }
+    for number, (name, study) in enumerate(studies.items(), 1):
+        print(f"  {number} of {len(studies)}: {name} ...", flush=True)
         canvas, columns = study()
-        path = directory / f"migration_{study.__name__}.png"
+        path = directory / f"migration_{name}.png"
         save(canvas, path)
         _write(columns, path.with_suffix(".csv"))
         print(f"    {path}, .pdf, .svg and .csv", flush=True)
@@ -70,7 +66,7 @@ def run(directory: Path) -> None:
 def handovers() -> tuple[Figure, Columns]:
     """Where twins changed their RSUs, at equilibrium prices."""
     scenario = load(SCENARIO)
-    flown = _flown(scenario, AtEquilibrium(scenario), "equilibrium")
+    flown = _flown(_at_equilibrium(scenario), "equilibrium")
     canvas, axes = drawn(scenario)
     for line in axes.get_lines():
         if line.get_linestyle() == "-":
@@ -84,15 +80,15 @@ def handovers() -> tuple[Figure, Columns]:
         label = f"{len(moves)} twins moved to {rsu}"
         axes.plot(*_xy(moves), "X", ms=7, mec="white", mew=0.5, color=colours[number], ls="", label=label, zorder=7)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, borderaxespad=0)
-    title = f"{len(flown.handovers)} hand-overs in {DURATION:.0f} s: UAVs where they decided, lines to the new host"
+    title = f"{len(flown.handovers)} hand-overs in {DURATION:.0f} s: UAVs where they began, lines to the new host"
     axes.set_title(title, loc="left", fontsize=11)
     return canvas, {
-        "uav": [scenario.uavs[move.uav].id for move in flown.handovers],
+        "uav": [move.uav for move in flown.handovers],
         "source": [move.source for move in flown.handovers],
         "target": [move.target for move in flown.handovers],
         "east_m": [move.position[0] for move in flown.handovers],
         "north_m": [move.position[1] for move in flown.handovers],
-        "decided_s": [move.decided for move in flown.handovers],
+        "began_s": [move.began for move in flown.handovers],
         "age_of_migration_s": [move.age for move in flown.handovers],
     }
 
@@ -104,102 +100,43 @@ def _xy(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]
 # -- how RSUs price ----------------------------------------------------------------------------------------------------
 
 
-class _Fixed:
-    """Always the same price."""
-
-    def __init__(self, price: float) -> None:
-        self.price = price
-
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
-        return PriceDecision(self.price)
-
-
-class _Random:
-    """Any price from the cost to the cap, each round anew."""
-
-    def __init__(self, rsu: Rsu, seed: int) -> None:
-        self.rsu, self.chance = rsu, Random(seed)
-
-    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
-        return PriceDecision(self.chance.uniform(self.rsu.unit_cost, self.rsu.price_cap))
+PRICINGS = {  # rsus[].pricing, and the policy: what the study compares
+    "equilibrium": ("equilibrium", "none"),
+    "learned policy": ("", "default"),
+    "rule (no policy)": ("elasticity", "none"),
+    "fixed, 2 times the cost": ("markup(markup=2.0)", "none"),
+    "random": ("any_price", "none"),
+}
+AXES = ("rsus[].pricing", "policy")
+MEASURES = (
+    Measure("age of twin migration, mean", "s", lambda row: float(row.get("age_of_migration_s.mean", math.nan))),
+    Measure("age of twin migration, p95", "s", lambda row: float(row.get("age_of_migration_s.p95", math.nan))),
+    Measure("mean immersion of a UAV", "credit", lambda row: float(row["mean_immersion"])),
+    Measure("mean profit of an RSU", "credit a round", lambda row: float(row["mean_profit"])),
+    Measure("price gap to equilibrium", "", lambda row: float(row["price_gap_to_equilibrium"])),
+    Measure("what an RSU that moved alone would gain", "of its profit", lambda row: float(row["exploitability"])),
+)
 
 
-def pricings(scenario: Scenario) -> dict[str, tuple[Pricing, str]]:
-    """How RSUs may price, with a colour: what the studies compare. The policy is there if one was shipped."""
-    rho = scenario.market.rho
-
-    def rule(number: int, rsu: Rsu) -> ElasticityPricer:
-        return ElasticityPricer(rsu.unit_cost, rsu.price_cap, rsu.capacity, seed=SEED + number)
-
-    def learned(number: int, rsu: Rsu) -> PolicyPricer:
-        figures = (rsu.unit_cost, rsu.price_cap, rsu.capacity, rho)
-        return PolicyPricer(*figures, fallback=rule(number, rsu), policy=policy)
-
-    ways: dict[str, tuple[Pricing, str]] = {"equilibrium": (AtEquilibrium(scenario), BLUE)}
-    file = shipped_file(SHIPPED)
-    if file is not None:
-        policy = artifact.load(file)
-        ways["learned policy"] = (EachByItself(scenario, learned), GREEN)
-    ways["rule (no policy)"] = (EachByItself(scenario, rule), PURPLE)
-    fixed = f"fixed, {FIXED_MARKUP:g} times the cost"
-    ways[fixed] = (EachByItself(scenario, lambda number, rsu: _Fixed(FIXED_MARKUP * rsu.unit_cost)), ORANGE)
-    ways["random"] = (EachByItself(scenario, lambda number, rsu: _Random(rsu, SEED + number)), RED)
-    return ways
-
-
-def pricing() -> tuple[Figure, Columns]:
-    """Age of twin migration, immersion and profit, by how RSUs price, in several cities of one size."""
-    cities = [generate(RSUS, UAVS, seed, f"seed {seed}") for seed in SEEDS]
-    flights: dict[str, list[Flown]] = {}
-    colours: dict[str, str] = {}
-    for city in cities:
-        for name, (way, colour) in pricings(city).items():
-            flights.setdefault(name, []).append(_flown(city, way, f"{name}, {city.name}"))
-            colours[name] = colour
-    canvas = Figure(figsize=(14.5, 4.4), layout="constrained")
-    seeds = ", ".join(map(str, SEEDS))
-    title = f"{UAVS} UAVs, {RSUS} RSUs, {DURATION:.0f} s in each of {len(SEEDS)} cities (seeds {seeds})"
-    canvas.suptitle(f"{title}\nlines: means, bands: lowest to highest", fontsize=11)
-    left, middle, right = canvas.subplots(1, 3)
-    rows: list[dict[str, Any]] = []
-    shares = np.linspace(0.0, 100.0, 101)
-    for name, flown in flights.items():
-        ages = np.array([np.percentile(_ages(one), shares) for one in flown])
-        immersion = np.array([np.mean(one.immersion, axis=1) for one in flown])
-        profits = np.array([np.mean(one.profits, axis=1) for one in flown])
-        look: dict[str, Any] = {"color": colours[name]}
-        left.fill_betweenx(shares, ages.min(axis=0), ages.max(axis=0), alpha=0.12, lw=0, **look)
-        found = [float(np.mean(_ages(one))) for one in flown]
-        left.plot(ages.mean(axis=0), shares, label=f"{name}: {np.mean(found):.1f} s on average", **look)
-        for axes, values in ((middle, immersion), (right, profits)):
-            smooth = np.array([_smooth(one) for one in values])
-            axes.fill_between(flown[0].times, smooth.min(axis=0), smooth.max(axis=0), alpha=0.12, lw=0, **look)
-            axes.plot(flown[0].times, smooth.mean(axis=0), label=f"{name}: {values.mean():.1f}", **look)
-        for seed, one, age in zip(SEEDS, flown, found, strict=True):
-            rows.append(
-                {
-                    "pricing": name,
-                    "seed": seed,
-                    "handovers": len(one.handovers),
-                    "given_up": one.unfinished,
-                    "age_of_migration_mean_s": age,
-                    "age_of_migration_p95_s": float(np.percentile(_ages(one), 95)),
-                    "immersion_mean_credit": float(np.mean(one.immersion)),
-                    "price_mean_credit_per_MHz": float(np.nanmean(one.prices)),
-                    "profit_mean_credit_per_s": float(np.mean(one.profits)),
-                }
-            )
-    left.set_xlim(0.0, 40.0)
-    for axes in (middle, right):
-        axes.margins(y=0.3)  # for the legend
-    _labels(left, "age of twin migration, s", "migrations, %", "from the decision until all of it was sent")
-    _labels(middle, "time, s", "mean immersion of a UAV, credit", "immersion, means of the last 30 s")
-    _labels(right, "time, s", "mean profit of an RSU, credit/s", "profit, means of the last 30 s")
-    return canvas, {key: [row[key] for row in rows] for key in rows[0]}
-
-
-def _ages(flown: Flown) -> list[float]:
-    return [move.age for move in flown.handovers] or [float("nan")]
+def pricing(folder: Path) -> tuple[Figure, Columns]:
+    """Age of twin migration, immersion, profit, by how RSUs price, in cities of one size. Runs are kept in `folder`."""
+    cities = [f"city_{seed}.yaml" for seed in SEEDS]
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, city in zip(SEEDS, cities, strict=True):
+        write_text(folder / city, dump(generate(RSUS, UAVS, seed, f"seed {seed}")))
+    pairs = [(*way, city) for way in PRICINGS.values() for city in cities]
+    study = {
+        "name": "pricing",
+        "run": "virtual",
+        "options": {"duration": DURATION},
+        "design": "list",
+        "over": dict(zip((*AXES, "scenario"), map(list, zip(*pairs, strict=True)), strict=True)),
+    }
+    rows = rows_of_study(study, folder)
+    ways = {name: dict(zip(AXES, values, strict=True)) for name, values in PRICINGS.items()}
+    title = f"{UAVS} UAVs, {RSUS} RSUs, {DURATION:.0f} s in each of {len(SEEDS)} cities"
+    canvas, table = panels(rows, ways, MEASURES, title)
+    return canvas, {key: [row[key] for row in table] for key in table[0]}
 
 
 # -- a broken RSU ------------------------------------------------------------------------------------------------------
@@ -208,13 +145,13 @@ def _ages(flown: Flown) -> list[float]:
 def broken_rsu() -> tuple[Figure, Columns]:
     """Users of one twin whose host dies, and all UAVs in a market that has lost an RSU."""
     scenario = load(SCENARIO)
-    whole = _flown(scenario, AtEquilibrium(scenario), "unbroken")
-    torn = _flown(scenario, AtEquilibrium(scenario), "broken", broken=True)
+    whole = _flown(_at_equilibrium(scenario), "unbroken")
+    torn = _flown(_at_equilibrium(scenario), "broken", broken=True)
     views = {
-        "given up after 10 s (default)": (watch(scenario, ("a", "b"), (20.0, 70.0), 100.0, 10.0), BLUE),
-        "given up after 4 s": (watch(scenario, ("a", "b"), (20.0, 70.0), 100.0, 4.0), GREEN),
-        "waited for": (watch(scenario, ("a", "b"), (20.0, 70.0), 100.0, 1e9), ORANGE),
-        "no outage": (watch(scenario, ("a", "b"), (1e9, 1e9), 100.0, 10.0), GREY),
+        "given up after 10 s (default)": (watch(scenario, WATCHED, DOWN, VIEWED, 10.0), BLUE),
+        "given up after 4 s": (watch(scenario, WATCHED, DOWN, VIEWED, 4.0), GREEN),
+        "waited for": (watch(scenario, WATCHED, DOWN, VIEWED, 1e4), ORANGE),
+        "no outage": (watch(scenario, WATCHED, (1e9, 1e9), VIEWED, 10.0), GREY),
     }
     canvas = Figure(figsize=(14.5, 8.2), layout="constrained")
     canvas.suptitle("A broken RSU: users of a twin that it hosts, and the market around it", fontsize=11)
@@ -226,10 +163,10 @@ def broken_rsu() -> tuple[Figure, Columns]:
         ages.plot(times, [one.age for one in view], color=colour, label=label)
         errors.plot(times, [max(one.error, 1e-2) for one in view], color=colour, label=name)
     for axes in (ages, errors):
-        axes.axvspan(20.0, 70.0, color=RED, alpha=0.08, lw=0, label="its host is down")
+        axes.axvspan(*DOWN, color=RED, alpha=0.08, lw=0, label="its host is down")
         axes.set_yscale("log")
     _labels(ages, "time, s", "age of information, s", "what users of the twin know: its age")
-    _labels(errors, "time, s", "error, m", "... and how far off they are, guessing on at constant velocity")
+    _labels(errors, "time, s", "error, m", "... and how far off what they were told is")
     for name, flown, colour in (("no outage", whole, GREY), (f"{OUTAGE} down", torn, RED)):
         mean = np.mean(flown.immersion, axis=1)
         immersion.plot(flown.times, _smooth(mean), color=colour, label=f"{name}: {_during(flown, mean):.2f} meanwhile")
@@ -264,7 +201,7 @@ def _broken_columns(views: Mapping[str, tuple[Sequence[Seen], str]], whole: Flow
     return columns
 
 
-def _during(flown: Flown, values: FloatArray) -> float:
+def _during(flown: Flown, values: Array) -> float:
     """The mean while the RSU is down."""
     times = np.array(flown.times)
     return float(values[(times >= BROKEN) & (times < RETURNS)].mean())
@@ -273,18 +210,27 @@ def _during(flown: Flown, values: FloatArray) -> float:
 # -- what the studies share --------------------------------------------------------------------------------------------
 
 
-def _flown(scenario: Scenario, way: Pricing, name: str, broken: bool = False) -> Flown:
-    def down(time: float) -> Sequence[str]:
-        return (OUTAGE,) if broken and BROKEN <= time < RETURNS else ()
+def _at_equilibrium(scenario: Scenario) -> Scenario:
+    """The same, with RSUs that ask equilibrium prices."""
+    return replace(scenario, rsus=tuple(replace(rsu, pricing="equilibrium") for rsu in scenario.rsus))
+
+
+def _flown(scenario: Scenario, name: str, broken: bool = False) -> Flown:
+    faults = [f"at {BROKEN} s: kill {OUTAGE}", f"at {RETURNS} s: back {OUTAGE}"] if broken else []
 
     def tell(part: float) -> None:
         if sys.stderr.isatty():
             print(f"\r    {name}: {part:.0%}   ", end="\r", file=sys.stderr, flush=True)
 
-    return fly(scenario, way, DURATION, down, tell)
+    flown = fly(scenario, DURATION, faults, tell)
+    if broken:  # what it posted last is no price
+        place = [rsu.id for rsu in scenario.rsus].index(OUTAGE)
+        for time, prices in zip(flown.times, flown.prices, strict=True):
+            prices[place] = math.nan if BROKEN <= time < RETURNS else prices[place]
+    return flown
 
 
-def _smooth(values: FloatArray, width: int = 30) -> FloatArray:
+def _smooth(values: Array, width: int = 30) -> Array:
     """Means over the last `width` values, fewer at the beginning."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     last = np.arange(1, len(values) + 1)

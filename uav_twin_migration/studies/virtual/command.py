@@ -12,6 +12,7 @@ from typing import Any
 from uav_twin_migration.deployment.options import SIM, check
 from uav_twin_migration.deployment.simulation import check_files, warn
 from uav_twin_migration.errors import InputError
+from uav_twin_migration.monitor.frames import Sample
 from uav_twin_migration.monitor.terminal import Display
 from uav_twin_migration.output import write_text
 from uav_twin_migration.scenario.examine import loaded
@@ -73,7 +74,7 @@ class _Show:
         """A line, once there is a display."""
         self._lines.append(line)
 
-    def watch(self, city: City) -> None:
+    def watch(self, city: City, sample: Sample) -> None:
         """A simulated second has passed."""
         display = self._display or self._begin(city)
         while self._lines:

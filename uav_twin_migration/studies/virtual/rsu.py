@@ -53,6 +53,7 @@ class VirtualRsu:
             exploration=values["exploration"],
             seed=values["seed"],
             plugin=values["pricing"],
+            equilibrium_price=lambda: self.city.world.equilibrium()[self.name],
         )
         self.leader = Leader(settings, pricer, first_round=int((self.city.wall_clock + now) * 1000))
         self._goals.clear()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uav_twin_migration import __version__
 from uav_twin_migration.deployment.options import Options
 from uav_twin_migration.errors import InputError
+from uav_twin_migration.monitor.frames import Sample
 from uav_twin_migration.monitor.settling import Settling
 from uav_twin_migration.recording.provenance import provenance
 from uav_twin_migration.scenario.faults import schedule
@@ -29,7 +30,7 @@ LINGER = 0.05  # s after its end until who watches `sim` has seen that it is ove
 SAMPLE = 1.0  # s between two comparisons with the equilibrium
 IN_MEMORY = "memory"  # as twin stores' folder: RSUs host twins
 
-Watch = Callable[[City], None]
+Watch = Callable[[City, Sample], None]
 
 
 def run(
@@ -41,7 +42,7 @@ def run(
     exploration: float = -1.0,
     faults: Sequence[str] = (),
     compose: str = "auto",
-    watch: Watch = lambda city: None,
+    watch: Watch = lambda city, sample: None,
     say: Callable[[str], None] = lambda line: None,
     record: Path | None = None,
 ) -> dict[str, Any]:
@@ -115,6 +116,5 @@ def _play(city: City, duration: float, settling: Settling, watch: Watch) -> None
         settling.look(now)
         if now >= next_sample:
             next_sample += SAMPLE
-            city.listener.sample(city.air.clock)
-            watch(city)
+            watch(city, city.listener.sample(city.air.clock))
     city.run(duration + LINGER)

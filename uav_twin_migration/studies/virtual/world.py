@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.radio.link import faded
 from uav_twin_migration.scenario.chance import drawer, stream
 from uav_twin_migration.scenario.model import Randomness
@@ -38,6 +39,7 @@ class World:
         self._ticks = 0
         self._known = np.full((len(self._uavs), 3), np.nan)  # m, as odometry told last
         self._followers: list[tuple[Process, int, Act]] = []
+        self._equilibrium = {rsu.id: 2.0 * rsu.unit_cost for rsu in scenario.rsus}, -math.inf  # and of when
         chance = scenario.randomness
         self._fading = Fading(chance, len(self._rsus), city.seed) if chance.fading != Randomness.fading else None
 
@@ -62,6 +64,16 @@ class World:
         if time >= self._measure_at:
             self._measure_at = (math.floor(time / self._link_period) + 1 + PHASE) * self._link_period
             self._measure()
+
+    def equilibrium(self) -> dict[str, float]:
+        """What RSUs ask in this moment's equilibrium, credit/MHz; what was last where there is none."""
+        prices, at = self._equilibrium
+        if at != self.air.clock:
+            found = solve(self._snapshot.market(self.flight.position, self.flight.velocity))
+            if found.prices is not None and found.found:
+                prices = dict(zip(self._rsus, found.prices.tolist(), strict=True))
+            self._equilibrium = prices, self.air.clock
+        return prices
 
     def _tell_motion(self, time: float) -> None:
         """Each UAV has its own tick, so that they do not all speak at once."""
