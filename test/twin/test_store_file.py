@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from uav_twin_migration.twin.hosting.store import Store, checkpoint_beside
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_database import checkpoint_beside
 from uav_twin_migration.twin.hosting.store_reader import StoreReplacedError
 
 

@@ -1,7 +1,7 @@
 """Stores of every format there has been: read, brought to the present one, and of a later one refused.
 
-`stores/v1.db.gz` was written by the first release's code: the store of RSU `north` with four twins. When the format
-changes, a store of the one before joins it here.
+`stores/v1.db.gz` was written by the first release's code: the store of RSU `north` with four twins; `v2.db.gz` is the
+same, brought to format 2 by the code of 2026-11-30. When the format changes, a store of the one before joins them here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Reco
 STORES = Path(__file__).parent / "stores"
 
 
-@pytest.fixture
-def first(tmp_path: Path) -> Path:
-    """A file of format 1."""
+@pytest.fixture(params=range(1, SCHEMA_VERSION))
+def first(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file of an earlier format."""
     file = tmp_path / "north.db"
-    file.write_bytes(gzip.decompress((STORES / "v1.db.gz").read_bytes()))
+    file.write_bytes(gzip.decompress((STORES / f"v{request.param}.db.gz").read_bytes()))
     return file
 
 
@@ -43,7 +43,8 @@ def test_there_is_a_store_of_each_earlier_format() -> None:
     assert {int(file.name[1]) for file in STORES.glob("v*.db.gz")} == set(range(1, SCHEMA_VERSION))
 
 
-def test_a_store_of_the_first_format_is_brought_to_the_present_one_with_all_its_twins(first: Path) -> None:
+def test_a_store_of_an_earlier_format_is_brought_to_the_present_one_with_all_its_twins(first: Path) -> None:
+    before = format_of(first)
     with Store(first, "north") as store:
         twins = store.load()
         records = {uav: stored.record for uav, stored in twins.items()}
@@ -62,8 +63,10 @@ def test_a_store_of_the_first_format_is_brought_to_the_present_one_with_all_its_
         }
         assert history(store, "uav_2", twins["uav_2"].inbound) == 8
     assert format_of(first) == SCHEMA_VERSION
+    assert format_of(first.with_name(f"north.db.format{before}")) == before  # the way back
     with Store(first, "north") as store:
         assert store.load() == twins
+        store.save_version("uav_1", 3)  # its columns are called as in a new store
         own = twins["uav_1"].own
         assert own is not None
         changes = store.add_copy("uav_1", own.application, own.chunk_size, base=own)
@@ -79,7 +82,7 @@ def history(store: Store, uav: str, copy: Copy | None) -> int:
     return len(UavTwins().restore(uav, lambda number: store.read(copy, number)).history())
 
 
-def test_a_store_of_the_first_format_can_be_looked_into_without_being_changed(first: Path) -> None:
+def test_a_store_of_an_earlier_format_can_be_looked_into_without_being_changed(first: Path) -> None:
     before = first.read_bytes()
     store = StoreReader(first)
     found = {twin.uav: twin for twin in inspect(store)}

@@ -48,7 +48,8 @@ NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command
 UAVS = 50
 WARM_UP = 60.0  # s: 50 twins are made at first, some hundred MB
 WINDOW = 30.0  # s
-MEMORY_BUDGET, CPU_BUDGET = 90.0, 5.0  # MB resident, % of a core
+MEMORY_BUDGET, CPU_BUDGET = 85.0, 4.0  # MB resident, % of a core
+WRITE_BUDGET = 3.0  # kB/s for each hosted twin
 
 
 def run(directory: Path | None) -> list[Figure]:
@@ -114,7 +115,9 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
         time.sleep(WARM_UP)
         usage = psutil.Process(processes[0].pid)
         usage.cpu_percent()
+        wrote = usage.io_counters().write_bytes
         time.sleep(WINDOW)
+        wrote = usage.io_counters().write_bytes - wrote
         cpu, memory, threads = usage.cpu_percent(), usage.memory_full_info(), usage.num_threads()
         heard = listen(3.0, os.environ)
     states = {} if isinstance(heard, Unheard) else heard["states"]
@@ -132,8 +135,15 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
         ),
         Figure(f"{name}: memory of its own", own, "MB"),
         Figure(f"{name}: CPU (baseline: the budget)", cpu, "% of a core", CPU_BUDGET, CPU_BUDGET / max(cpu, 0.1)),
+        Figure(f"{name}: written", wrote / WINDOW / 1e3, "kB/s", *write_budget(wrote / WINDOW / 1e3, uavs)),
         Figure(f"{name}: threads", threads, ""),
     ]
+
+
+def write_budget(rate: float, uavs: int) -> tuple[float, float] | tuple[()]:
+    """What so many hosted twins may write, kB/s, and how many times less they do; nothing where there are none."""
+    budget = WRITE_BUDGET * uavs
+    return (budget, budget / max(rate, 0.1)) if uavs else ()
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses.plain_rsu import host_heartbeat_of, start_together
 from uav_twin_migration.twin.hosting.runtime import LONG_LOG
-from uav_twin_migration.twin.hosting.store import Store, checkpoint_beside
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_database import checkpoint_beside
 from uav_twin_migration.twin.protocol.chunks import Chunk
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.messages import Holding, HostHeartbeat

@@ -19,7 +19,7 @@ from uav_twin_migration.studies.virtual.payload import BlankTwins
 from uav_twin_migration.studies.virtual.rsu import VirtualRsu
 from uav_twin_migration.studies.virtual.uavs import VirtualUavs
 from uav_twin_migration.studies.virtual.world import World
-from uav_twin_migration.twin.hosting.store import CLOCK_ZERO
+from uav_twin_migration.twin.hosting.store_database import CLOCK_ZERO
 
 WALL_CLOCK = 1_800_000_000.0  # s since 1970 at time 0: of every run, so that no run depends on its day
 

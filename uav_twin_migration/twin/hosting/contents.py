@@ -143,9 +143,9 @@ class Contents:
             pieces.append(piece)
             self._filled += len(piece.content)
             if self._filled >= FILL:
-                self._write(hosted_twin, pieces)
+                self._write(hosted_twin, pieces, self._state.store.write)
                 return
-        self._write(hosted_twin, pieces)
+        self._write(hosted_twin, pieces, self._state.store.write)
         hosted_twin.filling, hosted_twin.own = None, self._state.store.set_whole(hosted_twin.own)
         self.flush(hosted_twin)  # what changed meanwhile belongs to the whole
         self._step(hosted_twin, Filled(hosted_twin.replica_state.record.version))
@@ -155,16 +155,22 @@ class Contents:
         twin = hosted_twin.twin
         if twin is None or hosted_twin.filling is not None:
             return
+        store = self._state.store
         changes = twin.changes_since(hosted_twin.stored_version)
         if changes.pieces:
             self._state.touch(hosted_twin)
-            self._write(hosted_twin, changes.pieces)
+            self._write(hosted_twin, changes.pieces, store.change)
         hosted_twin.stored_version = changes.version
         self._state.durable += hosted_twin.waiting
         hosted_twin.waiting.clear()
 
-    def _write(self, hosted_twin: HostedTwin, pieces: Sequence[Piece]) -> None:
-        """Write chunks of a hosted twin, and let its transfers follow."""
+    def _write(
+        self,
+        hosted_twin: HostedTwin,
+        pieces: Sequence[Piece],
+        put: Callable[[Copy, Sequence[Chunk]], None],
+    ) -> None:
+        """Write chunks of a hosted twin, and let its transfers follow. put: how they come into the store."""
         if not pieces:
             return
         assert hosted_twin.own is not None
@@ -173,7 +179,7 @@ class Contents:
             Chunk(piece.number, version + place, piece.digest or digest(piece.content), piece.content)
             for place, piece in enumerate(pieces, start=1)
         ]
-        self._state.store.write(hosted_twin.own, chunks)
+        put(hosted_twin.own, chunks)
         self._step(hosted_twin, Wrote(chunks[-1].version))
         for outbound in hosted_twin.outbound.values():
             if outbound.flow is not None:

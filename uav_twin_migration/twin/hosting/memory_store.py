@@ -129,7 +129,7 @@ class MemoryStore(Store):
         if uav in self._disk.rows:
             self._delete(self._disk.rows, uav)
 
-    def save_version(self, uav: str, version: int) -> None:
+    def save_version(self, uav: str, version: int, own: Copy | None = None) -> None:
         """Write only how far the own copy is."""
         self.touch()
         row = self._disk.rows.get(uav)
@@ -178,6 +178,10 @@ class MemoryStore(Store):
             content = chunk.content
             kept = chunk if isinstance(content, bytes) else chunk._replace(content=bytes(content))
             self._set(table, chunk.number, kept)
+
+    def change(self, copy: Copy, chunks: Sequence[Chunk]) -> None:
+        """As `write`: there is no journal."""
+        self.write(copy, chunks)
 
     def free(self) -> int:
         """Bytes that can still be written."""

@@ -28,7 +28,8 @@ from uav_twin_migration.twin.hosting.carrying_out import Callbacks, carry_out
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import Output, Progress, Served
-from uav_twin_migration.twin.hosting.store import KEPT_LOG, Store, checkpoint_beside
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_database import KEPT_LOG, checkpoint_beside
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,

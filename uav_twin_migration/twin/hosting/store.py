@@ -1,10 +1,12 @@
-"""An RSU's store: all twins it holds, in one SQLite file.
+"""An RSU's store: all twins it holds, in one SQLite file, and a journal of what changes beside it.
 
 Write-ahead log, `synchronous=FULL`: once `commit` returns, what was written is on the disk, and before that nothing of
-it is. Chunks are read and written one by one; a twin is never whole in memory.
+it is. Small changes of chunks go into the journal (journal.py), and into the database when they have ceased, or the
+journal is long, or the store is opened or closed. Chunks are read and written one by one; a twin is never whole in
+memory.
 
-Formats: 1, without bases; 2. A file of an earlier format is brought to the present one when its RSU opens it; one of a
-later format is refused and left as it is.
+Formats: 1, without bases; 2, without a journal; 3. A file of an earlier format is brought to the present one when its
+RSU opens it, and a copy of it stays beside it; one of a later format is refused and left as it is.
 
 Errors: StoreError, which says what to do. Nothing here repairs or deletes a file by itself.
 """
@@ -12,58 +14,53 @@ Errors: StoreError, which says what to do. Nothing here repairs or deletes a fil
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import sqlite3
-import time
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from uav_twin_migration.twin.hosting.changes import Changes
+from uav_twin_migration.twin.hosting.journal import Journal
+from uav_twin_migration.twin.hosting.store_database import PAGE_SIZE, StoreDatabase, write_error
 from uav_twin_migration.twin.hosting.store_file import StoreFile
 from uav_twin_migration.twin.hosting.store_reader import (
-    APPLICATION_ID,
-    SCHEMA,
-    SCHEMA_VERSION,
     STATUS_ON_DISK,
     Copy,
     Stored,
     StoreError,
-    StoreReader,
     StoreReplacedError,
     content_id,
-    explained,
+    journal_of,
 )
 from uav_twin_migration.twin.protocol.chunks import LARGEST_NUMBER, Chunk
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer
 
-PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small ones less per small change
 GARBAGE_STEP = 128  # chunks of copies with a tombstone that go in one step
-KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
-CACHE = 32  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
-FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
-CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: incarnations are counted from there
-LATEST_INCARNATION = 1 << 30  # that a clock can give: a session's number has room for no more
+LONG_JOURNAL = 16 * 1024 * 1024  # bytes of the journal from which the database takes it in
+MUCH_CHANGED = 2 * 1024 * 1024  # bytes of changed chunks in memory, from which those that have ceased to change leave
 
 
-class Store(StoreReader):
+class Store(StoreDatabase):
     """One RSU's store, opened by one process at a time. Not for use by several threads at once."""
 
     def __init__(self, path: Path | str, rsu: str) -> None:
         """Open the file, or make it. Raises StoreError."""
-        self._owner = rsu
-        self._lock = _lock(Path(path))
+        self._changes = Changes()
+        self._compact_at = LONG_JOURNAL  # bytes of the journal
         self._file: StoreFile | None = None  # while it is being opened
+        self._journal: Journal | None = None
+        super().__init__(path, rsu)
         try:
-            super().__init__(path)
+            self._journal = self._open_journal()
             self.incarnation = self._begin_incarnation()
             self._all("PRAGMA wal_checkpoint(TRUNCATE)")  # the file itself says which incarnation it is of
-            self._file = StoreFile(self.path, Path(f"{path}.lock"), self.incarnation)
+            beside = (Path(f"{path}.lock"), self._journal.path)
+            self._file = StoreFile(self.path, beside, self.incarnation)
             self._next_copy = 1 + int(self._value("SELECT coalesce(max(id), 0) FROM copies"))
         except BaseException:
-            self._lock.close()
+            self._let_go()
             raise
 
     def __enter__(self) -> Store:
@@ -75,18 +72,24 @@ class Store(StoreReader):
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. What was not committed is forgotten."""
+        """Let go of the file. What was not committed is forgotten, what was is in the database."""
         with contextlib.suppress(StoreError):
             self.rollback()
+            self._refuse(self._file.trouble() if self._file else "")
+            self._take_in_journal()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
         super().close()
-        self._lock.close()
 
     # -- transactions ------------------------------------------------------------------------------------------------
 
     @property
     def dirty(self) -> bool:
         """Whether something was written and not committed."""
-        return self._database.in_transaction
+        return self._database.in_transaction or bool(self._changes)
 
     def commit(self) -> None:
         """Put what was written on the disk. Raises StoreError; then nothing of it was written."""
@@ -94,9 +97,33 @@ class Store(StoreReader):
             return
         try:
             self._refuse(self._file.trouble() if self._file else "")
-            self._run("COMMIT")
+            for copy in self._changes.large():
+                self._touch(copy)
+            self._append()
+            self._end()
         except StoreError:
             self.rollback()
+            raise
+        self._changes.commit()
+        self._compact()
+
+    def _append(self) -> None:
+        """Put into the journal what belongs there: first, as it can be taken back."""
+        if not self._changes:
+            return
+        assert self._journal is not None
+        try:
+            self._journal.append(self._changes.records())
+        except OSError as error:
+            raise write_error(self._journal.path, error) from error
+
+    def _end(self) -> None:
+        """End the transaction in the database, where there is one."""
+        try:
+            super()._end()
+        except StoreError:
+            if self._changes and self._journal is not None:
+                self._journal.take_back()
             raise
 
     def verify_file(self) -> None:
@@ -113,8 +140,9 @@ class Store(StoreReader):
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
-        if self.dirty:
+        if self._database.in_transaction:
             self._run("ROLLBACK")
+        self._changes.rollback()
 
     def touch(self) -> None:
         """Write something that changes nothing."""
@@ -125,6 +153,9 @@ class Store(StoreReader):
     def save(self, uav: str, stored: Stored) -> None:
         """Write a twin's row."""
         record = stored.record
+        for copy in (stored.own, stored.inbound):
+            if copy is not None:
+                self._touch(copy.id)
         inbound = record.inbound or InboundTransfer("", 0)
         own = (
             STATUS_ON_DISK.get(record.status, record.status.value),
@@ -143,8 +174,10 @@ class Store(StoreReader):
         """Remove a twin's row. Its copies have tombstones."""
         self._write("DELETE FROM twins WHERE uav = ?", (uav,))
 
-    def save_version(self, uav: str, version: int) -> None:
-        """Write only how far the own copy is."""
+    def save_version(self, uav: str, version: int, own: Copy | None = None) -> None:
+        """Write only how far the own copy is: nothing where the journal says it, as of all that changes by a little."""
+        if own is not None and self._changes.newest_version(own.id) == version:
+            return
         self._write("UPDATE twins SET version = ? WHERE uav = ?", (version, uav))
 
     # -- copies ------------------------------------------------------------------------------------------------------
@@ -162,6 +195,8 @@ class Store(StoreReader):
     def merge(self, copy: Copy) -> None:
         """Make what changed in a copy part of its base; the copy then has no chunks of its own."""
         assert copy.base is not None
+        for one in (copy.base, copy.id):
+            self._touch(one)
         first, last = content_id(copy.id, 0), content_id(copy.id, LARGEST_NUMBER)
         moved = content_id(copy.base, 0) - first
         contents = "INSERT OR REPLACE INTO contents SELECT id + ?, bytes FROM contents WHERE id BETWEEN ? AND ?"
@@ -173,11 +208,13 @@ class Store(StoreReader):
 
     def set_whole(self, copy: Copy) -> Copy:
         """The copy's first snapshot is all written."""
+        self._touch(copy.id)
         self._write("UPDATE copies SET whole = 1 WHERE id = ?", (copy.id,))
         return replace(copy, whole=True)
 
     def set_tombstone(self, copy: Copy) -> None:
         """The copy is no longer wanted."""
+        self._changes.lift(copy.id)
         self._write("UPDATE copies SET doomed = 1 WHERE id = ?", (copy.id,))
 
     def collect_garbage(self) -> bool:
@@ -199,14 +236,101 @@ class Store(StoreReader):
 
     def write(self, copy: Copy, chunks: Sequence[Chunk]) -> None:
         """Write chunks, over what was there."""
+        self._touch(copy.id)
+        self._write_chunks([(copy.id, chunk) for chunk in chunks])
+
+    def change(self, copy: Copy, chunks: Sequence[Chunk]) -> None:
+        """Write chunks of which little is new, each as a whole: the store finds out what."""
+        if not self._changes.add(copy.id, chunks):
+            self.write(copy, chunks)
+
+    def _touch(self, copy: int) -> None:
+        """The transaction in the database has to do with a copy: it takes its changes in."""
+        changed = self._changes.lift(copy)
+        if changed:
+            self._take_in([(copy, chunk) for chunk in changed])
+
+    def _write_chunks(self, chunks: Sequence[tuple[int, Chunk]]) -> None:
         self._write_many(
             "INSERT OR REPLACE INTO contents VALUES (?, ?)",
-            [(content_id(copy.id, chunk.number), chunk.content) for chunk in chunks],
+            [(content_id(copy, chunk.number), chunk.content) for copy, chunk in chunks],
         )
         self._write_many(
             "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
-            [(copy.id, chunk.number, chunk.version, len(chunk.content), chunk.digest) for chunk in chunks],
+            [(copy, chunk.number, chunk.version, len(chunk.content), chunk.digest) for copy, chunk in chunks],
         )
+
+    # -- the journal -------------------------------------------------------------------------------------------------
+
+    def _changes_of(self, copy: int) -> Mapping[int, Chunk]:
+        return self._changes.of(copy)
+
+    def _change_of(self, copy: int, number: int) -> Chunk | None:
+        return self._changes.newest(copy, number)
+
+    def _look(self) -> None:
+        """Its own writes are all that is new."""
+
+    def _open_journal(self) -> Journal:
+        """What the last process left in it comes into the database."""
+        found = [(copy, chunk) for copy, chunks in self._read_journal().items() for chunk in chunks.values()]
+        try:
+            opened = Journal(journal_of(self.path))
+        except OSError as error:
+            raise write_error(journal_of(self.path), error) from error
+        try:
+            self._take_in(found)
+            opened.begin(self._begin_generation())
+            self._end()
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def _begin_generation(self) -> int:
+        generation = secrets.randbits(62)
+        self._write("UPDATE meta SET value = ? WHERE key = 'journal'", (generation,))
+        return generation
+
+    def _take_in(self, chunks: Sequence[tuple[int, Chunk]]) -> None:
+        """Write what the journal has into the database, and how far that brings its twins."""
+        self._write_chunks(chunks)
+        versions: dict[int, int] = {}
+        for copy, chunk in chunks:
+            versions[copy] = max(chunk.version, versions.get(copy, 0))
+        rows = [(version, copy) for copy, version in versions.items()]
+        self._write_many("UPDATE twins SET version = max(version, ?) WHERE own = ?", rows)
+
+    def _take_in_journal(self) -> None:
+        """All of it, so that it begins anew. Raises StoreError."""
+        assert self._journal is not None
+        if not self._journal.size:
+            return
+        everything = self._changes.all()
+        self._take_in(everything)
+        generation = self._begin_generation()
+        self._end()
+        self._journal.begin(generation)
+        self._changes.forget(everything)
+
+    def _compact(self) -> None:
+        """Have the database take in what has ceased to change, or all when the journal is long.
+
+        Where the disk refuses, that stays where it is, and is tried again some commits later.
+        """
+        assert self._journal is not None
+        try:
+            if self._journal.size > self._compact_at:
+                self._take_in_journal()
+                self._compact_at = LONG_JOURNAL
+            elif self._changes.size > MUCH_CHANGED and (at_rest := self._changes.at_rest()):
+                self._take_in(at_rest)
+                self._end()
+                self._changes.forget(at_rest)
+        except StoreError:
+            self._compact_at = self._journal.size + LONG_JOURNAL // 16
+            with contextlib.suppress(StoreError):
+                self._run("ROLLBACK")
 
     # -- room --------------------------------------------------------------------------------------------------------
 
@@ -229,100 +353,3 @@ class Store(StoreReader):
     def checkpoint(self) -> None:
         """Bring what is in the write-ahead log into the file, so that the log begins anew."""
         self._all("PRAGMA wal_checkpoint(RESTART)")
-
-    # -- SQLite ------------------------------------------------------------------------------------------------------
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            return sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise explained(self.path, error) from error
-
-    def _check(self) -> None:
-        """Whose file this is; an empty one becomes ours. One that is not ours is left as it is."""
-        if self._value("PRAGMA application_id") == 0 and not self._value("SELECT count(*) FROM sqlite_master"):
-            self._configure()
-            self._make()
-        super()._check()
-        if self.rsu != self._owner:
-            what = f"the store of RSU {self.rsu!r}, not {self._owner!r}"
-            raise StoreError(self.path, what, "name this RSU's own file")
-        self._configure()
-        if self._format == 1:
-            self._write(FROM_1)
-            self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self.commit()
-            self._format = SCHEMA_VERSION
-
-    def _configure(self) -> None:
-        self._run(f"PRAGMA page_size = {PAGE_SIZE}")
-        self._run(f"PRAGMA cache_size = {CACHE}")
-        self._run("PRAGMA journal_mode = WAL")
-        self._run("PRAGMA synchronous = FULL")
-        self._run("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
-        self._run(f"PRAGMA journal_size_limit = {KEPT_LOG}")
-
-    def _make(self) -> None:
-        self._begin()
-        for statement in SCHEMA.split(";"):
-            self._run(statement)
-        # An RSU whose disk was replaced must not count as an earlier life of its own: others remember those.
-        self._run("INSERT INTO meta VALUES ('rsu', ?), ('lives', ?)", (self._owner, _incarnation_by_clock()))
-        self._run(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self.commit()
-
-    def _begin_incarnation(self) -> int:
-        """A number that rises with each opening of the store, and of the copies that were made of it, by the clock."""
-        self._write("UPDATE meta SET value = max(value + 1, ?) WHERE key = 'lives'", (_incarnation_by_clock(),))
-        self.commit()
-        return int(self._value("SELECT value FROM meta WHERE key = 'lives'"))
-
-    def _begin(self) -> None:
-        if not self.dirty:
-            self._run("BEGIN IMMEDIATE")
-
-    def _write(self, statement: str, values: Sequence[Any] = ()) -> None:
-        self._begin()
-        self._run(statement, values)
-
-    def _write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._begin()
-        try:
-            self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise explained(self.path, error) from error
-
-
-def checkpoint_beside(path: Path) -> None:
-    """Bring most of the write-ahead log into the file while the store goes on writing. For a thread of its own.
-
-    Where it fails, the log just stays as long as it is.
-    """
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # it does not make one where it was deleted
-    with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as database,
-    ):
-        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def _incarnation_by_clock() -> int:
-    return max(0, min(int(time.time()) - CLOCK_ZERO, LATEST_INCARNATION))
-
-
-def _lock(path: Path) -> Any:
-    """Keep other processes off the store."""
-    beside = Path(f"{path}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = beside.open("a")
-    except OSError as error:
-        hint = "make the directory writable for this user, or name another file"
-        raise StoreError(path, f"cannot be written ({error.strerror})", hint) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(path, "in use by another process", "stop that process; two cannot share a store") from error
-    return file

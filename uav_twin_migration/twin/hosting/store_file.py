@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from uav_twin_migration.twin.hosting.store_reader import APPLICATION_ID
@@ -18,14 +19,14 @@ ID_AT, ID_END = 68, 72  # of it, the application's id
 
 
 class StoreFile:
-    """The files of a store that is open: its database, and the lock beside it."""
+    """The files of a store that is open: its database, and those beside it, its lock and its journal."""
 
-    def __init__(self, path: Path, lock: Path, incarnation: int) -> None:
+    def __init__(self, path: Path, beside: Sequence[Path], incarnation: int) -> None:
         """incarnation: what the database says, or will say once its write-ahead log is brought into it."""
         self._path = path
         self._right = {self._read_incarnation(), incarnation}
         self._odd = 0  # times in a row that it said another
-        self._opened = {file: _identity(file) for file in (path, lock)}
+        self._opened = {file: _identity(file) for file in (path, *beside)}
         self._overwritten = ""
 
     def trouble(self) -> str:

@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.twin.hosting import journal
+from uav_twin_migration.twin.hosting.journal import Contents
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry, is_intact
 from uav_twin_migration.twin.protocol.messages import Reason
+from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
 APPLICATION_ID = 0x55545753  # "UTWS": what `file` and we know the format by
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
 
 SCHEMA = """
@@ -46,6 +49,7 @@ CREATE TABLE contents (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 STATUS_ON_DISK = {Status.HANDING_OVER: "leaving", Status.REPLICA: "standby"}  # the others: as they are called
 _STATUS_FROM_DISK = {name: status for status, name in STATUS_ON_DISK.items()}
 _COPY_COLUMNS = "id, application, chunk_size, size, whole, base"
+TRIES = 5  # to see a store that is written at one instant
 _ENTRIES = "SELECT number, version, digest, size FROM chunks WHERE copy = ? ORDER BY number"
 
 
@@ -89,9 +93,11 @@ class StoreReader:
     def __init__(self, path: Path | str) -> None:
         """Open an existing file. Raises StoreError."""
         self.path = Path(path)
+        self._newer: Contents = {}  # what the journal has that the database has not
         self._database = self._connect()
         try:
             self._check()
+            self._look()
         except BaseException:
             self._database.close()
             raise
@@ -116,18 +122,39 @@ class StoreReader:
         columns = _COPY_COLUMNS if self._format > 1 else _COPY_COLUMNS.replace("base", "NULL")
         rows = self._all(f"SELECT {columns} FROM copies WHERE NOT doomed")
         copies = {row[0]: Copy(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows}
-        return {row[0]: _stored(row, copies, self.path) for row in self._all("SELECT * FROM twins")}
+        rows = self._all("SELECT * FROM twins")
+        return {row[0]: self._with_changes(_stored(row, copies, self.path)) for row in rows}
+
+    def _with_changes(self, stored: Stored) -> Stored:
+        """With the version that the journal has brought the twin to."""
+        changes = self._changes_of(stored.own.id) if stored.own is not None else {}
+        version = max([chunk.version for chunk in changes.values()], default=0)
+        if version <= stored.record.version:
+            return stored
+        return stored._replace(record=replace(stored.record, version=version))
+
+    def _changes_of(self, copy: int) -> Mapping[int, Chunk]:
+        """What is newer of a copy than the database has it, by number."""
+        return self._newer.get(copy, {})
+
+    def _change_of(self, copy: int, number: int) -> Chunk | None:
+        return self._newer.get(copy, {}).get(number)
 
     def entries(self, copy: Copy) -> list[Entry]:
         """All chunks of a copy, without their contents."""
         latest = {}
         for one in (copy.base, copy.id) if copy.base is not None else (copy.id,):
             latest.update({row[0]: Entry(*row) for row in self._all(_ENTRIES, (one,))})
+            changed = self._changes_of(one).values()
+            latest.update({chunk.number: Entry(*chunk[:3], len(chunk.content)) for chunk in changed})
         return list(latest.values())
 
     def read(self, copy: Copy, number: int) -> bytes | None:
         """One chunk's content; None where there is none."""
         for one in (copy.id, copy.base) if copy.base is not None else (copy.id,):
+            changed = self._change_of(one, number)
+            if changed is not None:
+                return bytes(changed.content)
             row = self._one("SELECT bytes FROM contents WHERE id = ?", (content_id(one, number),))
             if row is not None:
                 return bytes(row[0])
@@ -145,7 +172,7 @@ class StoreReader:
 
     def size_of(self, copy: Copy) -> int:
         """Bytes of a copy's chunks."""
-        if copy.base is not None:
+        if copy.base is not None or self._changes_of(copy.id):
             return sum(entry.size for entry in self.entries(copy))
         return int(self._value("SELECT coalesce(sum(size), 0) FROM chunks WHERE copy = ?", (copy.id,)))
 
@@ -156,6 +183,45 @@ class StoreReader:
             return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         except sqlite3.Error as error:
             raise explained(self.path, error) from error
+
+    def _look(self) -> None:
+        """See the store as it is at one instant, whatever its RSU writes meanwhile."""
+        for _ in range(TRIES):
+            self._run("BEGIN")
+            self._newer = self._read_journal()
+            if self._format < 3 or self._is_latest():
+                return
+            self._run("ROLLBACK")  # the database took the journal in while it was read
+        raise StoreError(self.path, "cannot be read while its RSU writes so much", "try again")
+
+    def _is_latest(self) -> bool:
+        with contextlib.closing(self._connect()) as other:
+            (generation,) = other.execute("SELECT value FROM meta WHERE key = 'journal'").fetchone()
+        return bool(generation == self._generation())
+
+    def _generation(self) -> int:
+        return int(self._value("SELECT value FROM meta WHERE key = 'journal'"))
+
+    def _read_journal(self) -> Contents:
+        """What its frames say that the database does not know. Raises StoreError."""
+        if self._format < 3:
+            return {}
+        file = journal_of(self.path)
+        try:
+            found = journal.read(file, self._generation())
+        except journal.JournalError as error:
+            hint = (
+                f"keep it; without {file.name} its RSU goes on from what {self.path.name} has, which may be minutes old"
+            )
+            raise StoreError(file, f"damaged ({error})", hint, Reason.CORRUPT) from error
+        except OSError as error:
+            raise StoreError(file, f"cannot be read ({error.strerror})", "check its owner and the disk") from error
+        copies = {row[0] for row in self._all("SELECT id FROM copies")}
+        return {copy: self._newer_than_database(copy, chunks) for copy, chunks in found.items() if copy in copies}
+
+    def _newer_than_database(self, copy: int, chunks: Mapping[int, Chunk]) -> dict[int, Chunk]:
+        known = {row[0]: row[1] for row in self._all(_ENTRIES, (copy,))}
+        return {number: chunk for number, chunk in chunks.items() if chunk.version > known.get(number, -1)}
 
     def _check(self) -> None:
         """Whether this is a store that this version can read."""
@@ -203,6 +269,11 @@ def explained(path: Path, error: sqlite3.Error) -> StoreError:
     if "locked" in said:
         return StoreError(path, "locked by another process", "close what else has it open")
     return StoreError(path, f"SQLite failed ({said})", "check the disk and the system's log")
+
+
+def journal_of(path: Path) -> Path:
+    """The file of a store's journal."""
+    return path.with_name(f"{path.name}.changes")
 
 
 def content_id(copy: int, number: int) -> int:

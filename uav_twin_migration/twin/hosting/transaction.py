@@ -85,7 +85,7 @@ class Transaction:
         if (record is old or record == old) and copies == (before.own, before.inbound):
             return
         if copies == (before.own, before.inbound) and replace(record, version=old.version) == old:
-            store.save_version(hosted_twin.uav, record.version)
+            store.save_version(hosted_twin.uav, record.version, hosted_twin.own)
         elif record == Record() and hosted_twin.own is None:
             store.forget(hosted_twin.uav)
         else:
