@@ -37,7 +37,7 @@ def test_what_is_no_text_of_a_plugin_is_refused_with_what_it_should_be(text: str
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_builtin_and_every_example_has_its_protocol_s_methods(kind: str) -> None:
     for name in KINDS[kind].built_in:
-        make(kind, name, unit_cost=1.0, price_cap=20.0, capacity=10.0)
+        make(kind, name, unit_cost=1.0, price_cap=20.0, capacity=10.0, equilibrium_price=lambda: 4.0)
     module = (EXAMPLES / f"{kind}.py").read_text()
     name = module.rpartition("\nclass ")[2].partition(":")[0].partition("(")[0]
     make(kind, f"{EXAMPLES / f'{kind}.py'}:{name}", unit_cost=1.0, uav=scenario.load("small").uavs[0])
