@@ -68,8 +68,7 @@ PX4 = (
     SCENARIO,
     Option("vehicles", 0, "how many of the scenario's UAVs are drones, from the first on; 0: all", high=1000),
     Option("first_instance", 0, "PX4 instance of the first one: its ports and its system id follow", high=250),
-    Option("link", "mavlink", "how to speak with PX4: dds needs px4_msgs and the agent", choices=("mavlink", "dds")),
-    *(option for option in SIM if option.name in ("px4_dir", "namespace")),
+    *(option for option in SIM if option.name in ("px4_dir", "px4_link", "namespace")),
     Option(
         "auto_arm",
         "auto",
@@ -146,12 +145,11 @@ def px4_actions(context: LaunchContext) -> list[Any]:
     if count > len(scenario.uavs):
         expected = f"a number from 0 to {len(scenario.uavs)}, the scenario's UAVs"
         raise InputError("launch argument", "vehicles", count, expected)
-    options = Options(world="px4", px4_dir=value["px4_dir"])
+    options = Options(world="px4", px4_dir=value["px4_dir"], px4_link=value["px4_link"])
     prefix = absolute(pushed(context), value["namespace"])
     actions: list[Any] = [SetEnvironmentVariable(NAMESPACE, prefix)]
     for index, uav in enumerate(scenario.uavs[:count]):
         node = px4_node(uav, value["first_instance"] + index, file, options)
-        node.parameters["link"] = value["link"]
         if value["auto_arm"] != "auto":
             node.parameters["auto_arm"] = value["auto_arm"] == "true"
         actions.append(node_action(replace(node, namespace=f"{prefix}{node.namespace}")))

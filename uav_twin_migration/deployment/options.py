@@ -68,6 +68,9 @@ SIM = (
     Option("gui", True, "show Gazebo's window"),
     Option("px4_dir", "", "PX4 SITL build folder to start the drones from; empty: PX4 runs already", metavar="DIR"),
     Option(
+        "px4_link", "mavlink", "how to speak with PX4: dds needs px4_msgs and the agent", choices=("mavlink", "dds")
+    ),
+    Option(
         "real_time_factor", 1.0, "simulated seconds per second, of the embedded world", low=1e-3, high=1e3, metavar="X"
     ),
     Option(
@@ -127,6 +130,7 @@ class Options:
     seed: int = 0
     gui: bool = True
     px4_dir: str = ""
+    px4_link: str = "mavlink"
     policy: str = ""
     record: str = ""
     train: bool = False

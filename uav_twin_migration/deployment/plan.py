@@ -110,6 +110,7 @@ def px4_node(uav: Uav, instance: int, scenario_file: str, options: Options) -> N
         "uav_id": uav.id,
         "instance": instance,
         "px4_dir": options.px4_dir,
+        "link": options.px4_link,
         "auto_arm": bool(options.px4_dir),
     }
     return NodeSpec("px4", f"/uav/{uav.id}", parameters)

@@ -9,10 +9,11 @@ import os
 import tempfile
 from pathlib import Path
 
+from uav_twin_migration.deployment.discovery import keep_to_this_machine
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.harnesses import px4_cases, px4_trouble
-from uav_twin_migration.studies.harnesses.px4_cases import Case, Result
+from uav_twin_migration.studies.harnesses.px4_cases import Case, NotTriedError, Result
 from uav_twin_migration.studies.harnesses.px4_city import fly_city
 from uav_twin_migration.studies.harnesses.px4_flight import Rig
 
@@ -25,16 +26,20 @@ PX4_AGENT = "UAVTWIN_PX4_AGENT"  # the same: the program of the Micro XRCE-DDS a
 
 def run(directory: Path | None) -> list[Figure]:
     """Flies all cases against the build that the environment names; says so and does nothing without one."""
-    px4_dir = os.environ.get(PX4_DIR, "")
+    px4_dir, agent = os.environ.get(PX4_DIR, ""), os.environ.get(PX4_AGENT, "")
     if not px4_dir:
         print(f"  SKIPPED: no PX4. Name a build folder of PX4 SITL with --px4-dir DIR, or {PX4_DIR}.", flush=True)
         return []
+    if agent:
+        keep_to_this_machine()
     figures, broken = [], []
     with tempfile.TemporaryDirectory(prefix="px4_bench_") as folder:
         for case in CASES:
             promise = (case.__doc__ or "").splitlines()[0]
             try:
-                value, unit, seen = _fly(case, px4_dir, Path(folder) / case.__name__)
+                value, unit, seen = _fly(case, px4_dir, agent, Path(folder) / case.__name__)
+            except NotTriedError as reason:
+                print(f"  SKIPPED  {promise} {reason}", flush=True)
             except (UavTwinError, AssertionError) as error:
                 broken.append(case.__name__)
                 print(f"  NOT KEPT {promise} {error}", flush=True)
@@ -42,25 +47,15 @@ def run(directory: Path | None) -> list[Figure]:
                 figures.append(Figure(f"PX4: {case.__name__.replace('_', ' ')}", value, unit))
                 print(f"  kept     {promise} {seen}", flush=True)
     if directory is not None:
-        figures += _city(px4_dir, directory)
+        figures += fly_city(px4_dir, agent, directory)
     if broken:
         raise UavTwinError(f"px4: {len(broken)} of {len(CASES)} promises were not kept: {', '.join(broken)}")
     return figures
 
 
-def _fly(case: Case, px4_dir: str, folder: Path) -> Result:
-    rig = Rig(px4_dir, folder, os.environ.get(PX4_AGENT, ""))
+def _fly(case: Case, px4_dir: str, agent: str, folder: Path) -> Result:
+    rig = Rig(px4_dir, folder, agent)
     try:
         return case(rig)
     finally:
         rig.close()
-
-
-def _city(px4_dir: str, directory: Path) -> list[Figure]:
-    """Four drones of the default city at once."""
-    with tempfile.TemporaryDirectory(prefix="px4_city_") as folder:
-        rig = Rig(px4_dir, Path(folder), os.environ.get(PX4_AGENT, ""))
-        try:
-            return fly_city(rig, directory)
-        finally:
-            rig.close()

@@ -25,6 +25,10 @@ Result = tuple[float, str, str]  # what was measured, its unit, and in words
 Case = Callable[[Rig], Result]
 
 
+class NotTriedError(UavTwinError):
+    """A case that this PX4, or this link, does not know; why."""
+
+
 def within(value: float, limit: float, what: str) -> None:
     """Raises UavTwinError where a value is beyond a limit."""
     if not value <= limit:

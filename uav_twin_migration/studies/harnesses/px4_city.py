@@ -1,103 +1,119 @@
-"""Four drones of the default city, each flown by a real PX4, at once: their paths beside their routes."""
+"""Four drones of the default city, each flown by a real PX4, at once, with their twins, in `uavtwin sim`.
+
+What it leaves: the run's summary and recording, a table of the drones' paths and a picture of them beside their routes.
+"""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import time
-from collections.abc import Callable
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from uav_twin_migration.scenario.load import load
+from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.recording.tables import Tables
+from uav_twin_migration.scenario.load import load, save
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.benchmarks import Figure
-from uav_twin_migration.studies.harnesses.px4_flight import Drone, Rig
-from uav_twin_migration.vehicle.autopilot import PERIOD
-from uav_twin_migration.vehicle.flight_limits import Fence, FlightLimits
-from uav_twin_migration.vehicle.phases import Phase
+from uav_twin_migration.studies.harnesses.px4_flight import start_agent
+
+Array = NDArray[np.float64]
 
 UAVS = ("uav_2", "uav_4", "uav_5", "uav_6")
-DURATION = 300.0  # s, from the moment at which all are told to fly
-TELL_EVERY = 30.0  # s
-START_PATIENCE = 60.0  # s
+DURATION = 300.0  # s, from the start of PX4
+UNITS = {"flown_m": "m", "rounds": "", "aside_m": "m", "aside_most_m": "m", "takeovers": ""}
+WHOLE = ("migrations_completed", "migrations_failed", "twins_lost", "twins_duplicated", "grants")
 
 
-def fly_city(rig: Rig, directory: Path) -> list[Figure]:
-    """Flies them; leaves a table and a picture of the paths in a folder."""
+def fly_city(px4_dir: str, agent: str, directory: Path) -> list[Figure]:
+    """Flies them, over DDS where there is an `agent`. Raises UavTwinError where the run fails."""
     scenario = load("default")
     scenario = dataclasses.replace(scenario, uavs=tuple(uav for uav in scenario.uavs if uav.id in UAVS))
-    fence = Fence.around(scenario, FlightLimits().fence_margin)
-    drones: dict[str, Drone] = {}
-    for instance, uav in enumerate(scenario.uavs):
-        rig.px4(instance, uav, scenario.origin)
-        drones[uav.id] = rig.drone(instance, uav=uav, origin=scenario.origin, fence=fence)
-    _step(drones, START_PATIENCE, until=lambda: all(drone.is_fit() for drone in drones.values()))
-    for drone in drones.values():
-        drone.fly()
-    _step(drones, DURATION)
-    _write(drones, directory / "px4_paths.csv")
-    _draw(scenario, drones, directory / "px4_paths.png")
-    return [figure for name, drone in drones.items() for figure in _figures(name, drone)]
+    link = "dds" if agent else "mavlink"
+    city, recording = directory / "px4_city.yaml", directory / f"px4_{link}"
+    save(scenario, city)
+    running = start_agent(agent, directory) if agent else None
+    try:
+        summary = _simulate(city, px4_dir, link, recording)
+    finally:
+        if running is not None:
+            running.kill()
+            running.wait()
+    tracks = _tracks(recording)
+    _write(tracks, directory / f"px4_{link}_paths.csv")
+    draw(scenario, tracks, directory / f"px4_{link}_paths.png")
+    return _figures(summary, link)
 
 
-def _step(drones: dict[str, Drone], seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-    began = told = time.monotonic()
-    while (now := time.monotonic()) < began + seconds and not until():
-        for drone in drones.values():
-            drone.tick()
-            for name, other in drones.items():
-                if other is not drone and other.track:
-                    drone.flight.see(name, other.position, now)
-        if now - told > TELL_EVERY:
-            told = now
-            phases = ", ".join(f"{name} {drone.flight.phase.value}" for name, drone in drones.items())
-            print(f"  {now - began:.0f} s: {phases}", flush=True)
-        time.sleep(max(PERIOD - (time.monotonic() - now), 0))
+def _simulate(city: Path, px4_dir: str, link: str, recording: Path) -> dict[str, Any]:
+    """One run; returns its summary."""
+    command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", str(city), "--world", "px4", "--plain"]
+    command += ["--px4-dir", str(Path(px4_dir).resolve()), "--px4-link", link, "--duration", f"{DURATION:g}"]
+    command += ["--record", str(recording), "--json", f"{recording}.json"]
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise UavTwinError(f"px4: the city's run ended with code {code}")
+    summary: dict[str, Any] = json.loads(Path(f"{recording}.json").read_text(encoding="utf-8"))
+    return summary
 
 
-def _figures(name: str, drone: Drone) -> list[Figure]:
-    flown = drone.flight.status(time.monotonic())
-    units = {"flown_m": "m", "rounds": "", "aside_m": "m", "aside_most_m": "m", "takeovers": ""}
-    figures = [Figure(f"PX4: {name}, {key}", float(str(flown[key])), unit) for key, unit in units.items()]
-    flying = [at for at, phase, _ in drone.phases if phase is Phase.FLYING]
-    if flying:
-        figures.append(Figure(f"PX4: {name}, on its way after", flying[0] - drone.phases[0][0], "s"))
+def _tracks(recording: Path) -> dict[str, Array]:
+    """Where each drone was [N, 4]: s since the first of them was known, m east, north and up."""
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    for table, row in Tables(recording):
+        if table == "odometry":
+            place = [float(row[f"pose.pose.position.{axis}"]) for axis in "xyz"]
+            rows.setdefault(str(row["uav"]), []).append((float(row["time_s"]), *place))
+    if not rows:
+        raise UavTwinError(f"px4: no odometry in {recording}")
+    began = min(track[0][0] for track in rows.values())
+    return {uav: np.array(track) - (began, 0, 0, 0) for uav, track in sorted(rows.items())}
+
+
+def _figures(summary: dict[str, Any], link: str) -> list[Figure]:
+    name = f"PX4 over {'DDS' if link == 'dds' else 'MAVLink'}"
+    figures = [Figure(f"{name}, {key.replace('_', ' ')}", float(summary[key]), "") for key in WHOLE]
+    for key, unit in (("age_of_migration_s", "s"), ("downtime_ms", "ms")):
+        if summary[key]["mean"] is not None:
+            figures.append(
+                Figure(f"{name}, mean {key.rpartition('_')[0].replace('_', ' ')}", summary[key]["mean"], unit)
+            )
+    for uav, flown in summary.get("flights", {}).items():
+        figures += [Figure(f"{name}: {uav}, {key}", float(flown[key]), unit) for key, unit in UNITS.items()]
     return figures
 
 
-def _write(drones: dict[str, Drone], file: Path) -> None:
-    began = min(drone.track[0][0] for drone in drones.values() if drone.track)
+def _write(tracks: dict[str, Array], file: Path) -> None:
     with file.open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["uav", "time_s", "east_m", "north_m", "up_m"])
-        for name, drone in drones.items():
-            for at, position, _ in drone.track[::5]:
-                table.writerow([name, f"{at - began:.2f}", *(f"{value:.2f}" for value in position)])
+        for uav, track in tracks.items():
+            table.writerows([uav, *(f"{value:.2f}" for value in row)] for row in track[::2])
 
 
-def _draw(scenario: Scenario, drones: dict[str, Drone], file: Path) -> None:
+def draw(scenario: Scenario, tracks: dict[str, Array], file: Path) -> None:
+    """Paths beside routes, and heights."""
     from matplotlib.figure import Figure as Canvas
 
-    from uav_twin_migration.studies.figures.style import save
+    from uav_twin_migration.studies.figures.style import save as save_picture
 
-    began = min(drone.track[0][0] for drone in drones.values() if drone.track)
     canvas = Canvas(figsize=(12, 5.5), layout="constrained")
     above, aside = canvas.subplots(1, 2, width_ratios=(3, 2))
     for index, uav in enumerate(scenario.uavs):
-        colour = f"C{index}"
-        track = drones[uav.id].track
-        at = np.array([when for when, _, _ in track]) - began
-        path = np.array([position for _, position, _ in track])
-        route = np.array([*uav.route, uav.route[0]])
-        above.plot(*route.T, "--", color=colour, lw=1, alpha=0.7)
-        above.plot(path[:, 0], path[:, 1], color=colour, lw=1.5, label=f"{uav.id}, {uav.altitude:g} m")
-        aside.plot(at, path[:, 2], color=colour, lw=1.2)
+        colour, track = f"C{index}", tracks.get(uav.id, np.zeros((0, 4)))
+        above.plot(*np.array([*uav.route, uav.route[0]]).T, "--", color=colour, lw=1, alpha=0.7)
+        above.plot(track[:, 1], track[:, 2], color=colour, lw=1.5, label=f"{uav.id}, {uav.altitude:g} m")
+        aside.plot(track[:, 0], track[:, 3], color=colour, lw=1.2)
         aside.axhline(uav.altitude, color=colour, ls="--", lw=0.8)
     stations = np.array([rsu.position for rsu in scenario.rsus])
     above.plot(*stations.T, "k^", ms=8, label="RSU")
     above.set(xlabel="east, m", ylabel="north, m", aspect="equal", title="paths (lines) and routes (dashed)")
     above.legend(loc="upper right", fontsize=8)
-    aside.set(xlabel="time since the start of PX4, s", ylabel="height, m", title="heights")
-    save(canvas, file)
+    aside.set(xlabel="time since the first position, s", ylabel="height, m", title="heights")
+    save_picture(canvas, file)

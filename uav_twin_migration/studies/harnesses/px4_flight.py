@@ -49,6 +49,11 @@ def _start(
         raise UavTwinError(f"px4: cannot start {command[0]}: {error.strerror}") from None
 
 
+def start_agent(program: str, folder: Path) -> subprocess.Popen[bytes]:
+    """Start Micro XRCE-DDS's agent, with a log in a folder. Raises UavTwinError where there is no such program."""
+    return _start([str(Path(program).resolve()), "udp4", "-p", AGENT_PORT], folder, "agent.log")
+
+
 class Px4Process:
     """One instance in a folder of its own."""
 
@@ -63,6 +68,11 @@ class Px4Process:
     def start(self) -> None:
         """Start it, or start it again."""
         self._process = _start(self._start.command, self.folder, "px4.log", self._start.environment)
+
+    def learn(self, signing_key: bytes) -> None:
+        """Give it a key for MAVLink's signatures, where it looks for one when it starts."""
+        (self.folder / "mavlink").mkdir(parents=True, exist_ok=True)
+        (self.folder / "mavlink" / "mavlink-signing-key.bin").write_bytes(signing_key + bytes(8))
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
@@ -267,11 +277,15 @@ class Rig:
         self._px4s: list[Px4Process] = []
         self._others: list[Drone | Sticks] = []
         self.over_dds = bool(agent)
-        self._agent = _start([agent, "udp4", "-p", AGENT_PORT], folder, "agent.log") if agent else None
+        self._agent = start_agent(agent, folder) if agent else None
 
-    def px4(self, instance: int = 0, uav: Uav = UAV, origin: Origin = ORIGIN) -> Px4Process:
+    def px4(
+        self, instance: int = 0, uav: Uav = UAV, origin: Origin = ORIGIN, *, signing_key: bytes = b""
+    ) -> Px4Process:
         """A new instance, started on the ground below the UAV's first waypoint."""
         one = Px4Process(self._px4_dir, instance, self._folder, uav, origin)
+        if signing_key:
+            one.learn(signing_key)
         self._px4s.append(one)
         one.start()
         return one
@@ -285,19 +299,20 @@ class Rig:
         limits: FlightLimits | None = None,
         fence: Fence | None = None,
         port: int | None = None,
+        signing_key: bytes = b"",
     ) -> Drone:
         """Our side of an instance's flight, over a `port` of its own where one is given."""
-        one = Drone(self._link(instance, port), uav=uav, origin=origin, limits=limits, fence=fence)
+        one = Drone(self._link(instance, port, signing_key), uav=uav, origin=origin, limits=limits, fence=fence)
         self._others.append(one)
         return one
 
-    def _link(self, instance: int, port: int | None) -> Link:
+    def _link(self, instance: int, port: int | None, signing_key: bytes) -> Link:
         if self.over_dds:
             from uav_twin_migration.nodes.px4_dds import DdsConnection  # px4_msgs need not be there otherwise
 
             return DdsConnection(dds_namespace(instance), system_id(instance))
         where = address(instance) if port is None else f"udp://127.0.0.1:{port}?to=127.0.0.1:{14580 + instance}"
-        return MavlinkConnection(system_id(instance), open_wire(where))
+        return MavlinkConnection(system_id(instance), open_wire(where), signing_key=signing_key)
 
     def sticks(self, instance: int = 0) -> Sticks:
         """A pilot."""

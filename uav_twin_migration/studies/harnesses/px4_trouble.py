@@ -9,11 +9,14 @@ from unittest import mock
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.studies.harnesses.px4_cases import LIMITS, Case, Result, within
+from uav_twin_migration.studies.harnesses.px4_cases import LIMITS, Case, NotTriedError, Result, within
 from uav_twin_migration.studies.harnesses.px4_flight import UAV, Rig
 from uav_twin_migration.vehicle.flight_limits import Fence
 from uav_twin_migration.vehicle.phases import ON_EXIT, Phase
-from uav_twin_migration.vehicle.signals import Control, Setpoint
+from uav_twin_migration.vehicle.signals import Control, SetMode, Setpoint
+
+KEY = bytes(range(32))
+ALWAYS_SIGNED = 2  # MAV_SIGN_CFG
 
 # --- two of anything -------------------------------------------------------------------------------------------------
 
@@ -116,6 +119,28 @@ def _end_in_flight(rig: Rig, on_exit: str) -> Result:
     return 1, "ended", f"{asked}; then {again.flight.reason}"
 
 
+def unsigned_commands(rig: Rig) -> Result:
+    """With a signing key PX4 follows us, and nobody whose commands are not signed with it."""
+    if rig.over_dds:
+        raise NotTriedError("signatures are MAVLink's")
+    px4 = rig.px4(signing_key=KEY)
+    try:
+        px4.set("MAV_SIGN_CFG", ALWAYS_SIGNED)
+    except UavTwinError:
+        raise NotTriedError("this PX4 cannot sign: it is older than 1.18") from None
+    drone, sticks, other = rig.drone(signing_key=KEY), rig.sticks(), rig.drone(port=0)
+    drone.up()
+    for tell in (lambda: sticks.mode(4, 6), lambda: other.link.send(SetMode(Control.LAND))):
+        for _ in range(3):
+            tell()
+            drone.run(1)
+    if drone.flight.phase is not Phase.FLYING:
+        raise UavTwinError(f"it followed an unsigned command; {drone.story()}")
+    drone.fly("land")
+    took = drone.until_phase(Phase.IDLE, 60)
+    return took, "s", f"unsigned orders to land were ignored; the signed one landed it; {drone.flight.reason}"
+
+
 def one_waits_for_the_other(rig: Rig) -> Result:
     """Of two drones that fly towards each other one makes way, says so, and both go on."""
     against = dataclasses.replace(UAV, id="ant", route=UAV.route[::-1])
@@ -181,6 +206,7 @@ CASES: tuple[Case, ...] = (
     px4_stopped_for_2_s,
     a_clock_that_steps,
     a_second_node,
+    unsigned_commands,
     a_node_that_ends_in_flight,
     a_node_that_ends_and_lands,
     a_node_that_ends_and_says_nothing,

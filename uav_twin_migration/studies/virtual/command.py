@@ -20,7 +20,7 @@ from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
 
 UNUSED = {"world", "gui", "px4_dir", "real_time_factor", "train", "keys", "namespace", "foxglove", "twin_stores"}
-UNUSED |= {"view", "ledgers"}
+UNUSED |= {"view", "ledgers", "px4_link"}
 INSTEAD = {
     "view": "nothing: record the run, and look at that: --record DIR, then uavtwin view DIR",
     "real_time_factor": "1: virtual time passes as quickly as it can",
