@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("mcap", reason="needs the libraries of recordings")
+
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.frames import cast_to_json, frame_to_json
 from uav_twin_migration.monitor.replay import Replay, replay

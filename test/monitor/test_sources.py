@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("mcap", reason="needs the libraries of recordings")
+
 from test.monitor.test_replay import RECORDING
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.sources import scenario_of

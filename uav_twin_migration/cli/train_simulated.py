@@ -20,7 +20,7 @@ from uav_twin_migration.learning.distillation import DistillationSettings, disti
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
 from uav_twin_migration.learning.games import GAMES, GameDistribution, different, with_plugins, with_ranges
 from uav_twin_migration.learning.mappo import Mappo
-from uav_twin_migration.learning.networks import Perceptron, from_actor
+from uav_twin_migration.learning.networks import TORCH, Perceptron, from_actor
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.learning.training import Point, Settings, Trainer, measure
 from uav_twin_migration.policy import artifact
@@ -160,6 +160,10 @@ def _teacher(path: str | None) -> Perceptron | None:
 
 def _load(path: Path) -> dict[str, Any]:
     """A saved run: plain data and tensors, loading it executes nothing. Raises InputError where it is none."""
+    if TORCH < (1, 13):
+        raise UavTwinError(
+            f"--resume needs torch 1.13 or newer, which loads without executing; this is {torch.__version__}"
+        )
     try:
         saved = torch.load(path, weights_only=True)
     except OSError as error:

@@ -33,7 +33,7 @@ from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.learning import training
 from uav_twin_migration.learning.environment import flatten, references
-from uav_twin_migration.learning.networks import Perceptron
+from uav_twin_migration.learning.networks import FUSED, Perceptron
 from uav_twin_migration.learning.training import Played
 from uav_twin_migration.policy import observation
 
@@ -117,7 +117,7 @@ class ActorCritic(training.Trainer):
 
     def __init__(self, settings: Settings, actor: Perceptron | None = None) -> None:
         super().__init__(settings, actor)
-        self.optimizer = torch.optim.Adam(self.actor.parameters(), settings.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = torch.optim.Adam(self.actor.parameters(), settings.learning_rate, eps=1e-5, **FUSED)
         self.memory: list[Situations] = []
 
     def update(self, played: Played) -> Tensor:

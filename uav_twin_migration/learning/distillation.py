@@ -16,7 +16,7 @@ from torch import Tensor
 
 from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
-from uav_twin_migration.learning.networks import Perceptron, move_average
+from uav_twin_migration.learning.networks import FUSED, Perceptron, move_average
 from uav_twin_migration.policy.actor import price_of
 
 
@@ -47,7 +47,7 @@ def distil(
     random = np.random.default_rng([s.seed, 2])
     student = copy.deepcopy(student)
     average = copy.deepcopy(student)
-    optimizer = torch.optim.Adam(student.parameters(), s.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(student.parameters(), s.learning_rate, **FUSED)
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
     for i in range(s.iterations):
         for group in optimizer.param_groups:

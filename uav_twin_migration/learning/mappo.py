@@ -26,7 +26,7 @@ from torch import Tensor
 
 from uav_twin_migration.learning import pruning, training
 from uav_twin_migration.learning.environment import STATE_SIZE, judge
-from uav_twin_migration.learning.networks import Perceptron
+from uav_twin_migration.learning.networks import FUSED, Perceptron
 from uav_twin_migration.learning.training import Played
 from uav_twin_migration.policy import observation
 
@@ -65,7 +65,7 @@ class Mappo(training.Trainer):
         super().__init__(settings, actor)
         self.critic = Perceptron(observation.SIZE + STATE_SIZE, settings.critic_hidden, output_gain=1.0)
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, settings.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = torch.optim.Adam(parameters, settings.learning_rate, eps=1e-5, **FUSED)
         self._state = torch.empty(0)  # [B, observation.SIZE + STATE_SIZE] of the last iteration
 
     def update(self, played: Played) -> Tensor:

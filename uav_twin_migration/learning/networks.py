@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from uav_twin_migration.policy.actor import Actor
+
+TORCH = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+FUSED: dict[str, Any] = (
+    {"fused": True} if TORCH >= (2, 4) else {}
+)  # an optimiser's steps in one piece, where torch can on a CPU
 
 
 class Perceptron(nn.Module):
@@ -88,5 +95,10 @@ def _select(parameter: Tensor, axis: int, kept: Tensor, optimizer: torch.optim.O
 @torch.no_grad()
 def move_average(average: nn.Module, current: nn.Module, share: float) -> None:
     """Move an average of weights by a `share` of the way towards the current ones (Polyak averaging)."""
-    old: Iterable[Tensor] = average.parameters()
-    torch._foreach_lerp_(list(old), list(current.parameters()), share)
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(current.parameters())
+    if hasattr(torch, "_foreach_lerp_"):
+        torch._foreach_lerp_(old, new, share)
+        return
+    for one, other in zip(old, new, strict=True):  # torch before 2.0
+        one.lerp_(other, share)

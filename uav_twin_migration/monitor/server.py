@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import inspect
 import ipaddress
 import json
 import secrets
@@ -112,10 +113,12 @@ class PageServer:
         app.router.add_get("/frames", self._frames)
         app.router.add_get("/three.js", self._three)
         app.router.add_get(r"/docs/{name:[a-z]+\.md}", self._docs)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        runners = "shutdown_timeout" in inspect.signature(web.BaseRunner).parameters
+        soon = {"shutdown_timeout": 0.2}  # the runner's from aiohttp 3.9 on; before (Humble, Debian 12) the site's
+        runner = web.AppRunner(app, access_log=None, **(soon if runners else {}))
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._address, self.port)
+            site = web.TCPSite(runner, self._address, self.port, **({} if runners else soon))
             await site.start()
             self.port = runner.addresses[0][1]
         except OSError as error:
