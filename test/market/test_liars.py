@@ -7,12 +7,17 @@ import pytest
 from test.market.virtual import make_follower, make_leader
 from uav_twin_migration.market.follower import Demand, Follower
 from uav_twin_migration.market.messages import Bid, Grant, Offer
-from uav_twin_migration.market.reputation import MOST, PROVEN, STRIKES, Reputation
+from uav_twin_migration.market.reputation import MOST, PROVEN, STRIKES, TRIALS, Reputation
 from uav_twin_migration.policy.choice import DEFAULT, NONE
 from uav_twin_migration.studies.benchmarks.liars import part_left, pricing_by
 from uav_twin_migration.studies.harnesses.liars import LIE, NOBODY, Earned, Liars, play
 
-SIGNED = [Liars(), Liars(linked=True), Liars(linked=True, refuse=True)]  # what an RSU with keys can do
+SIGNED = [
+    Liars(),
+    Liars(linked=True),
+    Liars(linked=True, refuse=True),
+    Liars(linked=True, bait=0.1),
+]  # what an RSU with keys can do
 UNSIGNED = [Liars(bid=True), Liars(linked=True, renamed=3)]  # what anybody can, without
 
 
@@ -35,6 +40,12 @@ def test_four_liars_cost_at_most_a_tenth_and_a_third_without_signatures(
     policy, alone = honest
     for liars in cases:
         assert part_left(beside(liars, policy), alone) >= least
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, NONE])
+def test_four_liars_that_do_grant_a_little_cost_at_most_a_tenth_of_a_hundred_rounds(policy: str) -> None:
+    alone = play(NOBODY, pricing_by(policy))
+    assert part_left(play(Liars(linked=True, bait=0.3), pricing_by(policy)), alone) >= 0.9
 
 
 # -- the RSU's side ----------------------------------------------------------------------------------------------------
@@ -62,6 +73,20 @@ def test_rivals_that_nobody_buys_from_weigh_nothing() -> None:
     for rsu, bandwidth in (("rsu_1", 3.0), ("liar", 0.004)):
         leader.on_bid_elsewhere(0.7, Bid("uav_0", rsu, 1, bandwidth))
     assert leader.rival_prices() == (3.0,)
+
+
+def test_a_cheap_rival_that_little_is_asked_of_weighs_nothing() -> None:
+    leader = make_leader()
+    leader.on_time(0.0)
+    for rsu, price in (("rsu_1", leader.price), ("liar", LIE)):
+        leader.on_offer(0.0, offer(rsu, price=price))
+    leader.on_demand(0.1, 1, Bid("uav_0", "rsu_0", 1, 4.0))
+    leader.on_time(0.6)
+    for rsu in ("rsu_1", "liar"):
+        leader.on_bid_elsewhere(0.7, Bid("uav_0", rsu, 1, 0.5))
+    assert len(leader.rival_prices()) == 1
+    leader.on_bid_elsewhere(0.8, Bid("uav_0", "liar", 1, 2.0))
+    assert len(leader.rival_prices()) == 2
 
 
 def test_a_rival_is_believed_for_some_rounds_after_the_last_bid() -> None:
@@ -97,7 +122,7 @@ def grant(uav: Follower, now: float, rsu: str, bandwidth: float) -> None:
     uav.on_grant(now + 0.1, Grant(rsu, int(now), LIE, {"uav_0": bandwidth}, 2.0))
 
 
-def test_a_new_rsu_is_asked_for_a_trifle_and_counted_on_once_it_has_granted() -> None:
+def test_a_new_rsu_is_asked_for_a_trifle_then_for_a_little_and_counted_on_once_it_has_granted_both() -> None:
     uav = make_follower("uav_0")
     wanted = asked(uav, 1.0, rsu_0=2.0)["rsu_0"]
     assert wanted > 1.0
@@ -108,6 +133,11 @@ def test_a_new_rsu_is_asked_for_a_trifle_and_counted_on_once_it_has_granted() ->
     grant(uav, 2.0, "rsu_0", bids["rsu_0"])
     grant(uav, 2.0, "rsu_1", bids["rsu_1"])
     bids = asked(uav, 3.0, rsu_0=2.0, rsu_1=2.0)
+    assert bids["rsu_0"] == pytest.approx(wanted)
+    assert bids["rsu_1"] == pytest.approx(TRIALS[1] * wanted)
+    grant(uav, 3.0, "rsu_0", bids["rsu_0"])
+    grant(uav, 3.0, "rsu_1", bids["rsu_1"])
+    bids = asked(uav, 4.0, rsu_0=2.0, rsu_1=2.0)
     assert bids["rsu_0"] == pytest.approx(bids["rsu_1"])
 
 

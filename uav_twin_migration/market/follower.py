@@ -44,7 +44,7 @@ from uav_twin_migration.market.messages import (
     check_number,
 )
 from uav_twin_migration.market.offer_board import OfferBoard
-from uav_twin_migration.market.reputation import NOTHING, TRIAL, Reputation
+from uav_twin_migration.market.reputation import NOTHING, Reputation
 from uav_twin_migration.plugins import describe
 from uav_twin_migration.radio.coverage import predicted_stay_of_one
 from uav_twin_migration.scenario.model import MarketParameters, TwinParameters, transfer_size
@@ -101,6 +101,7 @@ Output = Demand | HostChange
 class _Answer(NamedTuple):
     round: int
     bandwidth: float  # MHz
+    part: float  # of all that was asked for then
     price: float  # credit/MHz
     at: float
     granted: bool  # or refused: an answer came
@@ -194,7 +195,7 @@ class Follower:
             self.refusals.note(refusal or Refusal.UNASKED, grant.rsu)
             return
         self._answers[grant.rsu] = answer._replace(granted=True, got=share)
-        self.reputation.on_grant(now, grant.rsu, share, answer.bandwidth)
+        self.reputation.on_grant(now, grant.rsu, share, answer.bandwidth, answer.part)
         self.granted += 1
         self._last_grant = now
         self._leases[grant.rsu] = _Lease(share, grant.price, now + grant.lease)
@@ -288,6 +289,7 @@ class Follower:
 
     def _answer(self, now: float, candidates: list[str], due: list[str]) -> list[Bid]:
         wanted = self._demand(candidates, self._on_trial(now, candidates))
+        in_all = math.fsum(wanted.values())
         self.missed += any(self._went_without(rsu) for rsu in due)
         bids = []
         for rsu in due:
@@ -299,7 +301,8 @@ class Follower:
                 self.reputation.on_nothing(rsu, last.at)
             bandwidth = wanted.get(rsu, 0.0)
             if rsu in wanted:
-                self._answers[rsu] = _Answer(heard.offer.round, bandwidth, heard.offer.price, heard.at, False)
+                part = bandwidth / in_all if in_all > 0.0 else 0.0
+                self._answers[rsu] = _Answer(heard.offer.round, bandwidth, part, heard.offer.price, heard.at, False)
             bids.append(Bid(self.settings.uav, rsu, heard.offer.round, bandwidth))
         for rsu in list(self._answers):
             if rsu not in wanted and not self.board.is_fresh(rsu, now):
@@ -314,10 +317,10 @@ class Follower:
     def _demand(self, candidates: list[str], on_trial: list[str]) -> dict[str, float]:
         """What to ask of whom, MHz: the best response, and a trifle of who has yet to show that it grants."""
         wanted = self._best_response(candidates)
-        trifle = TRIAL * math.fsum(wanted.values())
-        if trifle == 0.0:  # too dear, or nobody: then the others count, whoever they are
+        bought = math.fsum(wanted.values())
+        if bought == 0.0:  # too dear, or nobody: then the others count, whoever they are
             return self._best_response(candidates + on_trial)
-        return wanted | dict.fromkeys(on_trial, trifle)
+        return wanted | {rsu: self.reputation.trial(rsu) * bought for rsu in on_trial}
 
     def _best_response(self, candidates: list[str]) -> dict[str, float]:
         """Bandwidth that maximises the utility at the posted prices, MHz by candidate."""

@@ -44,6 +44,7 @@ from uav_twin_migration.scenario.model import MarketParameters
 NEVER = math.inf
 PLAUSIBLE = 10.0  # times less than the own cost, below which no rival's price is taken at its word
 BELIEVED_FOR = 8.0  # rounds since a UAV has last bid to a rival
+WANTED_CHEAP = 0.25  # the same, of a rival that asks less than half of the own price: of whom UAVs would want more
 WANTED = 0.02  # of what a UAV has here, in the mean: what a bid must be that tells that somebody buys there
 
 
@@ -201,7 +202,8 @@ class Leader:
         stale = now - 0.5 * BELIEVED_FOR * self.settings.round_period
         if bid.rsu not in self._rivals or self._wanted.get(bid.rsu, -math.inf) > stale:
             return False
-        return bid.bandwidth > WANTED * self.leased() / max(len(self._leases), 1)
+        least = WANTED if self._rivals[bid.rsu].price > 0.5 * self.price else WANTED_CHEAP
+        return bid.bandwidth > least * self.leased() / max(len(self._leases), 1)
 
     # -- events ------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Which RSUs a UAV counts on: those that have granted it something, and still do.
 
-A price tells nothing of whether its RSU will grant. So one that has granted this UAV nothing yet is asked for a trifle
-beside what the UAV buys of the others, and counted on from its first grant on. One that then grants nothing has to
-begin anew: at once while it is new, after the third time in a row when it has granted for long. Each disappointment
-doubles how often the next one that is new, whoever it is, must grant a trifle first; a long time without one halves it.
+A price tells nothing of whether its RSU will grant. So one that has granted this UAV nothing yet is on trial: beside
+what the UAV buys of the others it is asked for a trifle, then for a little more (`TRIALS`), and then counted on. One
+that then grants nothing has to begin anew: at once while it is new, after the third time in a row when it has granted
+for long. Each disappointment doubles how often the next one that is new, whoever it is, must grant in each trial; a
+long time without one halves it.
 
 Where nobody grants, it is the UAV's own network, or all is slow: then nobody loses their name. Where nobody has one,
 all are asked as if they had.
@@ -17,16 +18,20 @@ from typing import NamedTuple
 STRIKES = 3  # bids in a row without a grant, of an RSU with
 PROVEN = 8  # grants
 NOTHING = 0.01  # of a bid: a grant of less is none
-TRIAL = 0.001  # of what the UAV buys in all: what is asked of who has granted nothing yet
+TRIALS = (0.001, 0.03)  # of what the UAV buys in all: what is asked of who is new, one after the other
 MOST_TRIALS = 64
 FORGIVEN = 256  # grants, of anybody, after which one disappointment is
 MOST = 256  # RSUs that are remembered
 
 
 class _Record(NamedTuple):
-    counts: bool = False  # whether it is counted on
-    grants: int = 0  # in a row
+    trials: int = 0  # of TRIALS that it has stood
+    grants: int = 0  # in a row, in this trial or since it is counted on
     strikes: int = 0  # in a row
+
+    @property
+    def counts(self) -> bool:
+        return self.trials == len(TRIALS)
 
 
 class Reputation:
@@ -38,14 +43,17 @@ class Reputation:
         self._granted_at = -math.inf  # s, by anybody
         self._granted = 0  # since the last disappointment that was forgiven
 
-    def on_grant(self, now: float, rsu: str, share: float, bid: float) -> None:
-        """An RSU granted `share` MHz for a bid of `bid`."""
+    def on_grant(self, now: float, rsu: str, share: float, bid: float, part: float = 1.0) -> None:
+        """An RSU granted `share` MHz for a bid of `bid`, which was this part of all that the UAV asked for then."""
         if share <= NOTHING * bid:
             return
         self._granted_at = now
-        counts, grants, _ = self._records.get(rsu, _Record())
+        record = self._records.get(rsu, _Record())
+        grants = record.grants + 1
         needed = min(2**self.disappointments, MOST_TRIALS)
-        self._note(rsu, _Record(counts or grants + 1 >= needed, grants + 1 if counts or grants + 1 < needed else 0))
+        stood = record.trials + 1 if part < TRIALS[-1] else len(TRIALS)
+        passed = not record.counts and grants >= needed
+        self._note(rsu, _Record(stood) if passed else _Record(record.trials, grants))
         self._granted += 1
         if self._granted >= FORGIVEN:
             self._granted, self.disappointments = 0, max(self.disappointments - 1, 0)
@@ -54,11 +62,11 @@ class Reputation:
         """An RSU has granted nothing for a bid, made at `asked_at` s, and posts anew."""
         if self._granted_at < asked_at:
             return
-        counts, grants, strikes = self._records.get(rsu, _Record())
-        if not counts:
+        trials, grants, strikes = self._records.get(rsu, _Record())
+        if trials == 0:
             self._note(rsu, _Record(strikes=min(strikes + 1, STRIKES)))
-        elif grants >= PROVEN and strikes + 1 < STRIKES:
-            self._note(rsu, _Record(True, grants, strikes + 1))
+        elif trials == len(TRIALS) and grants >= PROVEN and strikes + 1 < STRIKES:
+            self._note(rsu, _Record(trials, grants, strikes + 1))
         else:
             self._note(rsu, _Record(strikes=strikes + 1))
             self.disappointments += 1
@@ -66,6 +74,10 @@ class Reputation:
     def counts_on(self, rsu: str) -> bool:
         """Whether an RSU is known to grant."""
         return self._records.get(rsu, _Record()).counts
+
+    def trial(self, rsu: str) -> float:
+        """What part of all that the UAV buys to ask of an RSU on which it does not count."""
+        return TRIALS[min(self._records.get(rsu, _Record()).trials, len(TRIALS) - 1)]
 
     def strikes(self, rsu: str) -> int:
         """How often in a row it has granted nothing lately."""

@@ -18,9 +18,11 @@ CASES = {
     "in their reach": Liars(linked=True),
     "in their reach, granting nothing in so many words": Liars(linked=True, refuse=True),
     "in their reach, under new names every three rounds": Liars(linked=True, renamed=3),
-    "in their reach, granting trifles in turn": Liars(linked=True, bait=True),
+    "in their reach, granting what is below .1 MHz in turn": Liars(linked=True, bait=0.1),
+    "in their reach, granting what is below .3 MHz in turn": Liars(linked=True, bait=0.3),
+    "in their reach, granting what is below 1 MHz in turn": Liars(linked=True, bait=1.0),
     "out of their reach, with bids forged in the UAVs' names": Liars(bid=True),
-    "in their reach, granting trifles, with forged bids": Liars(linked=True, bait=True, bid=True),
+    "in their reach, granting what is below .1 MHz, with forged bids": Liars(linked=True, bait=0.1, bid=True),
 }
 
 

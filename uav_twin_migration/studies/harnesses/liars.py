@@ -24,7 +24,7 @@ CAP, CAPACITY = 20.0, 15.0  # credit/MHz, MHz
 UAVS = 8
 WHERE, RANGE = (0.0, 0.0, 20.0), 1000.0  # m
 LIE = 1e-4  # credit/MHz
-TRIFLE, STAGGERED = 0.1, 5  # MHz, and rounds for which one liar grants it
+STAGGERED = 5  # rounds for which one liar grants
 
 
 class Liars(NamedTuple):
@@ -34,7 +34,7 @@ class Liars(NamedTuple):
     price: float = LIE
     linked: bool = False  # they have a radio: UAVs could bid to them
     refuse: bool = False  # they answer bids with grants of nothing
-    bait: bool = False  # they do grant trifles, in turn, so that UAVs come to count on one after another
+    bait: float = 0.0  # MHz: they do grant bids below that, in turn, so that UAVs come to count on one after another
     bid: bool = False  # somebody bids to them, in UAVs' names that RSUs believe
     renamed: int = 0  # rounds after which they come under new names; 0: never
 
@@ -104,7 +104,7 @@ def _round(
         outputs = one.on_offers(now + 0.01) + one.on_time(now + 0.2)
         bids += [bid for out in outputs if isinstance(out, Demand) for bid in out.bids]
     forged = [Bid(one.settings.uav, name, round_ + 1, 1.0) for one in followers for name in names if liars.bid]
-    if liars.refuse or liars.bait:
+    if liars.refuse or liars.bait > 0.0:
         _answer(now, round_, followers, bids, names, liars.bait)
     return _close(now, round_, leaders, followers, [*bids, *forged])
 
@@ -131,13 +131,11 @@ def _close(
 
 
 def _answer(
-    now: float, round_: int, followers: Sequence[Follower], bids: Sequence[Bid], names: Sequence[str], bait: bool
+    now: float, round_: int, followers: Sequence[Follower], bids: Sequence[Bid], names: Sequence[str], bait: float
 ) -> None:
-    """What liars grant: nothing, or in turn what nearly nothing was asked for."""
+    """What liars grant: nothing, or in turn what little was asked for."""
     for number, name in enumerate(names):
-        baits = bait and round_ // STAGGERED % len(names) == number
-        shares = {
-            bid.uav: bid.bandwidth if baits and bid.bandwidth < TRIFLE else 0.0 for bid in bids if bid.rsu == name
-        }
+        most = bait if round_ // STAGGERED % len(names) == number else 0.0
+        shares = {bid.uav: bid.bandwidth if bid.bandwidth < most else 0.0 for bid in bids if bid.rsu == name}
         for one in followers:
             one.on_grant(now + 0.61, Grant(name, round_ + 1, LIE, shares, 2.0))
