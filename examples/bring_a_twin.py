@@ -92,7 +92,7 @@ for step in range(100):
     twin.observe(Telemetry(step, 0.1 * step, (1.5 * step, 0.0, 60.0), (15.0, 0.0, 0.0)), now=0.1 * step)
     if step % 10 == 9:  # what the host does twice a second, and over the network in a migration
         stored, pieces = twin.changes_since(stored)
-        store.update(pieces)
+        store.update((piece.number, piece.content) for piece in pieces)
 
 moved = application.restore("uav_1", store.get)
 print(f"{len(store)} pieces; the twin at its new host was last told at {moved.as_of():.1f} s")

@@ -34,8 +34,7 @@ def test_example(example: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("notebook", sorted(path.name for path in (CHECKOUT / "examples").glob("*.ipynb")))
 def test_every_cell_of_a_notebook_runs(notebook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import nbclient
-    import nbformat
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")]))
     pages = nbformat.read(CHECKOUT / "examples" / notebook, as_version=4)

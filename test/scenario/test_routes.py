@@ -190,7 +190,7 @@ def test_a_library_that_is_missing_is_named(
     (tmp_path / "town.yaml").write_text(TOWN.replace("FILE", "a.ulg"))
     monkeypatch.setitem(sys.modules, "pyulog", None)
     assert main(["scenario", "check", str(tmp_path / "town.yaml")]) == 1
-    assert "uav_twin_migration[ulog]" in capsys.readouterr().err
+    assert "pip install pyulog" in capsys.readouterr().err
 
 
 def test_a_text_that_is_no_file_has_no_files_beside_it() -> None:

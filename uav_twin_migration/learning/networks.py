@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from uav_twin_migration.policy.actor import Actor
 
 TORCH = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
-FUSED: dict[str, Any] = (
-    {"fused": True} if TORCH >= (2, 4) else {}
-)  # an optimiser's steps in one piece, where torch can on a CPU
+# An optimiser's steps in one piece, which torch can on a CPU from 2.4 on.
+FUSED: dict[str, Any] = {"fused": True} if TORCH >= (2, 4) else {}
 
 
 class Perceptron(nn.Module):

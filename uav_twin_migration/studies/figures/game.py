@@ -127,13 +127,13 @@ def rho() -> tuple[Figure, Columns]:
     left.set_yscale("log")
     left.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
     left.minorticks_off()
-    _labels(left, "rho rho", "mark-up p / C", "price over cost")
+    _labels(left, "rho", "mark-up p / C", "price over cost")
     _band(middle, rhos, profits, BLUE, None)
-    _labels(middle, "rho rho", "profit per RSU, credit", "profit, where there is an equilibrium")
+    _labels(middle, "rho", "profit per RSU, credit", "profit, where there is an equilibrium")
     right.plot(rhos, found, "o-", color=BLUE, ms=3, label="pure equilibrium found")
     right.plot(rhos, several, "s-", color=GREEN, ms=3, label="several found")
     right.set_ylim(-3, 103)
-    _labels(right, "rho rho", "markets, %", "existence and uniqueness")
+    _labels(right, "rho", "markets, %", "existence and uniqueness")
     missing = rhos[found < 100.0]
     if len(missing):
         for axes in (left, middle, right):
@@ -239,7 +239,7 @@ def planner() -> tuple[Figure, Columns]:
             rhos[3 if text == "lost" else 8], y[3 if text == "lost" else 8], text, ha="center", va="center", fontsize=9
         )
     left.margins(0)
-    _labels(left, "rho rho", "mean over markets, credit", "who gets what")
+    _labels(left, "rho", "mean over markets, credit", "who gets what")
     curves: list[list[FloatArray]] = []
     for axes, x, results, name, color in (
         (middle, rsus, by_rsus, "number of RSUs", BLUE),
