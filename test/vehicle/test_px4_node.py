@@ -21,7 +21,7 @@ from uav_twin_migration.action import FlightOrder
 
 from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa: F401  (fixtures)
 from test.ros.test_launch import HAS_LAUNCH, launch
-from test.vehicle.scripted import LAND, ScriptedPx4
+from test.vehicle.scripted import LAND, RETURN, ScriptedPx4
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.px4 import LATCHED
 from uav_twin_migration.nodes.ros import qos_profiles
@@ -145,8 +145,8 @@ def test_flies_when_told_and_lands_when_told(living: LivingPx4, processes: Proce
     assert ground.end_of(landed)[0] == GoalStatus.STATUS_SUCCEEDED
 
 
-def test_auto_arm_and_a_failsafe(living: LivingPx4, processes: Processes, ground: Ground) -> None:  # noqa: F811
-    processes.start("px4", f"/uav/{UAV.id}", **parameters(living, auto_arm=True))
+def test_auto_arm_a_failsafe_and_an_end_in_flight(living: LivingPx4, processes: Processes, ground: Ground) -> None:  # noqa: F811
+    process = processes.start("px4", f"/uav/{UAV.id}", **parameters(living, auto_arm=True))
     ground.wait_until_it_says("flying")
     living.px4.deaf = True
     ground.wait_until_it_says("taken over: a failsafe switched to AUTO.RTL; waiting to be told to fly")
@@ -157,6 +157,10 @@ def test_auto_arm_and_a_failsafe(living: LivingPx4, processes: Processes, ground
     assert ground.diagnostics[f"px4/{UAV.id}"]["phase"] in ("flying", "taken over")
     ground.order("fly")
     ground.wait_for(lambda: living.px4.set_points > streamed, "set-points")
+    ground.wait_for(lambda: ground.flights[-1].startswith("flying"), "the flight")
+    process.send_signal(signal.SIGINT)
+    ground.wait_for(lambda: living.px4.mode == RETURN, "the last order, on_exit's")
+    assert process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize(

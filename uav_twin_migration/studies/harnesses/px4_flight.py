@@ -239,13 +239,16 @@ class Drone:
     def up(self) -> None:
         """Take off and follow the route."""
         self.ready()
-        self.until(lambda: "battery" not in self.flight.describe(time.monotonic()), 20, "battery")
+        self.until(self._has_said_enough, 20, "heartbeat and battery")
         for _ in range(40):  # PX4's own checks may still be going on
             self.fly()
             self.until(lambda: self.flight.phase in (Phase.FLYING, Phase.REFUSED), 40, "flying")
             if self.flight.phase is Phase.FLYING:
                 return
         raise UavTwinError(f"never flew; {self.story()}")
+
+    def _has_said_enough(self) -> bool:
+        return self.flight.phase is not Phase.SILENT and "battery" not in self.flight.describe(time.monotonic())
 
     @property
     def position(self) -> Array:
