@@ -18,6 +18,7 @@ from uav_twin_migration.learning.games import GAMES
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.shipped import shipped_file
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "plugins"
 MARKETS: list[dict[str, Any]] = [
     {
         "alpha": [10.0, 15.0, 12.0],
@@ -151,6 +152,15 @@ class TestTrain:
         assert policy.actor.parameters == told["parameters"]
         assert policy.training["options"]["seed"] == 2
         assert "exploitability" in capsys.readouterr().out
+
+    def test_utility_and_radio_model_are_plug_ins(self, tmp_path: Path) -> None:
+        plugins = ("--utility", f"{EXAMPLES}/utility.py:Saturating", "--radio", f"{EXAMPLES}/radio.py:Rain")
+        options = ("--budget-s", "60", "--prune", "0.5", "--method", "mappo", "--ranges", "uavs=4:6")
+        assert 0.0 < self.train(tmp_path, *options, *plugins)["exploitability"] < 1.0
+        training = artifact.load(tmp_path / "policy").training
+        assert [training["options"][name] for name in ("utility", "radio")] == [plugins[1], plugins[3]]
+        assert training["drawn_from"][0]["radio"]["model"] == plugins[3]
+        assert self.train(tmp_path, "--budget-s", "60", "--radio", "nowhere.py:Own") == BAD_INPUT
 
     def test_the_same_options_give_the_same_file(self, tmp_path: Path) -> None:
         files = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -91,10 +91,9 @@ GAMES = {
 
 
 def different(distribution: GameDistribution) -> dict[str, Any]:
-    """The ranges in which it is not the standard one, by name."""
-    usual = GameDistribution()
-    named = {field.name: getattr(distribution, field.name) for field in fields(distribution)}
-    return {name: value for name, value in named.items() if value != getattr(usual, name)}
+    """The ranges in which it is not the standard one, by name; of the radio, all it is made of. For JSON."""
+    usual = asdict(GameDistribution())
+    return {name: value for name, value in asdict(distribution).items() if value != usual[name]}
 
 
 def with_ranges(distribution: GameDistribution, given: Sequence[str], source: str) -> GameDistribution:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uav_twin_migration.learning.interactions import NOBODY, Interactions, flaw
+from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer
+from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.policy.artifact import Policy
 
+ENOUGH = 1500  # interactions; fewer are learned from in a shorter time
 LARGEST_VERSION = 1 << 53  # beyond, somebody who claims to have such a policy is not believed
 
 
@@ -82,6 +86,31 @@ class Learner:
     def _note_version(self, version: int) -> None:
         if 0 <= version < LARGEST_VERSION:
             self.newest_version = max(self.newest_version, version)
+
+
+def trained(
+    interactions: Interactions,
+    seed: int,
+    effort: float = 0.25,
+    prune: float = 0.9,
+    exploration: float = 0.15,
+    check: Callable[[OfflineTrainer], None] = lambda trainer: None,
+) -> Policy:
+    """What there is to learn from so many interactions.
+
+    effort: length of the training from `ENOUGH` interactions on, as a share of what `uavtwin train --from-bag` does.
+    prune: share of the hidden neurons to remove. exploration: standard deviation of the noise on the action that the
+    policy asks for. check: is called now and then; what it raises ends the training.
+    """
+    settings = replace(
+        OfflineSettings().scaled(effort * min(len(interactions) / ENOUGH, 1.0)),
+        seed=seed,
+        pruning=PruningSettings(prune, every=10),
+        exploration=exploration,
+    )
+    trainer = OfflineTrainer(interactions, settings)
+    trainer.run(check)
+    return trainer.policy()
 
 
 def learned_from(policy: Policy) -> int:

@@ -28,7 +28,6 @@ from uav_twin_migration.security.policy_signature import Signer
 if TYPE_CHECKING:
     from uav_twin_migration.learning.offline import OfflineTrainer
 
-ENOUGH = 1500  # interactions; fewer are learned from in a shorter time
 LOOK = 0.1  # s of wall time between two looks whether there is something to do
 
 PARAMETERS = (
@@ -120,18 +119,10 @@ class LearnerNode(Guarded):
 
     def _train(self, interactions: Any, number: int) -> Policy:
         """In the training thread."""
-        from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer
-        from uav_twin_migration.learning.pruning import PruningSettings
+        from uav_twin_migration.learning.online import trained
 
-        settings = replace(
-            OfflineSettings().scaled(self._values["effort"] * min(len(interactions) / ENOUGH, 1.0)),
-            seed=self._values["seed"] + number,
-            pruning=PruningSettings(self._values["prune"], every=10),
-            exploration=self._values["exploration"],
-        )
-        trainer = OfflineTrainer(interactions, settings)
-        trainer.run(self._check_stop)
-        return trainer.policy()
+        wanted = {name: self._values[name] for name in ("effort", "prune", "exploration")}
+        return trained(interactions, self._values["seed"] + number, **wanted, check=self._check_stop)
 
     def _check_stop(self, trainer: OfflineTrainer) -> None:
         if self._stopping.is_set():

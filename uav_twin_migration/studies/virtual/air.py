@@ -20,6 +20,7 @@ from uav_twin_migration.twin.hosting.outputs import MigrationReport, Served
 from uav_twin_migration.twin.protocol.messages import HostHeartbeat, HostReply, HostRequest
 
 if TYPE_CHECKING:
+    from uav_twin_migration.studies.virtual.learner import VirtualLearner
     from uav_twin_migration.studies.virtual.recorder import Recorder
     from uav_twin_migration.studies.virtual.rsu import VirtualRsu
     from uav_twin_migration.studies.virtual.uavs import VirtualUavs
@@ -31,6 +32,7 @@ class Air:
     def __init__(self, events: Events, network: Network, listener: Listener) -> None:
         self.events, self.network, self.listener = events, network, listener
         self.recorder: Recorder | None = None
+        self.learner: VirtualLearner | None = None
         self.clock = 0.0  # s, the simulation's, as its last tick told it
         self.rsus: dict[str, VirtualRsu] = {}
         self.uavs: list[VirtualUavs] = []
@@ -80,6 +82,8 @@ class Air:
         self.listener.messages += 1
         if self.recorder is not None:
             self.recorder.closed(self.clock, booked, rsu.leader.settings)
+        if self.learner is not None:
+            self.learner.hear(booked, rsu.leader.settings)
 
     def decision(self, uavs: VirtualUavs, change: HostChange) -> None:
         """A UAV wants another host."""

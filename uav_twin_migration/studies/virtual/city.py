@@ -14,6 +14,7 @@ from uav_twin_migration.scenario.settings import RSU, UAV, Setting
 from uav_twin_migration.studies.virtual.air import Air
 from uav_twin_migration.studies.virtual.carrier import Carrier
 from uav_twin_migration.studies.virtual.events import Events
+from uav_twin_migration.studies.virtual.learner import VirtualLearner
 from uav_twin_migration.studies.virtual.network import Network
 from uav_twin_migration.studies.virtual.payload import BlankTwins
 from uav_twin_migration.studies.virtual.rsu import VirtualRsu
@@ -51,6 +52,8 @@ class City:
             self.air.rsus[rsu.name] = rsu
         for node in (*of["uav"], *of["uav_container"]):
             self._add_uavs(node)
+        for node in of["learner"]:
+            self.air.learner = VirtualLearner(self, node.parameters)
         self._start()
 
     def disk_delay(self, name: str) -> Draw:
@@ -87,7 +90,7 @@ class City:
         self.events.at(0.0, self.world.tick)
 
 
-KINDS = ("world", "link", "rsu", "uav", "uav_container")
+KINDS = ("world", "link", "rsu", "uav", "uav_container", "learner")
 LONGEST_DELAY, LONGEST_START = 60.0, 3600.0  # s
 
 

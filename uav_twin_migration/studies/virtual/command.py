@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.deployment.options import SIM, check
 from uav_twin_migration.deployment.simulation import check_files, warn
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.monitor.frames import Sample
+from uav_twin_migration.monitor.frames import Frame, Sample
+from uav_twin_migration.monitor.html import page
+from uav_twin_migration.monitor.server import PageServer
 from uav_twin_migration.monitor.terminal import Display
 from uav_twin_migration.output import write_text
 from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
 
-UNUSED = {"world", "gui", "px4_dir", "real_time_factor", "train", "keys", "namespace", "foxglove", "twin_stores"}
-UNUSED |= {"view", "ledgers", "px4_link"}
-INSTEAD = {
-    "view": "nothing: record the run, and look at that: --record DIR, then uavtwin view DIR",
-    "real_time_factor": "1: virtual time passes as quickly as it can",
-}
+UNUSED = {"world", "gui", "px4_dir", "keys", "namespace", "foxglove", "twin_stores", "ledgers"}
+UNUSED |= {"px4_link"}
+AS_QUICKLY = "1: virtual time passes as quickly as it can, but for who watches it (--view)"
 REFRESH = 0.2  # s of wall time between two pictures
 
 
@@ -35,6 +34,7 @@ def simulate(values: Mapping[str, Any]) -> int:
     scenario = loaded(values["scenario"], warn)
     check_files(values, scenario)
     show = _Show(values)
+    viewed = _Page(values, show.say) if values["view"] else None
     summary = run(
         scenario,
         values["seed"],
@@ -47,7 +47,12 @@ def simulate(values: Mapping[str, Any]) -> int:
         show.watch,
         show.say,
         Path(values["record"]) if values["record"] else None,
+        Path(values["learned"]) if values["learned"] else None,
+        values["train"],
+        viewed.show if viewed is not None else None,
     )
+    if viewed is not None:
+        viewed.server.close()
     return show.finish(summary)
 
 
@@ -55,8 +60,24 @@ def refuse_unused(values: Mapping[str, Any]) -> None:
     """What virtual time has no use for is refused, not ignored. Raises InputError."""
     for option in SIM:
         if option.name in UNUSED and values[option.name] != option.default:
-            expected = INSTEAD.get(option.name, "nothing with --virtual")
-            raise InputError("options", option.name, values[option.name], expected)
+            raise InputError("options", option.name, values[option.name], "nothing with --virtual")
+    if values["real_time_factor"] != 1.0 and not values["view"]:
+        raise InputError("options", "real_time_factor", values["real_time_factor"], AS_QUICKLY)
+
+
+class _Page:
+    """The page of a city, at the pace of who watches: real time, or `real_time_factor` times as fast."""
+
+    def __init__(self, values: Mapping[str, Any], say: Callable[[str], None]) -> None:
+        """Raises InputError, UavTwinError."""
+        self.server = PageServer(page(), values["view_address"], values["view_port"], values["view_token"])
+        self._factor, self._began = values["real_time_factor"], time.monotonic()
+        say(f"the city is at {self.server.url}")
+
+    def show(self, city: City, frame: Frame) -> None:
+        """Another frame, when it is time."""
+        time.sleep(max(self._began + frame.time / self._factor - time.monotonic(), 0.0))
+        self.server.show(city.listener.city.cast(), frame)
 
 
 class _Show:

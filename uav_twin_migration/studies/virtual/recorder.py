@@ -18,6 +18,7 @@ from uav_twin_migration.recording.messages import NANOSECONDS, Messages, to_time
 from uav_twin_migration.recording.metadata import Attachment
 from uav_twin_migration.recording.writer import Recording
 from uav_twin_migration.shipped import PACKAGE
+from uav_twin_migration.studies.virtual.messages import interaction
 from uav_twin_migration.twin.hosting.outputs import Served
 from uav_twin_migration.twin.protocol.messages import HostHeartbeat, HostReply
 
@@ -118,25 +119,7 @@ class Recorder:
 
     def closed(self, now: float, booked: ClosedRound, settings: LeaderSettings) -> None:
         """A closed round, to learn from."""
-        result, decision = booked
-        fields = {
-            "rsu_id": settings.rsu,
-            "round": result.round,
-            "observation_schema": decision.observation_schema,
-            "observation": decision.observation,
-            "action": decision.action,
-            "log_probability": decision.log_probability,
-            "price": result.price,
-            "unit_cost": settings.unit_cost,
-            "price_cap": settings.price_cap,
-            "capacity": settings.capacity,
-            "demanded": result.demanded,
-            "sold": result.sold,
-            "profit": result.profit,
-            "uavs_in_range": result.uavs_in_range,
-            "policy_version": decision.policy_version,
-        }
-        self._write(now, topics.INTERACTIONS, "Interaction", fields)
+        self._write(now, topics.INTERACTIONS, "Interaction", interaction(booked, settings))
 
     def decision(self, now: float, change: HostChange) -> None:
         """A UAV wants another host."""

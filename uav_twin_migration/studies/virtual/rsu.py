@@ -10,7 +10,10 @@ from uav_twin_migration.deployment.simulation import warn
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, Output
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.monitor import readers
+from uav_twin_migration.policy import artifact
+from uav_twin_migration.policy.artifact import Policy, PolicyRefused
 from uav_twin_migration.policy.choice import make_pricer
+from uav_twin_migration.policy.pricer import PolicyPricer
 from uav_twin_migration.scenario.settings import made_of
 from uav_twin_migration.studies.virtual.carrier import Carrier
 from uav_twin_migration.studies.virtual.events import Process
@@ -55,6 +58,9 @@ class VirtualRsu:
             plugin=values["pricing"],
             equilibrium_price=lambda: self.city.world.equilibrium()[self.name],
         )
+        if self.air.learner is not None and self.air.learner.newest is not None:
+            self._adopt(pricer, self.air.learner.newest)  # what was said last is heard by who comes later
+        self.pricer = pricer
         self.leader = Leader(settings, pricer, first_round=int((self.city.wall_clock + now) * 1000))
         self._goals.clear()
         self._uavs = UavsHeard(self.name, now)
@@ -114,6 +120,17 @@ class VirtualRsu:
     def on_offer(self, offer: Offer) -> None:
         """A rival's price."""
         self.leader.on_offer(self.air.clock, offer)
+
+    def on_policy(self, policy: Policy) -> None:
+        """A learner's policy, from the next round on."""
+        self._adopt(self.pricer, policy)
+
+    def _adopt(self, pricer: PolicyPricer, policy: Policy) -> None:
+        data = artifact.to_bytes(policy)
+        try:
+            pricer.update(data, artifact.sha256(data), policy.version, policy.schema)
+        except PolicyRefused as refused:
+            warn(f"{self.name} refuses a policy: {refused}")
 
     def _send(self, outputs: list[Output]) -> None:
         for output in outputs:

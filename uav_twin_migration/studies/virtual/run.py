@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uav_twin_migration import __version__
 from uav_twin_migration.deployment.options import Options
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.monitor.frames import Sample
+from uav_twin_migration.monitor.frames import Frame, Sample
 from uav_twin_migration.monitor.settling import Settling
 from uav_twin_migration.recording.provenance import provenance
 from uav_twin_migration.scenario.faults import schedule
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 
 DURATION = 60.0  # s, where nobody says
 LOOK = 0.2  # s between two looks while the run begins
+FRAME = 0.1  # s between two frames for who views
 LINGER = 0.05  # s after its end until who watches `sim` has seen that it is over: it looks ten times a second
 SAMPLE = 1.0  # s between two comparisons with the equilibrium
 IN_MEMORY = "memory"  # as twin stores' folder: RSUs host twins
 
 Watch = Callable[[City, Sample], None]
+View = Callable[[City, Frame], None]
 
 
 def run(
@@ -45,6 +48,9 @@ def run(
     watch: Watch = lambda city, sample: None,
     say: Callable[[str], None] = lambda line: None,
     record: Path | None = None,
+    learned: Path | None = None,
+    train: bool = False,
+    view: View | None = None,
 ) -> dict[str, Any]:
     """Play a scenario for `duration` s, and say what happened: the keys of `sim --json`.
 
@@ -61,6 +67,8 @@ def run(
         watch: called after each sample, once a simulated second.
         say: gets a line about the first grant and the first full round.
         record: new folder for a recording, which `view`, `export` and `compare` read.
+        train: RSUs start untrained, and a learner learns while it runs. learned: file for its newest policy.
+        view: called with each frame, ten a simulated second.
 
     Raises:
         InputError: the scenario, the policy or a fault is not as it must be.
@@ -73,6 +81,8 @@ def run(
         compose=compose,
         duration=duration,
         twin_stores=IN_MEMORY if twins else "",
+        train=train,
+        learned=str(learned or ""),
     )
     try:
         planned = schedule((*world.faults, *faults), {rsu.id for rsu in world.rsus})
@@ -83,7 +93,7 @@ def run(
     settling = Settling(city.listener.market_of_scenario, say)
     recorder = city.air.recorder = None if record is None else _recorder(record, city.scenario, options)
     try:
-        _play(city, duration, settling, watch)
+        _play(city, duration, settling, watch, view)
     finally:
         if recorder is not None:
             recorder.close()
@@ -106,15 +116,23 @@ def _recorder(directory: Path, scenario: Scenario, options: Options) -> Recorder
     return Recorder(directory, about, files)
 
 
-def _play(city: City, duration: float, settling: Settling, watch: Watch) -> None:
+def _play(city: City, duration: float, settling: Settling, watch: Watch, view: View | None) -> None:
     """Samples are taken half-way between rounds, which start at whole periods."""
-    market, now, next_sample = city.listener.market_of_scenario, 0.0, SAMPLE / 2.0
+    market, now, next_sample, frames = city.listener.market_of_scenario, 0.0, SAMPLE / 2.0, 0
     while now < duration:
         look = next_sample if market.full else min(next_sample, now + LOOK)
-        now = min(look, duration)
+        next_frame = (frames + 1) * FRAME if view is not None else math.inf
+        now = min(look, next_frame, duration)
         city.run(now)
         settling.look(now)
-        if now >= next_sample:
+        sample = None
+        if view is not None and now >= min(next_frame, next_sample):
+            frame = city.listener.frame(city.air.clock, now >= next_sample)
+            sample, frames = frame.sample, frames + (now >= next_frame)
+            view(city, frame)
+        elif now >= next_sample:
+            sample = city.listener.sample(city.air.clock)
+        if sample is not None:
             next_sample += SAMPLE
-            watch(city, city.listener.sample(city.air.clock))
+            watch(city, sample)
     city.run(duration + LINGER)
