@@ -123,7 +123,7 @@ class Px4Node(Guarded):
         self.create_service(Trigger, "hold", self._on_hold)
         self._diagnostics = Diagnostics(self, self._describe)
         steady_timer(self, PERIOD, self._on_step)
-        steady_timer(self, 1.0, self._link.keep_alive)
+        steady_timer(self, 1.0, self._on_second)
 
     def _watch_for(self, other: str) -> None:
         """Know where another UAV is."""
@@ -199,6 +199,14 @@ class Px4Node(Guarded):
             if odometry is not None and odometry.time > self._published_at:  # an old pose gets no new stamp
                 self._published_at = odometry.time
                 self._publish(odometry, now - odometry.time)
+
+    def _on_second(self) -> None:
+        self._link.keep_alive()
+        if self._sitl is not None and self._sitl.poll() is not None:
+            self.get_logger().error(
+                f"{self._uav.id}: PX4 has ended, exit code {self._sitl.returncode}; its px4.log says why"
+            )
+            self._sitl = None
 
     def _say(self, now: float) -> None:
         """Tell when the flight has moved on, and what the autopilot says of itself."""

@@ -35,7 +35,7 @@ MOST_EARLY = 10_000  # messages that are kept until the simulation's clock is he
 
 PARAMETERS = (
     parameter("directory", str, "folder to record to; where it holds something, one beside it is made: <directory>_2"),
-    parameter("topics", ["*"], "patterns of topics to record; hidden ones never are"),
+    parameter("topics", ["*"], "patterns of topics to record; hidden ones, and PX4's own, never are"),
     parameter("flush_period", 0.5, "wall time after which a message is in the file for good, s", 0.01, 60.0),
     parameter(
         "file_period",
@@ -187,8 +187,11 @@ def is_free(folder: Path) -> bool:
 
 
 def is_hidden(topic: str) -> bool:
-    """Whether a topic is an action's or a service's own, by ROS's convention."""
-    return "/_" in topic
+    """Whether a topic is an action's or a service's own, by ROS's convention, or one of PX4's.
+
+    A drone says a thousand messages a second over DDS, and keeps its own log of them.
+    """
+    return "/_" in topic or "/fmu/" in topic
 
 
 def message_class(kind: str) -> Any | None:

@@ -68,7 +68,7 @@ def _tracks(recording: Path) -> dict[str, Array]:
     rows: dict[str, list[tuple[float, ...]]] = {}
     for table, row in Tables(recording):
         if table == "odometry":
-            place = [float(row[f"pose.pose.position.{axis}"]) for axis in "xyz"]
+            place = [float(row[f"pose_pose_position_{axis}"]) for axis in "xyz"]
             rows.setdefault(str(row["uav"]), []).append((float(row["time_s"]), *place))
     if not rows:
         raise UavTwinError(f"px4: no odometry in {recording}")
