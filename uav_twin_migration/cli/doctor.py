@@ -1,20 +1,23 @@
 """Examine a host before and while an RSU runs on it; say what is wrong, and what to do about it.
 
 With DIR, as `uavtwin rsu init` wrote it: that RSU's host. Without: what any host of this package needs. Exits with 1
-where something is wrong that keeps an RSU from working.
+where something is wrong that keeps an RSU from working. As root it looks at files as the user whose the store is.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import importlib
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +39,11 @@ from uav_twin_migration.deployment.host_directory import (
 from uav_twin_migration.errors import InputError
 
 MARKS = {OK: "ok     ", WARNING: "warning", ERROR: "ERROR  ", UNKNOWN: "unknown"}
+BEFORE = (
+    *("yaml", "cryptography.x509", "uav_twin_migration.scenario.parameters"),
+    *("uav_twin_migration.security.certificates", "uav_twin_migration.security.revocation"),
+    *("uav_twin_migration.security.message_signature", "uav_twin_migration.twin.hosting.store_reader"),
+)
 START = 20.0  # s that the listening process may take beyond its listening
 
 
@@ -72,8 +80,10 @@ def examine(directory: Path | None, patience: float) -> list[Finding]:
     findings: list[Finding] = []
     environment: Mapping[str, str] = os.environ
     if directory is not None:
-        host, findings = checks.check_directory(directory)
+        with as_owner(directory):
+            host, findings = checks.check_directory(directory)
         environment = {**os.environ, **(host.variables(directory) if host else {})}
+    findings += guarded("machine", lambda: checks.check_machine(platform.machine(), environment))
     findings += guarded("ros", lambda: checks.check_ros(environment, source_of("rclpy")))
     findings += guarded("interfaces", lambda: checks.check_interfaces(source_of("uav_twin_migration.msg")))
     findings += guarded("middleware", lambda: check_middleware(environment))
@@ -95,6 +105,12 @@ def examine(directory: Path | None, patience: float) -> list[Finding]:
 
 def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[Finding]:
     """The checks of one RSU's host."""
+    with as_owner(directory):
+        return of_files(host, directory, heard)
+
+
+def of_files(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[Finding]:
+    """The same, by whoever may read them."""
     store = directory / STORE
     running = f"rsu/{host.rsu}" in heard["states"]
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -107,7 +123,38 @@ def of_host(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[F
         *guarded("store", lambda: checks.check_store(directory, host.rsu)),
         *guarded("disk", lambda: checks.check_disk(shutil.disk_usage(store).free, store)),
         *guarded("running", lambda: checks.check_running(host.rsu, heard["states"], heard["nodes"])),
+        *guarded("hearing", lambda: checks.check_hearing(host.rsu, heard["states"], heard["ages"])),
     ]
+
+
+@contextlib.contextmanager
+def as_owner(directory: Path) -> Iterator[None]:
+    """Be, if this is root, the user whose store it is: SQLite makes files beside a store, even to look into it."""
+    owner = None
+    with contextlib.suppress(OSError):
+        owner = (directory / STORE).stat()
+    if os.geteuid() != 0 or owner is None or owner.st_uid == 0:
+        yield
+        return
+    for module in BEFORE:  # which that user may not be able to read
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    groups = os.getgroups()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def heard_of(directory: Path, host: EdgeHost, patience: float) -> dict[str, str]:
+    """What an RSU says of itself within `patience` seconds; empty where it is not heard."""
+    found = listen(patience, {**os.environ, **host.variables(directory)}, region_of(directory))
+    return {} if isinstance(found, Unheard) else dict(found["states"].get(f"rsu/{host.rsu}", {}))
 
 
 def twin_address(directory: Path) -> Address:

@@ -20,6 +20,7 @@ from uav_twin_migration.deployment.host_directory import (
     STORE_FILE,
     Address,
     EdgeHost,
+    check_parameters,
     load_host,
     read_parameters,
 )
@@ -31,6 +32,8 @@ LITTLE_DISK, NO_DISK = 2e9, 2e8  # bytes
 SOON = datetime.timedelta(days=30)
 CLOCKS_APART, CLOCKS_FAR_APART = 5.0, 3600.0  # s
 AS_SERVICE = "examine as the user that the RSU runs as: sudo -u uavtwin ..., or give the files to it: chown -R"
+WITH_WHEELS = ("x86_64", "AMD64")
+WITHOUT_WHEELS = "two ways exist: Ubuntu with ROS 2 from apt (ros-jazzy-ros-base), sourced; or the container of deploy/"
 KNOWN_ROS = ("humble", "jazzy", "kilted", "rolling")
 
 
@@ -44,6 +47,13 @@ class Finding(NamedTuple):
 
 
 # -- ROS -------------------------------------------------------------------------------------------------------------
+
+
+def check_machine(machine: str, environment: Mapping[str, str]) -> list[Finding]:
+    """Whether ROS 2 is to be had for this kind of machine. machine: as `uname -m` has it."""
+    if machine in WITH_WHEELS or environment.get("AMENT_PREFIX_PATH"):
+        return []
+    return [Finding("machine", ERROR, f"{machine}: PyPI has no ROS 2 for it", WITHOUT_WHEELS)]
 
 
 def check_ros(environment: Mapping[str, str], rclpy_file: str | None) -> list[Finding]:
@@ -176,13 +186,15 @@ def check_clocks(ages: Mapping[str, float], synchronised: bool | None) -> list[F
 
 def check_directory(directory: Path) -> tuple[EdgeHost | None, list[Finding]]:
     """The files that `uavtwin rsu init` writes."""
-    hint = "write it anew: uavtwin rsu init DIR --rsu ID --scenario FILE"
+    hint = "mend what it names, or write it anew, which keeps all else: uavtwin rsu init DIR --rsu ID --scenario FILE"
     try:
         host = load_host(directory)
     except InputError as error:
         return None, [Finding("host", ERROR, str(error), hint)]
     try:
-        id_ = read_parameters(directory).get("rsu_id")
+        parameters = read_parameters(directory)
+        check_parameters(parameters, str(directory / "rsu.yaml"))
+        id_ = parameters.get("rsu_id")
         if id_ != host.rsu:
             raise InputError(str(directory / "rsu.yaml"), "rsu_id", id_, f"{host.rsu!r}, as host.yaml says")
     except InputError as error:
@@ -358,3 +370,17 @@ def check_running(rsu: str, states: Mapping[str, Mapping[str, str]], nodes: Sequ
         rule = "none: the RSU prices by its rule" if version == "0" else f"version {version}"
         findings.append(Finding("policy", OK, rule))
     return findings
+
+
+def check_hearing(rsu: str, states: Mapping[str, Mapping[str, str]], ages: Mapping[str, float]) -> list[Finding]:
+    """What the running RSU itself hears of other RSUs, beside what is heard here."""
+    state = states.get(f"rsu/{rsu}")
+    if state is None or "rsus_heard" not in state:
+        return []
+    hears = {other for other in state["rsus_heard"].split(",") if other}
+    deaf = sorted({other for other in ages if other != rsu} - hears)
+    if deaf:
+        what = f"{', '.join(deaf)} can be heard from here, and the running RSU does not hear it"
+        hint = f"its discovery is stuck, as after a server's restart: sudo systemctl restart uavtwin-rsu-{rsu}"
+        return [Finding("hearing", ERROR, what, hint)]
+    return [Finding("hearing", OK, f"it hears {', '.join(sorted(hears)) or 'no other RSU'}")]

@@ -8,6 +8,7 @@
     plugins/        the files of the RSU's plug-ins
     store/          the twins
     *.service       the systemd unit
+    .written/       host.yaml and rsu.yaml as they were written last: what differs, somebody changed
     sros2-policy.xml  what it may do on the network, for SROS2
 
 No rclpy, so that a host can be examined where ROS is missing or broken.
@@ -15,6 +16,7 @@ No rclpy, so that a host can be examined where ROS is missing or broken.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from uav_twin_migration.market.messages import is_id
 
 HOST_FILE, PARAMETERS_FILE, FAST_DDS_FILE = "host.yaml", "rsu.yaml", "fastdds.xml"
 KEYS, LEARNERS, PLUGINS, STORE, STORE_FILE = "keys", "learners", "plugins", "store", "twins.db"
+WRITTEN = ".written"
 DISCOVERY_PORT = 11811  # Fast DDS's own default
 TWIN_PORT = 7811  # not 7447, which is that of rmw_zenoh's router; where an RSU listens for other RSUs
 
@@ -60,12 +63,15 @@ class EdgeHost:
                 variables["ROS_DISCOVERY_SERVER"] = ";".join(f"{host}:{port}" for host, port in self.servers)
         return variables
 
+    def document(self) -> dict[str, Any]:
+        """What stands in host.yaml."""
+        return asdict(self) | {"discovery_servers": list(self.discovery_servers)}
+
     def save(self, directory: Path) -> None:
         """Write host.yaml."""
         import yaml
 
-        document = asdict(self) | {"discovery_servers": list(self.discovery_servers)}
-        (directory / HOST_FILE).write_text(yaml.safe_dump(document, sort_keys=False))
+        (directory / HOST_FILE).write_text(yaml.safe_dump(self.document(), sort_keys=False))
 
 
 def split_address(text: str, port: int) -> Address:
@@ -116,6 +122,32 @@ def read_parameters(directory: Path) -> dict[str, Any]:
         if isinstance(entry, dict) and isinstance(entry.get("ros__parameters"), dict):
             return dict(entry["ros__parameters"])
     raise InputError(str(file), "ros__parameters", None, "the RSU's parameters, as `uavtwin rsu init` writes them")
+
+
+def check_parameters(values: dict[str, Any], where: str) -> None:
+    """Raises InputError where the RSU's node would refuse a parameter, or does not know it."""
+    from uav_twin_migration.scenario.parameters import parameters_of
+    from uav_twin_migration.scenario.settings import RSU, Refusal, check_rules
+
+    settings = {setting.name: setting for setting in parameters_of(RSU)}
+    read = {}
+    for name, value in values.items():
+        setting = settings.get(name)
+        if setting is None and name != "use_sim_time":
+            near = difflib.get_close_matches(name, settings, n=1)
+            hint = f"; is it {near[0]}?" if near else ""
+            raise InputError(where, name, value, f"a parameter of an RSU, see docs/parameters.md{hint}")
+        try:
+            read[name] = setting.read(value) if setting else value
+        except Refusal as refusal:
+            raise InputError(where, name, value, refusal.expected) from None
+    missing = [setting.name for setting in settings.values() if setting.required and setting.name not in values]
+    if missing:
+        raise InputError(where, missing[0], None, f"{settings[missing[0]].expected}: {settings[missing[0]].meaning}")
+    try:
+        check_rules(read)
+    except Refusal as refusal:
+        raise InputError(where, refusal.where(), refusal.value, refusal.expected) from None
 
 
 def read_yaml(file: Path) -> dict[Any, Any]:

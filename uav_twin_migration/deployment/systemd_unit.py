@@ -1,54 +1,44 @@
-"""The systemd unit of an RSU: it restarts, is watched, and can do little else."""
+"""The systemd units of a host: each restarts what it runs, watches it where it can, and lets it do little else."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from uav_twin_migration.deployment.host_directory import STORE
 
 WATCHDOG = 20  # s without a sign of life after which systemd restarts the node
 
-UNIT = """\
-# Written by `uavtwin rsu init`. To install it:
-#   sudo useradd --system --user-group {user}; sudo chown -R {user}: {directory}
-#   sudo systemctl enable --now {directory}/{name}
+HEAD = """\
+# Written by `uavtwin rsu {verb}`, which writes it anew: what is to differ belongs into {name}.d/*.conf
 [Unit]
-Description=UAV twin market, RSU {rsu}
+Description={description}
 Wants=network-online.target
 After=network-online.target
 # never gives up: what is wrong with the network or the disk today may be repaired tomorrow
 StartLimitIntervalSec=0
-
+{unit}
 [Service]
-Type=notify
-NotifyAccess=main
-ExecStart=/bin/bash -c 'source {workspace}/setup.bash && exec python3 -m uav_twin_migration.cli rsu run {directory}'
-WatchdogSec={watchdog}
-TimeoutStartSec=90
-TimeoutStopSec=60
+{environment}ExecStart={command}
 Restart=always
 RestartSec=2
-# exit code 2: bad parameters, which no restart makes better
+# exit code 2: bad configuration, which no restart makes better
 RestartPreventExitStatus=2
-
+{service}
 User={user}
 Group={user}
-WorkingDirectory={directory}
-MemoryHigh=192M
-MemoryMax=256M
-CPUQuota=100%
-TasksMax=64
 LimitNOFILE=4096
-
-ReadWritePaths={directory}/{store}
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
+ProtectKernelLogs=yes
 ProtectControlGroups=yes
 ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
@@ -56,20 +46,91 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
+RemoveIPC=yes
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
 UMask=0077
 
 [Install]
 WantedBy=multi-user.target
 """
 
+RSU_UNIT = "RequiresMountsFor={directory}\n"
+RSU_SERVICE = """\
+Type=notify
+NotifyAccess=main
+WatchdogSec={watchdog}
+TimeoutStartSec=90
+# drain_limit, and a little; the node asks for more where that is longer
+TimeoutStopSec=60
+MemoryHigh=192M
+MemoryMax=256M
+CPUQuota=100%
+TasksMax=64
+WorkingDirectory={directory}
+ReadWritePaths={directory}/{store}
+"""
+BESIDE = "MemoryMax=256M\nTasksMax=64\n"
+
+
+class Launcher(NamedTuple):
+    """How the command line is started on a host."""
+
+    command: str  # and arguments follow
+    environment: str = ""  # a file of variables
+
 
 def unit_name(rsu: str) -> str:
-    """The unit's file name."""
+    """The file name of an RSU's unit."""
     return f"uavtwin-rsu-{rsu}.service"
 
 
-def unit(rsu: str, directory: Path, workspace: Path, user: str) -> str:
-    """The unit file of an RSU. directory, workspace: where they lie on the RSU's host."""
-    values = {"rsu": rsu, "directory": directory, "workspace": workspace, "user": user, "store": STORE}
-    return UNIT.format(name=unit_name(rsu), watchdog=WATCHDOG, **values)
+def from_workspace(workspace: Path) -> Launcher:
+    """Out of a built ROS 2 workspace."""
+    return Launcher(f"/bin/bash -c 'source {workspace}/setup.bash && exec python3 -m uav_twin_migration.cli \"$@\"' -")
+
+
+def unit(rsu: str, directory: Path, launcher: Launcher, user: str, verb: str = "init") -> str:
+    """The unit file of an RSU. directory: where it lies on the RSU's host."""
+    return _unit(
+        unit_name(rsu),
+        f"UAV twin market, RSU {rsu}",
+        launcher,
+        f"rsu run {directory}",
+        user,
+        verb,
+        RSU_UNIT.format(directory=directory),
+        RSU_SERVICE.format(watchdog=WATCHDOG, directory=directory, store=STORE),
+    )
+
+
+def metrics_unit(directory: Path, launcher: Launcher, user: str, where: str) -> tuple[str, str]:
+    """Name and content of the unit that answers Prometheus. where: ADDRESS:PORT."""
+    name = "uavtwin-metrics.service"
+    arguments = f"rsu metrics {directory} --listen {where}"
+    return name, _unit(name, "UAV twin market, metrics", launcher, arguments, user, "install", "", BESIDE)
+
+
+def discovery_unit(number: int, port: int, launcher: Launcher, user: str) -> tuple[str, str]:
+    """Name and content of the unit of a discovery server."""
+    name = f"uavtwin-discovery-{number}.service"
+    arguments = f"rsu discovery --number {number} --port {port}"
+    title = f"UAV twin market, discovery server {number}"
+    return name, _unit(name, title, launcher, arguments, user, "install", "", BESIDE)
+
+
+def _unit(
+    name: str, description: str, launcher: Launcher, arguments: str, user: str, verb: str, unit: str, service: str
+) -> str:
+    environment = f"EnvironmentFile={launcher.environment}\n" if launcher.environment else ""
+    return HEAD.format(
+        name=name,
+        description=description,
+        unit=unit,
+        environment=environment,
+        command=f"{launcher.command} {arguments}",
+        service=service.rstrip(),
+        user=user,
+        verb=verb,
+    )

@@ -24,6 +24,7 @@ from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
 from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.rsu_twins import RsuTwins
+from uav_twin_migration.nodes.ros.rsus_heard import RsusHeard
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
@@ -59,6 +60,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             plugin=self._values["pricing"],
         )
         self._ledger: LedgerFile | None = None
+        self._heard = RsusHeard()
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
         self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
@@ -276,6 +278,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if offer.rsu == self.settings.rsu and offer.round in self._own_rounds:
             return  # our own voice
         if self._verifying.believes(message):
+            self._heard.hear(offer.rsu)
             self._leader.on_offer(self._timing.now(), offer)
             self._proofs.on_offer(offer)
 
@@ -318,6 +321,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             "round": leader.round,
             "policy_version": self._pricer.version,
             "policy_out_of_range": self._pricer.outside or "no",
+            "rsus_heard": ",".join(self._heard.lately()),
             "uavs_in_range": leader.history[-1].uavs_in_range if leader.history else 0,
         }
         refusals = leader.refusals + self._verifying.refusals + self._proofs.refusals

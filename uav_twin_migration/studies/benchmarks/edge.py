@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from uav_twin_migration.cli.doctor import Unheard, listen
-from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu_init import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.deployment.discovery import discovery_server, keep_to_this_machine
 from uav_twin_migration.deployment.host_directory import FAST_DDS_FILE, KEYS, EdgeHost
 from uav_twin_migration.deployment.options import Options

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.rsu import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu_init import bring_keys, own_parameters, parameters_of, write_files
 from uav_twin_migration.deployment.host_directory import (
     DISCOVERY_PORT,
     KEYS,

@@ -108,6 +108,16 @@ class StoreReader:
             self._database.close()
 
     @property
+    def database(self) -> sqlite3.Connection:
+        """The database, for copies of it."""
+        return self._database
+
+    @property
+    def newer(self) -> Contents:
+        """What the journal has that the database has not."""
+        return self._newer
+
+    @property
     def rsu(self) -> str:
         """Whose store this is."""
         return str(self._value("SELECT value FROM meta WHERE key = 'rsu'"))
