@@ -52,7 +52,7 @@ def edit(directory: Path, **values: object) -> None:
 def test_it_installs_once_and_then_has_nothing_to_do(desk: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     told = install(desk, root)
-    assert f"/{UNIT} is written" in told
+    assert f"/{UNIT} is written, {getpass.getuser()}'s" in told
     assert install(desk, root) == []
     host = root / AT[1:]
     assert load_host(host).rsu == "rsu_1"
@@ -91,6 +91,8 @@ def test_what_was_changed_on_the_host_stays(desk: Path, tmp_path: Path) -> None:
     install(desk, root)
     parameters = read_parameters(root / AT[1:])
     assert (parameters["drain_limit"], parameters["capacity"]) == (44.0, 12.5)
+    assert stat.S_IMODE((root / AT[1:] / "rsu.yaml").stat().st_mode) == 0o600
+    assert install(desk, root) == []
     edit(root / AT[1:], drain_limit=55.0)
     told = install(root / AT[1:], root)  # in place: its unit starts anew with what was changed there
     assert any(UNIT in line for line in told)

@@ -11,6 +11,7 @@ the store and the keys, so that who takes the service changes neither its parame
 
 from __future__ import annotations
 
+import functools
 import grp
 import hashlib
 import os
@@ -203,21 +204,18 @@ def under(root: Path, path: Path) -> Path:
 def compared(wanted: Wanted, choices: Choices) -> Iterator[Change]:
     """What is to be done about one file or folder."""
     path, shown = wanted.path, f"/{wanted.path.relative_to(choices.root)}"
-    if wanted.content is None:
-        if not path.is_dir():
-            yield Change(f"{shown}/ is made", lambda: path.mkdir(parents=True, exist_ok=True))
-    elif not path.exists():
-        yield Change(f"{shown} is written", lambda: write(wanted), wanted.restarts)
-    elif path.read_bytes() != wanted.content:
-        told = differences(path, wanted.content)
-        yield Change(f"{shown} changes{told}", lambda: write(wanted), wanted.restarts)
-    if not path.exists() or owner_of(path) != wanted.owner or path.stat().st_mode & 0o7777 != wanted.mode:
+    if not path.exists():
+        kind = "/ is made" if wanted.content is None else " is written"
+        yield Change(f"{shown}{kind}, {wanted.owner}'s", lambda: put(wanted), wanted.restarts)
+    elif wanted.content is not None and path.read_bytes() != wanted.content:
+        yield Change(f"{shown} changes{differences(path, wanted.content)}", lambda: put(wanted), wanted.restarts)
+    elif owner_of(path) != wanted.owner or path.stat().st_mode & 0o7777 != wanted.mode:
         yield Change(f"{shown} belongs to {wanted.owner}, mode {wanted.mode:o}", lambda: own(wanted))
-    if wanted.content is None and path.is_dir() and path.name in (STORE,):
+    if wanted.content is None and path.name == STORE and path.is_dir():
         for file in sorted(path.iterdir()):
             if owner_of(file) != wanted.owner:
-                kept = Wanted(file, b"", file.stat().st_mode & 0o7777, wanted.owner)
-                yield Change(f"{shown}/{file.name} belongs to {wanted.owner}", lambda kept=kept: own(kept))  # type: ignore[misc]
+                mine = Wanted(file, None, file.stat().st_mode & 0o7777, wanted.owner)
+                yield Change(f"{shown}/{file.name} belongs to {wanted.owner}", functools.partial(own, mine))
 
 
 def differences(path: Path, content: bytes) -> str:
@@ -240,14 +238,18 @@ def owner_of(path: Path) -> str:
         return str(owner)
 
 
-def write(wanted: Wanted) -> None:
-    """Put a file in place, whole or not at all."""
-    assert wanted.content is not None
+def put(wanted: Wanted) -> None:
+    """Put a file or folder in place, a file whole or not at all."""
     wanted.path.parent.mkdir(parents=True, exist_ok=True)
-    passing = wanted.path.with_name(f".{wanted.path.name}.new")
-    passing.touch(mode=0o600)
-    passing.write_bytes(wanted.content)
-    passing.replace(wanted.path)
+    if wanted.content is None:
+        wanted.path.mkdir(mode=wanted.mode)
+        own(wanted)
+        return
+    passing = wanted._replace(path=wanted.path.with_name(f".{wanted.path.name}.new"))
+    passing.path.touch(mode=0o600)
+    passing.path.write_bytes(wanted.content)
+    own(passing)
+    passing.path.replace(wanted.path)
 
 
 def own(wanted: Wanted) -> None:
