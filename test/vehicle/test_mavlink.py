@@ -87,3 +87,14 @@ def test_a_ground_station_is_no_foreign_vehicle() -> None:
 def test_an_origin_that_is_nowhere_is_dropped(place: tuple[int, int]) -> None:
     vehicle = common.MAVLink(None, srcSystem=1, srcComponent=1)
     assert MavlinkLink(1).decode(bytes(vehicle.gps_global_origin_encode(*place, 0).pack(vehicle))) == []
+
+
+def test_the_time_of_signatures_keeps_up_and_never_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An autopilot that has restarted refuses signatures of a minute ago; a companion's clock can step back."""
+    link = MavlinkLink(1, key=bytes(32))
+    stamps = []
+    for now in (2e9, 2e9 + 3600, 2e9 - 5):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        stamps.append(int.from_bytes(link.heartbeat()[-12:-6], "little"))
+    assert stamps[1] - stamps[0] == pytest.approx(3600 * 1e5, abs=2)
+    assert stamps[2] == stamps[1] + 1

@@ -97,7 +97,7 @@ class MavlinkLink:
         self._signing = self._encoder.signing
         if key:
             self._signing.secret_key, self._signing.sign_outgoing = key, True
-            self._signing.timestamp = max(int((time.time() - SIGNING_EPOCH) * 1e5), 0)  # rises with what is sent
+            self._keep_up()
         self._decoder = self._new_decoder()
 
     def _new_decoder(self) -> Any:
@@ -164,8 +164,13 @@ class MavlinkLink:
             return self._command(common.MAV_CMD_REQUEST_MESSAGE, number)
         return self._command(common.MAV_CMD_SET_MESSAGE_INTERVAL, number, 1e6 / rate)
 
+    def _keep_up(self) -> None:
+        """Signatures tell the time, and rise with what is sent: a restarted autopilot refuses those a minute old."""
+        self._signing.timestamp = max(self._signing.timestamp, int((time.time() - SIGNING_EPOCH) * 1e5))
+
     def heartbeat(self) -> bytes:
         """Our own sign of life, to be sent once a second."""
+        self._keep_up()
         kind = common.MAV_TYPE_ONBOARD_CONTROLLER
         return self._pack(self._encoder.heartbeat_encode(kind, NOBODY, 0, 0, common.MAV_STATE_ACTIVE))
 
