@@ -23,7 +23,7 @@ from uav_twin_migration.studies.sweep.sweep import rows_of_study
 SUMMARY = "migration strategies on the same flights, by age, downtime, cost and energy"
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
 
-SCENARIO, SEEDS, DURATION = "default", 4, 480  # s
+SCENARIO, SEEDS, DURATION = "default", 4, 300  # s
 CHANCE = Randomness(route_phase="uniform(0, 1)", start_shift="normal(0, 25)", fading="normal(0, 3)")
 AXES = ("uavs[].hosting", "twins.replicas")
 STRATEGIES = {
