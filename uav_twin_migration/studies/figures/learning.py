@@ -1,7 +1,8 @@
 """Studies of learning: how fast, how small, to which strategies, and at which costs and caps.
 
-Lines are means over training seeds and bands reach from the lowest to the highest, unless a picture says otherwise.
-What is shown is measured on games or markets that nobody trained on.
+Lines are interquartile means over training seeds, bands their 95 % bootstrap intervals, unless the picture differs.
+What is shown is measured on games or markets that nobody trained on. Every training run is a piece of its own, kept in
+`learning/`: the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from uav_twin_migration.game import leaders
 from uav_twin_migration.game.equilibrium import Equilibrium, solve
@@ -24,16 +26,18 @@ from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.sample import sample
 from uav_twin_migration.learning.actor_critic import ActorCritic, Settings
-from uav_twin_migration.learning.distillation import DistillationSettings, distil
 from uav_twin_migration.learning.environment import flatten
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, compare, hold_still, play, score
 from uav_twin_migration.learning.games import COSTS_AND_CAPS, GameDistribution
 from uav_twin_migration.learning.networks import Perceptron
-from uav_twin_migration.learning.pruning import PruningSettings, prune
+from uav_twin_migration.learning.pruning import PruningSettings, left_of, prune
 from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.policy import observation
 from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3
+from uav_twin_migration.studies.figures.pieces import Pieces
 from uav_twin_migration.studies.figures.style import save
+from uav_twin_migration.studies.sweep.results import band
 
 SUMMARY = "convergence, pruning, strategies over training, costs and caps beside the equilibrium"
 NEEDS = ("learning", "environment", "libraries")  # groups of setup.py's REQUIREMENTS besides the command's
@@ -42,7 +46,18 @@ SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 ITERATIONS = 150
 EVERY = 5  # iterations between two points of a curve
+SHARES = (0.5, 0.75, 0.9, 0.95)  # of the hidden neurons to remove
+TINY, DENSE = "Tiny MADRL, 90 % pruned", "the same, dense"
+PPO, DDPG = "PPO (Stable-Baselines3)", "DDPG (Stable-Baselines3)"
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#882299", "#777777"
+COLORS = {TINY: BLUE, DENSE: ORANGE, PPO: GREEN, DDPG: RED}
+RULES: dict[str, tuple[Any, Callable[[], Player]]] = {
+    "random prices": ((0, (1, 4)), Random),
+    "greedy on its own history": ((0, (6, 2)), Greedy),
+    "best constant mark-up": (":", lambda: ConstantMarkup(1.8)),
+    "an RSU's fallback rule": ("-.", lambda: PerRsu(ElasticityPricer)),
+    "Kalman filter rule": ("--", Structural),
+}
 
 Row = tuple[Any, ...]
 
@@ -57,41 +72,51 @@ class Study:
 
 
 def run(directory: Path) -> None:
-    """Makes every picture and its table; some ten minutes of CPU time."""
-    torch.set_num_threads(1)
-    studies = (convergence, pruning, strategies, cost_and_cap)
-    for number, study in enumerate(studies, 1):
-        print(f"  {number} of {len(studies)}: {study.__name__} ...", flush=True)
-        made = study()
+    """Makes every picture and its table; some twelve minutes of CPU time, on all cores."""
+    depends_on = f"{observation.SCHEMA} {Settings()}"
+    done = Pieces(directory / "learning", depends_on, lambda sentence: print(sentence, flush=True))
+    n = ITERATIONS
+    done.work(
+        [
+            *[(prune_every_way, (seed, n)) for seed in SEEDS],
+            *[(price_costs_and_caps, (seed, 2 * n)) for seed in SEEDS],
+            *[(converge, (name, seed, n)) for seed in SEEDS for name in COLORS],
+            *[(watch_strategies, (seed, n)) for seed in SEEDS],
+            *[(follow_rule, (name,)) for name in RULES],
+        ]
+    )
+    for study in (convergence, pruning, strategies, cost_and_cap):
+        made = study(done)
         path = directory / f"learning_{study.__name__}"
         save(made.canvas, path.with_suffix(".png"))
         with open(path.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(made.columns)
             writer.writerows(made.rows)
-        print(f"    {path}.png, .pdf, .svg and .csv", flush=True)
+        print(f"  {path}.png, .pdf, .svg and .csv", flush=True)
 
-
-ITERATION = "iterations of 16 games, 16 rounds"
 
 # -- convergence -----------------------------------------------------------------------------------------------------
 
 
 class Curve:
-    """Exploitability and reward (%) as a run goes on: the report of a training."""
+    """CPU time, exploitability (%) and reward (%) as a run goes on: the report of a training."""
 
-    def __init__(self, games: Games, equilibrium: Equilibrium) -> None:
-        """equilibrium: of the games' last round."""
-        self.games, self.equilibrium = games, equilibrium
-        self.cpu_s: list[float] = []
-        self.found: list[float] = []
-        self.reward: list[float] = []
+    def __init__(self, points: int) -> None:
+        self.games = Games.draw(STANDARD, 96)
+        self.equilibrium = solve(flatten(self.games.last(1)))
+        self.points = points
+        self.told: list[list[float]] = [[], [], []]
 
     def __call__(self, player: Player, cpu_s: float) -> bool:
-        self.cpu_s.append(cpu_s)
-        self.found.append(100 * score(self.games, player).mean)
-        self.reward.append(_reward(self.games, play(self.games, player)[-1], self.equilibrium))
-        return len(self.found) < ITERATIONS // EVERY
+        for column, value in zip(self.told, (cpu_s, *self.measured(player)), strict=True):
+            column.append(value)
+        return len(self.told[0]) < self.points
+
+    def measured(self, player: Player) -> tuple[float, float]:
+        """Exploitability of the last rounds, and reward in the last one."""
+        found = 100 * score(self.games, player).mean
+        return found, _reward(self.games, play(self.games, player)[-1], self.equilibrium)
 
 
 def _reward(games: Games, prices: FloatArray, equilibrium: Equilibrium) -> float:
@@ -102,48 +127,49 @@ def _reward(games: Games, prices: FloatArray, equilibrium: Equilibrium) -> float
     )
 
 
-def convergence() -> Study:
+def converge(name: str, seed: int, iterations: int) -> list[list[float]]:
+    """A curve of one of the methods."""
+    torch.set_num_threads(1)
+    curve = Curve(iterations // EVERY)
+    if name in (PPO, DDPG):
+        trial = Trial() if name == PPO else Trial(epochs=1)
+        stable_baselines3("PPO" if name == PPO else "DDPG", STANDARD, trial, seed, curve, EVERY)
+        return curve.told
+
+    def after(trainer: ActorCritic) -> None:
+        if trainer.iteration % EVERY == 0:
+            curve(ActorPlayer(trainer.average.to_actor()), trainer.cpu_s)
+
+    share = 0.9 if name == TINY else 0.0
+    ActorCritic(Settings(iterations=iterations, seed=seed, pruning=PruningSettings(share))).run(after=after)
+    return curve.told
+
+
+def follow_rule(name: str) -> tuple[float, float]:
+    """Exploitability and reward of one of the rules, %."""
+    return Curve(0).measured(RULES[name][1]())
+
+
+def convergence(done: Pieces) -> Study:
     """Tiny MADRL, the same without pruning, PPO and DDPG of Stable-Baselines3; rules that do not learn."""
-    games = Games.draw(STANDARD, 96)
-    equilibrium = solve(flatten(games.last(1)))
-    ppo, ddpg = Trial(), Trial(epochs=1)
-    methods: dict[str, tuple[str, Callable[[int, Curve], None]]] = {
-        "Tiny MADRL, 90 % pruned": (BLUE, lambda seed, curve: _madrl(seed, curve, 0.9)),
-        "the same, dense": (ORANGE, lambda seed, curve: _madrl(seed, curve, 0.0)),
-        "PPO (Stable-Baselines3)": (GREEN, lambda s, curve: stable_baselines3("PPO", STANDARD, ppo, s, curve, EVERY)),
-        "DDPG (Stable-Baselines3)": (RED, lambda s, curve: stable_baselines3("DDPG", STANDARD, ddpg, s, curve, EVERY)),
-    }
     canvas, (left, middle, right) = _canvas("Convergence on unseen games", 3)
     rows: list[Row] = []
-    for name, (color, train) in methods.items():
-        curves = []
-        for seed in SEEDS:
-            curve = Curve(games, equilibrium)
-            train(seed, curve)
-            curves.append(curve)
-            rows += [
-                (name, seed, (i + 1) * EVERY, *seen)
-                for i, seen in enumerate(zip(curve.cpu_s, curve.found, curve.reward, strict=True))
-            ]
-        found = np.array([curve.found for curve in curves])
-        cpu_s = np.mean([curve.cpu_s for curve in curves], axis=0)
-        iterations = EVERY * (1 + np.arange(found.shape[1]))
-        _band(left, cpu_s, found, color, name)
-        _band(middle, iterations, found, color, name)
-        _band(right, iterations, np.array([curve.reward for curve in curves]), color, name)
-    for name, style, player in (
-        ("random prices", (0, (1, 4)), Random()),
-        ("greedy on its own history", (0, (6, 2)), Greedy()),
-        ("best constant mark-up", ":", ConstantMarkup(1.8)),
-        ("an RSU's fallback rule", "-.", PerRsu(ElasticityPricer)),
-        ("Kalman filter rule", "--", Structural()),
-    ):
-        value, reward = 100 * score(games, player).mean, _reward(games, play(games, player)[-1], equilibrium)
+    for name, color in COLORS.items():
+        curves = np.array([done.of(converge, name, seed, ITERATIONS) for seed in SEEDS])  # [seeds, 3, points]
+        iterations = EVERY * (1 + np.arange(curves.shape[-1]))
+        for seed, curve in zip(SEEDS, curves, strict=True):
+            rows += [(name, seed, int(i), *seen) for i, seen in zip(iterations, curve.T, strict=True)]
+        _band(left, curves[:, 0].mean(axis=0), curves[:, 1], color, name)
+        _band(middle, iterations, curves[:, 1], color, name)
+        _band(right, iterations, curves[:, 2], color, name)
+    for name, (style, _) in RULES.items():
+        value, reward = done.of(follow_rule, name)
         rows.append((name, "", "", "", value, reward))
         for axes in (left, middle, right):
             line = reward if axes is right else value
             axes.axhline(line, color=GREY, ls=style, lw=1, label=f"{name}: {value:.1f} %, earns {reward:.0f} %")
-    for axes, x in ((left, "CPU time of training, s"), (middle, ITERATION), (right, ITERATION)):
+    iteration = "iterations of 16 games, 16 rounds"
+    for axes, x in ((left, "CPU time of training, s"), (middle, iteration), (right, iteration)):
         axes.set_xscale("log")
         y = "profit, % of the equilibrium's" if axes is right else "exploitability, %"
         if axes is not right:
@@ -153,38 +179,33 @@ def convergence() -> Study:
     return Study(canvas, ("method", "seed", "iteration", "cpu_s", "exploitability_percent", "reward_percent"), rows)
 
 
-def _madrl(seed: int, curve: Curve, share: float) -> None:
-    def after(trainer: ActorCritic) -> None:
-        if trainer.iteration % EVERY == 0:
-            curve(ActorPlayer(trainer.average.to_actor()), trainer.cpu_s)
-
-    ActorCritic(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(share))).run(after=after)
-
-
 # -- pruning ---------------------------------------------------------------------------------------------------------
 
-SHARES = (0.5, 0.75, 0.9, 0.95)
 
-
-def pruning() -> Study:
-    """Reward, exploitability and distance to the equilibrium's prices against the share of neurons removed."""
+def prune_every_way(seed: int, iterations: int) -> list[Row]:
+    """Method, share removed, seed, and what `_measured` tells, of the dense network and of each pruned one."""
     games = Games.draw(STANDARD, 128)
-    rows: list[Row] = []
-    for seed in SEEDS:
-        settings = Settings(iterations=ITERATIONS, seed=seed)
-        dense = _trained(settings)
-        seen = dense.play().observation
-        inputs = torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
-        rows.append(("dense", 0.0, seed, *_measured(games, dense.average)))
-        for share in SHARES:
-            ours = _trained(replace(settings, pruning=PruningSettings(share))).average
-            once = copy.deepcopy(dense.average)
-            prune(once, inputs, settings.hidden, share, PruningSettings(share))
-            last = distil(dense.average, ours, (STANDARD,), DistillationSettings(iterations=60, seed=seed))
-            for method, network in (("dynamic", ours), ("dynamic and last step", last), ("once at the end", once)):
-                rows.append((method, share, seed, *_measured(games, network)))
+    settings = Settings(iterations=iterations, seed=seed)
+    dense = _trained(settings)
+    seen = dense.play().observation
+    inputs = torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
+    rows: list[Row] = [("dense", 0.0, seed, *_measured(games, dense.average))]
+    for share in SHARES:
+        ours = _trained(replace(settings, pruning=PruningSettings(share))).average
+        small = tuple(left_of(neurons, share) for neurons in settings.hidden)
+        scratch = _trained(replace(settings, hidden=small)).average
+        once = copy.deepcopy(dense.average)
+        prune(once, inputs, settings.hidden, share, PruningSettings(share))
+        for method, network in (("dynamic", ours), ("small from scratch", scratch), ("once at the end", once)):
+            rows.append((method, share, seed, *_measured(games, network)))
+    return rows
+
+
+def pruning(done: Pieces) -> Study:
+    """Reward, exploitability and distance to the equilibrium's prices against the share of neurons removed."""
+    rows: list[Row] = [tuple(row) for seed in SEEDS for row in done.of(prune_every_way, seed, ITERATIONS)]
     canvas, panels = _canvas("What is left after pruning", 3)
-    shown = (("dynamic", BLUE), ("dynamic and last step", GREEN), ("once at the end", RED))
+    shown = (("dynamic", BLUE), ("small from scratch", GREEN), ("once at the end", RED))
     labels = ("exploitability, %", "mean distance to the equilibrium's prices, %", "reward, % of the equilibrium's")
     for k, (axes, label) in enumerate(zip(panels, labels, strict=True)):
         base = float(np.mean([row[3 + k] for row in rows if row[0] == "dense"]))
@@ -200,6 +221,7 @@ def pruning() -> Study:
 
 
 def _trained(settings: Settings) -> ActorCritic:
+    torch.set_num_threads(1)
     trainer = ActorCritic(settings)
     trainer.run()
     return trainer
@@ -217,20 +239,39 @@ def _measured(games: Games, network: Perceptron) -> tuple[float, float, float]:
 # -- strategies ------------------------------------------------------------------------------------------------------
 
 
-def strategies() -> Study:
-    """What four RSUs ask and what UAVs buy in one market as training goes on, with the equilibrium beside it."""
+def _moments(iterations: int) -> list[int]:
+    """Iterations at which strategies are looked at."""
+    return [*range(0, 20, 2), *range(20, 100, 10), *range(100, iterations + 1, 25)]
+
+
+def _one_market() -> tuple[Market, Equilibrium, NDArray[np.intp]]:
+    """A market, its equilibrium, and four UAVs from who buys most there to who buys little."""
     market = sample(np.random.default_rng(5), 1, 4, 16, rho=0.7)
     equilibrium = solve(market)
+    return market, equilibrium, np.argsort(-equilibrium.bandwidth[0].sum(axis=1))[[0, 4, 8, 12]]
+
+
+def watch_strategies(seed: int, iterations: int) -> list[list[float]]:
+    """[moments, 8] four prices and what four UAVs buy in one market, as training goes on."""
+    torch.set_num_threads(1)
+    market, _, uavs = _one_market()
     still = hold_still(market, rounds=12)
-    at = [*range(0, 20, 2), *range(20, 100, 10), *range(100, ITERATIONS + 1, 25)]
-    prices, bought = np.empty((2, len(SEEDS), len(at), 4))
-    uavs = np.argsort(-equilibrium.bandwidth[0].sum(axis=1))[[0, 4, 8, 12]]  # from who buys most to who buys little
-    for s, seed in enumerate(SEEDS):
-        trainer = ActorCritic(Settings(iterations=ITERATIONS, seed=seed, pruning=PruningSettings(0.9)))
-        for i, iteration in enumerate(at):
-            trainer.run(iteration - trainer.iteration)
-            prices[s, i] = play(still, ActorPlayer(trainer.average.to_actor()))[-1, 0]
-            bought[s, i] = respond(market, prices[s, i][None]).bandwidth[0].sum(axis=1)[uavs]
+    trainer = ActorCritic(Settings(iterations=iterations, seed=seed, pruning=PruningSettings(0.9)))
+    seen = []
+    for iteration in _moments(iterations):
+        trainer.run(iteration - trainer.iteration)
+        prices = play(still, ActorPlayer(trainer.average.to_actor()))[-1, 0]
+        bought = respond(market, prices[None]).bandwidth[0].sum(axis=1)[uavs]
+        seen.append([*prices.tolist(), *bought.tolist()])
+    return seen
+
+
+def strategies(done: Pieces) -> Study:
+    """What four RSUs ask and what UAVs buy in one market as training goes on, with the equilibrium beside it."""
+    market, equilibrium, uavs = _one_market()
+    at = _moments(ITERATIONS)
+    seen = np.array([done.of(watch_strategies, seed, ITERATIONS) for seed in SEEDS])
+    prices, bought = seen[..., :4], seen[..., 4:]
     canvas, (left, right) = _canvas("Strategies in one market as Tiny MADRL (90 % pruned) learns", 2)
     wanted = equilibrium.bandwidth[0].sum(axis=1)[uavs]
     for k, color in enumerate((BLUE, ORANGE, GREEN, PURPLE)):
@@ -251,27 +292,42 @@ def strategies() -> Study:
 
 # -- costs and caps --------------------------------------------------------------------------------------------------
 
+COSTS, CAPS = np.geomspace(0.25, 8.0, 11), np.array([1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0])
 
-def cost_and_cap() -> Study:
-    """An RSU's profit against everybody's unit cost and against the price cap: learned, and the equilibrium's."""
-    costs, caps = np.geomspace(0.25, 8.0, 11), np.array([1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0])
-    wide = replace(COSTS_AND_CAPS, rsus=(4, 4), uavs=(16, 16), blocked=(0.0, 0.0), price_cap=(1.5, 40.0))
-    players = [
-        ActorPlayer(_trained(Settings(iterations=2 * ITERATIONS, seed=seed, distribution=(wide,))).average.to_actor())
-        for seed in SEEDS
+
+def _varied() -> list[tuple[str, float, Market]]:
+    """Markets of each unit cost, then of each price cap."""
+    points = [("unit cost", float(c), {"unit_cost": float(c)}) for c in COSTS]
+    points += [("price cap", float(c), {"unit_cost": 1.0, "price_cap": float(c)}) for c in CAPS]
+    return [
+        (name, value, sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, limited=False, **options))
+        for name, value, options in points
     ]
-    rows: list[Row] = []
+
+
+def price_costs_and_caps(seed: int, iterations: int) -> list[float]:
+    """An RSU's profit in each of the markets by one policy for all, credit."""
+    wide = replace(COSTS_AND_CAPS, rsus=(4, 4), uavs=(16, 16), blocked=(0.0, 0.0), price_cap=(1.5, 40.0))
+    trainer = _trained(Settings(iterations=iterations, seed=seed, distribution=(wide,)))
+    player = ActorPlayer(trainer.average.to_actor())
+    return [_profit(market, player) for _, _, market in _varied()]
+
+
+def cost_and_cap(done: Pieces) -> Study:
+    """An RSU's profit against everybody's unit cost and against the price cap: learned, and the equilibrium's."""
+    points = _varied()
+    best = np.array([solve(market).profits.mean() for _, _, market in points])
+    learned = np.array([done.of(price_costs_and_caps, seed, 2 * ITERATIONS) for seed in SEEDS])
+    rows: list[Row] = [
+        (name, value, seed, float(best[i]), float(learned[s, i]))
+        for i, (name, value, _) in enumerate(points)
+        for s, seed in enumerate(SEEDS)
+    ]
     canvas, panels = _canvas("An RSU's profit: learned by one policy, and at the equilibrium", 2)
-    for axes, varied, values in ((panels[0], "unit cost", costs), (panels[1], "price cap", caps)):
-        learned, best = np.empty((len(SEEDS), len(values))), np.empty(len(values))
-        for i, value in enumerate(values):
-            options = {"unit_cost": value} if varied == "unit cost" else {"unit_cost": 1.0, "price_cap": value}
-            market = sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, limited=False, **options)
-            best[i] = solve(market).profits.mean()
-            learned[:, i] = [_profit(market, player) for player in players]
-            rows += [(varied, value, seed, best[i], learned[s, i]) for s, seed in enumerate(SEEDS)]
-        axes.plot(values, best, color=GREY, ls="--", label="equilibrium")
-        _band(axes, values, learned, BLUE, "learned")
+    parts = (slice(0, len(COSTS)), slice(len(COSTS), None))
+    for axes, varied, values, part in zip(panels, ("unit cost", "price cap"), (COSTS, CAPS), parts, strict=True):
+        axes.plot(values, best[part], color=GREY, ls="--", label="equilibrium")
+        _band(axes, values, learned[:, part], BLUE, "learned")
         note = "price cap 20 credit/MHz" if varied == "unit cost" else "unit cost 1 credit/MHz"
         _labels(axes, f"{varied}, credit/MHz", "profit per RSU, credit", f"4 RSUs, 16 UAVs, ρ 0.6, {note}")
     panels[0].set_xscale("log")
@@ -289,7 +345,7 @@ def _profit(market: Market, player: Player) -> float:
 
 def _canvas(title: str, panels: int) -> tuple[Figure, list[Axes]]:
     canvas = Figure(figsize=(5.0 * panels, 4.6), layout="constrained")
-    note = f"means over training seeds {', '.join(map(str, SEEDS))}; bands: lowest to highest"
+    note = f"interquartile means over training seeds {', '.join(map(str, SEEDS))}; bands: 95 % bootstrap"
     canvas.suptitle(f"{title}\n{note}", fontsize=11)
     return canvas, list(np.ravel(canvas.subplots(1, panels)))
 
@@ -306,5 +362,6 @@ def _labels(axes: Axes, x: str, y: str, title: str, legend: bool = True) -> None
 def _band(axes: Axes, x: Iterable[float], values: FloatArray, color: str, label: str) -> None:
     """`values` [seeds, points]."""
     places = list(x)
-    axes.fill_between(places, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
-    axes.plot(places, values.mean(axis=0), "-", color=color, label=label)
+    bands = [band(column) for column in values.T]
+    axes.fill_between(places, [b.low for b in bands], [b.high for b in bands], color=color, alpha=0.2, lw=0)
+    axes.plot(places, [b.middle for b in bands], "-", color=color, label=label)

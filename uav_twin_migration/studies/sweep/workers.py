@@ -35,14 +35,14 @@ def cores() -> int:
 def locally(tasks: Sequence[Task], jobs: int) -> Done:
     """Outcomes as they come, of `jobs` processes."""
     suspects: list[Task] = []
-    with _one_thread_each(), _pool(jobs) as pool:
+    with one_thread_each(), pool(jobs) as processes:
         waiting = iter(tasks)
         running: dict[Future[Outcome], Task] = {}
         broken = False
         while True:
             while not broken and len(running) < jobs and (task := next(waiting, None)) is not None:
                 try:
-                    running[pool.submit(run, task)] = task
+                    running[processes.submit(run, task)] = task
                 except BrokenProcessPool:
                     suspects.append(task)
                     broken = True
@@ -64,19 +64,20 @@ def locally(tasks: Sequence[Task], jobs: int) -> Done:
 
 def _alone(task: Task) -> Outcome:
     """In a process that does nothing else."""
-    with _one_thread_each(), _pool(1) as pool:
+    with one_thread_each(), pool(1) as processes:
         try:
-            return pool.submit(run, task).result()
+            return processes.submit(run, task).result()
         except BrokenProcessPool:
             return Outcome(KILLED, {}, "its process was killed, or crashed; perhaps for want of memory", 0.0, "here")
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+def pool(jobs: int) -> ProcessPoolExecutor:
+    """Processes that start afresh."""
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """For processes that start meanwhile."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
