@@ -92,13 +92,17 @@ def node() -> FakeNode:
 
 def position(**changes: Any) -> SimpleNamespace:
     at = {"x": 1.0, "y": 2.0, "z": -3.0, "vx": 0.1, "vy": 0.2, "vz": 0.3, "ref_lat": 47.0, "ref_lon": 8.0}
-    valid = {"xy_valid": True, "z_valid": True, "xy_global": True, "timestamp": 7_000_000}
+    valid = {"xy_valid": True, "z_valid": True, "v_xy_valid": True, "xy_global": True, "timestamp": 7_000_000}
     return SimpleNamespace(**{**at, **valid, **changes})
 
 
 def status(**changes: Any) -> SimpleNamespace:
     flying = {"arming_state": 2, "nav_state": 14, "failsafe": False, "pre_flight_checks_pass": True}
     return SimpleNamespace(**{"system_id": 1, **flying, **changes})
+
+
+def flags(**changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"manual_control_signal_lost": True, "offboard_control_signal_lost": True, **changes})
 
 
 def test_topics_carry_namespace_and_version(dds: Any, node: FakeNode) -> None:
@@ -136,7 +140,7 @@ def test_what_px4_says(dds: Any, node: FakeNode, monkeypatch: pytest.MonkeyPatch
         Estimator(True),
         FrameOrigin(47.0, 8.0),
         LocalPosition(5000, (1.0, 2.0, -3.0), (0.1, 0.2, 0.3)),
-        Estimator(False, "xy_valid, z_valid or xy_global"),
+        Estimator(False, "horizontal position"),
         Attitude(5000, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5)),
         Battery(0.5),
         Acknowledgement(Arm, 1, "temporarily rejected"),
@@ -148,7 +152,7 @@ def test_what_px4_says(dds: Any, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 def test_why_it_does_not_arm_and_who_is_there(dds: Any, node: FakeNode) -> None:
     link = dds.DdsLink(node, "", 1)
     hear = {name.rsplit("/", 1)[1]: callback for name, callback in node.callbacks.items()}
-    hear["failsafe_flags"](SimpleNamespace(manual_control_signal_lost=True, local_position_invalid=True))
+    hear["failsafe_flags"](flags(local_position_invalid=True))
     hear["vehicle_status_v1"](status(arming_state=1, nav_state=4, pre_flight_checks_pass=False))
     hear["vehicle_command_ack"](SimpleNamespace(command=400, result=1))
     hear["vehicle_gps_position"](SimpleNamespace(fix_type=3, satellites_used=9))
@@ -162,6 +166,17 @@ def test_why_it_does_not_arm_and_who_is_there(dds: Any, node: FakeNode) -> None:
         Fact("gps", "3D fix, 9 satellites"),
         Fact("landed", "on the ground"),
     ]
+
+
+def test_why_there_is_a_failsafe_is_said_once(dds: Any, node: FakeNode) -> None:
+    link = dds.DdsLink(node, "", 1)
+    hear = {name.rsplit("/", 1)[1]: callback for name, callback in node.callbacks.items()}
+    hear["failsafe_flags"](flags())
+    for lost in (True, True, False):
+        hear["vehicle_status_v1"](status(failsafe=lost))
+        hear["failsafe_flags"](flags(battery_warning=2, offboard_control_signal_lost=lost))
+    said = [event for event in link.events() if isinstance(event, StatusText)]
+    assert said == [StatusText("failsafe: set-points, battery")]
 
 
 def test_what_px4_is_told(dds: Any, node: FakeNode) -> None:

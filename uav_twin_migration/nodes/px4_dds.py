@@ -62,6 +62,13 @@ QOS = QoSProfile(
 )
 VOLATILE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
+# fields of VehicleLocalPosition without which nobody flies by it, and what is missing then
+TRUSTED = {
+    "xy_valid": "horizontal position",
+    "xy_global": "absolute horizontal position",
+    "z_valid": "height",
+    "v_xy_valid": "horizontal velocity",
+}
 ARMED = 2
 SET_MODE, ARM = 176, 400  # MAVLink's numbers, which VehicleCommand shares
 COMMANDS: dict[int, type[SetMode] | type[Arm]] = {SET_MODE: SetMode, ARM: Arm}
@@ -84,6 +91,7 @@ class DdsLink:
         self._events: deque[Event] = deque(maxlen=1000)
         self._refused: Counter[str] = Counter()
         self._failing = ""  # arming checks, by what fails
+        self._in_failsafe = self._told_why = False
         self._listen(VehicleStatus, topic(namespace, "out/vehicle_status", VehicleStatus), self._on_status)
         self._listen(
             VehicleLocalPosition,
@@ -123,13 +131,16 @@ class DdsLink:
             self._refused["other system"] += 1
             return
         mode = NAV_STATES.get(message.nav_state, UNKNOWN_MODE)
-        self._events.append(Heartbeat(message.arming_state == ARMED, mode, bool(message.failsafe)))
+        self._in_failsafe = bool(message.failsafe)
+        self._told_why = self._told_why and self._in_failsafe
+        self._events.append(Heartbeat(message.arming_state == ARMED, mode, self._in_failsafe))
         self._events.append(arming_checks(message.pre_flight_checks_pass, self._failing))
 
     def _on_position(self, message: Any) -> None:
         position, velocity = (message.x, message.y, message.z), (message.vx, message.vy, message.vz)
-        if not (message.xy_valid and message.z_valid and message.xy_global):
-            self._events.append(Estimator(False, "xy_valid, z_valid or xy_global"))  # no GPS yet, or no more
+        missing = [name for flag, name in TRUSTED.items() if not getattr(message, flag)]
+        if missing:
+            self._events.append(Estimator(False, ", ".join(missing)))  # no GPS yet, or no more
             return
         if not all(map(math.isfinite, (*position, *velocity, message.ref_lat, message.ref_lon))):
             self._refused["not finite"] += 1
@@ -154,6 +165,10 @@ class DdsLink:
         """PX4's words (STATUSTEXT) do not go over DDS; these flags do."""
         self._events.append(RemoteControl(not message.manual_control_signal_lost))
         self._failing = ", ".join(name for flag, name in CHECKS.items() if getattr(message, flag, False))
+        lost = ["set-points"] if message.offboard_control_signal_lost else []
+        if self._in_failsafe and not self._told_why and (self._failing or lost):
+            self._told_why = True
+            self._events.append(StatusText(f"failsafe: {', '.join([*lost, self._failing] if self._failing else lost)}"))
 
     def _on_gps(self, message: Any) -> None:
         self._events.append(Fact("gps", f"{FIXES.get(message.fix_type, 'fix')}, {message.satellites_used} satellites"))

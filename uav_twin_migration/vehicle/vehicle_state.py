@@ -173,17 +173,16 @@ class VehicleState:
 
     def missing(self, now: float) -> str:
         """What is not known of where the drone is; empty where all is."""
+        heard_of_it = now - self._estimator_at <= STATUS_TIMEOUT
+        if heard_of_it and not self._estimator.healthy:
+            return f"its position cannot be trusted: {self._estimator.missing}"
         if self.local is None or self.age(now) > POSE_TIMEOUT:
             return "no position"
         if self._frame is None:
             return "no origin of its local frame"
         if self._attitude is None:
             return "no attitude"
-        if now - self._estimator_at > STATUS_TIMEOUT:
-            return "no word on whether its position can be trusted"
-        if not self._estimator.healthy:
-            return f"its position cannot be trusted: {self._estimator.missing}"
-        return ""
+        return "" if heard_of_it else "no word on whether its position can be trusted"
 
     def by_hand(self) -> str:
         """That a pilot flies it, where one does; else empty.
