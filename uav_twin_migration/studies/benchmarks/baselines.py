@@ -6,10 +6,10 @@ many trials (docs/learning.md). Time is CPU time of learning alone; exploitabili
 
 from __future__ import annotations
 
-import sys
-import time
+import math
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.benchmarks import Figure
+from uav_twin_migration.studies.sweep.results import Row
+from uav_twin_migration.studies.sweep.sweep import rows_of_function
 
 SUMMARY = "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn"
 NEEDS = ("learning", "environment", "libraries")  # groups of setup.py's REQUIREMENTS besides the command's
@@ -55,10 +57,9 @@ class Watch:
 
 
 def run(directory: Path | None) -> list[Figure]:
-    """Learners, then rules; some five minutes of CPU time."""
-    warnings.filterwarnings("ignore")  # of libraries about each other
-    torch.set_num_threads(1)
-    return [*learners(), *rules()]
+    """Learners, then rules; some five minutes of CPU time. What is done is kept in `directory`."""
+    with tempfile.TemporaryDirectory(prefix="uavtwin-baselines-") as made:
+        return [*learners(directory / "baselines" if directory else Path(made)), *rules()]
 
 
 def tiny_madrl(seed: int, report: Report) -> None:
@@ -93,25 +94,36 @@ def contestants() -> dict[str, Callable[[int, Report], None]]:
     }
 
 
-def learners() -> list[Figure]:
+def learners(folder: Path) -> list[Figure]:
     """CPU time to each level, and exploitability when the time is up; beside Tiny MADRL's."""
-    games = Games.draw(STANDARD, 96)
-    watched: dict[str, list[Watch]] = {}
-    for name, train in contestants().items():
-        for seed in SEEDS:
-            watch = Watch(games)
-            train(seed, watch)
-            watched.setdefault(name, []).append(watch)
-            _say(f"{name}, seed {seed}: {watch.reached}, at the end {100 * watch.last:.2f} %")
-    figures = []
-    ours = watched["Tiny MADRL"]
-    for name, watches in watched.items():
+    points = [{"learner": name, "seed": seed} for name in contestants() for seed in SEEDS]
+    rows = rows_of_function(f"{__name__}:one", points, folder, jobs=1)  # CPU time is measured
+    found = {name: [row for row in rows if row["learner"] == name] for name in contestants()}
+    figures, ours = [], found["Tiny MADRL"]
+    for name, theirs in found.items():
         for level in LEVELS:
-            value, own = (float(np.mean([w.reached.get(level, LIMIT) for w in each])) for each in (watches, ours))
+            value, own = (_mean(each, _key(level), LIMIT) for each in (theirs, ours))
             figures.append(Figure(f"{name}: until below {100 * level:g} %", value, "CPU-s", own, value / own))
-        value, own = (100 * float(np.mean([w.last for w in each])) for each in (watches, ours))
+        value, own = (_mean(each, "last") for each in (theirs, ours))
         figures.append(Figure(f"{name}: exploitability after {LIMIT:g} CPU-s", value, "%", own, value / own))
     return figures
+
+
+def one(learner: str, seed: int) -> dict[str, float]:
+    """CPU-s to each level that one training reached, and exploitability in the end, %."""
+    warnings.filterwarnings("ignore")  # of libraries about each other
+    torch.set_num_threads(1)
+    watch = Watch(Games.draw(STANDARD, 96))
+    contestants()[learner](seed, watch)
+    return {_key(level): cpu_s for level, cpu_s in watch.reached.items()} | {"last": 100 * watch.last}
+
+
+def _key(level: float) -> str:
+    return f"below_{1e4 * level:.0f}bp"
+
+
+def _mean(rows: Sequence[Row], name: str, otherwise: float = math.nan) -> float:
+    return float(np.mean([row.get(name, otherwise) for row in rows]))
 
 
 def rules() -> list[Figure]:
@@ -128,7 +140,3 @@ def rules() -> list[Figure]:
     return [
         Figure(f"rule: {name}", 100 * score(games, player).mean, "% exploitability") for name, player in players.items()
     ]
-
-
-def _say(text: str) -> None:
-    print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

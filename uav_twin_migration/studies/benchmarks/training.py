@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import csv
-import sys
+import math
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,8 @@ from uav_twin_migration.learning.training import Trainer, measure
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.shipped import shipped_file
 from uav_twin_migration.studies.benchmarks import Figure
+from uav_twin_migration.studies.sweep.results import Row
+from uav_twin_migration.studies.sweep.sweep import rows_of_function
 
 SUMMARY = "speed of training, every way of pruning, market sizes, exploitability on games unseen in training"
 NEEDS = ("learning",)  # groups of setup.py's REQUIREMENTS besides the command's
@@ -39,49 +42,64 @@ LONG = 200  # iterations of the run that shows the speed
 ITERATIONS = 150  # of each run that is pruned
 SHARES = (0.75, 0.9, 0.95)
 LAST_STEP = DistillationSettings(iterations=100)
+ALONE = 1  # process at a time, where CPU time is measured
+FOUND = ("parameters", "cpu_s", "exploitability", "p95")  # of each way of pruning
 FINE_TUNING = 100  # iterations after pruning once
 MIXED_ITERATIONS = 300
 
 
 def run(directory: Path | None) -> list[Figure]:
-    """Three benchmarks, one after the other; some ten minutes of CPU time."""
-    torch.set_num_threads(1)
-    return [*speed(), *pruning(directory), *sizes()]
+    """Three benchmarks, one after the other; some ten minutes of CPU time. What is done is kept in `directory`."""
+    with tempfile.TemporaryDirectory(prefix="uavtwin-training-") as made:
+        folder = directory / "training" if directory else Path(made)
+        return [*speed(folder / "speed"), *pruning(folder / "pruning", directory), *sizes(folder / "sizes")]
+
+
+def _each_seed(function: Callable[[int], Mapping[str, object]], folder: Path, jobs: int) -> list[Row]:
+    """What a function of this file finds, seed by seed, on the sweep runner."""
+    place = f"{__name__}:{function.__name__}"
+    return rows_of_function(place, [{"seed": seed} for seed in SEEDS], folder, jobs)
+
+
+def _mean(rows: Sequence[Row], name: str) -> float:
+    """NaN where a seed did not get so far."""
+    return float(np.mean([row.get(name, math.nan) for row in rows]))
 
 
 # -- how fast --------------------------------------------------------------------------------------------------------
 
 
-def speed() -> list[Figure]:
+def speed(folder: Path) -> list[Figure]:
     """CPU time until the policy is so good, and how good it is in the end."""
-    games = Games.draw(STANDARD, 128)
-    reached: dict[float, list[float]] = {level: [] for level in LEVELS}
-    ends, tails, spent = [], [], []
-    for seed in SEEDS:
-        trainer = ActorCritic(Settings(iterations=LONG, seed=seed))
-
-        def after(trainer: Trainer) -> None:
-            if trainer.iteration <= 100 or trainer.iteration % 10 == 0:
-                measure(trainer, games)
-
-        trainer.run(after=after)
-        for level, times in reached.items():
-            times.append(next((p.cpu_s for p in trainer.curve if p.exploitability < level), float("nan")))
-        final = score(Games.draw(STANDARD, 256), ActorPlayer(trainer.average.to_actor()))
-        ends.append(100 * final.mean)
-        tails.append(100 * final.p95)
-        spent.append(trainer.cpu_s)
-        _say(f"dense, seed {seed}: {ends[-1]:.2f} % after {spent[-1]:.0f} CPU-s")
-    figures = [
-        Figure(f"training until exploitability below {100 * level:g} %", float(np.mean(times)), "CPU-s")
-        for level, times in reached.items()
-    ]
+    rows = _each_seed(one_speed, folder, jobs=ALONE)
+    reached = [(level, _mean(rows, f"below.{_percent(level)}")) for level in LEVELS]
     return [
-        *figures,
-        Figure(f"exploitability after {LONG} iterations, mean", float(np.mean(ends)), "%"),
-        Figure(f"exploitability after {LONG} iterations, p95", float(np.mean(tails)), "%"),
-        Figure(f"CPU time of {LONG} iterations", float(np.mean(spent)), "CPU-s"),
+        *(Figure(f"training until exploitability below {100 * level:g} %", cpu_s, "CPU-s") for level, cpu_s in reached),
+        Figure(f"exploitability after {LONG} iterations, mean", _mean(rows, "mean"), "%"),
+        Figure(f"exploitability after {LONG} iterations, p95", _mean(rows, "p95"), "%"),
+        Figure(f"CPU time of {LONG} iterations", _mean(rows, "cpu_s"), "CPU-s"),
     ]
+
+
+def one_speed(seed: int) -> dict[str, object]:
+    """One run: CPU-s to each level, by percent; then exploitability, %, and CPU-s in all."""
+    torch.set_num_threads(1)
+    games = Games.draw(STANDARD, 128)
+    trainer = ActorCritic(Settings(iterations=LONG, seed=seed))
+
+    def after(trainer: Trainer) -> None:
+        if trainer.iteration <= 100 or trainer.iteration % 10 == 0:
+            measure(trainer, games)
+
+    trainer.run(after=after)
+    found = {level: next((p.cpu_s for p in trainer.curve if p.exploitability < level), None) for level in LEVELS}
+    below = {_percent(level): cpu_s for level, cpu_s in found.items() if cpu_s is not None}
+    final = score(Games.draw(STANDARD, 256), ActorPlayer(trainer.average.to_actor()))
+    return {"below": below, "mean": 100 * final.mean, "p95": 100 * final.p95, "cpu_s": trainer.cpu_s}
+
+
+def _percent(level: float) -> str:
+    return f"{1e4 * level:.0f}bp"
 
 
 # -- ways to prune ---------------------------------------------------------------------------------------------------
@@ -99,15 +117,14 @@ class Result(NamedTuple):
     p95: float
 
 
-def pruning(directory: Path | None) -> list[Figure]:
+def pruning(folder: Path, directory: Path | None) -> list[Figure]:
     """Every way of pruning beside the dense network, trained with the same number of iterations."""
-    results = []
-    for result in compare_pruning(SEEDS):
-        results.append(result)
-        _say(
-            f"{result.method}, {100 * result.share:g} % removed, seed {result.seed}: "
-            f"{100 * result.exploitability:.2f} %, {result.cpu_s:.1f} CPU-s"
-        )
+    rows = _each_seed(one_pruning, folder, jobs=ALONE)
+    results = [
+        _result(row, name)
+        for row in rows
+        for name in dict.fromkeys(key.rpartition(".")[0] for key in row if "@" in key)
+    ]
     if directory:
         with open(directory / "bench_training_pruning.csv", "w", newline="") as file:
             writer = csv.writer(file)
@@ -123,6 +140,18 @@ def pruning(directory: Path | None) -> list[Figure]:
         spent, base = (float(np.mean([r.cpu_s for r in each])) for each in (some, dense))
         figures.append(Figure(f"CPU time: {name}", spent, "CPU-s", base, base / spent))
     return figures
+
+
+def one_pruning(seed: int) -> dict[str, object]:
+    """What every way of pruning comes to, by `method@share`."""
+    torch.set_num_threads(1)
+    return {f"{one.method}@{one.share:g}": dict(zip(FOUND, one[3:], strict=True)) for one in compare_pruning((seed,))}
+
+
+def _result(row: Row, name: str) -> Result:
+    method, _, share = name.rpartition("@")
+    parameters, cpu_s, found, p95 = (float(row[f"{name}.{figure}"]) for figure in FOUND)
+    return Result(method, float(share), int(row["seed"]), int(parameters), cpu_s, found, p95)
 
 
 def compare_pruning(
@@ -192,22 +221,29 @@ def _timed(step: Callable[[Perceptron], Perceptron], network: Perceptron) -> tup
 # -- market sizes ----------------------------------------------------------------------------------------------------
 
 
-def sizes() -> list[Figure]:
+def sizes(folder: Path) -> list[Figure]:
     """One policy on markets of many sizes: dense, mean over seeds; the shipped one, pruned, beside it."""
-    players = []
-    for seed in SEEDS:
-        trainer = _trained(Settings(iterations=MIXED_ITERATIONS, seed=seed, distribution=(MIXED,)))
-        players.append(ActorPlayer(trainer.average.to_actor()))
-        _say(f"mixed markets, seed {seed}: {trainer.cpu_s:.0f} CPU-s")
+    rows = _each_seed(one_size, folder, jobs=0)
     path = shipped_file("config/policies/default.safetensors")
     shipped = ActorPlayer(artifact.load(path).actor) if path else None
     figures = []
     for name, distribution in size_cases():
-        games = Games.draw(distribution, 192)
-        value = 100 * float(np.mean([score(games, player).mean for player in players]))
-        pruned = 100 * score(games, shipped).mean if shipped else None
-        figures.append(Figure(f"exploitability, {name} (beside: shipped policy)", value, "%", pruned))
+        pruned = 100 * score(Games.draw(distribution, 192), shipped).mean if shipped else None
+        what = f"exploitability, {name} (beside: shipped policy)"
+        figures.append(Figure(what, _mean(rows, _key(name)), "%", pruned))
     return figures
+
+
+def one_size(seed: int) -> dict[str, object]:
+    """Exploitability, %, of one policy by the size of the market."""
+    torch.set_num_threads(1)
+    trainer = _trained(Settings(iterations=MIXED_ITERATIONS, seed=seed, distribution=(MIXED,)))
+    player = ActorPlayer(trainer.average.to_actor())
+    return {_key(name): 100 * score(Games.draw(distribution, 192), player).mean for name, distribution in size_cases()}
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
 
 
 def size_cases() -> list[tuple[str, GameDistribution]]:
@@ -220,7 +256,3 @@ def size_cases() -> list[tuple[str, GameDistribution]]:
     ]
     middle = replace(free, rsus=(4, 4), uavs=(16, 16))
     return sized + [(f"M=4 N=16 rho={rho}", replace(middle, rho=(rho, rho))) for rho in (0.4, 0.55, 0.7)]
-
-
-def _say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)

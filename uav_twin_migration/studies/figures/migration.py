@@ -33,9 +33,9 @@ NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
 
 SCENARIO, SEED = "default", 1
 RSUS, UAVS, SEEDS = 4, 8, (1, 2, 3)  # cities in which pricing is compared; the first is the default one
-DURATION = 600.0  # s of flight
+DURATION = 300.0  # s of flight
 FIXED_MARKUP = 2.0
-BROKEN, RETURNS, OUTAGE = 200.0, 400.0, "rsu_1"  # s, s, which RSU
+BROKEN, RETURNS, OUTAGE = 100.0, 200.0, "rsu_1"  # s, s, which RSU
 WATCHED = 2  # whose twin has users in the study of a broken RSU: two RSUs are in its reach then
 DOWN, VIEWED = (20.0, 70.0), 100.0  # s, of its host, and how long users are watched
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#777777", "#7b4fa3"

@@ -35,6 +35,7 @@ COMMANDS = {
     "virtual": ["sim", "--virtual"],
 }
 FIRST = {"evaluate": "policy", "sim": "scenario", "virtual": "scenario"}  # the option that is no option but comes first
+FUNCTION = "function"  # in place of a command: one of a study's own
 SCENARIO_FILE, RESULT_FILE, POLICY_FILE = "scenario.json", "result.json", "policy.safetensors"
 PATH = re.compile(r"(\w+)\[([^\]]*)\]\.(\w+)")
 

@@ -12,11 +12,12 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from uav_twin_migration.studies.sweep.points import POLICY_FILE, RESULT_FILE, Task
+from uav_twin_migration.studies.sweep.points import FUNCTION, POLICY_FILE, RESULT_FILE, Task
 
 APART = ("sim",)  # has processes of its own, which write where we do
 LONGEST_TEXT = 4000  # characters of what a failed run said, the last ones
@@ -40,13 +41,28 @@ def run(task: Task) -> Outcome:
         folder = Path(name)
         for file, content in task.files.items():
             (folder / file).write_bytes(content)
-        code, said = _apart(task, folder) if task.run in APART else _here(task, folder)
+        way = _apart if task.run in APART else _called if task.run == FUNCTION else _here
+        code, said = way(task, folder)
         result, policy = {}, b""
         if code == 0:
             result = dict(flat(json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))))
             policy = (folder / POLICY_FILE).read_bytes() if (folder / POLICY_FILE).exists() else b""
     failed = said[-LONGEST_TEXT:] if code else ""
     return Outcome(code, result, failed, time.monotonic() - began, socket.gethostname(), policy)
+
+
+def _called(task: Task, folder: Path) -> tuple[int, str]:
+    """A function of a study, module:function, with the values by name; it returns a mapping of numbers."""
+    place, values = task.arguments
+    module, _, name = place.partition(":")
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            result = getattr(import_module(module), name)(**json.loads(values))
+    except Exception:  # as in `_here`
+        return 1, said.getvalue() + traceback.format_exc()
+    (folder / RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
+    return 0, said.getvalue()
 
 
 def _here(task: Task, folder: Path) -> tuple[int, str]:

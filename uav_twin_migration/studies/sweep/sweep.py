@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import shlex
@@ -21,7 +22,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.output import whole_file, write_text
 from uav_twin_migration.plugins import file_of
 from uav_twin_migration.studies.sweep import plots, results, workers
-from uav_twin_migration.studies.sweep.points import Task, tasks
+from uav_twin_migration.studies.sweep.points import FUNCTION, Task, tasks
 from uav_twin_migration.studies.sweep.results import Run
 from uav_twin_migration.studies.sweep.spec import Spec, read
 
@@ -89,7 +90,27 @@ def rows_of_study(document: Mapping[str, Any], folder: Path) -> list[results.Row
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "sweep.yaml", yaml.safe_dump(dict(document), sort_keys=False))
     spec = read(folder / "sweep.yaml")
-    runs = carry_out(spec, tasks(spec, folder), folder)
+    return _rows(spec, tasks(spec, folder), folder, 0)
+
+
+def rows_of_function(place: str, points: Sequence[Mapping[str, Any]], folder: Path, jobs: int) -> list[results.Row]:
+    """A study's own function, as a sweep over its arguments: a row for each of `points`, what is done is kept.
+
+    place: module:function, which returns a mapping of numbers. jobs: processes; one where it measures time.
+    Raises UavTwinError where a run failed.
+    """
+    axes = tuple(dict.fromkeys(name for point in points for name in point))
+    spec = Spec(place, FUNCTION, None, {}, tuple(map(dict, points)), axes, (), (), {})
+    wanted = [
+        Task(number, dict(point), FUNCTION, (place, json.dumps(point, sort_keys=True)), {})
+        for number, point in enumerate(points)
+    ]
+    return _rows(spec, wanted, folder, jobs)
+
+
+def _rows(spec: Spec, wanted: Sequence[Task], folder: Path, jobs: int) -> list[results.Row]:
+    with contextlib.redirect_stdout(sys.stderr):  # a benchmark's JSON may go to standard output
+        runs = carry_out(spec, wanted, folder, jobs)
     failed = [run for run in runs if run.code != 0]
     if failed:
         raise UavTwinError(f"{folder}: {len(failed)} of {len(runs)} runs failed; the first: {failed[0].said[-500:]}")
