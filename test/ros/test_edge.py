@@ -87,3 +87,13 @@ def test_what_may_pass_does_not_end_it(host: Path, processes: Processes, probe: 
     probe.wait_for(lambda: "twins" in probe.diagnostics["rsu/rsu_1"], "twins, once the port is free")
     assert not trouble()
     assert process.poll() is None
+
+
+def test_it_logs_json_where_its_host_says_so(host: Path, processes: Processes) -> None:
+    file = host / "host.yaml"
+    file.write_text(file.read_text().replace("log: text", "log: json"))
+    process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readline())
+    assert line["message"].startswith("RSU rsu_1 sells up to")
+    assert (line["level"], line["node"]) == ("info", "rsu.rsu_1.rsu")

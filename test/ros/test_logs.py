@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from uav_twin_migration.msg import BandwidthDemand, PriceOffer
 
 from test.ros.conftest import RSU, UAV, Probe, Processes
+from uav_twin_migration.nodes.ros import json_logs
 
 FLOOD = 3000  # bad demands
 
@@ -92,3 +94,15 @@ def test_a_home_folder_that_takes_no_logs_stops_no_node(
         monkeypatch.delenv(name, raising=False)
     processes.start("rsu", "/rsu/rsu_0", **RSU)
     probe.wait_for(lambda: probe.offers, "an offer")
+
+
+def test_logs_as_json() -> None:
+    said = f'{json_logs.START}INFO\x1f1790000000.25\x1frsu.north\x1fa "quoted" word'
+    assert json.loads(json_logs.as_json(said, 0.0)) == {
+        "time": 1790000000.25,
+        "level": "info",
+        "node": "rsu.north",
+        "message": 'a "quoted" word',
+    }
+    for other in ("Traceback (most recent call last):", "\x1ehalf", "\x1ea\x1fb\x1fc\x1fd"):
+        assert json.loads(json_logs.as_json(other, 5.0)) == {"time": 5.0, "level": "info", "message": other}

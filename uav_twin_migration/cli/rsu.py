@@ -15,7 +15,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from uav_twin_migration.deployment.host_directory import PARAMETERS_FILE, load_host, read_parameters, split_address
+from uav_twin_migration.deployment.host_directory import (
+    PARAMETERS_FILE,
+    EdgeHost,
+    load_host,
+    read_parameters,
+    split_address,
+)
 from uav_twin_migration.errors import InputError, UavTwinError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
@@ -36,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--rmw", help="ROS middleware (default rmw_fastrtps_cpp)")
     init.add_argument("--address", metavar="IP[:PORT]", help="the host's own, where RSUs bring twins")
     init.add_argument("--admit", metavar="PATTERN", action="append", help="ids of UAVs that it serves (default: all)")
+    init.add_argument("--log", choices=("text", "json"), help="what its nodes print (default text)")
     init.add_argument("--at", metavar="DIR", type=Path, help="where the directory will lie on the host (default: DIR)")
     init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
     init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
@@ -103,7 +110,7 @@ def serve(directory: Path) -> int:
     host = load_host(directory)
     read_parameters(directory)
     spare_memory()
-    os.environ.update(host.variables(directory))
+    prepare(host, directory)
     try:
         from uav_twin_migration.nodes.ros.spin import run as spin
         from uav_twin_migration.nodes.rsu import RsuNode
@@ -114,6 +121,15 @@ def serve(directory: Path) -> int:
     return spin(lambda: [RsuNode(namespace=f"/rsu/{host.rsu}")], arguments)
 
 
+def prepare(host: EdgeHost, directory: Path) -> None:
+    """Have this process take part in the network, and print, as its host does."""
+    os.environ.update(host.variables(directory))
+    if host.log == "json":
+        from uav_twin_migration.nodes.ros.json_logs import print_json
+
+        print_json()
+
+
 def answer(args: argparse.Namespace) -> int:
     """Run the metrics node of a host. Returns its exit code."""
     host = load_host(args.directory)
@@ -121,11 +137,14 @@ def answer(args: argparse.Namespace) -> int:
         address, port = split_address(args.listen, 9464)
     except ValueError:
         raise InputError("command line", "--listen", args.listen, "IP:PORT") from None
-    os.environ.update(host.variables(args.directory))
+    prepare(host, args.directory)
     from uav_twin_migration.nodes.metrics import MetricsNode
     from uav_twin_migration.nodes.ros.spin import run as spin
 
-    arguments = ["--ros-args", "--disable-external-lib-logs", "-p", f"address:={address}", "-p", f"port:={port}"]
+    region = str(read_parameters(args.directory).get("region", ""))
+    values = {"address": address, "port": port, "rsu": host.rsu} | ({"region": region} if region else {})
+    arguments = ["--ros-args", "--disable-external-lib-logs"]
+    arguments += [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     return spin(lambda: [MetricsNode()], arguments)
 
 

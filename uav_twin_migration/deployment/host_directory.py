@@ -41,6 +41,7 @@ class EdgeHost:
     domain: int = 0  # ROS_DOMAIN_ID
     rmw: str = "rmw_fastrtps_cpp"
     discovery_servers: tuple[str, ...] = ()  # HOST or HOST:PORT, the same order on all hosts; none: multicast
+    log: str = "text"  # or json: what its nodes print
 
     @property
     def servers(self) -> tuple[Address, ...]:
@@ -107,6 +108,8 @@ def check_host(host: EdgeHost, where: str) -> EdgeHost:
         raise InputError(where, "domain", host.domain, "a whole number from 0 to 101")
     if not (isinstance(host.rmw, str) and host.rmw.startswith("rmw_")):
         raise InputError(where, "rmw", host.rmw, "the name of a ROS middleware, as rmw_fastrtps_cpp")
+    if host.log not in ("text", "json"):
+        raise InputError(where, "log", host.log, "text or json")
     for server in host.discovery_servers:
         try:
             split_address(server, DISCOVERY_PORT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         )
         self._ledger: LedgerFile | None = None
         self._heard = RsusHeard()
+        self._totals = Counter({"rounds": 0, "grants": 0})
         self._trouble = ""  # why it hosts no twins though it should
         self._failure: UavTwinError | None = None  # of the last transition
         self.fail: Callable[[str], None] = self.get_logger().fatal  # the spin puts its own here
@@ -298,6 +300,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
                 self._own_rounds = (*self._own_rounds[-3:], output.round)
                 self._offers.publish(self._signing.signed(convert.offer_to_message(output, now)))
             elif isinstance(output, Grant):
+                self._totals["rounds"] += 1
+                self._totals["grants"] += sum(share > 0.0 for share in output.bandwidth.values())
                 self._proofs.on_own_grant(output)
                 message = self._signing.signed(convert.grant_to_message(output, now))
                 self._grants.publish(message)
@@ -332,6 +336,9 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             values.update(self._twins.describe())
         elif self._trouble:
             values["trouble"] = self._trouble
+        if self._signing.until is not None:
+            values["signing_key_expires_timestamp_seconds"] = int(self._signing.until)
+        values.update({f"total/{name}": count for name, count in self._totals.items()})
         values.update(describe_ledger(self._ledger))
         for refused in (self._pricer.refusals, self._policies.refusals):
             values.update({f"policy_refused/{reason.value}": count for reason, count in refused.items()})

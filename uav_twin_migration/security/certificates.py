@@ -39,6 +39,7 @@ class Identity:
         self.rsu, self.directory = rsu, Path(directory)
         names = (AUTHORITY_FILE, f"{rsu}.pem", f"{rsu}.key")
         self._files = tuple(self.directory / name for name in names)
+        self.until = 0.0  # s since 1970, when its certificate runs out
         self._state = self._look()
         self._client, self._server = self._read()
         self._revoked = self._read_revoked()
@@ -118,12 +119,14 @@ class Identity:
             if error.verify_code in NOT_NOW:
                 raise ValidityError(f"{file}: {what}; {CLOCK_HINT}, or {HINT}") from error
             raise IdentityError(f"{file}: {what}; {HINT}") from error
+        self.until = ssl.cert_time_to_seconds((certificate or {}).get("notAfter", NEVER))
         if rsu_of(certificate) != self.rsu:
             raise IdentityError(f"{file}: the certificate of RSU {rsu_of(certificate)!r}, not {self.rsu!r}; {HINT}")
 
 
 NOT_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, of OpenSSL's x509_vfy.h
 CLOCK_HINT = "see that this host's clock is right"
+NEVER = "Jan  1 00:00:00 1970 GMT"
 HINT = "make new ones with `uavtwin keys DIR --rsus ID...`"
 
 

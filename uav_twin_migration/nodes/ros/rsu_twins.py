@@ -90,6 +90,7 @@ class RsuTwins:
         self._announce()
 
     def _open(self, values: dict[str, Any]) -> TwinService:
+        self._identity = Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None
         post, tell = self._mail.post, self._node.get_logger().error
         self._plugged = (
             plugged_admission(values["admission"], tell, self.rsu),
@@ -99,7 +100,7 @@ class RsuTwins:
             self.rsu,
             values["twin_store"],
             NamedApplication(values["application"], tell) if values["application"] else UavTwins(),
-            Identity(values["twin_keys"], self.rsu) if values["twin_keys"] else None,
+            self._identity,
             (values["twin_address"], values["twin_port"]),
             self._resolve,
             HostSettings.of(values, *self._plugged),
@@ -365,9 +366,12 @@ class RsuTwins:
             "twins": len(self._service.hosted),
             "twins_moving": len(self._service.progress()),
             "draining": self._drain_until is not None,
+            **self._service.room(),
             **self._describe_replicas(),
             **plugins.describe(*self._plugged),
         }
+        if self._identity is not None:
+            values["certificate_expires_timestamp_seconds"] = int(self._identity.until)
         if self.trouble:
             values["trouble"] = self.trouble
         values.update({f"refused/twin_{why}": count for why, count in counts.items() if why not in HARMLESS})

@@ -44,6 +44,11 @@ class Signing:
                 f"{file}: not for {others}; make it with `uavtwin keys KEYS --uavs` or `--uav-container`"
             )
 
+    @property
+    def until(self) -> float | None:
+        """When its key runs out, s since 1970; None where it does not sign."""
+        return self._signer.until if self._signer is not None else None
+
     def signed(self, message: M) -> M:
         """The message, with its signature."""
         if self._signer is not None:

@@ -99,7 +99,7 @@ def log_where_it_can_be_written() -> None:
 
 
 def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None) -> int:
-    """Create nodes and spin them: a node executable's ``main``. Returns its exit code, 2 for bad parameters.
+    """Create nodes and spin them: a node executable's ``main``. Its exit code is 2 for what no restart makes better.
 
     A node that has a `stop` attribute gets the function that ends the spin; one that has a `leave` is asked on SIGTERM.
     """
@@ -123,7 +123,7 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         systemd.notify("STOPPING=1")
     except UavTwinError as error:
         print(error, file=sys.stderr, flush=True)
-        return 2
+        return 1 if error.may_pass else 2
     finally:
         for node in nodes:
             node.destroy_node()

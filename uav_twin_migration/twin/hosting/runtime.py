@@ -9,6 +9,8 @@ All public methods are for any thread, and return at once. What is called back i
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import threading
 import time
@@ -30,7 +32,7 @@ from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import Output, Progress, Served
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_database import KEPT_LOG, checkpoint_beside
-from uav_twin_migration.twin.hosting.store_reader import StoreError
+from uav_twin_migration.twin.hosting.store_reader import StoreError, journal_of
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     HostHeartbeat,
@@ -215,6 +217,17 @@ class TwinService:
     def hosted(self) -> list[str]:
         """The UAVs whose twins are here and have not been taken over by another RSU."""
         return self._hosted
+
+    def room(self) -> dict[str, int]:
+        """Bytes of the store, and what is free on its disk."""
+        path, found = self._store.path, {}
+        with contextlib.suppress(OSError):
+            found["store_bytes"] = (
+                sum(file.stat().st_size for file in (path, journal_of(path))) + self._store.log_size()
+            )
+            system = os.statvfs(path.parent)
+            found["disk_free_bytes"] = system.f_bavail * system.f_frsize
+        return found
 
     @property
     def taken_in(self) -> int:
