@@ -25,6 +25,7 @@ Point = tuple[float, float, float]
 NEAR_HEIGHT = 1.0  # m below the safe height at which the climb is over
 AT_REST = 0.5  # m/s below which a hold is one of position
 OFF_COURSE = 4.0  # m/s between what is commanded and what is flown that somebody else's set-points would explain
+SLOWEST = 0.5  # of what is commanded, in its direction, that an airframe may fly for want of more
 OFF_COURSE_FOR = 4.0  # s of it until it is said
 LEAST_BETWEEN = 0.05  # s between two sightings, for a velocity to come of them
 SEEN_FOR = 2.0  # s that another drone's position counts
@@ -191,9 +192,15 @@ class Guidance:
     def _note_course(self, odometry: Odometry | None, velocity: Array, near: _Near | None, now: float) -> None:
         """Say what is odd: another drone that is waited for, or a vehicle that flies something else for long."""
         self.warning = f"waits for {near.name}, which is too near" if near else ""
-        if odometry is None or float(np.linalg.norm(odometry.velocity - velocity)) <= OFF_COURSE:
+        if odometry is None or _off_course(odometry.velocity, velocity) <= OFF_COURSE:
             self._off_course_since = None
         elif self._off_course_since is None:
             self._off_course_since = now
         elif now - self._off_course_since > OFF_COURSE_FOR:
             self.warning = "it does not fly what it is told: does somebody else send set-points to it, too?"
+
+
+def _off_course(flown: Array, wanted: Array) -> float:
+    """How far what is flown is from what is wanted, m/s; the same way, but slower, an airframe may have to fly."""
+    share = float(np.clip(flown @ wanted / max(float(wanted @ wanted), 1e-9), SLOWEST, 1.0))
+    return float(np.linalg.norm(flown - share * wanted))

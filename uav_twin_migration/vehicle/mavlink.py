@@ -15,7 +15,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common
 
-from uav_twin_migration.vehicle import px4_codes
+from uav_twin_migration.vehicle import px4_codes, px4_events
 from uav_twin_migration.vehicle.dialect import Dialect
 from uav_twin_migration.vehicle.frames import enu_to_ned, heading_to_yaw
 from uav_twin_migration.vehicle.px4_codes import FIXES, RESULTS
@@ -91,6 +91,7 @@ class MavlinkLink:
         self.refused: Counter[str] = Counter()
         self._system_id, self._dialect, self._stream = system_id, dialect, stream
         self._messages = importlib.import_module(f"pymavlink.dialects.v20.{dialect.messages}")
+        self._messages.mavlink_map.setdefault(px4_events.EventMessage.id, px4_events.EventMessage)
         self._sequence: int | None = None
         self._vehicles: set[int] = set()  # other systems that are vehicles
         self._encoder = self._messages.MAVLink(None, srcSystem=system_id, srcComponent=ONBOARD_COMPUTER)
@@ -234,6 +235,9 @@ def _event(message: Any, dialect: Dialect) -> list[Event]:
         return [Fact("landed", LANDED.get(message.landed_state, "unknown"))]
     if kind == "STATUSTEXT" and message.severity <= common.MAV_SEVERITY_WARNING:
         return [StatusText("".join(filter(str.isprintable, message.text)))]
+    if kind == "EVENT":
+        text = px4_events.words(message.event, message.log_levels, message.arguments)
+        return [StatusText(text)] if text else []
     if kind == "COMMAND_ACK" and message.command in COMMANDS:
         return [Acknowledgement(COMMANDS[message.command], message.result, RESULTS.get(message.result, ""))]
     return []

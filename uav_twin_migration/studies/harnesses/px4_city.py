@@ -114,6 +114,6 @@ def draw(scenario: Scenario, tracks: dict[str, Array], file: Path) -> None:
     stations = np.array([rsu.position for rsu in scenario.rsus])
     above.plot(*stations.T, "k^", ms=8, label="RSU")
     above.set(xlabel="east, m", ylabel="north, m", aspect="equal", title="paths (lines) and routes (dashed)")
-    above.legend(loc="upper right", fontsize=8)
+    canvas.legend(loc="outside upper center", ncols=len(scenario.uavs) + 1, fontsize=8)
     aside.set(xlabel="time since the first position, s", ylabel="height, m", title="heights")
     save_picture(canvas, file)
