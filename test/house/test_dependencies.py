@@ -34,10 +34,16 @@ KEYS = {
 }
 # Without a key in any distribution. No RSU or UAV needs any of them: what nacl does, cryptography does, too.
 WITHOUT_KEY = {"foxglove", "gymnasium", "mcap", "nacl", "numba", "pettingzoo", "pyarrow", "pyulog"}
+WITHOUT_KEY |= {"mitsuba", "sionna"}
 WITHOUT_KEY |= {"stable_baselines3", "tensordict", "torchrl", "zstandard"}
 ONLY_MEASURED = {"playwright", "psutil"}  # by bench
 BY_HAND = {"atheris"}  # fuzzing by coverage, where somebody has installed it: it builds on few machines
-DISTRIBUTIONS = {"foxglove-sdk": "foxglove", "PyYAML": "yaml", "PyNaCl": "nacl"}  # PyPI's name -> module
+DISTRIBUTIONS = {  # PyPI's name -> module
+    "foxglove-sdk": "foxglove",
+    "PyYAML": "yaml",
+    "PyNaCl": "nacl",
+    "sionna-rt": "sionna",
+}
 
 
 def imported() -> set[str]:

@@ -10,6 +10,7 @@ from uav_twin_migration.scenario.tags import (
     is_building,
     is_street,
     is_underground,
+    material_of,
     parse_length,
     text,
     unpacked,
@@ -117,3 +118,19 @@ def test_streets_that_do_not_exist() -> None:
     assert is_street({"highway": "residential"})
     assert is_street({"name": "a plain file of lines"})
     assert not any(is_street({"highway": kind}) for kind in ("proposed", "construction", "no", None))
+
+
+@pytest.mark.parametrize(
+    ("tags", "material"),
+    [
+        ({}, "concrete"),
+        ({"building:material": "brick"}, "brick"),
+        ({"building:material": "Timber framing"}, "wood"),
+        ({"building:facade:material": "glass;metal"}, "glass"),
+        ({"facade_material": "limestone"}, "marble"),
+        ({"building:material": "no", "facade_material": "steel"}, "metal"),
+        ({"building:material": "gingerbread"}, "concrete"),
+    ],
+)
+def test_walls_are_of_what_tags_say(tags: dict[str, object], material: str) -> None:
+    assert material_of(tags) == material

@@ -152,6 +152,9 @@ COMMANDS: dict[str, Command] = {
     "world": Command("world", "a scenario as a Gazebo world"),
     "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
+    "radiomap": Command(
+        "radiomap", "a city's radio map, traced by rays", ("raytracing",), by_option={"figure": ("figures",)}
+    ),
     "bench": Command("bench", "benchmarks beside their baselines", ("bench",), by_name=needs(BENCHMARKS)),
     "test": Command("test", "all tests", TESTED, ros=True),
 }
@@ -174,6 +177,7 @@ IMPORTED_FROM |= {
     "pyproj": "city",
     "pymavlink": "px4",
 }
+IMPORTED_FROM |= {"sionna": "raytracing", "mitsuba": "raytracing"}
 IMPORTED_FROM |= {"aiohttp": "view", "foxglove": "foxglove", "playwright": "test"}
 IMPORTED_FROM |= {"prometheus_client": "metrics", "numba": "bench", "psutil": "bench"}
 IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}

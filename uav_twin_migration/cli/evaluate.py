@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--utility", default="", metavar="PLUGIN", help="what a rate is worth to UAVs")
     parser.add_argument("--radio", default="", metavar="PLUGIN", help="radio model of the games")
+    parser.add_argument("--radio-map", default="", metavar="MAP", help="a traced city to play the games in")
     parser.add_argument("--rounds", type=int, default=15, metavar="R", help="that the policy prices (default: 15)")
     parser.add_argument("--seed", type=int, default=TEST_SEED, metavar="N", help="of games and first prices")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         where = f"{markets.count} markets of {args.markets}, after {args.rounds} rounds"
     else:
         wanted = [games.with_ranges(each, args.ranges, "evaluate") for each in games.GAMES[args.games]]
-        drawn_from = [games.with_plugins(each, args.utility, args.radio) for each in wanted]
+        drawn_from = [games.with_plugins(each, args.utility, args.radio, args.radio_map) for each in wanted]
         found = on_unseen(player, drawn_from, COUNT, args.rounds, args.seed)
         where = f"{COUNT} {args.games} games of moving UAVs" + "".join(f", {given}" for given in args.ranges)
     document: dict[str, object] = {

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "hidden": [128, 128],
     "utility": "",
     "radio": "",
+    "radio_map": "",
     "teacher": None,
 }
 
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--utility", metavar="PLUGIN", help="what a rate is worth to UAVs; with --method mappo")
     parser.add_argument("--radio", metavar="PLUGIN", help="radio model of the games")
+    parser.add_argument("--radio-map", metavar="MAP", help="a traced city to play the games in; docs/radio.md")
     parser.add_argument("--teacher", metavar="POLICY", help="a larger policy to learn from in a last step")
     parser.add_argument(
         "--improve", metavar="POLICY", help="with --from-bag: a policy to start from, kept unless beaten"
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace, saved: dict[str, Any] | None) -> dict[str, Any]:
     """What shapes the run: the options given, else those of the checkpoint, else the defaults."""
-    begun = saved["options"] if saved else DEFAULTS
+    begun = DEFAULTS | saved["options"] if saved else DEFAULTS
     options = {name: begun[name] if getattr(args, name) is None else getattr(args, name) for name in DEFAULTS}
     changed = [name for name in DEFAULTS if saved and options[name] != begun[name]]
     if changed:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint: Path | None = args.checkpoint or args.resume
     quiet = args.json == "-"
     with _writer(args.tensorboard) as writer, _saving(trainer, options, checkpoint):
-        measured_on = with_plugins(GameDistribution(), options["utility"], options["radio"])
+        measured_on = with_plugins(GameDistribution(), options["utility"], options["radio"], options["radio_map"])
         games = Games.draw(measured_on, FEW if options["utility"] else 128)
         cut = _train(trainer, games, options["budget_s"], writer, quiet, lambda: _save(trainer, options, checkpoint))
     network = trainer.average
@@ -142,7 +142,12 @@ def _settings(options: dict[str, Any], teacher: bool) -> tuple[Settings, Distill
         iterations=max(round((budget - last) * rate), 1),
         seed=options["seed"],
         distribution=tuple(
-            with_plugins(with_ranges(each, options["ranges"], "train"), options["utility"], options["radio"])
+            with_plugins(
+                with_ranges(each, options["ranges"], "train"),
+                options["utility"],
+                options["radio"],
+                options["radio_map"],
+            )
             for each in GAMES[options["games"]]
         ),
         pruning=PruningSettings(options["prune"]),

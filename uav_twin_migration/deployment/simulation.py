@@ -23,6 +23,7 @@ from uav_twin_migration.deployment.plan import ProcessSpec, monitor_process, pla
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
+from uav_twin_migration.radio.model import check_map
 from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.scenario.load import check_plugins, save, scenario_path
 from uav_twin_migration.scenario.model import Scenario
@@ -119,6 +120,7 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
     if values["view"]:
         check_address(values["view_address"], values["view_token"])
     check_plugins(scenario)
+    check_map(scenario.radio, [(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus])
     for rsu in scenario.rsus if values["keys"] else ():
         if not (Path(values["keys"]) / f"{rsu.id}.key").is_file():
             expected = f"the keys of every RSU: run uavtwin keys {values['keys']} --rsus {rsu.id} ..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.plugins import check
 from uav_twin_migration.radio.coverage import predicted_stay
-from uav_twin_migration.radio.model import Radio
+from uav_twin_migration.radio.model import Mapped, Radio
+from uav_twin_migration.radio.radio_map import load
 from uav_twin_migration.scenario.model import RadioParameters
 from uav_twin_migration.scenario.snapshot import best_links, required_rate
 
@@ -120,15 +122,25 @@ def with_ranges(distribution: GameDistribution, given: Sequence[str], source: st
     return distribution
 
 
-def with_plugins(distribution: GameDistribution, utility: str, radio: str) -> GameDistribution:
-    """The distribution with UAVs of another utility and another radio model, where they are given.
+def with_plugins(distribution: GameDistribution, utility: str, radio: str, radio_map: str = "") -> GameDistribution:
+    """The distribution with UAVs of another utility, another radio model and in a traced city, where they are given.
+
+    In a traced city RSUs stand where antennas were traced, as many as there are at most, and UAVs fly within its map.
 
     Raises:
         PluginError: one cannot be found.
+        InputError: the map cannot be read.
     """
     check("utility", utility)
     check("radio", radio)
-    return replace(distribution, utility=utility, radio=replace(distribution.radio, model=radio))
+    parameters = replace(distribution.radio, model=radio, map=str(Path(radio_map).resolve()) if radio_map else "")
+    rsus = distribution.rsus
+    if radio_map:
+        traced = load(radio_map)
+        parameters = replace(parameters, carrier_frequency=traced.frequency)
+        fewest, most = (min(count, len(traced.rsus)) for count in rsus)
+        rsus = (fewest, most)
+    return replace(distribution, rsus=rsus, utility=utility, radio=parameters)
 
 
 LIMITS: dict[str, Range] = {
@@ -151,15 +163,14 @@ def draw_games(
 ) -> Market:
     """Games as a Market with batch axes [rounds, games]."""
     d = distribution
-    towers = np.concatenate(
-        [rng.uniform(0.0, d.side, (games, rsus, 2)), np.full((games, rsus, 1), d.antenna_height)], axis=-1
-    )
-    positions, velocities = _flights(d, rng, games, uavs, rounds)
+    radio = Radio(d.radio)
+    towers, area = _site(d, radio, rng, games, rsus)
+    positions, velocities = _flights(d, area, rng, games, uavs, rounds)
     altitude = np.broadcast_to(rng.uniform(*d.altitude, (games, uavs, 1)), (rounds, games, uavs, 1))
     free = _line_of_sight(d, rng, (rounds, games, uavs, rsus))
     reach = np.full(rsus, d.range)
     places = np.concatenate([positions, altitude], axis=-1)
-    efficiency = Radio(d.radio).links(towers, reach, places, free).efficiency
+    efficiency = radio.links(towers, reach, places, free).efficiency
     best = efficiency.argmax(axis=-1)
     if rsus > d.max_bids:
         efficiency = best_links(efficiency, d.max_bids)
@@ -198,11 +209,25 @@ def _positive(d: GameDistribution, rng: np.random.Generator, span: Range, shape:
     return rng.uniform(*span, shape)
 
 
+def _site(
+    d: GameDistribution, radio: Radio, rng: np.random.Generator, games: int, rsus: int
+) -> tuple[FloatArray, FloatArray]:
+    """Antennas [games, rsus, 3] m, and the lower left and upper right corner [2, 2] m of where UAVs fly."""
+    if isinstance(radio.built_in, Mapped):
+        traced = radio.built_in.map
+        chosen = rng.permuted(np.tile(np.arange(len(traced.rsus)), (games, 1)), axis=1)[:, :rsus]
+        low = np.array(traced.corner)
+        return traced.antennas[chosen], np.array([low, low + traced.cell * (np.array(traced.codes.shape[:1:-1]) - 1)])
+    ground = rng.uniform(0.0, d.side, (games, rsus, 2))
+    area = np.array([[0.0, 0.0], [d.side, d.side]])
+    return np.concatenate([ground, np.full((games, rsus, 1), d.antenna_height)], axis=-1), area
+
+
 def _flights(
-    d: GameDistribution, rng: np.random.Generator, games: int, uavs: int, rounds: int
+    d: GameDistribution, area: FloatArray, rng: np.random.Generator, games: int, uavs: int, rounds: int
 ) -> tuple[FloatArray, FloatArray]:
     """Positions (m) and velocities (m/s), both [rounds, games, uavs, 2]: random waypoints at constant speed."""
-    position, waypoint = rng.uniform(0.0, d.side, (2, games, uavs, 2))
+    position, waypoint = area[0] + (area[1] - area[0]) * rng.random((2, games, uavs, 2))
     speed = rng.uniform(*d.speed, (games, uavs, 1))
     step = speed * d.round_period * d.moving
     positions, velocities = np.empty((2, rounds, games, uavs, 2))
@@ -214,7 +239,7 @@ def _flights(
         position = position + course * np.minimum(step, left)
         arrived = left[..., 0] <= step[..., 0]
         if arrived.any():
-            waypoint[arrived] = rng.uniform(0.0, d.side, (int(arrived.sum()), 2))
+            waypoint[arrived] = area[0] + (area[1] - area[0]) * rng.random((int(arrived.sum()), 2))
     return positions, velocities
 
 

@@ -33,7 +33,12 @@ class Links:
 
 
 def links(
-    radio: RadioParameters, antennas: ArrayLike, ranges: ArrayLike, positions: ArrayLike, line_of_sight: ArrayLike
+    radio: RadioParameters,
+    antennas: ArrayLike,
+    ranges: ArrayLike,
+    positions: ArrayLike,
+    line_of_sight: ArrayLike,
+    known_loss: ArrayLike | None = None,
 ) -> Links:
     """Quality of all links between UAVs and RSUs.
 
@@ -42,6 +47,7 @@ def links(
         ranges: [..., M] m of ground distance beyond which an RSU serves nobody.
         positions: [..., N, 3] m, of the UAVs.
         line_of_sight: [..., N, M], see `line_of_sight.View`.
+        known_loss: [..., N, M] dB of path loss where it is known otherwise, as from a radio map; NaN where it is not.
     """
     antennas, positions = np.asarray(antennas, dtype=float), np.asarray(positions, dtype=float)
     offset = positions[..., :, None, :] - antennas[..., None, :, :]
@@ -49,6 +55,8 @@ def links(
     los = np.broadcast_to(np.asarray(line_of_sight, dtype=bool), ground_distance.shape)
     height, antenna_height = positions[..., :, None, 2], antennas[..., None, :, 2]
     lost = path_loss(radio.environment, radio.carrier_frequency, ground_distance, antenna_height, height, los)
+    if known_loss is not None:
+        lost = np.where(np.isnan(known_loss), lost, known_loss)
     ratio = snr(radio, lost)
     in_range = ground_distance <= np.asarray(ranges, dtype=float)[..., None, :]
     efficiency = np.where(in_range, spectral_efficiency(ratio, radio.implementation_loss), 0.0)

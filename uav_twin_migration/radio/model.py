@@ -1,4 +1,4 @@
-"""The radio model: 3GPP's unless a scenario names a plug-in."""
+"""The radio model: 3GPP's unless a scenario names a radio map, or a plug-in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from uav_twin_migration.errors import InputError
 from uav_twin_migration.plugins import Plugged
 from uav_twin_migration.radio.link import Links, links
+from uav_twin_migration.radio.radio_map import SAME_PLACE, RadioMap, load
 from uav_twin_migration.scenario.model import RadioParameters
 
 
@@ -50,18 +52,71 @@ class ThreeGpp:
         return links(radio, antennas, ranges, positions, line_of_sight)
 
 
+class Mapped:
+    """The other built-in: path loss from a radio map, and 3GPP's where the map says nothing."""
+
+    def __init__(self, radio_map: RadioMap) -> None:
+        self.map = radio_map
+
+    def links(
+        self,
+        radio: RadioParameters,
+        antennas: ArrayLike,
+        ranges: ArrayLike,
+        positions: ArrayLike,
+        line_of_sight: ArrayLike,
+    ) -> Links:
+        """See `RadioModel`."""
+        return links(radio, antennas, ranges, positions, line_of_sight, self.map.loss_at(antennas, positions))
+
+
+def check_map(parameters: RadioParameters, antennas: ArrayLike | None = None) -> RadioMap | None:
+    """The map that a scenario names, None where it names none.
+
+    Args:
+        antennas: [M, 3] m, those that the map must have.
+
+    Raises:
+        InputError: it cannot be read, is of another frequency, or lacks an antenna.
+    """
+    if not parameters.map:
+        return None
+    found = load(parameters.map)
+    if abs(found.frequency - parameters.carrier_frequency) > 0.01 * found.frequency:
+        expected = f"a map at the scenario's {parameters.carrier_frequency:g} GHz, this one is at {found.frequency:g}"
+        raise InputError("radio map", "frequency", parameters.map, expected)
+    for place in () if antennas is None else np.asarray(antennas, dtype=float):
+        if np.linalg.norm(found.antennas - place, axis=1).min() > SAME_PLACE:
+            expected = f"a map of this scenario's RSUs; it has none at {np.round(place, 1).tolist()}: make it anew"
+            raise InputError("radio map", "antennas", parameters.map, expected)
+    return found
+
+
 class Radio:
     """A scenario's radio: its parameters and its model."""
 
-    def __init__(self, parameters: RadioParameters, tell: Callable[[str], None] | None = None) -> None:
-        """tell: see `Plugged`."""
+    def __init__(
+        self,
+        parameters: RadioParameters,
+        tell: Callable[[str], None] | None = None,
+        antennas: ArrayLike | None = None,
+    ) -> None:
+        """tell: see `Plugged`; it hears of a map that cannot be used, too. antennas: see `check_map`."""
         self.parameters = parameters
-        self.model = Plugged[RadioModel]("radio", parameters.model, ThreeGpp(), tell)
+        try:
+            radio_map = check_map(parameters, antennas)
+        except InputError as error:
+            if tell is None:
+                raise
+            tell(f"{error}; 3GPP's model instead")
+            radio_map = None
+        self.built_in: RadioModel = ThreeGpp() if radio_map is None else Mapped(radio_map)
+        self.model = Plugged[RadioModel]("radio", parameters.model, self.built_in, tell)
 
     def links(self, antennas: ArrayLike, ranges: ArrayLike, positions: ArrayLike, line_of_sight: ArrayLike) -> Links:
         """All links [..., N, M]; see `RadioModel`."""
         if self.model.own is None:
-            return links(self.parameters, antennas, ranges, positions, line_of_sight)
+            return self.built_in.links(self.parameters, antennas, ranges, positions, line_of_sight)
         antennas, positions = np.asarray(antennas, dtype=float), np.asarray(positions, dtype=float)
         offset = positions[..., :, None, :2] - antennas[..., None, :, :2]
         away = np.hypot(offset[..., 0], offset[..., 1])

@@ -32,7 +32,7 @@ def provenance(
 
     Raises:
         InputError: the scenario cannot be read.
-        OSError: the policy's file cannot be read.
+        OSError: the policy's file, or the radio map's, cannot be read.
     """
     about = {
         "version": __version__,
@@ -48,6 +48,8 @@ def provenance(
     if scenario:
         held = load(scenario) if isinstance(scenario, str) else scenario
         about["scenario"] = held.name
+        if held.radio.map:
+            about["radio map sha256"] = hashlib.sha256(Path(held.radio.map).read_bytes()).hexdigest()
         files.append(Attachment(SCENARIO_FILE, "application/yaml", dump(held).encode()))
     if policy:
         about["policy"] = policy

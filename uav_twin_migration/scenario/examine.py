@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_twin_migration.errors import InputError
+from uav_twin_migration.radio.model import check_map
+from uav_twin_migration.radio.radio_map import buildings_digest
 from uav_twin_migration.scenario.geometry import contains, cross_any, distance_to_segments
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Building, Point, Scenario, Uav
@@ -32,7 +35,18 @@ def warnings(scenario: Scenario, separation: float = SEPARATION, seconds: float 
     """
     walls = _Walls(scenario.buildings)
     inside = [*_rsus_in_buildings(scenario, walls), *_uavs_in_buildings(scenario, walls)]
-    return [*inside, *_out_of_reach(scenario), *_too_close(scenario, separation, seconds)]
+    return [*inside, *_radio_map(scenario), *_out_of_reach(scenario), *_too_close(scenario, separation, seconds)]
+
+
+def _radio_map(scenario: Scenario) -> Iterator[str]:
+    antennas = [(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus]
+    try:
+        found = check_map(scenario.radio, antennas)
+    except InputError as error:
+        yield str(error)
+        return
+    if found is not None and found.about.get("buildings") != buildings_digest(scenario.buildings):
+        yield f"radio.map {scenario.radio.map} was traced among other buildings: make it anew"
 
 
 class _Walls:

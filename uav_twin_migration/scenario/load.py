@@ -152,8 +152,10 @@ def check_plugins(scenario: Scenario) -> None:
 
 
 def _with_plugins(scenario: Scenario, folder: Path) -> Scenario:
-    """The same, with plug-ins out of files that lie beside the scenario by their absolute paths."""
+    """The same, with plug-ins and a radio map out of files beside the scenario by their absolute paths."""
     changed: dict[str, Any] = {section: _beside(getattr(scenario, section), folder) for section in SECTIONS}
+    if scenario.radio.map:
+        changed["radio"] = dataclasses.replace(changed["radio"], map=str((folder / scenario.radio.map).resolve()))
     changed |= {section: tuple(_beside(one, folder) for one in getattr(scenario, section)) for section in LISTS}
     return dataclasses.replace(scenario, **changed)
 

@@ -25,6 +25,7 @@ from uav_twin_migration.scenario.settings import (
 from uav_twin_migration.scenario.settings import Point as Point
 
 FAULTS = "a list of texts like 'at 30 s: kill rsu_2'"
+MATERIALS = ("concrete", "brick", "wood", "glass", "metal", "marble")  # of ITU-R P.2040
 REPLICA_SHARE = 0.1  # of what a UAV buys, for the replica while its twin moves
 
 FARTHEST = 1e5  # m from the origin: the local plane is a good map of the Earth within some ten kilometres only
@@ -125,6 +126,9 @@ class Building:
     ]
     height: Annotated[float, Setting("above `base`", "m", 1e-3, 1_000)]
     base: Annotated[float, Setting("above ground; more than 0 for a bridge", "m", 0, 1_000)] = 0.0
+    material: Annotated[
+        str, Setting("of its walls and roof, for [radio maps](radio.md#radio-maps)", choices=MATERIALS)
+    ] = "concrete"
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,9 @@ class RadioParameters:
     implementation_loss: Annotated[float, Setting("by which real coding stays behind Shannon's bound", "dB", 0, 50)] = (
         3.0
     )
+    map: Annotated[
+        str, Setting("file of a [radio map](radio.md#radio-maps), beside the scenario; empty: 3GPP's model")
+    ] = ""
     model: Annotated[str, plugin("radio")] = ""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import Building, Point
-from uav_twin_migration.scenario.tags import base_of, height_of, is_part, is_underground
+from uav_twin_migration.scenario.tags import base_of, height_of, is_part, is_underground, material_of
 
 Shapes = NDArray[Any]
 Tags = Sequence[dict[str, object]]
@@ -51,7 +51,8 @@ def prisms(
         if not flat[index]:
             (top, _), base = told[index], bases[index]
             base = base if base < top else 0.0
-            buildings.append(Building(footprint, round(top - base, 2), round(base, 2)))
+            lift, material = round(top - base, 2), material_of(tags[index])
+            buildings.append(Building(footprint, lift, round(base, 2), material))
     replaced = shapely.is_missing(shapes)
     heights_from.update(told[index][1] for index in np.flatnonzero(has_area & ~flat))
     left_out["no area"] += int(np.count_nonzero(~has_area & ~replaced))

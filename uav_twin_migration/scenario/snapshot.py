@@ -46,8 +46,8 @@ class Snapshot:
     def __init__(self, scenario: Scenario, tell: Callable[[str], None] | None = None) -> None:
         """tell: where the radio model, a plug-in, has failed; without it, that is raised."""
         self.scenario = scenario
-        self.radio = Radio(scenario.radio, tell)
         self.antennas = np.array([(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus])
+        self.radio = Radio(scenario.radio, tell, self.antennas)
         self.ranges = np.array([rsu.range for rsu in scenario.rsus])
         self._by_id = np.array(sorted(range(len(scenario.rsus)), key=lambda m: scenario.rsus[m].id))
         self._view = View(scenario.buildings, self.antennas)

@@ -21,6 +21,7 @@ ROOF_LEVELS_KEYS = ("roof:levels", "roof_levels")  # not among the building's le
 BASE_KEYS = ("min_height", "building:min_height")
 BASE_LEVEL_KEYS = ("building:min_level", "min_level", "min_floor")
 KIND_KEYS = ("building", "building:part", "building_id", "has_parts", "highway", "area", "type")
+MATERIAL_KEYS = ("building:material", "building:facade:material", "facade:material", "facade_material")
 UNDERGROUND_KEYS = ("location", "layer", "level", "is_underground")
 
 PACKED = "other_tags"  # of GDAL's OpenStreetMap driver, and of files that were made with it
@@ -34,6 +35,7 @@ READ = frozenset(
         *BASE_LEVEL_KEYS,
         *KIND_KEYS,
         *UNDERGROUND_KEYS,
+        *MATERIAL_KEYS,
         PACKED,
     )
 )
@@ -44,6 +46,14 @@ NO_STREETS = frozenset(
         *("corridor", "elevator", "platform", "rest_area", "services", "bus_stop", "emergency_bay"),
     )
 )
+
+MATERIALS = {  # of ITU-R P.2040, whose walls are most like these; all others count as concrete
+    **dict.fromkeys(("brick", "bricks", "clay", "masonry", "adobe", "loam", "tiles", "plaster", "stucco"), "brick"),
+    **dict.fromkeys(("wood", "timber", "timber_framing", "log", "bamboo"), "wood"),
+    **dict.fromkeys(("glass", "mirror"), "glass"),
+    **dict.fromkeys(("metal", "metal_plates", "steel", "tin", "aluminium", "copper", "corten", "zinc"), "metal"),
+    **dict.fromkeys(("stone", "limestone", "sandstone", "granite", "marble", "slate"), "marble"),
+}
 
 UNITS = {  # m
     **dict.fromkeys(("", "m", "meter", "meters", "metre", "metres", "mtr", "mts"), 1.0),
@@ -99,6 +109,12 @@ YES = ("true", "yes", "1", "1.0", "t")
 def is_street(tags: Mapping[str, object]) -> bool:
     """Whether a line is a street that exists; one without a `highway` tag counts as one, too."""
     return "highway" not in tags or text(tags["highway"]).lower() not in ("", *NO_STREETS)
+
+
+def material_of(tags: Mapping[str, object]) -> str:
+    """What a building's walls are of, as far as radio is concerned; concrete unless a tag tells."""
+    told = (text(tags.get(key)).lower().partition(";")[0].strip().replace(" ", "_") for key in MATERIAL_KEYS)
+    return next((MATERIALS.get(name, "concrete") for name in told if name), "concrete")
 
 
 def parse_length(value: object, unit: float = 1.0) -> float | None:

@@ -17,9 +17,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from uav_twin_migration.bounded import read_json
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.policy import artifact
+from uav_twin_migration.radio import radio_map
 from uav_twin_migration.recording.reader import Reader as RecordingReader
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.security.message_signature import MessageVerifier
@@ -108,6 +111,12 @@ def _read_snapshot(data: bytes) -> None:
     twin.changes_since(0)
 
 
+def _radio_maps() -> Sequence[bytes]:
+    codes = np.full((1, 2, 3, 4), 140, dtype=np.uint8)
+    grid = ("west",), np.array([[0.0, 0.0, 15.0]]), 3.5, np.array([90.0, 110.0]), (-15.0, -10.0), 10.0, codes
+    return [radio_map.to_bytes(radio_map.RadioMap(*grid, {"scenario": "small"}))]
+
+
 def _read_signature(data: bytes) -> None:
     verifier = MessageVerifier(bytes(32))
     verifier.refusal("rsu_1", b"content", data, 0.0)
@@ -153,6 +162,7 @@ READERS: dict[str, Reader] = {
     "signatures": Reader(_read_signature, (), lambda: [bytes(168), bytes(200), b"\xff" * 168 + b"uav_1"]),
     "messages": Reader(fuzzing_messages.read, (), fuzzing_messages.seeds),
     "recordings": Reader(_read_recording, (InputError,), _recordings),
+    "radio maps": Reader(radio_map.from_bytes, (ValueError,), _radio_maps),
     "json": Reader(
         lambda data: read_json(data, LARGEST), (ValueError,), lambda: [json.dumps({"a": [1, 2.5, None]}).encode()]
     ),
