@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from uav_twin_migration.radio import fading
 from uav_twin_migration.radio.path_loss import path_loss
 from uav_twin_migration.scenario.model import RadioParameters
 
@@ -27,7 +28,7 @@ class Links:
 
     distance: Array  # m, in space, between UAV and antenna
     line_of_sight: NDArray[np.bool_]
-    snr: Array  # dB
+    snr: Array  # dB; over noise and, where that is counted, interference
     efficiency: Array  # bit/s/Hz; 0 beyond the RSU's range and below the lowest modulation and coding
     loss: Array  # share of packets lost, 0 to 1; 1 where the efficiency is 0
 
@@ -57,20 +58,48 @@ def links(
     lost = path_loss(radio.environment, radio.carrier_frequency, ground_distance, antenna_height, height, los)
     if known_loss is not None:
         lost = np.where(np.isnan(known_loss), lost, known_loss)
-    ratio = snr(radio, lost)
+    ratio = interfered(snr(radio, lost), radio.neighbour_load)
     in_range = ground_distance <= np.asarray(ranges, dtype=float)[..., None, :]
-    efficiency = np.where(in_range, spectral_efficiency(ratio, radio.implementation_loss), 0.0)
-    loss = np.where(efficiency > 0, packet_loss(ratio, radio.implementation_loss), 1.0)
+    efficiency, loss = carried(radio, ratio, los, in_range)
     return Links(np.hypot(ground_distance, offset[..., 2]), los, ratio, efficiency, loss)
 
 
-def faded(known: Links, radio: RadioParameters, fading: ArrayLike) -> Links:
+def faded(known: Links, radio: RadioParameters, fade: ArrayLike) -> Links:
     """The same links with so much more SNR, dB [..., N, M]. One that carries nothing without it carries nothing."""
-    ratio = known.snr + np.asarray(fading, dtype=float)
-    in_range = known.efficiency > 0.0
-    efficiency = np.where(in_range, spectral_efficiency(ratio, radio.implementation_loss), 0.0)
-    loss = np.where(efficiency > 0, packet_loss(ratio, radio.implementation_loss), 1.0)
+    ratio = known.snr + np.asarray(fade, dtype=float)
+    efficiency, loss = carried(radio, ratio, known.line_of_sight, known.efficiency > 0.0)
     return Links(known.distance, known.line_of_sight, ratio, efficiency, loss)
+
+
+def carried(
+    radio: RadioParameters, ratio: ArrayLike, line_of_sight: ArrayLike, in_range: ArrayLike
+) -> tuple[Array, Array]:
+    """Efficiency (bit/s/Hz) and share of packets lost of links of these SNRs (dB); nothing gets through out of range.
+
+    With `small_scale` both are means over fades (fading.py), steadier where the link is in line of sight.
+    """
+    budget = radio.implementation_loss
+    if radio.small_scale == "none":
+        efficiency, lost = spectral_efficiency(ratio, budget), packet_loss(ratio, budget)
+    else:
+        margin = np.asarray(ratio, dtype=float) - minimum_snr(budget)
+        kinds = (radio.k_factor, None)
+        means = [fading.mean_over_fades(spectral_efficiency, budget, ratio, kind) for kind in kinds]
+        efficiency = np.where(line_of_sight, *means)
+        efficiency = np.where(efficiency < LOWEST_EFFICIENCY, 0.0, efficiency)
+        lost = np.where(line_of_sight, *(fading.outage(margin, kind) for kind in kinds))
+    efficiency = np.where(in_range, efficiency, 0.0)
+    return efficiency, np.where(efficiency > 0, lost, 1.0)
+
+
+def interfered(ratio: ArrayLike, load: float) -> Array:
+    """SNR to SINR, dB [..., N, M]: at each UAV all other RSUs' signals, for a share `load` of the time, are noise."""
+    ratio = np.asarray(ratio, dtype=float)
+    if load == 0.0:
+        return ratio
+    power = 10 ** (ratio / 10)  # in units of the noise
+    others = np.maximum(power.sum(axis=-1, keepdims=True) - power, 0.0)
+    return np.asarray(ratio - 10 * np.log10(1.0 + load * others))
 
 
 def noise(radio: RadioParameters) -> float:

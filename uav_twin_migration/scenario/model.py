@@ -147,6 +147,21 @@ class RadioParameters:
     implementation_loss: Annotated[float, Setting("by which real coding stays behind Shannon's bound", "dB", 0, 50)] = (
         3.0
     )
+    neighbour_load: Annotated[
+        float,
+        Setting(
+            "share of the time that every other RSU sends in the same band: [interference](radio.md#interference)",
+            "",
+            0,
+            1,
+        ),
+    ] = 0.0
+    small_scale: Annotated[
+        str, Setting("[fading](radio.md#small-scale-fading) by many paths at once", choices=("none", "rician"))
+    ] = "none"
+    k_factor: Annotated[
+        float, Setting("of `small_scale` fading in line of sight: steady path over all others", "dB", -20, 30)
+    ] = 15.0
     map: Annotated[
         str, Setting("file of a [radio map](radio.md#radio-maps), beside the scenario; empty: 3GPP's model")
     ] = ""
