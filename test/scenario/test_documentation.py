@@ -38,6 +38,8 @@ def test_every_key_is_documented_with_its_default(section: str, field: dataclass
     default = rows[0].split("|")[3].strip()
     if field.default is dataclasses.MISSING:
         assert default == ""
+    elif isinstance(field.default, tuple):
+        assert default == str(list(field.default))
     elif isinstance(field.default, float):
         assert float(default) == field.default
     else:

@@ -104,6 +104,7 @@ def needs(found: Mapping[str, Part]) -> Mapping[str, tuple[str, ...]]:
     return {name: part.needs for name, part in found.items()}
 
 
+SCENARIOS = {"verb=draw": ("figures",), "figure": ("figures",), "flights=*.ulg*": ("ulog",)}
 PARQUET = {"footprints=*parquet": ("parquet",), "streets=*parquet": ("parquet",)}  # also .geoparquet
 MARKETS = {"markets=*.parquet": ("parquet",), "json=*.parquet": ("parquet",)}
 SWEEPS = {"runs=train": ("learning", "recording"), "ray": ("ray",)}
@@ -150,7 +151,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "plugins": Command("plugins", "what can be brought in place of a part, and what is found"),
     "world": Command("world", "a scenario as a Gazebo world"),
-    "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option={"verb=draw": ("figures",)}),
+    "scenario": Command("scenario", "make one of a size, examine one, draw one", by_option=SCENARIOS),
     "city": Command("city", "a scenario of a real city's building footprints", ("city", "figures"), by_option=PARQUET),
     "radiomap": Command(
         "radiomap", "a city's radio map, traced by rays", ("raytracing",), by_option={"figure": ("figures",)}

@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--seed", type=int, default=1, metavar="N", help="of everything in it (%(default)s)")
     new.add_argument("--name", default="", help="of the scenario (one that tells its size)")
     new.add_argument("-o", "--output", metavar="FILE", required=True, help="scenario to write: .yaml or .json")
+    record = verbs.add_parser("record", help="have a scenario's UAVs fly recorded flights instead of their routes")
+    record.add_argument("scenario", metavar="SCENARIO", help=known)
+    record.add_argument("flights", metavar="FILE", nargs="+", help="with time stamps: .gpx, .kml, .kmz, .csv or .ulg")
+    record.add_argument("-o", "--output", metavar="FILE", required=True, help="scenario to write: .yaml or .json")
+    record.add_argument("--figure", metavar="FILE", help="draw hosting and migrations beside those of the routes")
     draw = verbs.add_parser("draw", help="draw a scenario as a map")
     draw.add_argument("scenario", metavar="SCENARIO", help=known)
     draw.add_argument("-o", "--output", metavar="FILE", required=True, help="picture to write: .png, .svg or .pdf")
@@ -54,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code: 0 also for a scenario that one is warned of."""
-    return {"check": check, "new": new, "draw": draw}[args.verb](args)
+    return {"check": check, "new": new, "draw": draw, "record": record}[args.verb](args)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -91,6 +96,40 @@ def new(args: argparse.Namespace) -> int:
     loads(dump_json(scenario), args.output)  # what we write is what `sim` will take
     save(scenario, args.output)
     print(f"{args.output}: {_in_words(scenario)}; seed {args.seed}")
+    return 0
+
+
+def record(args: argparse.Namespace) -> int:
+    """Write the scenario whose UAVs fly pieces of recorded flights, moved over its RSUs."""
+    from uav_twin_migration.cli.commands import FIGURES, require_studies
+    from uav_twin_migration.scenario.load import load, save
+    from uav_twin_migration.scenario.routes import UnreadableError
+    from uav_twin_migration.scenario.tracks import read_track
+    from uav_twin_migration.scenario.vary import recorded
+
+    _check_suffix(args.output, SUFFIXES)
+    if args.figure:
+        _check_suffix(args.figure, PICTURES)
+        require_studies(FIGURES)
+    scenario = load(args.scenario)
+    flights = []
+    for name in args.flights:
+        try:
+            flights.append(read_track(Path(name), None, 0.0))
+        except UnreadableError as error:
+            raise InputError("scenario", "record", name, str(error)) from None
+    flown = recorded(scenario, flights)
+    save(flown, args.output)
+    print(f"{args.output}: {_in_words(flown)}, of {len(flights)} recorded flights")
+    if args.figure:
+        from uav_twin_migration.studies.figures.mobility import draw as draw_both
+
+        for name, of in draw_both(scenario, flown, args.figure).items():
+            print(
+                f"  {name}: {of['speed_mean_m_per_s']:.1f} m/s on average, {of['migrations']:.0f} migrations of "
+                f"{of['age_of_migration_mean_s']:.1f} s, a twin stays {of['hosting_median_s']:.0f} s with an RSU "
+                f"(median), immersion {of['immersion_mean_credit']:.1f} credit"
+            )
     return 0
 
 

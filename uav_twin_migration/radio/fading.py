@@ -61,7 +61,9 @@ def outage(margin_db: ArrayLike, k_factor_db: float | None) -> Array:
 
 def mean_over_fades(rate: Rate, implementation_loss: float, snr_db: ArrayLike, k_factor_db: float | None) -> Array:
     """The mean of `rate(SNR in dB, implementation_loss)` over the fades of links of mean SNRs (dB), by a table."""
-    return np.asarray(np.interp(snr_db, SNRS, _means(rate, implementation_loss, _linear(k_factor_db))))
+    return np.asarray(
+        np.interp(np.asarray(snr_db, dtype=float), SNRS, _means(rate, implementation_loss, _linear(k_factor_db)))
+    )
 
 
 @functools.lru_cache(maxsize=64)

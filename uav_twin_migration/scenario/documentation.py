@@ -27,10 +27,12 @@ from uav_twin_migration.scenario.settings import (
     Position,
     Setting,
     Texts,
+    Track,
     settings_of,
     shown,
 )
 
+BY_TRACK = ("route", "altitude")  # a UAV has them, or a track from which they follow
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCHEMA = "config/scenario.schema.json"
 BEGIN, END = "<!-- settings: {} -->", "<!-- end of settings -->"
@@ -116,7 +118,10 @@ def schema() -> dict[str, Any]:
 def _object(kind: type) -> dict[str, Any]:
     settings = [one for one in settings_of(kind) if SCENARIO in one.known_to]
     properties = {one.name: _property(one) for one in settings}
-    return {"description": _summary(kind), **_mapping(properties, [one.name for one in settings if one.required])}
+    return {
+        "description": _summary(kind),
+        **_mapping(properties, [one.name for one in settings if one.required and one.name not in BY_TRACK]),
+    }
 
 
 def _mapping(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
@@ -134,6 +139,10 @@ def _property(one: Setting) -> dict[str, Any]:
             file = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string"}}}
             return {**described, "oneOf": [points, file]}
         return {**described, **points}
+    if one.kind == Track:
+        fix = {**_point(one), "minItems": 4, "maxItems": 4}
+        file = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string"}}}
+        return {**described, "oneOf": [{"type": "array", "items": fix}, file]}
     if one.kind == Point:
         return {**described, **_point(one)}
     if one.kind == Texts:

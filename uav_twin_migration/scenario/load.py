@@ -24,6 +24,7 @@ from uav_twin_migration.scenario.document import parse
 from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.geometry import which_are_simple
 from uav_twin_migration.scenario.model import (
+    HIGHEST,
     Building,
     MarketParameters,
     Origin,
@@ -44,6 +45,7 @@ from uav_twin_migration.scenario.settings import (
     setting_of,
     settings_of,
 )
+from uav_twin_migration.scenario.tracks import with_tracks
 from uav_twin_migration.shipped import shipped_file
 
 SHIPPED = ("default", "small", "large")
@@ -90,7 +92,8 @@ def loads(text: str, source: str = "scenario", folder: Path | None = None) -> Sc
         InputError: see `load`.
     """
     try:
-        scenario = SCENARIO_FILE(with_routes(parse(text), folder, ORIGIN))
+        plain = with_tracks(parse(text), folder, ORIGIN)
+        scenario = SCENARIO_FILE(with_routes(plain, folder, ORIGIN))
         _check(scenario)
     except Refusal as refusal:
         raise InputError(source, refusal.where(), refusal.value, refusal.expected) from None
@@ -272,6 +275,7 @@ def _check(scenario: Scenario) -> None:
         for place, (here, there) in enumerate(itertools.pairwise(uav.route)):
             if here == there:
                 raise Refusal(list(there), "another point than the waypoint before", "uavs", index, "route", place + 1)
+        _check_track(uav, index)
     _check_footprints(scenario.buildings)
     try:
         schedule(scenario.faults, {rsu.id for rsu in scenario.rsus})
@@ -292,6 +296,15 @@ def _check_ids(section: str, records: Iterable[Rsu | Uav]) -> None:
         if record.id in seen:
             raise Refusal(record.id, "an id that no other has", section, index, "id")
         seen.add(record.id)
+
+
+def _check_track(uav: Uav, index: int) -> None:
+    for place, (_, *_, up) in enumerate(uav.track):
+        if not 0.0 <= up <= HIGHEST:
+            raise Refusal(up, f"a height from 0 to {HIGHEST:g} m", "uavs", index, "track", place)
+    for place, (before, after) in enumerate(itertools.pairwise(uav.track)):
+        if after[0] <= before[0]:
+            raise Refusal(after[0], f"a later time than {before[0]:g} s", "uavs", index, "track", place + 1)
 
 
 def _check_footprints(buildings: Sequence[Building]) -> None:

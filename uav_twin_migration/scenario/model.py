@@ -20,6 +20,7 @@ from uav_twin_migration.scenario.settings import (
     Points,
     Setting,
     Texts,
+    Track,
     plugin,
 )
 from uav_twin_migration.scenario.settings import Point as Point
@@ -108,6 +109,16 @@ class Uav:
     utility: Annotated[str, plugin("utility", TO_UAV)] = ""
     hosting: Annotated[str, plugin("hosting", TO_UAV)] = ""
     mobility: Annotated[str, plugin("mobility")] = ""
+    track: Annotated[
+        Track,
+        Setting(
+            "a [recorded flight](#recorded-flights), flown as it was: fixes `[s, east, north, up]`, or a file; "
+            "`route` and `altitude` then follow from it",
+            "s, m",
+            *PLACE,
+            wanted="a list of fixes [s, east, north, up], whose times rise",
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ EASTS, NORTHS = ("east", "x", "east_m", "x_m"), ("north", "y", "north_m", "y_m")
 Places = list[tuple[float, float]]  # latitude and longitude, degrees
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """A file that is no route of its kind; the message says what was expected."""
 
 
@@ -65,47 +65,46 @@ def _of_file(route: Mapping[str, Any], folder: Path | None, read_origin: Any, ra
         raise Refusal(route["file"], "an origin of the scenario, to place it on the map", "file") from None
     try:
         return [list(point) for point in read_route(folder / route["file"], origin)]
-    except _UnreadableError as error:
+    except UnreadableError as error:
         raise Refusal(route["file"], str(error), "file") from None
 
 
 def read_route(path: Path, origin: Origin) -> tuple[Point, ...]:
-    """A route's waypoints in metres east and north of the origin. Raises _UnreadableError."""
+    """A route's waypoints in metres east and north of the origin. Raises UnreadableError."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise _UnreadableError(f"a file whose name ends in {', '.join(READERS)}")
+        raise UnreadableError(f"a file whose name ends in {', '.join(READERS)}")
     try:
         if not path.is_file():
-            raise _UnreadableError("a file that exists, beside the scenario")
-        if path.stat().st_size > LARGEST and reader is not _ulog:
-            raise _UnreadableError(f"a file of at most {LARGEST >> 20} MiB")
+            raise UnreadableError("a file that exists, beside the scenario")
         found = reader(path)
     except OSError as error:
-        raise _UnreadableError(f"a readable file ({error.strerror or error})") from None
+        raise UnreadableError(f"a readable file ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise _UnreadableError(f"a {path.suffix} file of a route ({reason})") from None
-    points = found if isinstance(found, np.ndarray) else _placed(found, origin)
-    return _waypoints(points)
+        raise UnreadableError(f"a {path.suffix} file of a route ({reason})") from None
+    points = found if isinstance(found, np.ndarray) else placed(found, origin)
+    return waypoints(points)
 
 
-def _placed(places: Places, origin: Origin) -> np.ndarray[Any, Any]:
+def placed(places: Places, origin: Origin) -> np.ndarray[Any, Any]:
     """Degrees to metres on the scenario's map."""
     from uav_twin_migration.vehicle.frames import TangentPlane
 
     plane = TangentPlane(origin)
     for latitude, longitude in places:
         if not (abs(latitude) <= 90 and abs(longitude) <= 360):
-            raise _UnreadableError(f"latitude and longitude in degrees, not {latitude:g} and {longitude:g}")
+            raise UnreadableError(f"latitude and longitude in degrees, not {latitude:g} and {longitude:g}")
     return np.array([plane.from_geodetic(lat, lon, origin.altitude)[:2] for lat, lon in places]).reshape(-1, 2)
 
 
-def _waypoints(points: np.ndarray[Any, Any]) -> tuple[Point, ...]:
+def waypoints(points: np.ndarray[Any, Any]) -> tuple[Point, ...]:
+    """Points [P, 2] (m), without those near the line of the others. Raises UnreadableError."""
     if not len(points) or not np.isfinite(points).all():
-        raise _UnreadableError("a route with at least one waypoint, whose coordinates are numbers")
+        raise UnreadableError("a route with at least one waypoint, whose coordinates are numbers")
     away = float(np.abs(points).max())
     if away > FARTHEST:
-        raise _UnreadableError(
+        raise UnreadableError(
             f"a route within {FARTHEST / 1000:g} km of the scenario's origin, not {away / 1000:,.0f} km"
         )
     rounded = [(round(x, 1) + 0.0, round(y, 1) + 0.0) for x, y in straightened(points, STRAIGHT).tolist()]
@@ -115,13 +114,16 @@ def _waypoints(points: np.ndarray[Any, Any]) -> tuple[Point, ...]:
 # --- formats --------------------------------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text. Raises OSError, UnicodeDecodeError, UnreadableError where it is too large."""
+    if path.stat().st_size > LARGEST:
+        raise UnreadableError(f"a file of at most {LARGEST >> 20} MiB")
     return path.read_text(encoding="utf-8-sig")
 
 
 def _plan(path: Path) -> Places:
     """QGroundControl's plan (docs.qgroundcontrol.com, "Plan File Format"), with the items of surveys."""
-    document = json.loads(_text(path))
+    document = json.loads(text_of(path))
     return list(_flown(_plan_items(document["mission"]["items"])))
 
 
@@ -135,7 +137,7 @@ def _plan_items(items: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
             yield int(item["command"]), latitude, longitude
         else:
             kind = item.get("complexItemType", item.get("type"))
-            raise _UnreadableError(
+            raise UnreadableError(
                 f"simple items and surveys with their transects, not {kind!r}: save the plan as waypoints"
             )
 
@@ -151,51 +153,57 @@ def _flown(items: Iterable[tuple[int, Any, Any]]) -> Iterator[tuple[float, float
 
 def _mission_planner(path: Path) -> Places:
     """QGC WPL 110: a line an item, tabs between; the first is home."""
-    first, *lines = _text(path).splitlines()
+    first, *lines = text_of(path).splitlines()
     if not first.startswith("QGC WPL"):
-        raise _UnreadableError("a first line that begins with QGC WPL")
+        raise UnreadableError("a first line that begins with QGC WPL")
     words = [line.split() for line in lines if line.strip()]
     items = [(int(one[3]), float(one[8]), float(one[9])) for one in words if int(one[0]) > 0]
     return list(_flown(items))
 
 
-def _xml(text: str) -> list[Any]:
+def xml(text: str) -> list[Any]:
     """All elements of an XML text in order; none is read that defines entities of its own."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise _UnreadableError("XML without a document type of its own")
+        raise UnreadableError("XML without a document type of its own")
     try:
         return list(ElementTree.fromstring(text).iter())
     except ElementTree.ParseError as error:
-        raise _UnreadableError(f"XML ({error})") from None
+        raise UnreadableError(f"XML ({error})") from None
 
 
-def _named(elements: Iterable[Any], name: str) -> list[Any]:
+def named(elements: Iterable[Any], name: str) -> list[Any]:
+    """Those of a name, whatever their namespace."""
     return [one for one in elements if isinstance(one.tag, str) and one.tag.rpartition("}")[2] == name]
 
 
 def _gpx(path: Path) -> Places:
     """A route, else a track, else waypoints (topografix.com/GPX/1/1): the first of its kind."""
-    elements = _xml(_text(path))
+    elements = xml(text_of(path))
     for outer, inner in (("rte", "rtept"), ("trk", "trkpt")):
-        for one in _named(elements, outer)[:1]:
-            return [(float(point.get("lat")), float(point.get("lon"))) for point in _named(one.iter(), inner)]
-    return [(float(point.get("lat")), float(point.get("lon"))) for point in _named(elements, "wpt")]
+        for one in named(elements, outer)[:1]:
+            return [(float(point.get("lat")), float(point.get("lon"))) for point in named(one.iter(), inner)]
+    return [(float(point.get("lat")), float(point.get("lon"))) for point in named(elements, "wpt")]
 
 
 def _kml(path: Path) -> Places:
     """The first line or track, else all points in their order (OGC KML 2.2)."""
-    elements = _xml(_kmz(path) if path.suffix.lower() == ".kmz" else _text(path))
-    for track in _named(elements, "Track")[:1]:
-        texts = [(one.text or "").split() for one in _named(track.iter(), "coord")]
+    elements = xml(kml_text(path))
+    for track in named(elements, "Track")[:1]:
+        texts = [(one.text or "").split() for one in named(track.iter(), "coord")]
         return [(float(words[1]), float(words[0])) for words in texts]
-    for line in _named(elements, "LineString")[:1]:
+    for line in named(elements, "LineString")[:1]:
         return _coordinates(line)
-    return [place for point in _named(elements, "Point") for place in _coordinates(point)]
+    return [place for point in named(elements, "Point") for place in _coordinates(point)]
 
 
 def _coordinates(element: Any) -> Places:
-    words = [word.split(",") for one in _named(element.iter(), "coordinates") for word in (one.text or "").split()]
+    words = [word.split(",") for one in named(element.iter(), "coordinates") for word in (one.text or "").split()]
     return [(float(word[1]), float(word[0])) for word in words]
+
+
+def kml_text(path: Path) -> str:
+    """The text of a KML file, zipped or not."""
+    return _kmz(path) if path.suffix.lower() == ".kmz" else text_of(path)
 
 
 def _kmz(path: Path) -> str:
@@ -204,13 +212,13 @@ def _kmz(path: Path) -> str:
         with archive.open(name) as packed:
             data = packed.read(LARGEST + 1)
     if len(data) > LARGEST:
-        raise _UnreadableError(f"a file of at most {LARGEST >> 20} MiB unpacked")
+        raise UnreadableError(f"a file of at most {LARGEST >> 20} MiB unpacked")
     return data.decode("utf-8-sig")
 
 
 def _csv(path: Path) -> Places | np.ndarray[Any, Any]:
     """Columns of latitude and longitude, or of metres east and north, by the names in the first line."""
-    text = _text(path)
+    text = text_of(path)
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     rows = list(csv.DictReader(io.StringIO(text), delimiter=separator))
@@ -220,11 +228,21 @@ def _csv(path: Path) -> Places | np.ndarray[Any, Any]:
         if None not in found:
             values = [(float(row[str(found[0])]), float(row[str(found[1])])) for row in rows]
             return values if degrees else np.array(values)
-    raise _UnreadableError("a first line that names latitude and longitude, or east and north")
+    raise UnreadableError("a first line that names latitude and longitude, or east and north")
 
 
 def _ulog(path: Path) -> Places:
-    """Where a drone flew, a place a second: by its estimator, else its receiver (docs.px4.io, "ULog File Format")."""
+    """Where a drone flew, a place a second."""
+    seconds, places, _ = ulog_positions(path)
+    steps = np.flatnonzero(np.diff(np.floor(seconds), prepend=-math.inf))
+    return [(float(lat), float(lon)) for lat, lon in places[steps]]
+
+
+def ulog_positions(path: Path) -> tuple[Any, Any, Any]:
+    """Seconds [F], latitude and longitude [F, 2] (degrees) and metres above the sea [F] of a PX4 log's fixes.
+
+    By its estimator, else its receiver (docs.px4.io, "ULog File Format").
+    """
     from pyulog import ULog
 
     try:
@@ -232,19 +250,18 @@ def _ulog(path: Path) -> Places:
     except Exception as error:  # bad bytes raise whatever struct, numpy or the library raises
         raise ValueError(str(error)) from None
     known = {data.name: data.data for data in log.data_list if data.multi_id == 0}
-    for name, latitude, longitude, unit in (
-        ("vehicle_global_position", "lat", "lon", 1.0),
-        ("vehicle_gps_position", "latitude_deg", "longitude_deg", 1.0),
-        ("vehicle_gps_position", "lat", "lon", 1e-7),
-        ("sensor_gps", "latitude_deg", "longitude_deg", 1.0),
+    for name, latitude, longitude, altitude, unit, metre in (
+        ("vehicle_global_position", "lat", "lon", "alt", 1.0, 1.0),
+        ("vehicle_gps_position", "latitude_deg", "longitude_deg", "altitude_msl_m", 1.0, 1.0),
+        ("vehicle_gps_position", "lat", "lon", "alt", 1e-7, 1e-3),
+        ("sensor_gps", "latitude_deg", "longitude_deg", "altitude_msl_m", 1.0, 1.0),
     ):
         if name in known and latitude in known[name]:
             places = np.column_stack([known[name][latitude], known[name][longitude]]) * unit
-            seconds = known[name]["timestamp"] / 1e6
-            steps = np.flatnonzero(np.diff(np.floor(seconds), prepend=-math.inf))
-            good = places[steps][np.isfinite(places[steps]).all(axis=1) & places[steps].any(axis=1)]
-            return [(float(lat), float(lon)) for lat, lon in good]
-    raise _UnreadableError("a log with positions: vehicle_global_position or vehicle_gps_position")
+            good = np.isfinite(places).all(axis=1) & places.any(axis=1)
+            heights = known[name].get(altitude, np.zeros(len(places))) * metre
+            return known[name]["timestamp"][good] / 1e6, places[good], heights[good]
+    raise UnreadableError("a log with positions: vehicle_global_position or vehicle_gps_position")
 
 
 READERS: dict[str, Callable[[Path], Any]] = {

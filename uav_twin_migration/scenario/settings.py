@@ -299,6 +299,8 @@ def _list(item: Any, setting: Setting) -> Reader:
 Point = tuple[float, float]  # m, east and north of the origin
 Position = tuple[float, float, float]  # m, east, north and above ground
 Points = tuple[Point, ...]
+Fix = tuple[float, float, float, float]  # s, and m east, north and above ground
+Track = tuple[Fix, ...]
 Texts = tuple[str, ...]
 Numbers = tuple[float, ...]
 
@@ -309,6 +311,8 @@ _PLAIN: dict[Any, str] = {
     str: "a text",
     Point: "[east, north] in metres",
     Position: "three numbers: x, y, z in m",
+    Fix: "four numbers: s, and m east, north and up",
+    Track: "a list of fixes [s, east, north, up]",
     Points: "a list of points [east, north]",
     Texts: "a list of texts",
     Numbers: "a list of numbers",
@@ -320,6 +324,8 @@ _READERS: dict[Any, Callable[[Setting], Reader]] = {
     str: _text,
     Point: functools.partial(_numbers, 2),
     Position: functools.partial(_numbers, 3),
+    Fix: functools.partial(_numbers, 4),
+    Track: functools.partial(_list, Fix),
     Points: functools.partial(_list, Point),
     Texts: functools.partial(_list, str),
     Numbers: functools.partial(_list, float),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from uav_twin_migration.scenario.chance import drawer, stream
 from uav_twin_migration.scenario.model import FARTHEST, MONEY, Point, Randomness, Scenario, Uav
 from uav_twin_migration.scenario.settings import setting_of
 
+PIECE = 300.0  # s of a record that one UAV flies
 DRAWN_ONCE = ("start_shift", "route_phase", "immersion_weight", "twin_size")
 
 
@@ -29,7 +34,8 @@ def varied(scenario: Scenario, seed: int) -> Scenario:
         begun, loop = begun_at(route, uav.loop, phase())
         alpha = min(max(uav.immersion_weight * weight(), MONEY[0]), MONEY[1])
         bulk = min(max(uav.twin_size * twin_size(), size.low), size.high)
-        uavs.append(replace(uav, route=begun, loop=loop, immersion_weight=alpha, twin_size=bulk))
+        track = tuple((time, _near(x + here[0]), _near(y + here[1]), up) for time, x, y, up in uav.track)
+        uavs.append(replace(uav, route=begun, track=track, loop=loop, immersion_weight=alpha, twin_size=bulk))
     left = replace(chance, **{name: getattr(standard, name) for name in DRAWN_ONCE})
     return replace(scenario, uavs=tuple(uavs), randomness=left)
 
@@ -58,3 +64,32 @@ def begun_at(route: tuple[Point, ...], loop: bool, phase: float) -> tuple[tuple[
 
 def _near(coordinate: float) -> float:
     return min(max(coordinate, -FARTHEST), FARTHEST)
+
+
+def recorded(scenario: Scenario, records: Sequence[Any], duration: float = PIECE) -> Scenario:
+    """The scenario, whose UAVs fly pieces of records instead of their routes, in turn, at their own altitudes.
+
+    records: [F, 4] each: s, and metres east, north and up. A piece is as long as `duration`, or as what is left, and
+    moved so that its middle is over that of the RSUs: what counts is how somebody moved, not where.
+    """
+    pieces = [piece for record in records for piece in _pieces(np.asarray(record), duration)]
+    pieces = pieces or [np.asarray(records[0])]
+    centre = np.mean([rsu.position for rsu in scenario.rsus], axis=0)
+    uavs = tuple(_on_record(uav, pieces[n % len(pieces)], centre) for n, uav in enumerate(scenario.uavs))
+    return replace(scenario, name=f"{scenario.name}, recorded flights", uavs=uavs)
+
+
+def _pieces(record: Any, duration: float) -> list[Any]:
+    cuts = np.searchsorted(record[:, 0], np.arange(0.0, record[-1, 0], duration))
+    found = [record[a:b] for a, b in zip(cuts, [*cuts[1:], len(record)], strict=True)]
+    return [piece for piece in found if len(piece) > 2 and piece[-1, 0] - piece[0, 0] > 0.5 * duration]
+
+
+def _on_record(uav: Uav, piece: Any, centre: Any) -> Uav:
+    middle = (piece[:, 1:3].min(axis=0) + piece[:, 1:3].max(axis=0)) / 2
+    places = np.round(piece[:, 1:3] - middle + centre, 2)
+    times = np.round(piece[:, 0] - piece[0, 0], 2)
+    track = tuple((t, x, y, uav.altitude) for t, (x, y) in zip(times.tolist(), places.tolist(), strict=True))
+    route = [(x, y) for _, x, y, _ in track]
+    apart = tuple(point for k, point in enumerate(route) if not k or point != route[k - 1])
+    return replace(uav, route=apart, track=track, loop=False)

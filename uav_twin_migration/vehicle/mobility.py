@@ -1,4 +1,4 @@
-"""How a UAV moves where it does not fly its route: a plug-in says with which velocity."""
+"""How a UAV moves where it does not fly its route: a plug-in, or a record, says with which velocity."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from uav_twin_migration.plugins import Plugged
 from uav_twin_migration.scenario.model import Uav
+from uav_twin_migration.vehicle.track import Recorded, Track
 
 Vector = tuple[float, float, float]
 
@@ -33,15 +34,24 @@ class Route:
         return self.wanted
 
 
+def built_in(uav: Uav) -> Route | Recorded:
+    """How a UAV moves without a plug-in: as recorded, where it has a track, else along its route."""
+    return Recorded(Track(uav.track)) if uav.track else Route()
+
+
+def _plugin(uav: Uav) -> str:
+    return "" if uav.mobility == "route" else uav.mobility
+
+
 class Mobilities:
-    """The plug-ins of some UAVs."""
+    """The plug-ins and the records of some UAVs."""
 
     def __init__(self, uavs: Sequence[Uav], tell: Callable[[str], None] | None = None) -> None:
         """tell: see `Plugged`."""
         self._own = {
-            index: Plugged[Mobility]("mobility", uav.mobility, Route(), tell, uav=uav)
+            index: Plugged[Mobility]("mobility", _plugin(uav), built_in(uav), tell, uav=uav)
             for index, uav in enumerate(uavs)
-            if uav.mobility not in ("", "route")
+            if _plugin(uav) or uav.track
         }
 
     @property

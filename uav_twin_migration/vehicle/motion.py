@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uav_twin_migration.scenario.model import Scenario, Uav
 from uav_twin_migration.vehicle.mobility import Mobilities
+from uav_twin_migration.vehicle.track import Track
 
 Array = NDArray[np.float64]
 
@@ -46,14 +47,14 @@ def routes_of(uavs: Sequence[Uav]) -> Routes:
     Turning from one leg to the next changes the velocity by v |out - in| (unit vectors), which takes a UAV of
     acceleration a at most (v |out - in|)^2 / 2a metres: the corner's speed keeps that within `CORNER_TOLERANCE`.
     """
-    rounds = [uav.route if uav.loop else uav.route + uav.route[-2:0:-1] for uav in uavs]
+    rounds = [_round(uav) for uav in uavs]
     count = np.array([len(points) for points in rounds])
-    speed = np.array([uav.speed for uav in uavs])
-    acceleration = np.array([uav.acceleration for uav in uavs])
+    limits = np.array([_limits(uav) for uav in uavs]).reshape(-1, 2)
+    speed, acceleration = limits[:, 0], limits[:, 1]
     waypoints = np.zeros((len(uavs), int(count.max(initial=1)), 3))
     arrival, corner_speed = np.zeros_like(waypoints), np.zeros(waypoints.shape[:2])
     for n, points in enumerate(rounds):
-        waypoints[n, : count[n]] = [(*point, uavs[n].altitude) for point in points]
+        waypoints[n, : count[n]] = points
         if count[n] == 1:
             continue  # a single point is held: no leg, and no speed to pass it
         leg = waypoints[n, : count[n]] - np.roll(waypoints[n, : count[n]], 1, axis=0)
@@ -65,6 +66,22 @@ def routes_of(uavs: Sequence[Uav]) -> Routes:
         arrival[n, : count[n]] = direction
         corner_speed[n, : count[n]] = _brake_in_time(passing, length, acceleration[n] / 2)
     return Routes(waypoints, count, arrival, corner_speed, speed, acceleration)
+
+
+def _round(uav: Uav) -> list[tuple[float, float, float]]:
+    """Where its route leads, to and fro or round; of a UAV that flies a record, where that begins."""
+    if uav.track:
+        return [uav.track[0][1:]]
+    points = uav.route if uav.loop else uav.route + uav.route[-2:0:-1]
+    return [(*point, uav.altitude) for point in points]
+
+
+def _limits(uav: Uav) -> tuple[float, float]:
+    """Speed and acceleration; what a record needs is not less than it had, with some more to come back to it."""
+    if not uav.track:
+        return uav.speed, uav.acceleration
+    track = Track(uav.track)
+    return max(uav.speed, 1.3 * track.fastest), max(uav.acceleration, 2.0 * track.hardest)
 
 
 def _brake_in_time(passing: Array, length: Array, braking: float) -> Array:
