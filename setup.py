@@ -17,6 +17,7 @@ EXECUTABLES = {
     "learner": f"{PACKAGE}.nodes.learner:main",
     "link": f"{PACKAGE}.nodes.link:main",
     "metrics": f"{PACKAGE}.nodes.metrics:main",
+    "modem": f"{PACKAGE}.nodes.modem:main",
     "monitor": f"{PACKAGE}.nodes.monitor:main",
     "pilot": f"{PACKAGE}.nodes.pilot:main",
     "px4": f"{PACKAGE}.nodes.px4:main",

@@ -22,5 +22,8 @@ def test_the_book_builds_without_a_warning(tmp_path: Path) -> None:
     for page in (CHECKOUT / "docs").rglob("*.md"):
         assert (tmp_path / page.relative_to(CHECKOUT / "docs")).with_suffix(".html").is_file(), page
     assert (tmp_path / "search" / "search_index.js").is_file(), "search would not work from disk"
+    drawn = (tmp_path / "migration.html").read_text(encoding="utf-8")
+    assert '<svg class="sequence"' in drawn
+    assert "mermaid" not in drawn, "the theme would fetch Mermaid from elsewhere to draw it"
     solver = (tmp_path / "api" / "game.html").read_text(encoding="utf-8")
     assert 'id="uav_twin_migration.game.equilibrium.solve"' in solver

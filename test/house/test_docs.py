@@ -26,6 +26,7 @@ def section(text: str, title: str) -> str:
     [
         ("world", "world", "PARAMETERS"),
         ("link", "link", "PARAMETERS"),
+        ("modem", "modem", "PARAMETERS"),
         ("monitor", "monitor", "PARAMETERS"),
         ("learner", "learner", "PARAMETERS"),
         ("recorder", "recorder", "PARAMETERS"),

@@ -185,7 +185,7 @@ IMPORTED_FROM |= {"gymnasium": "environment", "pettingzoo": "environment"}
 IMPORTED_FROM |= {"stable_baselines3": "libraries", "tensordict": "libraries", "torchrl": "libraries"}
 
 
-NAMED_OTHERWISE = {"foxglove": "foxglove-sdk", "nacl": "PyNaCl", "yaml": "PyYAML"}  # on PyPI
+NAMED_OTHERWISE = {"foxglove": "foxglove-sdk", "nacl": "PyNaCl", "sionna": "sionna-rt", "yaml": "PyYAML"}  # on PyPI
 
 
 def missing_group(module: str) -> str | None:

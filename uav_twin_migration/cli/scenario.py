@@ -115,7 +115,7 @@ def record(args: argparse.Namespace) -> int:
     flights = []
     for name in args.flights:
         try:
-            flights.append(read_track(Path(name), None, 0.0))
+            flights.append(read_track(Path(name), None, 0.0, flat=True))
         except UnreadableError as error:
             raise InputError("scenario", "record", name, str(error)) from None
     flown = recorded(scenario, flights)

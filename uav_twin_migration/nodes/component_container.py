@@ -21,6 +21,7 @@ CLASSES = {
     "learner": ("learner", "LearnerNode"),
     "link": ("link", "LinkNode"),
     "metrics": ("metrics", "MetricsNode"),
+    "modem": ("modem", "ModemNode"),
     "monitor": ("monitor", "MonitorNode"),
     "pilot": ("pilot", "PilotNode"),
     "px4": ("px4", "Px4Node"),

@@ -107,11 +107,12 @@ def _of_file(uav: Mapping[str, Any], folder: Path | None, read_origin: Any, raw_
         raise Refusal(track["file"], str(error), "file") from None
 
 
-def read_track(path: Path, origin: Origin | None, level: float = math.nan) -> Array:
+def read_track(path: Path, origin: Origin | None, level: float = math.nan, flat: bool = False) -> Array:
     """A flight's fixes [F, 4]: seconds since the first, metres east, north and above ground.
 
     origin: of the map; None for one of its own, where the flight begins.
     level: m, at which a flight without heights is flown; NaN: it must have them.
+    flat: whether it is flown at that height whatever the file says.
 
     Raises:
         UnreadableError: the file is none of its kind, or tells no times.
@@ -121,13 +122,15 @@ def read_track(path: Path, origin: Origin | None, level: float = math.nan) -> Ar
         raise UnreadableError(f"a file with time stamps whose name ends in {', '.join(READERS)}")
     try:
         found = reader(path)
-    except UnreadableError:
+    except (UnreadableError, ModuleNotFoundError):
         raise
     except OSError as error:
         raise UnreadableError(f"a readable file beside the scenario ({error.strerror or error})") from None
     except Exception as error:  # whatever the damage leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise UnreadableError(f"a {path.suffix} file of a flight with time stamps ({reason})") from None
+    if flat:
+        found = found._replace(heights=None)
     if found.is_metric:
         return _fixes(found, found.places, level)
     places = [(float(latitude), float(longitude)) for latitude, longitude in found.places]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,8 +73,9 @@ def recorded(scenario: Scenario, records: Sequence[Any], duration: float = PIECE
     records: [F, 4] each: s, and metres east, north and up. A piece is as long as `duration`, or as what is left, and
     moved so that its middle is over that of the RSUs: what counts is how somebody moved, not where.
     """
-    pieces = [piece for record in records for piece in _pieces(np.asarray(record), duration)]
-    pieces = pieces or [np.asarray(records[0])]
+    each = [_pieces(np.asarray(record), duration) for record in records]
+    pieces = [piece for turn in itertools.zip_longest(*each) for piece in turn if piece is not None]
+    pieces = pieces or [np.asarray(record) for record in records]  # all of them short
     centre = np.mean([rsu.position for rsu in scenario.rsus], axis=0)
     uavs = tuple(_on_record(uav, pieces[n % len(pieces)], centre) for n, uav in enumerate(scenario.uavs))
     return replace(scenario, name=f"{scenario.name}, recorded flights", uavs=uavs)

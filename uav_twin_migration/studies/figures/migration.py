@@ -9,7 +9,6 @@ import csv
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from uav_twin_migration.scenario.load import dump, load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.figures.panels import Measure, panels
 from uav_twin_migration.studies.figures.style import save
-from uav_twin_migration.studies.harnesses.flown import Array, Flown, Seen, fly, watch
+from uav_twin_migration.studies.harnesses.flown import Array, Flown, Seen, at_equilibrium, fly, watch
 from uav_twin_migration.studies.sweep.sweep import rows_of_study
 
 SUMMARY = "hand-overs on the map, age of twin migration and immersion by pricing, a broken RSU's users"
@@ -66,7 +65,7 @@ def run(directory: Path) -> None:
 def handovers() -> tuple[Figure, Columns]:
     """Where twins changed their RSUs, at equilibrium prices."""
     scenario = load(SCENARIO)
-    flown = _flown(_at_equilibrium(scenario), "equilibrium")
+    flown = _flown(at_equilibrium(scenario), "equilibrium")
     canvas, axes = drawn(scenario)
     for line in axes.get_lines():
         if line.get_linestyle() == "-":
@@ -145,8 +144,8 @@ def pricing(folder: Path) -> tuple[Figure, Columns]:
 def broken_rsu() -> tuple[Figure, Columns]:
     """Users of one twin whose host dies, and all UAVs in a market that has lost an RSU."""
     scenario = load(SCENARIO)
-    whole = _flown(_at_equilibrium(scenario), "unbroken")
-    torn = _flown(_at_equilibrium(scenario), "broken", broken=True)
+    whole = _flown(at_equilibrium(scenario), "unbroken")
+    torn = _flown(at_equilibrium(scenario), "broken", broken=True)
     views = {
         "given up after 10 s (default)": (watch(scenario, WATCHED, DOWN, VIEWED, 10.0), BLUE),
         "given up after 4 s": (watch(scenario, WATCHED, DOWN, VIEWED, 4.0), GREEN),
@@ -208,11 +207,6 @@ def _during(flown: Flown, values: Array) -> float:
 
 
 # -- what the studies share --------------------------------------------------------------------------------------------
-
-
-def _at_equilibrium(scenario: Scenario) -> Scenario:
-    """The same, with RSUs that ask equilibrium prices."""
-    return replace(scenario, rsus=tuple(replace(rsu, pricing="equilibrium") for rsu in scenario.rsus))
 
 
 def _flown(scenario: Scenario, name: str, broken: bool = False) -> Flown:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from uav_twin_migration.output import whole_file
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.studies.harnesses.flown import AtEquilibrium, Flown, fly
+from uav_twin_migration.studies.harnesses.flown import Flown, at_equilibrium, fly
 from uav_twin_migration.vehicle.motion import Flight
 
 DURATION = 300.0  # s of flight
@@ -36,10 +36,10 @@ def comparison(scenario: Scenario, recorded: Scenario) -> tuple[Figure, dict[str
     above, below = canvas.subplots(2, 3, height_ratios=(1.25, 1.0))
     figures: dict[str, dict[str, float]] = {}
     for axes, (name, city), colour in zip(above[:2], cities.items(), (BLUE, ORANGE), strict=True):
-        flown = fly(city, AtEquilibrium(city), DURATION)
+        flown = fly(at_equilibrium(city), DURATION)
         speeds = _draw_ways(axes, city, flown, name)
-        figures[name] = figures_of(flown, len(city.uavs), speeds)
-        _draw_lines([above[2], *below], name, colour, flown, speeds, len(city.uavs))
+        figures[name] = figures_of(flown, city, speeds)
+        _draw_lines([above[2], *below], name, colour, flown, speeds, city)
     for axes, title, label in zip(
         [above[2], *below],
         ("speed", "time for which an RSU hosts a twin", "age of twin migration", "immersion, mean of the UAVs"),
@@ -53,24 +53,24 @@ def comparison(scenario: Scenario, recorded: Scenario) -> tuple[Figure, dict[str
     return canvas, figures
 
 
-def figures_of(flown: Flown, uavs: int, speeds: Any) -> dict[str, float]:
+def figures_of(flown: Flown, city: Scenario, speeds: Any) -> dict[str, float]:
     """A flight in numbers."""
     ages = [move.age for move in flown.handovers]
     return {
         "speed_mean_m_per_s": float(np.mean(speeds)),
         "migrations": float(len(flown.handovers)),
-        "hosting_median_s": float(np.median(hostings(flown, uavs))),
+        "hosting_median_s": float(np.median(hostings(flown, city))),
         "age_of_migration_mean_s": float(np.mean(ages)) if ages else float("nan"),
-        "immersion_mean_credit": float(np.mean(flown.immersion)),
+        "immersion_mean_credit": float(np.nanmean(flown.immersion)),
     }
 
 
-def hostings(flown: Flown, uavs: int) -> list[float]:
+def hostings(flown: Flown, city: Scenario) -> list[float]:
     """For how long (s) twins were hosted by one RSU, those that began or ended with the flight included."""
     end = flown.times[-1] if flown.times else 0.0
     found: list[float] = []
-    for uav in range(uavs):
-        moved = [move.decided + move.age for move in flown.handovers if move.uav == uav]
+    for uav in city.uavs:
+        moved = [move.began + move.age for move in flown.handovers if move.uav == uav.id]
         found += np.diff([0.0, *moved, end]).tolist()
     return found
 
@@ -94,16 +94,16 @@ def _draw_ways(axes: Axes, city: Scenario, flown: Flown, name: str) -> Any:
     return np.array(speeds)
 
 
-def _draw_lines(some: Sequence[Axes], name: str, colour: str, flown: Flown, speeds: Any, uavs: int) -> None:
+def _draw_lines(some: Sequence[Axes], name: str, colour: str, flown: Flown, speeds: Any, city: Scenario) -> None:
     speed, hosting, age, immersion = some
     ages = [move.age for move in flown.handovers]
     for axes, values, unit in (
         (speed, speeds.ravel(), "m/s"),
-        (hosting, hostings(flown, uavs), "s"),
+        (hosting, hostings(flown, city), "s"),
         (age, ages, "s"),
     ):
         ordered = np.sort(np.asarray(values, dtype=float))
         label = f"{name}: mean {ordered.mean():.1f}, median {np.median(ordered):.1f} {unit}" if len(ordered) else name
         axes.plot(ordered, np.linspace(0.0, 100.0, len(ordered)), color=colour, label=label)
-    mean = np.mean(flown.immersion, axis=1)
+    mean = np.nanmean(flown.immersion, axis=1)
     immersion.plot(flown.times, mean, color=colour, label=f"{name}: {mean.mean():.1f}")

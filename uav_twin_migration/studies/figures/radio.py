@@ -21,7 +21,7 @@ from uav_twin_migration.radio.radio_map import RadioMap
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.figures.style import save
-from uav_twin_migration.studies.harnesses.flown import AtEquilibrium, Flown, fly
+from uav_twin_migration.studies.harnesses.flown import Flown, at_equilibrium, fly
 
 SUMMARY = "a traced radio map beside 3GPP's model, and what it does to prices and migrations"
 NEEDS = ("raytracing",)  # groups of setup.py's REQUIREMENTS besides the command's
@@ -82,14 +82,14 @@ def figures_of(flown: Flown) -> dict[str, float]:
     ages = [move.age for move in flown.handovers]
     return {
         "price_mean_credit_per_MHz": float(np.nanmean(flown.prices)),
-        "immersion_mean_credit": float(np.mean(flown.immersion)),
+        "immersion_mean_credit": float(np.nanmean(flown.immersion)),
         "migrations": float(len(flown.handovers)),
         "age_of_migration_mean_s": float(np.mean(ages)) if ages else float("nan"),
     }
 
 
 def _flown(scenario: Scenario) -> Flown:
-    return fly(scenario, AtEquilibrium(scenario), DURATION)
+    return fly(at_equilibrium(scenario), DURATION)
 
 
 def _best(scenario: Scenario, at: FloatArray, loss: FloatArray) -> FloatArray:
@@ -130,9 +130,11 @@ def _draw_market(axes: Any, flights: Mapping[str, Flown]) -> None:
     for (name, flown), colour in zip(flights.items(), (BLUE, ORANGE), strict=True):
         told = figures_of(flown)
         mean = told["price_mean_credit_per_MHz"]
-        prices.plot(flown.times, np.mean(flown.prices, axis=1), color=colour, label=f"{name}: {mean:.2f}")
+        posted = np.isfinite(flown.prices).all(axis=1)
+        times = np.array(flown.times)[posted]
+        prices.plot(times, np.array(flown.prices)[posted].mean(axis=1), color=colour, label=f"{name}: {mean:.2f}")
         mean = told["immersion_mean_credit"]
-        immersion.plot(flown.times, np.mean(flown.immersion, axis=1), color=colour, label=f"{name}: {mean:.1f}")
+        immersion.plot(flown.times, np.nanmean(flown.immersion, axis=1), color=colour, label=f"{name}: {mean:.1f}")
         found = sorted(move.age for move in flown.handovers)
         label = f"{name}: {len(found)} migrations, {told['age_of_migration_mean_s']:.1f} s on average"
         ages.plot(found, np.linspace(0.0, 100.0, len(found)), color=colour, label=label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,11 @@ class Flown:
     prices: list[Array] = field(default_factory=list)  # [M] credit/MHz, posted last
     immersion: list[Array] = field(default_factory=list)  # [N] credit
     handovers: list[Handover] = field(default_factory=list)
+
+
+def at_equilibrium(scenario: Scenario) -> Scenario:
+    """The same, with RSUs that ask equilibrium prices."""
+    return replace(scenario, rsus=tuple(replace(rsu, pricing="equilibrium") for rsu in scenario.rsus))
 
 
 def fly(
