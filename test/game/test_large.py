@@ -41,6 +41,21 @@ def test_what_is_claimed_holds_among_pairs(market: Market) -> None:
         assert np.isnan(found.prices).all()
 
 
+def test_of_rsus_that_sell_next_to_nothing_nothing_false_is_claimed() -> None:
+    """Products of such profits are below the smallest double; and the search for a bound of theirs took 19 GB."""
+    market = Market.of(
+        alpha=[20.04208854],
+        required_rate=[1.0 / 3.0],
+        efficiency=[[8.25330746, 2.60680519, 5.97502846]],
+        unit_cost=[3.3068493, 2.95308258, 1.46677069],
+        price_cap=35.58405272,
+        rho=0.999,
+    )
+    found = solve_links(LinkMarket.of_pairs(market))
+    assert found.found == bool(np.isfinite(found.prices).all())
+    assert not found.found or exploitability(market, found.prices) < TOLERANCE
+
+
 def test_a_city_is_solved_and_proven() -> None:
     found = solve_links(sample_city(np.random.default_rng(1), 40, 800))
     assert found.found

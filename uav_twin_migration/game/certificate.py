@@ -31,6 +31,7 @@ from uav_twin_migration.game.market import FloatArray
 _NEAR, _FACTOR, _POINTS = 0.6, 3.0, 2
 # Intervals are cut into these parts, so many times: 4^-30 of the range is below what doubles can tell apart.
 _PARTS, _CUTS = np.linspace(0.0, 1.0, 5), 30
+_MOST_OPEN = 4096  # intervals of a column that are cut on: of more, it is rounding that keeps them open
 # Numbers that a piece of work keeps in its arrays: few calls, and still in cache.
 _PIECE = 1 << 15
 # Relative, of a profit, for each unit of epsilon: the logarithm of an attraction is epsilon times a number that has an
@@ -152,7 +153,9 @@ def _highest(columns: Columns, start: FloatArray, tolerance: float, proof: bool,
         if proof:
             done |= over <= enough[column]
         np.maximum.at(proven, column[done], over[done])
-        on = ~done
+        crowded = ~done & (np.bincount(column[~done], minlength=count)[column] > _MOST_OPEN)
+        np.maximum.at(proven, column[crowded], over[crowded])
+        on = ~done & ~crowded
         if proof:
             on &= best.profit[column] <= enough[column]
         a, b, over, column = a[on], b[on], over[on], column[on]

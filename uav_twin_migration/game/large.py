@@ -86,11 +86,11 @@ def _from(game: _Game, start: FloatArray) -> tuple[FloatArray, float, float]:
     for _ in range(_ROUNDS):
         x = game.stationary(x)
         reply = game.highest(x)
-        some = reply.bound > 0.0
+        some = ~(reply.bound <= 0.0)  # those of which nothing is known, too
         gain = np.where(some, 1.0 - reply.current / np.where(some, reply.bound, 1.0), 0.0)
         positive = np.where(reply.profit > 0.0, reply.profit, 1.0)
         lost = float(((reply.profit - reply.current) / positive).mean())
-        bound = float(gain.max(initial=0.0))
+        bound = float(np.nan_to_num(gain, nan=np.inf).max(initial=0.0))
         if bound < TOLERANCE:
             break
         x = np.where(gain < TOLERANCE, x, reply.markup)
@@ -161,7 +161,7 @@ class _Game:
                 target[idle] = np.where(buying, -np.log1p(-1.0 / sigma), -1.0)[idle]
             wanted = np.clip(target, 0.0, self.ceiling)
             both = fall + revenue
-            steep = np.where(full > markup, 1.0, 1.0 + fall / both - revenue * bend / (fall * both))
+            steep = np.where(full > markup, 1.0, 1.0 + fall / both - revenue / both * (bend / fall))
             steep[(wanted != target) | idle] = 1.0
             step = (wanted - x) / np.maximum(steep, 0.5)
             x = np.clip(x + step, 0.0, self.ceiling)
