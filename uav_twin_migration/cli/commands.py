@@ -142,7 +142,13 @@ COMMANDS: dict[str, Command] = {
     "export": Command(
         "export", "a recording as tidy CSV or Parquet", ("recording",), by_option={"parquet": ("parquet",)}
     ),
-    "rsu": Command("rsu", "set an RSU's host up, and run its RSU", ("keys",), ros=True),
+    "rsu": Command(
+        "rsu",
+        "set an RSU's host up, run its RSU, and look after it",
+        ("keys",),
+        ros=True,
+        by_option={"metrics": ("metrics",), "verb=metrics": ("metrics",)},
+    ),
     "doctor": Command("doctor", "examine a host: what is wrong with it, and what to do", ("keys",)),
     "view": Command("view", "look at a city in a browser: recorded, two, or live", VIEW, with_ros=("live",)),
     "compare": Command("compare", "two runs or policies side by side: who is better off", ("recording",)),
