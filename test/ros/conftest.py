@@ -30,6 +30,7 @@ from uav_twin_migration.deployment.discovery import loopback
 from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
 from uav_twin_migration.market.messages import Bid
 from uav_twin_migration.nodes.ros import convert, qos_profiles
+from uav_twin_migration.nodes.ros.children import die_with_parent
 
 PATIENCE = 30.0  # s until a test gives up waiting for something that must come
 
@@ -79,9 +80,15 @@ class Processes:
         )
 
     def run(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
-        """Any command, in a session of its own."""
+        """Any command, in a session of its own; it ends with the tests, also where those are killed."""
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            **options,
         )
         self._running.append(process)
         return process
