@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from test.monitor import said
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.foxglove import FoxgloveServer, plots
 from uav_twin_migration.monitor.scene import Shape, area, ears, moving, standing, wall_triangles
 from uav_twin_migration.scenario.load import load
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 RADII = st.lists(st.floats(1.0, 50.0), min_size=3, max_size=12)
 
 
@@ -83,3 +87,23 @@ def test_foxglove_is_told_topics_with_their_schemas() -> None:
         }
     finally:
         server.close()
+
+
+def test_the_layout_for_foxglove_names_what_is_published() -> None:
+    """Opened in Lichtblick 1.28, built from its sources, 2026-11, live and with a recording."""
+    layout = json.loads((CHECKOUT / "config" / "view" / "foxglove.json").read_text())["configById"]
+    published = {"/city/scene", "/city/buildings", "/city/market", topics.CITY_MARKERS, topics.CITY_BUILDINGS}
+    published |= {topics.MARKET_STATE, *(topics.rsu_state(rsu.id) for rsu in load("default").rsus)}
+    assert layout["3D!city"]["topics"].keys() <= published
+    for plot in ("Plot!prices", "Plot!rsus"):
+        paths = [path["value"] for path in layout[plot]["paths"]]
+        assert {path.partition(".")[0] for path in paths} <= published
+
+
+def test_the_display_for_rviz_names_what_is_published() -> None:
+    """Classes and properties are those of RViz's sources for Humble, Jazzy and Rolling, looked up in 2026-11."""
+    document = yaml.safe_load((CHECKOUT / "config" / "view" / "city.rviz").read_text())
+    shown = {
+        display["Topic"]["Value"] for display in document["Visualization Manager"]["Displays"] if "Topic" in display
+    }
+    assert shown == {topics.CITY_MARKERS, topics.CITY_BUILDINGS}

@@ -165,7 +165,7 @@ def test_colcon_builds_the_package_in_a_workspace(tmp_path: Path, further: list[
         "-DBUILD_TESTING=OFF",
         f"-DPython3_EXECUTABLE={sys.executable}",
     ]
-    if ".uavtwin" in sys.prefix:  # ROS 2 from wheels
+    if (Path(sys.prefix) / "share" / "rclpy").is_dir():  # ROS 2 from wheels
         wheels = CHECKOUT / "uav_twin_migration" / "cli" / "wheels.cmake"
         command.append(f"-DCMAKE_PROJECT_INCLUDE={wheels}")
     env = {key: value for key, value in os.environ.items() if key not in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")}
