@@ -44,6 +44,7 @@ class Listener:
         self.messages = 0  # heard
         self.unreadable = 0  # that made no sense
         self._missed_before = self._refused_before = 0
+        self._hosted = self._out_of_range = 0  # twins at samples, and those whose host has no link to their UAV
         self._handlers: dict[str, Callable[[float, str, Any], None]] = {
             "PriceOffer": self._on_offer,
             "BandwidthDemand": self._on_demand,
@@ -273,6 +274,9 @@ class Listener:
         city, index = self.city, {id_: number for number, id_ in enumerate(self.city.rsus)}
         uavs = list(city.uavs.values())
         rsus = list(city.rsus.values())
+        hosts = [(uav, uav.host) for uav in uavs if uav.host]
+        self._hosted += len(hosts)
+        self._out_of_range += sum(not uav.links.get(host) for uav, host in hosts)
         held = np.zeros((len(uavs), len(rsus)))
         price = np.zeros_like(held)
         efficiency = np.zeros_like(held)
@@ -314,7 +318,8 @@ class Listener:
     def summary(self) -> dict[str, Any]:
         """The run in numbers: the keys of `uavtwin sim --json`."""
         flights = {"flights": self.flights.summary()} if self.flights.by_uav else {}
-        return {**(self.market.summary() if self.market else {}), **self.twins.summary(), **flights}
+        reach = {"hosted_out_of_range": self._out_of_range / self._hosted if self._hosted else None}
+        return {**(self.market.summary() if self.market else {}), **self.twins.summary(), **reach, **flights}
 
     def _best(self, efficiency: Array) -> Array:
         if self.market and self.market.present:
