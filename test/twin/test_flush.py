@@ -11,6 +11,7 @@ from uav_twin_migration.twin.hosting.contents import FILL
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import StoreReplacedError
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.messages import HostRequest, LeaseRenewal, Stamp
@@ -100,3 +101,11 @@ def test_the_page_cache_is_small(store: CountingStore) -> None:
     pages = store._value("PRAGMA cache_size")
     assert 0 < pages * store._value("PRAGMA page_size") <= 2**21
     store.close()
+
+
+def test_a_long_flush_period_delays_no_look_at_the_file(store: CountingStore) -> None:
+    host = TwinHost(store, UavTwins(), 0.0, HostSettings(flush_period=60.0))
+    assert host.tick(0.0) <= 1.0
+    store.path.unlink()
+    with pytest.raises(StoreReplacedError):
+        host.tick(1.0)

@@ -2,10 +2,7 @@
 
 `TwinHost` is fed events (messages, requests, telemetry, the time) and collects what is to be done about them. Nothing
 of that is released before `commit` has put everything the events changed on the disk; where the disk refuses, all is as
-it was before, as if the messages had been lost. Whoever calls it may gather as many events as he likes before a commit:
-that is how many migrations share one.
-
-::
+it was before, as if the messages had been lost. Whoever calls it may gather many events before a commit, for all::
 
     host.receive(...), host.recognise(...), host.request(...)    any number of events
     outputs = host.commit(now)                                   now they count
@@ -101,7 +98,7 @@ class TwinHost:
         self._clock_ahead = wall_clock - now
         self.last_error: Exception | None = None  # that nobody expected
         self._looking_after: HostedTwin | None = None
-        self._flush_at = now  # all twins at once: a commit costs the same for one and for many
+        self._flush_at = self._check_at = now  # all twins at once: a commit costs the same for one and for many
         for uav, stored in store.load().items():
             self._take_up(uav, stored)
 
@@ -309,18 +306,20 @@ class TwinHost:
         if state.trouble is not None:
             self.store.touch()  # does the disk take anything again?
         flushing = now >= self._flush_at
-        if flushing:
-            self._flush_at = now + state.settings.flush_period
+        if now >= self._check_at:
+            self._check_at = now + state.settings.check_period
             self.store.verify_file()
             self._transaction.publish(self.contents.scrub())
             self._expiry.look()
+        if flushing:
+            self._flush_at = now + state.settings.flush_period
             state.agenda.wake(*[one for one in state.twins.values() if one.own is not None])
         self.contents.begin_tick()
         for hosted_twin in state.agenda.due(now):
             self._looking_after = hosted_twin
             state.agenda.wait(hosted_twin, self._look_after(hosted_twin, flushing))
         self._looking_after = None
-        wake_at = min(self._flush_at, state.agenda.next)
+        wake_at = min(self._flush_at, self._check_at, state.agenda.next)
         self._draining.go_on()
         if state.trouble is None and self.store.collect_garbage():
             wake_at = now
