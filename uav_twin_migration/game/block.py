@@ -16,8 +16,9 @@ import numpy as np
 
 from uav_twin_migration.game.market import FloatArray, Market
 
-# Keeps quotients defined where no RSU is in range; far below any sum at which a UAV buys.
-TINY = 1e-300
+TINY = 1e-300  # see `Block.tiny`
+# Fewer numbers than this are not worth the conversion to single precision.
+FEW = 512
 # Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.
 _WIDE = 600.0
 _HIGHEST = 700.0  # log mark-up; exp of it is still a double
@@ -71,6 +72,27 @@ class Block:
         epsilon, attraction, alpha, ceiling, worth = (np.ascontiguousarray(array[..., index]) for array in arrays)
         return Block(epsilon, attraction, alpha, ceiling, worth, self.wide)
 
+    def twice(self) -> Block:
+        """All markets, and then all once more."""
+        arrays = (self.epsilon, self.attraction, self.alpha, self.ceiling, self.worth)
+        epsilon, attraction, alpha, ceiling, worth = (np.concatenate([array, array], axis=-1) for array in arrays)
+        return Block(epsilon, attraction, alpha, ceiling, worth, self.wide)
+
+    def single(self) -> Block:
+        """In single precision, where that neither over- nor underflows nor blurs the price index; else as it is."""
+        if self.attraction.size < FEW or self.wide or self.epsilon.min(initial=1.0) < 0.05:
+            return self
+        if self.attraction.max(initial=0.0) > 1e30 or (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
+            return self
+        arrays = (self.epsilon, self.attraction, self.alpha, self.ceiling, self.worth)
+        epsilon, attraction, alpha, ceiling, worth = (array.astype(np.float32) for array in arrays)
+        return Block(epsilon, attraction, alpha, ceiling, worth, self.wide)
+
+    @property
+    def tiny(self) -> float:
+        """Keeps quotients defined where no RSU is in range; far below any sum at which a UAV buys."""
+        return TINY if self.alpha.dtype == np.float64 else 1e-37
+
     def shares(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """At log mark-ups ``x`` [M, B]: shares [M, N, B] of what a UAV spends; and d P / alpha [N, B], at most 1."""
         fall = x * -self.epsilon
@@ -82,7 +104,7 @@ class Block:
         else:
             share = self.attraction * np.exp(fall)[:, None]
         total = share.sum(axis=0)
-        total += TINY
+        total += self.tiny
         share /= total
         index = np.log(total, out=total)
         if self.wide:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from uav_twin_migration.game.deviation import UnilateralDeviation
+from uav_twin_migration.game.deviation import BoolArray, RealArray, UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray
 
 # Points around the start on either side: the first this part of 1/sigma away, each next by this factor further.
@@ -49,7 +49,7 @@ class Columns:
     epsilon: FloatArray  # [K] sigma - 1
     worth: FloatArray  # [K] of all its capacity at unit cost, credit
     ceiling: FloatArray  # [K] log mark-up at the price cap
-    contested: npt.NDArray[np.bool_]  # [K] some UAV in reach has another RSU in reach
+    contested: BoolArray  # [K] some UAV in reach has another RSU in reach
     wide: bool
 
     @classmethod
@@ -95,19 +95,31 @@ def profits_at(columns: Columns, x: FloatArray) -> FloatArray:
     for low in range(0, x.shape[1], size):
         piece = slice(low, low + size)
         some = columns.take(piece)
-        revenue = _state(some, x[:, piece]).revenue
+        revenue = state_at(some, x[:, piece]).revenue()
         profit[:, piece] = np.fmin(-np.expm1(-x[:, piece]) * revenue, some.worth * np.expm1(x[:, piece]))
     return profit
 
 
-class _State(NamedTuple):
-    """The UAVs of columns at some points [P, K]."""
+class State(NamedTuple):
+    """The UAVs of columns at some points [P, K], in the precision of the columns."""
 
-    share: FloatArray  # [P, D, K]
-    spent: FloatArray  # [P, D, K] credit; 0 of who dropped out
-    needed: FloatArray  # [P, D, K] d P, credit; alpha of who dropped out
-    revenue: FloatArray  # [P, K] credit
-    fall: FloatArray  # [P, K] -dR/dx, credit
+    share: RealArray  # [P, D, K] s
+    others: RealArray  # [P, D, K] 1 - s
+    spent: RealArray  # [P, D, K] t, credit; 0 of who dropped out
+    needed: RealArray  # [P, D, K] z = d P, credit; alpha of who dropped out
+    paid: RealArray  # [P, D, K] s t, credit
+    square: RealArray  # [P, D, K] s^2 of who may buy, else 0
+    certain: RealArray  # [P, D, K] s^2 of who buys for sure, else 0; the same array as `square` where that is clear
+    surely: BoolArray | None  # [P, D, K] who buys for sure; None where all do, everywhere
+    maybe: BoolArray | None  # [P, D, K] who may buy: besides, those of whom rounding leaves it open
+
+    def at(self, points: slice) -> State:
+        """Some of the points."""
+        return State(*(None if array is None else array[points] for array in self))
+
+    def revenue(self) -> RealArray:
+        """[P, K] credit."""
+        return np.asarray(self.paid.sum(axis=1))
 
 
 @np.errstate(all="ignore")
@@ -176,93 +188,111 @@ def _bounds(columns: Columns, x: FloatArray, bent: slice = slice(None)) -> tuple
 
     Bends are taken into account at the intervals ``bent``.
     """
-    at = _state(columns, x)
-    margin = -np.expm1(-x)
-    profit_before = margin * at.revenue
-    discount = np.exp(-x)
-    slope = discount * at.revenue - margin * at.fall
-    width = np.diff(x, axis=0)
-    revenue_a, revenue_b = at.revenue[:-1], at.revenue[1:]
+    at = state_at(columns, x)
+    revenue = at.revenue()
+    margin, discount, width = -np.expm1(-x), np.exp(-x), np.diff(x, axis=0)
+    profit = margin * revenue
+    slope = discount * revenue - margin * falls(columns, at, at)[0]  # of f, at the points
 
-    least, most = _fall(columns, at)
-    rising = discount[:-1] * revenue_a - margin[:-1] * least  # slope of f: at most this
-    falling = discount[1:] * revenue_b - margin[1:] * most  # at least this
-    bend = _bend(columns, _State(*(array[bent.start : bent.stop and bent.stop + 1] for array in at)))
-    curve = np.maximum(bend, 0.0) * margin[1:][bent] + np.minimum(bend, 0.0) * margin[:-1][bent]
-    curve -= (discount[1:] * (2.0 * least + revenue_b))[bent]
-    np.maximum(curve, 0.0, out=curve)
-    curve *= width[bent]
+    least, most = least_and_most(columns, at)
+    rising, falling = slopes(x, revenue, least, most)
+    curve = curves(columns, at.at(slice(bent.start, bent.stop and bent.stop + 1)), x, revenue, least, bent)
+    curve = np.maximum(curve, 0.0) * width[bent]
     rising[bent] = np.fmin(rising[bent], slope[:-1][bent] + curve)
     falling[bent] = np.fmax(falling[bent], slope[1:][bent] - curve)
 
-    left, right = profit_before[:-1], profit_before[1:]
-    up, down = np.maximum(rising, 0.0), np.maximum(-falling, 0.0)
-    both = up + down
-    cone = np.where(both > 0.0, (left * down + right * up + up * down * width) / np.where(both > 0.0, both, 1.0), left)
-    cone = np.maximum(np.maximum(cone, left), right)
     full = columns.worth * np.expm1(x)
-    above = np.fmin(np.fmin(cone, revenue_a * margin[1:]), full[1:])
-    return np.fmin(profit_before, full), above
+    above = np.fmin(cones(profit, rising, falling, width), revenue[:-1] * margin[1:])
+    return np.fmin(profit, full), np.fmin(above, full[1:])
 
 
-def _state(columns: Columns, x: FloatArray) -> _State:
-    epsilon = columns.epsilon
-    fall = x * -epsilon
+def state_at(columns: Columns, x: FloatArray, blur: float = 0.0) -> State:
+    """Of all UAVs at log mark-ups ``x`` [P, K]; those may or may not buy that are within ``blur`` of dropping out.
+
+    That is in ln(alpha / d P).
+    """
+    kind = columns.own.dtype
+    power = (-1.0 / columns.epsilon).astype(kind)
+    fall = x * -columns.epsilon
     if columns.wide:
         offered = columns.own + fall[:, None]
         total = np.logaddexp(offered, columns.rivals)
         share = np.exp(offered - total)
     else:
-        share = columns.own * np.exp(fall)[:, None]
+        share = columns.own * np.exp(fall).astype(kind)[:, None]
         total = share + columns.rivals
         share /= total
         total = np.log(total, out=total)
-    total /= -epsilon
-    np.minimum(total, 0.0, out=total)
+    total *= power
+    surely = maybe = None
+    if not total.max(initial=-np.inf) < -blur:
+        surely, maybe = total < -blur, total < blur
+        np.minimum(total, 0.0, out=total)
     needed = np.exp(total)
-    spent = -np.expm1(total, out=total) if float(epsilon.min(initial=1.0)) < 0.05 else 1.0 - needed
+    spent = -np.expm1(total, out=total) if float(columns.epsilon.min(initial=1.0)) < 0.05 else 1.0 - needed
     needed *= columns.alpha
     spent *= columns.alpha
-    revenue = np.einsum("pdk,pdk->pk", share, spent)
-    own = epsilon * spent
-    own *= 1.0 - share
-    own += np.where(spent > 0.0, share * needed, 0.0)
-    return _State(share, spent, needed, revenue, np.einsum("pdk,pdk->pk", share, own))
+    square = certain = share * share
+    if surely is not None:
+        certain, square = square * surely, square * maybe
+    return State(share, 1.0 - share, spent, needed, share * spent, square, certain, surely, maybe)
 
 
-def _fall(columns: Columns, at: _State) -> tuple[FloatArray, FloatArray]:
-    """The least and the most that -R' can be in each interval [P-1, K]."""
-    share_a, share_b = at.share[:-1], at.share[1:]
-    spent_a, spent_b = at.spent[:-1], at.spent[1:]
-    term = 1.0 - share_a
-    term *= spent_b
-    term *= columns.epsilon
-    own = share_b * at.needed[:-1]
-    own *= spent_b > 0.0
-    term += own
-    least = np.einsum("pdk,pdk->pk", share_b, term)
-    np.subtract(1.0, share_b, out=term)
-    term *= spent_a
-    term *= columns.epsilon
-    np.multiply(share_a, at.needed[1:], out=own)
-    own *= spent_a > 0.0
-    term += own
-    return least, np.einsum("pdk,pdk->pk", share_a, term)
+def falls(columns: Columns, one: State, other: State) -> tuple[RealArray, RealArray]:
+    """[P, K] ``sum_n s (epsilon t (1 - s') + s z')``, of who buys surely, and of who may.
+
+    Without dashes at ``one``, with them at ``other`` points: -R' where the two are the same.
+    """
+    fall = columns.epsilon * np.einsum("pdk,pdk->pk", one.paid, other.others)
+    surely = np.einsum("pdk,pdk->pk", one.certain, other.needed)
+    maybe = surely if one.surely is None else np.einsum("pdk,pdk->pk", one.square, other.needed)
+    return fall + surely, fall + maybe
 
 
-def _bend(columns: Columns, at: _State) -> FloatArray:
-    """The most that R'' can be in each interval [P-1, K]; inf where a UAV drops out in it."""
-    epsilon = columns.epsilon
-    share_a, share_b = at.share[:-1], at.share[1:]
-    spent_a, spent_b = at.spent[:-1], at.spent[1:]
-    needed_a, needed_b = at.needed[:-1], at.needed[1:]
-    buying_a, buying_b = spent_a > 0.0, spent_b > 0.0
+def least_and_most(columns: Columns, at: State) -> tuple[RealArray, RealArray]:
+    """The least and the most [P-1, K] that -R' can be in the intervals between points."""
+    before, after = at.at(slice(-1)), at.at(slice(1, None))
+    return falls(columns, after, before)[0], falls(columns, before, after)[1]
+
+
+def slopes(x: FloatArray, revenue: RealArray, least: RealArray, most: RealArray) -> tuple[FloatArray, FloatArray]:
+    """The most and the least [P-1, K] that the slope of f can be in the intervals between ``x``, by -R' alone."""
+    margin, discount = -np.expm1(-x), np.exp(-x)
+    rising = discount[:-1] * revenue[:-1] - margin[:-1] * least
+    return rising, discount[1:] * revenue[1:] - margin[1:] * most
+
+
+def curves(
+    columns: Columns, at: State, x: FloatArray, revenue: RealArray, least: RealArray, bent: slice
+) -> FloatArray:
+    """The most that the bend of f can be in the intervals ``bent`` of those between ``x``; ``at`` their ends."""
+    margin, discount = -np.expm1(-x), np.exp(-x)
+    bend = _bend(columns, at.at(slice(-1)), at.at(slice(1, None)))
+    curve = np.maximum(bend, 0.0) * margin[1:][bent] + np.minimum(bend, 0.0) * margin[:-1][bent]
+    return np.asarray(curve - discount[1:][bent] * (2.0 * least + revenue[1:])[bent])
+
+
+def cones(profit: FloatArray, rising: FloatArray, falling: FloatArray, width: FloatArray) -> FloatArray:
+    """The most [P-1, K] that a function can be with values ``profit`` [P, K] and slopes between the two given."""
+    left, right = profit[:-1], profit[1:]
+    up, down = np.maximum(rising, 0.0), np.maximum(-falling, 0.0)
+    both = up + down
+    cone = np.where(both > 0.0, (left * down + right * up + up * down * width) / np.where(both > 0.0, both, 1.0), left)
+    return np.maximum(np.maximum(cone, left), right)
+
+
+def _bend(columns: Columns, before: State, after: State) -> RealArray:
+    """The most that R'' can be in each interval [P, K]; inf where a UAV drops out in it, or may."""
+    epsilon = columns.epsilon.astype(before.share.dtype)
+    share_a, share_b, square = before.share, after.share, before.square
     # s (1-s) (1-2s) changes by at most 1/2 for each unit that s falls, s^2 (3 epsilon - (3 epsilon + 1) s) by `steep`.
     drop = share_a - share_b
-    cubic = share_a * (1.0 - share_a) * (1.0 - 2.0 * share_a) + 0.5 * drop
-    square = share_a * share_a
+    cubic = share_a * before.others * (before.others - share_a) + 0.5 * drop
     steep = np.maximum((9.0 * epsilon + 3.0) * square - 6.0 * epsilon * share_b, 0.0)
     other = square * (3.0 * epsilon - (3.0 * epsilon + 1.0) * share_a) + steep * drop
-    bend = epsilon * epsilon * np.maximum(cubic * spent_a, cubic * spent_b).sum(axis=1)
-    bend += np.where(buying_b, np.maximum(other * needed_a, other * needed_b), 0.0).sum(axis=1)
-    return np.where((buying_a != buying_b).any(axis=1), np.inf, bend)
+    bend = epsilon * epsilon * np.maximum(cubic * before.spent, cubic * after.spent).sum(axis=1)
+    most = np.maximum(other * before.needed, other * after.needed)
+    if before.maybe is None or after.surely is None:
+        return np.asarray(bend + most.sum(axis=1))
+    bend += np.where(after.surely, most, 0.0).sum(axis=1)
+    return np.where((before.maybe & ~after.surely).any(axis=1), np.inf, bend)

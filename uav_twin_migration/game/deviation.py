@@ -73,6 +73,12 @@ class UnilateralDeviation:
         own, rivals, alpha, epsilon, worth, ceiling = (array.astype(np.float32) for array in arrays)
         return UnilateralDeviation(own, rivals, alpha, epsilon, worth, ceiling, self.contested, self.wide)
 
+    def part(self, markets: slice) -> UnilateralDeviation:
+        """Some of the markets."""
+        arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling, self.contested)
+        own, rivals, alpha, epsilon, worth, ceiling, contested = (array[..., markets] for array in arrays)
+        return UnilateralDeviation(own, rivals, alpha, epsilon, worth, ceiling, contested, self.wide)
+
     def take(self, rsu: npt.NDArray[np.intp], market: npt.NDArray[np.intp]) -> UnilateralDeviation:
         """Some of the RSUs, each as the only one of a market of its own."""
         own, rivals = (np.ascontiguousarray(array[rsu, :, market].T)[None] for array in (self.own, self.rivals))

@@ -25,11 +25,12 @@ from uav_twin_migration.game.certificate import Columns, highest
 from uav_twin_migration.game.deviation import BoolArray, IndexArray, UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray, Market, Units
 from uav_twin_migration.game.newton import CONVERGED, stationary
+from uav_twin_migration.game.screening import screened
 from uav_twin_migration.game.search import best_reply, sampled_reply
 
 # What is called an equilibrium: no RSU can gain this part of its profit. Log prices from below and above agree to this.
 TOLERANCE, CLAIMED = 1e-6, 0.9e-6
-_SAMPLES, _FIRST_STEPS = 6, 3  # of the first pass from either end
+_SAMPLES, _FIRST_STEPS = 4, 3  # of the first pass from either end
 _ROUNDS, _STEPS = 8, 12  # of best replies of all RSUs at once, and of Newton's method after each
 _TURNS, _CYCLE = 60, 20  # of best replies one after the other, and the last ones, which tell a cycle's range
 _ROUGHLY = 1e-3  # relative, of a profit: as good as this are the best replies that the iteration follows
@@ -75,7 +76,14 @@ class Equilibrium:
 
     def __getitem__(self, index: Any) -> Equilibrium:
         """Equilibria of a batch, by any numpy index of the batch axes."""
-        return Equilibrium(*(np.asarray(getattr(self, field.name)[index]) for field in fields(self)))
+        return Equilibrium(*(np.asarray(array[index]) for array in self.arrays()))
+
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Field by field, in their order."""
+        return tuple(getattr(self, name) for name in _NAMES)
+
+
+_NAMES = tuple(field.name for field in fields(Equilibrium))
 
 
 def solve(market: Market, threads: int | None = None, compiled: bool = False) -> Equilibrium:
@@ -103,10 +111,9 @@ def solve(market: Market, threads: int | None = None, compiled: bool = False) ->
         columns = pieces or [slice(0, 0)]
         at = [(x[..., piece], lost[:, piece], bound[:, piece], cycle[..., piece]) for piece in columns]
         outcomes = list(run(_outcome, parts, blocks, *zip(*at, strict=True)))
-    whole = [_joined([getattr(part, field.name) for part in outcomes], axis=0) for field in fields(Equilibrium)]
-    result = Equilibrium(*whole).in_units(units)
-    arrays = (getattr(result, field.name) for field in fields(result))
-    return Equilibrium(*(array.reshape(market.batch + array.shape[1:]) for array in arrays))
+    whole = [_joined(arrays, axis=0) for arrays in zip(*(part.arrays() for part in outcomes), strict=True)]
+    arrays = Equilibrium(*whole).in_units(units).arrays()
+    return Equilibrium(*[array.reshape(market.batch + array.shape[1:]) for array in arrays])
 
 
 def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = -1) -> npt.NDArray[Any]:
@@ -132,9 +139,12 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
     Inf where the two do not meet.
     """
     markets = len(block.epsilon)
-    both = block.take(np.tile(np.arange(markets), 2))
+    both, rough, steps = block.twice(), block.single(), _FIRST_STEPS
     start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
-    x, residual = stationary(both, sampled_reply(both, start, _SAMPLES), _FIRST_STEPS)
+    x = sampled_reply(both, start, _SAMPLES)
+    if rough is not block:  # Newton's method forgives what its first steps round
+        x, steps = stationary(rough.twice(), x.astype(rough.ceiling.dtype), _FIRST_STEPS)[0].astype(x.dtype), 1
+    x, residual = stationary(both, x, steps)
     late = np.flatnonzero(~(residual < CONVERGED))
     if len(late):
         x[:, late], residual[late] = stationary(both.take(late), x[:, late], _FIRST_STEPS)
@@ -148,8 +158,13 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Exploitability [B] as far as found; proven bounds [B] on what any RSU gains; better mark-ups [M, B]."""
-    reply = highest(Columns.of(UnilateralDeviation.of(block, x)), x.ravel(), CLAIMED, proof=True)
-    markup, profit, bound, current = (array.reshape(x.shape) for array in reply)
+    alone = UnilateralDeviation.of(block, x)
+    settled, current, bound = screened(block, x, alone, CLAIMED)
+    markup, profit = x.copy(), current.copy()
+    rest = np.nonzero(~settled)
+    if len(rest[0]):
+        reply = highest(Columns.of(alone.take(*rest)), x[rest], CLAIMED, proof=True)
+        markup[rest], profit[rest], bound[rest], current[rest] = reply
     some = bound > 0.0
     least = np.where(some, bound, 1.0)
     lost = np.where(profit > 0.0, (profit - current) / np.where(profit > 0.0, profit, 1.0), 0.0).mean(axis=0)
@@ -222,22 +237,33 @@ def _outcome(
     spent = block.alpha * (1.0 - index)
     bandwidth = (share * spent).T / price[:, None, :]
     sold = np.minimum(bandwidth.sum(axis=1), market.capacity)
-    absent = np.where(found, 0.0, np.nan)[:, None]  # added to what is told of markets without equilibrium
-    seen = cycle[:, :, 0]
-    if not found.all():
-        seen = np.stack([np.fmin(cycle[0, :, 0], cycle[0, :, 1]), np.fmax(cycle[1, :, 0], cycle[1, :, 1])])
     return Equilibrium(
         found=found,
-        prices=price + absent,
-        bandwidth=bandwidth + absent[:, :, None],
-        profits=(price - market.unit_cost) * sold + absent,
-        utilities=-(block.alpha * np.log(index) + spent).T + absent,
-        exploitability=np.where(from_below, lost[0], lost[1]) + absent[:, 0],
-        bound=np.where(from_below, bound[0], bound[1]) + absent[:, 0],
+        prices=_where(found, price),
+        bandwidth=_where(found, bandwidth),
+        profits=_where(found, (price - market.unit_cost) * sold),
+        utilities=_where(found, -(block.alpha * np.log(index) + spent).T),
+        exploitability=_where(found, np.where(from_below, lost[0], lost[1])),
+        bound=_where(found, np.where(from_below, bound[0], bound[1])),
         agrees=from_below & from_above & _meet(x),
-        from_above=_prices(market, x[:, 1]) + np.where(from_above, 0.0, np.nan)[:, None],
-        cycle=np.where(found[:, None, None], np.nan, _prices(market, seen).swapaxes(0, 1)),
+        from_above=_where(from_above, _prices(market, x[:, 1])),
+        cycle=_seen(market, found, cycle),
     )
+
+
+def _where(found: BoolArray, values: FloatArray) -> FloatArray:
+    """The same values [B, ...], NaN where nothing was ``found`` [B]."""
+    if found.all():
+        return values
+    return np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+
+def _seen(market: Market, found: BoolArray, cycle: FloatArray) -> FloatArray:
+    """[B, 2, M] the range of prices that best replies went through, from either end, where nothing was ``found``."""
+    if found.all():
+        return np.full((len(found), 2, market.rsus), np.nan)
+    seen = np.stack([np.fmin(cycle[0, :, 0], cycle[0, :, 1]), np.fmax(cycle[1, :, 0], cycle[1, :, 1])])
+    return _where(~found, _prices(market, seen).swapaxes(0, 1))
 
 
 def _prices(market: Market, x: FloatArray) -> FloatArray:

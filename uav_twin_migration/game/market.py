@@ -72,15 +72,17 @@ class Market:
 
     def __getitem__(self, index: Any) -> Market:
         """Markets of a batch, by any numpy index of the batch axes."""
-        return Market(*(np.asarray(getattr(self, field.name)[index]) for field in fields(self)))
+        return Market(*(np.asarray(array[index]) for array in self.arrays()))
+
+    def arrays(self) -> tuple[FloatArray, ...]:
+        """Field by field, in their order."""
+        return tuple(getattr(self, name) for name in _NAMES)
 
     def flat(self) -> Market:
         """The same markets with one batch axis."""
         depths = (1, 1, 2, 1, 1, 1, 0)  # axes that are none of the batch's, field by field
-        arrays = (getattr(self, field.name) for field in fields(self))
-        count = self.rho.size
-        shaped = (array.reshape(count, *array.shape[array.ndim - n :]) for array, n in zip(arrays, depths, strict=True))
-        return Market(*shaped)
+        count, arrays = self.rho.size, zip(self.arrays(), depths, strict=True)
+        return Market(*[array.reshape(count, *array.shape[array.ndim - n :]) for array, n in arrays])
 
     def scaled(self) -> tuple[Market, Units]:
         """The same batch in units that suit it, so that no sum or product of its numbers leaves the range of doubles.
@@ -241,6 +243,9 @@ def number(value: object, source: str, key: str) -> float:
         return float(value)
     except OverflowError:
         raise InputError(source, key, "an integer beyond the range of a double", "a number") from None
+
+
+_NAMES = tuple(field.name for field in fields(Market))
 
 
 def numbers(

@@ -10,19 +10,22 @@ and within ``[C, p_max]``. How far the prices are from that is the residual; doc
 rival k, ``dR_m/dx_k = sum_n s_nm s_nk (epsilon t_n - z_n)`` and
 ``dF_m/dx_k = sum_n s_nm s_nk (epsilon^2 t_n (1 - 2 s_nm) + z_n (3 epsilon s_nm + s_nm - epsilon))``; for the own price,
 ``-F_m`` and ``-sum_n s_nm (epsilon^2 t_n (1-s_nm)(1-2s_nm) + s_nm z_n (3 epsilon (1-s_nm) - s_nm))``. None has a
-difference of large numbers, so they keep their digits as sigma grows.
+difference of large numbers, so they keep their digits as sigma grows. Where it is small it is cheaper to take them from
+what the sums for rivals give at k = m, D and E: ``epsilon R - D``, and ``epsilon^2 R - 2 epsilon D - E`` for the sum.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from uav_twin_migration.game.block import TINY, Block
+from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.market import FloatArray
 
 # Newton squares the error, so a residual below this, in units of 1/sigma, leaves one of about 1e-9 after the step that
 # is still taken.
 CONVERGED = 6e-5
+# Up to this epsilon, differences of sums leave enough digits for the two derivatives by the own price.
+_PLAIN = 100.0
 # From so many markets on, numpy is quicker along the batch than market by market.
 _MANY = 32
 
@@ -36,7 +39,10 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
     With ``clearing`` nobody adds a mark-up: prices are at cost, or where demand is the capacity.
     """
     epsilon, sigma = block.epsilon, 1.0 + block.epsilon
-    log_worth = np.log(block.worth)
+    tiny = block.tiny
+    with np.errstate(invalid="ignore"):
+        log_worth = np.log(block.worth)
+    plain = bool(epsilon.max(initial=0.0) < _PLAIN)
     rsus = len(start)
     x = start
     for _ in range(steps):
@@ -44,25 +50,30 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
         buying = block.alpha * (index < 1.0)
         needed = buying * index
         spent = buying - needed
-        others = 1.0 - share
         revenue = np.einsum("mnb,nb->mb", share, spent)
-        revenue += TINY
         spent *= epsilon  # from here on
-        fall, bend = _fall_and_bend(share, others, spent, needed, epsilon)
-        fall += TINY
-        first = _over_uavs(share * (spent - needed), share)
-        weight = (epsilon * (others - share)) * spent
-        weight += ((3.0 * epsilon + 1.0) * share - epsilon) * needed
+        balance = spent - needed
+        first = _over_uavs(share * balance, share)
+        weight = ((3.0 * epsilon + 1.0) * needed - 2.0 * epsilon * spent) * share
+        weight += epsilon * balance
         weight *= share
         second = _over_uavs(weight, share)
-        first.reshape(rsus * rsus, -1)[:: rsus + 1] = -fall
-        second.reshape(rsus * rsus, -1)[:: rsus + 1] = -bend
+        own_first, own_second = (array.reshape(rsus * rsus, -1)[:: rsus + 1] for array in (first, second))
+        if plain:
+            fall = epsilon * revenue - own_first
+            bend = epsilon * (epsilon * revenue - 2.0 * own_first) - own_second
+        else:
+            fall, bend = _fall_and_bend(share, spent, needed, epsilon)
+        revenue += tiny
+        fall += tiny
+        np.negative(fall, out=own_first)
+        np.negative(bend, out=own_second)
 
         elasticity = 1.0 + fall / revenue
         markup = np.full_like(x, -1.0) if clearing else np.log1p(revenue / fall)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
-        idle = revenue == TINY
+        idle = revenue == tiny
         if idle.any():
             # Who reaches nobody who buys asks for its unit cost. Who is outbid so far that its share is not even a
             # double faces UAVs whose price index it does not move: the elasticity of demand is sigma.
@@ -96,9 +107,10 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
 
 
 def _fall_and_bend(
-    share: FloatArray, others: FloatArray, spent: FloatArray, needed: FloatArray, epsilon: FloatArray
+    share: FloatArray, spent: FloatArray, needed: FloatArray, epsilon: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """[M, B] -dR/dx and d2R/dx2, of [M, N, B] shares, 1 less these, and [N, B] epsilon t and z."""
+    """[M, B] -dR/dx and d2R/dx2, of [M, N, B] shares and [N, B] epsilon t and z."""
+    others = 1.0 - share
     slope = others * spent
     bend = slope * (others - share)
     bend *= epsilon
@@ -113,7 +125,7 @@ def _over_uavs(a: FloatArray, b: FloatArray) -> FloatArray:
     """[M, M, B] ``sum_n a_mn b_kn`` of [M, N, B]."""
     if a.shape[2] < _MANY:
         return np.ascontiguousarray(np.matmul(a.transpose(2, 0, 1), b.transpose(2, 1, 0)).transpose(1, 2, 0))
-    total = np.empty((len(a), *a[:, 0].shape))
+    total = np.empty((len(a), *a[:, 0].shape), dtype=a.dtype)
     for row, out in zip(a, total, strict=True):
         np.einsum("nb,knb->kb", row, b, out=out)
     return total
