@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
 from uav_twin_migration.cli import environment
 from uav_twin_migration.cli.environment import Environment, Needs
-from uav_twin_migration.cli.steps import CHECKOUT, SetupError, step
+from uav_twin_migration.cli.steps import CHECKOUT, SetupError, check_machine, step
 
 
 def test_every_interpreter_and_ros_has_an_environment_of_its_own(
@@ -113,3 +114,10 @@ def test_a_pin_makes_only_its_own_group_stale(tmp_path: Path, monkeypatch: pytes
 def test_a_step_that_fails_says_so_with_the_end_of_its_output(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"(?s)trying failed; the end of .*it broke"):
         step("trying", ["sh", "-c", "echo it broke; exit 3"], tmp_path / "log")
+
+
+def test_a_machine_for_which_there_are_no_wheels_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(SetupError, match=r"aarch64: PyPI has no ROS 2 for it; two ways exist: Ubuntu .* the container"):
+        check_machine(build=True, wheels=True)
+    check_machine(build=False)  # with ROS 2 from apt, or for commands that need none

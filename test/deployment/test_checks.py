@@ -221,3 +221,16 @@ def test_nothing_there_crashes_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(finding.hint for finding in findings if finding.status in (ERROR, WARNING))
     print("\n".join(map(doctor.tell, findings)))
     assert "uavtwin rsu init" in capsys.readouterr().out
+
+
+def test_a_machine_without_wheels_needs_a_distribution() -> None:
+    assert statuses(checks.check_machine("aarch64", {})) == [ERROR]
+    assert checks.check_machine("aarch64", {"AMENT_PREFIX_PATH": "/opt/ros/jazzy"}) == []
+    assert checks.check_machine("x86_64", {}) == []
+
+
+def test_a_running_rsu_that_does_not_hear_who_is_heard_from_its_host_is_deaf() -> None:
+    states = {"rsu/north": {"rsus_heard": "south"}}
+    assert statuses(checks.check_hearing("north", states, {"north": 0.0, "south": 0.1})) == [OK]
+    assert statuses(checks.check_hearing("north", states, {"south": 0.1, "east": 0.1})) == [ERROR]
+    assert checks.check_hearing("north", {}, {"south": 0.1}) == []

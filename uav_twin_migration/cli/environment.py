@@ -213,7 +213,7 @@ class Environment:
 
     def make(self, needs: Needs) -> None:
         """Do what is left to do. The caller holds `only_one`."""
-        check_machine(build=needs.ros)
+        check_machine(needs.ros, wheels=needs.ros and not self.distribution)
         if self._is_outdated():
             self._lie_in(self.number + 1)
         self._create()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import signal
@@ -17,6 +18,8 @@ import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from uav_twin_migration.deployment.machines import WITHOUT_WHEELS, lacks_wheels
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -58,8 +61,14 @@ def missing_tools(build: bool) -> list[str]:
     return missing
 
 
-def check_machine(build: bool) -> None:
-    """Raise SetupError, with the command to run, where something is missing that PyPI does not have."""
+def check_machine(build: bool, wheels: bool = False) -> None:
+    """Raise SetupError, with the command to run, where something is missing that PyPI does not have.
+
+    wheels: whether ROS 2 is to come from PyPI.
+    """
+    lacks = lacks_wheels(platform.machine()) if wheels else ""
+    if lacks:
+        raise SetupError(f"{lacks}; {WITHOUT_WHEELS}")
     missing = missing_tools(build)
     if missing:
         raise SetupError(f"not found: {', '.join(missing)}; install with: sudo apt-get install {' '.join(missing)}")

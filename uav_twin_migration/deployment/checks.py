@@ -24,6 +24,7 @@ from uav_twin_migration.deployment.host_directory import (
     load_host,
     read_parameters,
 )
+from uav_twin_migration.deployment.machines import WITHOUT_WHEELS, lacks_wheels
 from uav_twin_migration.errors import InputError, UavTwinError
 
 OK, WARNING, ERROR, UNKNOWN = "ok", "warning", "error", "unknown"
@@ -32,8 +33,6 @@ LITTLE_DISK, NO_DISK = 2e9, 2e8  # bytes
 SOON = datetime.timedelta(days=30)
 CLOCKS_APART, CLOCKS_FAR_APART = 5.0, 3600.0  # s
 AS_SERVICE = "examine as the user that the RSU runs as: sudo -u uavtwin ..., or give the files to it: chown -R"
-WITH_WHEELS = ("x86_64", "AMD64")
-WITHOUT_WHEELS = "two ways exist: Ubuntu with ROS 2 from apt (ros-jazzy-ros-base), sourced; or the container of deploy/"
 KNOWN_ROS = ("humble", "jazzy", "kilted", "rolling")
 
 
@@ -51,9 +50,10 @@ class Finding(NamedTuple):
 
 def check_machine(machine: str, environment: Mapping[str, str]) -> list[Finding]:
     """Whether ROS 2 is to be had for this kind of machine. machine: as `uname -m` has it."""
-    if machine in WITH_WHEELS or environment.get("AMENT_PREFIX_PATH"):
-        return []
-    return [Finding("machine", ERROR, f"{machine}: PyPI has no ROS 2 for it", WITHOUT_WHEELS)]
+    lacks = lacks_wheels(machine)
+    return (
+        [Finding("machine", ERROR, lacks, WITHOUT_WHEELS)] if lacks and not environment.get("AMENT_PREFIX_PATH") else []
+    )
 
 
 def check_ros(environment: Mapping[str, str], rclpy_file: str | None) -> list[Finding]:
