@@ -165,16 +165,13 @@ def _teacher(path: str | None) -> Perceptron | None:
 
 def _load(path: Path) -> dict[str, Any]:
     """A saved run: plain data and tensors, loading it executes nothing. Raises InputError where it is none."""
-    if TORCH < (1, 13):
-        raise UavTwinError(
-            f"--resume needs torch 1.13 or newer, which loads without executing; this is {torch.__version__}"
-        )
     try:
         saved = torch.load(path, weights_only=True)
     except OSError as error:
         raise InputError(str(path), "file", error.strerror or str(error), "a readable checkpoint") from None
     except Exception:  # torch raises whatever the damage leads to
-        raise InputError(str(path), "content", "no checkpoint", "a file that --checkpoint wrote") from None
+        older = "" if TORCH >= (2, 4) else f", and torch 2.4 or newer to read it; this is {torch.__version__}"
+        raise InputError(str(path), "content", "no checkpoint", f"a file that --checkpoint wrote{older}") from None
     if not isinstance(saved, dict) or saved.keys() != {"options", "trainer"}:
         raise InputError(str(path), "content", "no checkpoint", "a file that --checkpoint wrote")
     return saved
