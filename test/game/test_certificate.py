@@ -17,6 +17,7 @@ from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.equilibrium import TOLERANCE, solve
 from uav_twin_migration.game.leaders import best_prices, exploitability
 from uav_twin_migration.game.market import Market
+from uav_twin_migration.game.screening import screened
 from uav_twin_migration.studies.benchmarks.certificate import gain
 from uav_twin_migration.studies.benchmarks.certificate import random_markets as any_markets
 
@@ -122,3 +123,24 @@ def test_an_outbid_rsu_still_asks_its_best_price() -> None:
     assert found.found
     assert found.prices[1] == pytest.approx(3.5 / 0.9995, rel=1e-9)
     assert gain(market, found.prices) < TOLERANCE
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.01, 0.2]))
+@example(6, 0.2)
+@example(1, 0.0)
+def test_what_a_few_points_settle_no_dense_search_refutes(seed: int, off: float) -> None:
+    """In single precision, at equilibria and up to ``off`` (log) beside them, where more is left to gain."""
+    rng = np.random.default_rng(seed)
+    batch = random_markets(seed, 60, 3, 6, rho=(0.1, 0.9))
+    block, found = Block.of(batch), solve(batch).prices
+    prices = np.where(np.isnan(found), 2.0 * batch.unit_cost, found)
+    x = np.clip(np.log(prices / batch.unit_cost).T + rng.uniform(-off, off, block.ceiling.shape), 0.0, block.ceiling)
+    alone = UnilateralDeviation.of(block, x)
+    assert alone.single() is not alone
+    settled, profit, bound = screened(block, x, alone, 0.5 if off else 0.9e-6)
+    assert settled.mean() > 0.5
+    for i in np.flatnonzero(settled.any(axis=0)):
+        dense = densely(batch[i], np.minimum(batch.unit_cost[i] * np.exp(x[:, i]), batch.price_cap[i]), 400)
+        assert (dense <= bound[:, i] * (1 + 1e-12) + 1e-280)[settled[:, i]].all()
+        assert (profit[:, i] <= bound[:, i]).all()

@@ -55,21 +55,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solved(args: argparse.Namespace) -> int:
-    from uav_twin_migration.game import numeric
     from uav_twin_migration.game.equilibrium import solve
     from uav_twin_migration.game.files import read_markets
     from uav_twin_migration.game.results import columns_of, rows_of, write_found
-    from uav_twin_migration.game.utility import Utilities
 
-    markets, utilities = read_markets(args.markets) if not args.scenario else None, Utilities([args.utility or ""])
-    if markets is None:
-        markets, named = _of_scenario(args.scenario, args.at)
-        utilities = utilities if args.utility else Utilities(named)
-    if utilities.plain and (markets.large or (not markets.many and markets.groups[0].market.efficiency.size > PAIRS)):
+    named = [args.utility or ""]
+    if args.scenario:
+        markets, theirs = _of_scenario(args.scenario, args.at)
+        named = named if args.utility else theirs
+    else:
+        markets = read_markets(args.markets)
+    plain = not any(named)
+    if plain and (markets.large or (not markets.many and markets.groups[0].market.efficiency.size > PAIRS)):
         return _large(markets, args.json)
-    if not utilities.plain:
+    further: dict[int, dict[str, Any]] = {}
+    if not plain:
+        from uav_twin_migration.game import numeric  # what plug-ins need takes a while to load
+        from uav_twin_migration.game.utility import Utilities
+
+        utilities = Utilities(named)
         found = [numeric.solve(group.market, utilities) for group in markets.groups]
-        further = {}
     else:
         found = [solve(group.market, args.threads) for group in markets.groups]
         further = {} if markets.many and not args.mixed else _without(markets, found)

@@ -10,7 +10,7 @@ share ``a_nm exp(-epsilon x_m) / S_n`` of what it spends, and that is ``alpha_n 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,6 +25,13 @@ _HIGHEST = 700.0  # log mark-up; exp of it is still a double
 # Below, double precision has no digits left for the price index; taking the nearest one moves prices by less than a
 # part in a million. Above, it has none left for the shares of RSUs that share a UAV: there, nothing can be certified.
 _EPSILON_RANGE = 1e-7, 1e9
+
+
+def fits_single(attraction: FloatArray, epsilon: FloatArray, ceiling: FloatArray, wide: bool) -> bool:
+    """Whether single precision is worth it, neither over- nor underflows, and does not blur the price index."""
+    if attraction.size < FEW or wide or float(epsilon.min(initial=1.0)) < 0.05:
+        return False
+    return bool(attraction.max(initial=0.0) <= 1e30 and (epsilon * ceiling).max(initial=0.0) <= 60.0)
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,10 @@ class Block:
 
     def single(self) -> Block:
         """In single precision, where that neither over- nor underflows nor blurs the price index; else as it is."""
-        if self.attraction.size < FEW or self.wide or self.epsilon.min(initial=1.0) < 0.05:
-            return self
-        if self.attraction.max(initial=0.0) > 1e30 or (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
+        if not fits_single(self.attraction, self.epsilon, self.ceiling, self.wide):
             return self
         arrays = (self.epsilon, self.attraction, self.alpha, self.ceiling, self.worth)
-        epsilon, attraction, alpha, ceiling, worth = (array.astype(np.float32) for array in arrays)
+        epsilon, attraction, alpha, ceiling, worth = (cast("FloatArray", array.astype(np.float32)) for array in arrays)
         return Block(epsilon, attraction, alpha, ceiling, worth, self.wide)
 
     @property

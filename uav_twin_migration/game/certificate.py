@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from uav_twin_migration.game.deviation import BoolArray, RealArray, UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray
@@ -115,7 +114,8 @@ class State(NamedTuple):
 
     def at(self, points: slice) -> State:
         """Some of the points."""
-        return State(*(None if array is None else array[points] for array in self))
+        parts: list[Any] = [None if array is None else array[points] for array in self]
+        return State(*parts)
 
     def revenue(self) -> RealArray:
         """[P, K] credit."""
@@ -262,9 +262,7 @@ def slopes(x: FloatArray, revenue: RealArray, least: RealArray, most: RealArray)
     return rising, discount[1:] * revenue[1:] - margin[1:] * most
 
 
-def curves(
-    columns: Columns, at: State, x: FloatArray, revenue: RealArray, least: RealArray, bent: slice
-) -> FloatArray:
+def curves(columns: Columns, at: State, x: FloatArray, revenue: RealArray, least: RealArray, bent: slice) -> FloatArray:
     """The most that the bend of f can be in the intervals ``bent`` of those between ``x``; ``at`` their ends."""
     margin, discount = -np.expm1(-x), np.exp(-x)
     bend = _bend(columns, at.at(slice(-1)), at.at(slice(1, None)))

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.block import Block, fits_single
 from uav_twin_migration.game.market import FloatArray
 
 RealArray = npt.NDArray[Any]  # float64, or float32 where digits do not matter
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.intp]
 
-# Fewer numbers than this are not worth the conversion to single precision.
-_FEW = 512
 # numpy works through pieces of about this many bytes, which stay in cache.
 _PIECE = 1 << 17
 # Logarithm of the attraction of nobody.
@@ -60,14 +58,7 @@ class UnilateralDeviation:
 
     def single(self) -> UnilateralDeviation:
         """In single precision, where that neither over- nor underflows nor blurs the price index."""
-        if (
-            self.own.size < _FEW
-            or self.wide
-            or self.epsilon.min(initial=1.0) < 0.05
-            or self.own.max(initial=0.0) > 1e30
-        ):
-            return self
-        if (self.epsilon * self.ceiling).max(initial=0.0) > 60.0:
+        if not fits_single(self.own, self.epsilon, self.ceiling, self.wide):
             return self
         arrays = (self.own, self.rivals, self.alpha, self.epsilon, self.worth, self.ceiling)
         own, rivals, alpha, epsilon, worth, ceiling = (array.astype(np.float32) for array in arrays)

@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.game.cycle import cycle_of, least_regret
 from uav_twin_migration.game.equilibrium import Equilibrium
 from uav_twin_migration.game.files import JSON_LINES, Markets, pyarrow_for
-from uav_twin_migration.game.large import LargeEquilibrium
 from uav_twin_migration.game.leaders import ration
 from uav_twin_migration.game.links import LinkMarket
 from uav_twin_migration.game.market import Market
-from uav_twin_migration.game.mixed import MOST_RSUS, mixed_equilibrium
 from uav_twin_migration.output import whole_file
+
+if TYPE_CHECKING:
+    from uav_twin_migration.game.large import LargeEquilibrium
 
 
 def columns_of(market: Market, result: Equilibrium) -> dict[str, Any]:
@@ -60,6 +60,9 @@ def rows_of(columns: Mapping[str, Any], result: Equilibrium) -> list[dict[str, A
 
 def instead(market: Market) -> dict[str, Any]:
     """What is told of one market without a pure equilibrium: a mixed one, prices of least regret, the cycle's path."""
+    from uav_twin_migration.game.cycle import cycle_of, least_regret
+    from uav_twin_migration.game.mixed import MOST_RSUS, mixed_equilibrium
+
     mixed = mixed_equilibrium(market) if market.rsus <= MOST_RSUS else None
     least, cycle = least_regret(market), cycle_of(market)
     return {
