@@ -275,7 +275,9 @@ def cones(profit: FloatArray, rising: FloatArray, falling: FloatArray, width: Fl
     left, right = profit[:-1], profit[1:]
     up, down = np.maximum(rising, 0.0), np.maximum(-falling, 0.0)
     both = up + down
-    cone = np.where(both > 0.0, (left * down + right * up + up * down * width) / np.where(both > 0.0, both, 1.0), left)
+    cone = np.where(
+        both == 0.0, left, (left * down + right * up + up * down * width) / np.where(both == 0.0, 1.0, both)
+    )
     return np.maximum(np.maximum(cone, left), right)
 
 

@@ -42,18 +42,18 @@ def screened(block: Block, x: FloatArray, alone: UnilateralDeviation, tolerance:
     value, slope = _value_and_slope(block, x)
     full = block.worth * np.expm1(x)
     profit = np.fmin(value, full)
-    coarse = alone.single()
+    coarse = alone.single()  # from here on `maximum`, not `fmax`: what is no number settles nothing
     bound = np.empty_like(x)
     size = max(_PIECE // max(len(x) * block.attraction.shape[1] * _POINTS, 1), 1)
     for low in range(0, x.shape[1], size):
         part = slice(low, low + size)
         here = x[:, part]
         left, right, far = (array.reshape(here.shape) for array in _around(Columns.of(coarse.part(part)), here.ravel()))
-        tangent = value[:, part] - np.fmin(slope[:, part], 0.0) * left
-        most = np.fmax(far, np.where(left > 0.0, np.fmin(tangent, full[:, part]), 0.0))
-        tangent = value[:, part] + np.fmax(slope[:, part], 0.0) * right
-        bound[:, part] = np.fmax(most, np.where(right > 0.0, tangent, 0.0))
-    bound = np.fmax(bound, profit) * (1.0 + 2.0 * ROUNDING * (1.0 + block.epsilon))
+        tangent = value[:, part] - np.minimum(slope[:, part], 0.0) * left
+        most = np.maximum(far, np.where(left > 0.0, np.fmin(tangent, full[:, part]), 0.0))
+        tangent = value[:, part] + np.maximum(slope[:, part], 0.0) * right
+        bound[:, part] = np.maximum(most, np.where(right > 0.0, tangent, 0.0))
+    bound = np.maximum(bound, profit) * (1.0 + 2.0 * ROUNDING * (1.0 + block.epsilon))
     return Screened(bound <= profit * (1.0 + tolerance), profit, bound)
 
 
