@@ -25,6 +25,7 @@ Point = tuple[float, float, float]
 NEAR_HEIGHT = 1.0  # m below the safe height at which the climb is over
 AT_REST = 0.5  # m/s below which a hold is one of position
 OFF_COURSE = 4.0  # m/s between what is commanded and what is flown that somebody else's set-points would explain
+SAID_FOR = 2.0  # s that a wait is said at least: on the edge of it a drone brakes and goes on many times a second
 SLOWEST = 0.5  # of what is commanded, in its direction, that an airframe may fly for want of more
 OFF_COURSE_FOR = 4.0  # s of it until it is said
 LEAST_BETWEEN = 0.05  # s between two sightings, for a velocity to come of them
@@ -65,6 +66,7 @@ class Guidance:
         self._steering = np.zeros(3)
         self._steered_until = -np.inf
         self._others: dict[str, _Other] = {}
+        self._waits_for, self._waits_until = "", -np.inf
         self._off_course_since: float | None = None
 
     def _warn(self, sentence: str) -> None:
@@ -191,7 +193,9 @@ class Guidance:
 
     def _note_course(self, odometry: Odometry | None, velocity: Array, near: _Near | None, now: float) -> None:
         """Say what is odd: another drone that is waited for, or a vehicle that flies something else for long."""
-        self.warning = f"waits for {near.name}, which is too near" if near else ""
+        if near is not None:
+            self._waits_for, self._waits_until = near.name, now + SAID_FOR
+        self.warning = f"waits for {self._waits_for}, which is too near" if now < self._waits_until else ""
         if odometry is None or _off_course(odometry.velocity, velocity) <= OFF_COURSE:
             self._off_course_since = None
         elif self._off_course_since is None:
