@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from test.ros.conftest import Probe, Processes, domain, probe, processes  # noqa
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.pilot import body_twist
 from uav_twin_migration.nodes.ros import convert
-from uav_twin_migration.scenario.load import load
+from uav_twin_migration.scenario.load import load, save
 from uav_twin_migration.scenario.sdf import CLOCK
 from uav_twin_migration.vehicle.motion import CORNER_TOLERANCE
+from uav_twin_migration.vehicle.track import Track
 
 pytestmark = pytest.mark.ros
 
@@ -139,3 +142,22 @@ def test_a_body_that_looks_north_gets_an_eastward_velocity_to_its_right() -> Non
     command: Any = body_twist(north, np.array([5.0, 0.0, 1.0]))
     assert [command.linear.x, command.linear.y, command.linear.z] == pytest.approx([0, -5, 1])
     assert command.angular.z < 0  # turns right
+
+
+def test_a_recorded_flight_is_flown_as_it_was(processes: Processes, probe: Probe, tmp_path: Path) -> None:  # noqa: F811
+    scenario = load("small")
+    fixes = [(0.0, 0.0, 0.0, 0.0), (6.0, 30.0, 0.0, 5.0), (12.0, 30.0, 40.0, 10.0), (60.0, 300.0, 40.0, 10.0)]
+    uavs = []
+    for uav in scenario.uavs:
+        east, north = uav.route[0]
+        track = tuple((t, x + east, y + north, z + uav.altitude) for t, x, y, z in fixes)
+        uavs.append(replace(uav, track=track))
+    save(replace(scenario, uavs=tuple(uavs)), tmp_path / "recorded.yaml")
+    processes.start("pilot", "", scenario=str(tmp_path / "recorded.yaml"))
+    simulator = Simulator(probe)
+    simulator.connect()
+    for _ in range(240):  # 12 s
+        simulator.step()
+    times = np.arange(9.0, 16.0, STEP)  # it has begun when the first command came
+    for uav, position in zip(uavs, simulator.position, strict=True):
+        assert np.linalg.norm(Track(uav.track).at(times)[0] - position, axis=1).min() < 1.0
