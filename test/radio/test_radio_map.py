@@ -199,3 +199,21 @@ def test_a_city_is_traced() -> None:
     for name, of in compared(scenario, found)["differences"].items():
         assert name == "in line of sight"
         assert -4.0 < of["mean_db"] < 0.5
+
+
+def test_the_command_refuses_in_one_line_what_it_cannot_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from uav_twin_migration.cli.main import main
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for words, code, said in (
+        (["small", "-o", "nowhere/city.map"], 2, "--output"),
+        (["small", "-o", str(tmp_path / "a.map"), "--figure", "a.doc"], 2, "--figure"),
+        (["small", "-o", str(tmp_path / "a.map"), "--depth", "99"], 2, "--depth"),
+        (["small", "-o", str(tmp_path / "a.map"), "--cell", "1"], 1, "raytracing"),
+    ):
+        assert main(["radiomap", *words]) == code
+        line = [one for one in capsys.readouterr().err.splitlines() if "warning" not in one]
+        assert len(line) == 1
+        assert said in line[0]

@@ -204,3 +204,25 @@ def test_a_city_with_a_record_is_nothing_to_warn_of(tmp_path: Path) -> None:
     scenario = flying(tmp_path, "a.csv")
     assert not [one for one in warnings(scenario) if "uav_1" in one and "range" in one]
     assert math.isclose(Flight(scenario).position[0, 0], -100.0)
+
+
+def test_flights_from_elsewhere_come_to_any_city(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from uav_twin_migration.cli.main import main
+
+    rows = [f"{t},{9_000 + 3.0 * t:.1f},{-4_000 + 20 * math.sin(t / 9):.1f},2000" for t in range(700)]
+    (tmp_path / "hike.csv").write_text("\n".join(["t,x,y,alt", *rows]))
+    made = tmp_path / "city.yaml"
+    assert main(["scenario", "record", "small", str(tmp_path / "hike.csv"), "-o", str(made)]) == 0
+    assert "of 1 recorded flight" in capsys.readouterr().out
+    scenario = load(made)
+    middle = np.mean([rsu.position for rsu in scenario.rsus], axis=0)
+    for uav, before in zip(scenario.uavs, SMALL.uavs, strict=True):
+        track = np.array(uav.track)
+        assert track[0, 0] == 0.0
+        assert 290.0 < track[-1, 0] <= 300.0
+        assert (track[:, 3] == before.altitude).all()
+        assert (track[:, 1:3].min(axis=0) + track[:, 1:3].max(axis=0)) / 2 == pytest.approx(middle, abs=0.1)
+    first, second = (uav.track for uav in scenario.uavs)
+    assert first != second  # two pieces of one flight
+    assert main(["scenario", "record", "small", str(tmp_path / "none.csv"), "-o", str(made)]) == 2
+    assert "none.csv" in capsys.readouterr().err

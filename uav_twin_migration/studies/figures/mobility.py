@@ -1,4 +1,7 @@
-"""Recorded flights beside made-up ones: where twins are hosted, for how long, and how they move."""
+"""Recorded flights beside made-up ones: where twins are hosted, for how long, and how they move.
+
+Drawn by `uavtwin scenario record --figure`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A traced radio map beside 3GPP's model: both maps, how they differ, and what that does to prices and migrations."""
+"""A traced radio map beside 3GPP's model: both maps, how they differ, and what that does to prices and migrations.
+
+Drawn by `uavtwin radiomap --figure`.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,17 @@ from matplotlib.figure import Figure
 
 from uav_twin_migration.game.market import FloatArray
 from uav_twin_migration.output import whole_file
-from uav_twin_migration.radio import radio_map, ray_tracing
+from uav_twin_migration.radio import radio_map
 from uav_twin_migration.radio.comparison import by_3gpp, differences, places
 from uav_twin_migration.radio.link import snr, spectral_efficiency
 from uav_twin_migration.radio.radio_map import RadioMap
-from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.studies.figures.style import save
 from uav_twin_migration.studies.harnesses.flown import Flown, at_equilibrium, fly
-
-SUMMARY = "a traced radio map beside 3GPP's model, and what it does to prices and migrations"
-NEEDS = ("raytracing",)  # groups of setup.py's REQUIREMENTS besides the command's
 
 DURATION = 300.0  # s of flight
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"
 BINS = np.arange(-40.5, 41.0).tolist()  # dB
 BY_3GPP, TRACED = "3GPP", "traced"
-
-
-def run(directory: Path) -> None:
-    """The default city: its map, and the picture."""
-    scenario = load("default")
-    traced = directory / "radio_default.map"
-    radio_map.save(ray_tracing.trace(scenario, ray_tracing.Tracing(), lambda what: print(f"  {what}")), traced)
-    canvas, figures = comparison(scenario, traced)
-    path = directory / "radio_default.png"
-    save(canvas, path)
-    rows = [f"{name},{key},{value}" for name, of in figures.items() for key, value in of.items()]
-    path.with_suffix(".csv").write_text("\n".join(["model,figure,value", *rows]) + "\n", encoding="utf-8")
-    print(f"  {path}, .pdf, .svg and .csv")
 
 
 def draw(scenario: Scenario, traced: str | Path, path: str | Path) -> Mapping[str, Mapping[str, float]]:
