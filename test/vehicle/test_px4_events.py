@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
+pytest.importorskip("pymavlink", reason="needs pymavlink")
+
 from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.vehicle.mavlink import MavlinkLink
