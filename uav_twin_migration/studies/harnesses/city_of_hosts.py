@@ -100,7 +100,7 @@ class City:
         directory = self.folder / rsu
         address = (self.hosts[rsu].address, TWIN_PORT)
         parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
-        parameters["require_uav_signatures"] = True
+        parameters |= {"require_uav_signatures": True, "drain_on_stop": False}  # what ends there, ends at once
         write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
         bring_keys(self._keys, directory / KEYS, rsu)
         shutil.copyfile(self._keys / f"{LEARNER}.pub", directory / LEARNERS / f"{LEARNER}.pub")

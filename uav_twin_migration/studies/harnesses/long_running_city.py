@@ -152,7 +152,7 @@ class LongRunningCity:
     def _make_host(self, rsu: str, port: int) -> None:
         directory = self.folder / rsu
         parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, ("127.0.0.1", port))
-        parameters |= {"use_sim_time": True, "time_scale": self._speed}
+        parameters |= {"use_sim_time": True, "time_scale": self._speed, "drain_on_stop": False}  # it ends at once
         write_files(directory, EdgeHost(rsu, domain=self._domain), parameters)
         bring_keys(self.folder / "keys", directory / KEYS, rsu)
         loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
