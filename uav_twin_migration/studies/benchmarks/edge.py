@@ -7,6 +7,7 @@ node that answers with messages of its own: the dearest case, since the RSU read
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -48,6 +49,7 @@ NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command
 UAVS = 50
 WARM_UP = 60.0  # s: 50 twins are made at first, some hundred MB
 WINDOW = 30.0  # s
+MADE, LONGEST = 1e6, 300.0  # bytes/s below which the twins are all written, and s to wait for that
 MEMORY_BUDGET, CPU_BUDGET = 85.0, 4.0  # MB resident, % of a core
 WRITE_BUDGET = 3.0  # kB/s for each hosted twin
 
@@ -114,6 +116,7 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
     with running([rsu, *hosts]) as processes:
         time.sleep(WARM_UP)
         usage = psutil.Process(processes[0].pid)
+        settle(usage)
         usage.cpu_percent()
         wrote = usage.io_counters().write_bytes
         time.sleep(WINDOW)
@@ -138,6 +141,16 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
         Figure(f"{name}: written", wrote / WINDOW / 1e3, "kB/s", *write_budget(wrote / WINDOW / 1e3, uavs)),
         Figure(f"{name}: threads", threads, ""),
     ]
+
+
+def settle(process: psutil.Process) -> None:
+    """Wait until a new host has written its new twins."""
+    deadline = time.monotonic() + LONGEST
+    wrote = math.inf
+    while wrote > MADE and time.monotonic() < deadline:
+        before, began = process.io_counters().write_bytes, time.monotonic()
+        time.sleep(5.0)
+        wrote = (process.io_counters().write_bytes - before) / (time.monotonic() - began)
 
 
 def write_budget(rate: float, uavs: int) -> tuple[float, float] | tuple[()]:
