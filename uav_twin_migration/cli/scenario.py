@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--rsus", type=int, default=4, metavar="N", help="how many RSUs (%(default)s)")
     new.add_argument("--uavs", type=int, default=8, metavar="N", help="how many UAVs (%(default)s)")
     new.add_argument("--seed", type=int, default=1, metavar="N", help="of everything in it (%(default)s)")
+    new.add_argument(
+        "--neighbourhoods", action="store_true", help="a region of its own for each square of four RSUs or so"
+    )
     new.add_argument("--name", default="", help="of the scenario (one that tells its size)")
     new.add_argument("-o", "--output", metavar="FILE", required=True, help="scenario to write: .yaml or .json")
     record = verbs.add_parser("record", help="have a scenario's UAVs fly recorded flights instead of their routes")
@@ -87,12 +90,15 @@ def new(args: argparse.Namespace) -> int:
     from uav_twin_migration.scenario.examine import separated
     from uav_twin_migration.scenario.generate import LAYER, generate
     from uav_twin_migration.scenario.load import dump_json, loads, save
+    from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood
 
     for option, most in (("rsus", MOST_RSUS), ("uavs", MOST_UAVS)):
         if not 1 <= getattr(args, option) <= most:
             raise InputError("options", f"--{option}", getattr(args, option), f"a number from 1 to {most}")
     _check_suffix(args.output, SUFFIXES)
     scenario = separated(generate(args.rsus, args.uavs, args.seed, args.name), LAYER)
+    if args.neighbourhoods:
+        scenario = by_neighbourhood(scenario)
     loads(dump_json(scenario), args.output)  # what we write is what `sim` will take
     save(scenario, args.output)
     print(f"{args.output}: {_in_words(scenario)}; seed {args.seed}")

@@ -1,0 +1,28 @@
+"""Neighbourhoods as regions: what an RSU and a UAV hear then depends on what is around them, not on the city.
+
+Squares of about four RSUs: at an ordinary density a UAV has some four in reach, so most are in one to three markets.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from uav_twin_migration.scenario.model import Scenario
+
+RSUS = 4.0  # of a square, on average
+
+
+def by_neighbourhood(scenario: Scenario) -> Scenario:
+    """The same city, with a region for each square, whatever regions it had."""
+    xs, ys = ([rsu.position[axis] for rsu in scenario.rsus] for axis in (0, 1))
+    west, south = min(xs), min(ys)
+    a_side = max(math.sqrt(len(xs)) - 1.0, 1.0)  # RSUs less one, along a side of the city
+    spacing = math.sqrt(max(max(xs) - west, 1.0) * max(max(ys) - south, 1.0)) / a_side
+    side = math.sqrt(RSUS) * max(spacing, 1.0)
+
+    def region(x: float, y: float) -> str:
+        return f"square_{int((x - west) // side)}_{int((y - south) // side)}"
+
+    rsus = tuple(replace(rsu, region=region(*rsu.position[:2])) for rsu in scenario.rsus)
+    return replace(scenario, rsus=rsus)
