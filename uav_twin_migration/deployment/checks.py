@@ -274,7 +274,7 @@ def check_signing_key(directory: Path, rsu: str, now: datetime.datetime) -> list
 
     keys = directory / KEYS
     file = keys / f"{rsu}.signing"
-    hint = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.signature to {keys}"
+    hint = f"make one (uavtwin keys KEYS --rsus {rsu}) and copy market.pub and {rsu}.signing to {keys}"
     try:
         authority = ed25519.read_key(keys / "market.pub", "PUBLIC KEY")
         signer = MessageSigner(file)
