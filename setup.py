@@ -45,7 +45,7 @@ REQUIREMENTS = {
     "view": ["aiohttp>=3.8"],  # serves the page
     "foxglove": ["foxglove-sdk>=0.16"],
     "city": ["pyogrio>=0.9", "pyproj>=3.4", "shapely>=2.1"],
-    "raytracing": ["mitsuba>=3.6", "sionna-rt>=1.1"],  # radio maps; 700 MB, and on a CPU it needs LLVM from the system
+    "raytracing": ["mitsuba>=3.6", "sionna-rt>=1.2"],  # radio maps; 700 MB, on a CPU with LLVM from the system
     "ulog": ["pyulog>=1.0"],  # routes out of PX4's logs
     "parquet": ["pyarrow>=12"],
     "ray": ["ray>=2.10"],  # sweeps on a cluster

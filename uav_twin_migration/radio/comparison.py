@@ -35,7 +35,10 @@ def by_3gpp(scenario: Scenario, radio_map: RadioMap, height: float) -> tuple[Arr
 
 
 def differences(scenario: Scenario, radio_map: RadioMap, heights: list[float]) -> dict[str, Array]:
-    """Loss of the map less that of 3GPP, dB, within the RSUs' ranges: in line of sight, and blocked."""
+    """Loss of the map less that of 3GPP, dB, within the RSUs' ranges: in line of sight, and blocked.
+
+    NaN where the map has no path.
+    """
     ranges = np.array([rsu.range for rsu in scenario.rsus])
     found: dict[str, list[Array]] = {"in line of sight": [], "blocked": []}
     for height in heights:
@@ -43,7 +46,8 @@ def differences(scenario: Scenario, radio_map: RadioMap, heights: list[float]) -
         lost, free = by_3gpp(scenario, radio_map, height)
         away = np.linalg.norm(at[..., None, :2] - radio_map.antennas[:, :2], axis=-1)
         traced = radio_map.loss_at(radio_map.antennas, at)
-        near = (away <= ranges) & np.isfinite(traced) & (traced < UNREACHED)
+        near = (away <= ranges) & np.isfinite(traced)
+        traced = np.where(traced < UNREACHED, traced, np.nan)
         for name, kind in (("in line of sight", free), ("blocked", ~free)):
             found[name].append((traced - lost)[near & kind])
     return {name: np.concatenate(some) for name, some in found.items()}
@@ -55,12 +59,14 @@ def compared(scenario: Scenario, radio_map: RadioMap) -> dict[str, Any]:
     heights = sorted({min(max(uav.altitude, low), high) for uav in scenario.uavs})
     told = {}
     for name, some in differences(scenario, radio_map, heights).items():
-        if len(some):
-            p5, p50, p95 = np.percentile(some, [5, 50, 95])
+        known = some[np.isfinite(some)]
+        if len(known):
+            p5, p50, p95 = np.percentile(known, [5, 50, 95])
             told[name] = {
                 "places": len(some),
-                "mean_db": float(some.mean()),
-                "deviation_db": float(some.std()),
+                "without_path": 1.0 - len(known) / len(some),
+                "mean_db": float(known.mean()),
+                "deviation_db": float(known.std()),
                 "p5_db": float(p5),
                 "median_db": float(p50),
                 "p95_db": float(p95),

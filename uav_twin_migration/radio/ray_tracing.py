@@ -1,7 +1,7 @@
 """Traces a city by rays with Sionna RT (NVIDIA, Apache-2.0), which runs on a GPU of NVIDIA or, by LLVM, on any CPU.
 
 Aoudia et al., Sionna RT: Technical Report, arXiv:2504.21719. Walls and roofs are slabs of their material after ITU-R
-P.2040; rays are reflected, refracted and, if wanted, diffracted at edges. Sionna is imported where it is used: the
+P.2040; rays are reflected, refracted and diffracted at edges. Sionna is imported where it is used: the
 package works without it.
 """
 
@@ -49,7 +49,7 @@ class Tracing:
     cell: float = 10.0  # m
     depth: int = 3  # reflections and refractions that a path may have
     samples: int = 4_000_000  # rays from each antenna
-    diffraction: bool = False
+    diffraction: bool = True  # without it a fifth of the blocked links of a city has no path at all
     antenna: str = "isotropic"  # one of ANTENNAS
     azimuth: float = 0.0  # degrees clockwise from north, to which a sector looks
     downtilt: float = 0.0  # degrees below the horizon
@@ -118,7 +118,8 @@ def _about(scenario: Scenario, how: Tracing) -> dict[str, str]:
         "scenario": scenario.name,
         "buildings": buildings_digest(scenario.buildings),
         "antenna": how.antenna + looks,
-        "traced": f"depth {how.depth}, {how.samples} rays, seed {how.seed}" + ", diffraction" * how.diffraction,
+        "traced": f"depth {how.depth}, {how.samples} rays, seed {how.seed}"
+        + ", no diffraction" * (not how.diffraction),
         "tracer": f"sionna-rt {version('sionna-rt')}",
     }
 

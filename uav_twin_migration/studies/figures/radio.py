@@ -98,7 +98,8 @@ def _draw_map(axes: Axes, scenario: Scenario, found: RadioMap, values: FloatArra
 
 
 def _draw_differences(axes: Axes, scenario: Scenario, found: RadioMap, heights: list[float]) -> None:
-    for (name, some), colour in zip(differences(scenario, found, heights).items(), (BLUE, ORANGE), strict=True):
+    for (name, each), colour in zip(differences(scenario, found, heights).items(), (BLUE, ORANGE), strict=True):
+        some = each[np.isfinite(each)]
         if len(some):
             label = f"{name}: {some.mean():+.1f} dB on average, deviation {some.std():.1f} dB"
             axes.hist(
