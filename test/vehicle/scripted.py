@@ -1,12 +1,12 @@
 """A PX4 that behaves as the real one was measured to (v1.17, SITL), over real UDP, in whatever time it is told.
 
-Measured against PX4 v1.17.0 and v1.17.0-beta1 SITL in November 2026 (`bench px4`): message rates; GPS_GLOBAL_ORIGIN is
-sent when it changes and not again, but for MAV_CMD_REQUEST_MESSAGE; two acknowledgements to a mode change, which is
-accepted even where it cannot be flown; arming rejected (result 1) without a stream of set-points, and why told in a
-STATUSTEXT only; 1.6 s after the stream is lost in OFFBOARD, RTL or (v1.17.0-beta1, COM_OBL_RC_ACT 0) POSCTL in a
-failsafe, with sticks or without; LOCAL_POSITION_NED that goes on after the loss of GPS, drifting, with ESTIMATOR_STATUS
-alone to tell; disarming on ground after landing; time since boot that starts at 0 again after a restart. The vehicle is
-a point mass that drifts when it is told a velocity of zero.
+Measured against PX4 v1.17.0 and v1.17.0-beta1 SITL in November 2026 (`bench px4`): message rates; GPS_GLOBAL_ORIGIN
+is sent when it changes and not again, but for MAV_CMD_REQUEST_MESSAGE; two acknowledgements to a mode change, which
+is accepted even where it cannot be flown; arming rejected (result 1) without a stream of set-points, and why told in
+an event only (STATUSTEXT goes to ground stations); 1.6 s after the stream is lost in OFFBOARD, RTL or (v1.17.0-beta1,
+COM_OBL_RC_ACT 0) POSCTL in a failsafe, with sticks or without; LOCAL_POSITION_NED that goes on after the loss of GPS,
+drifting, with ESTIMATOR_STATUS alone to tell; disarming on ground after landing; time since boot that starts at 0
+again after a restart. The vehicle is a point mass that drifts when it is told a velocity of zero.
 """
 
 from __future__ import annotations
@@ -23,15 +23,25 @@ pytest.importorskip("pymavlink", reason="needs pymavlink")
 from pymavlink.dialects.v20 import common
 
 from uav_twin_migration.vehicle.frames import Px4Map
+from uav_twin_migration.vehicle.px4_events import EventMessage
 
 RATES = {"attitude": 50.0, "position": 30.0, "estimator": 1.0, "system": 1.0, "heartbeat": 1.0}  # Hz
 STREAM_TIMEOUT = 1.6  # s
 OFFBOARD, RETURN, LAND, LOITER = (6, 0), (4, 5), (4, 6), (4, 3)
+ARM_DENIED, CRITICAL = 16910493, 2  # commander_arm_denied_resolve_failures, as PX4's all_events.json numbers it
 ACCELERATION = 4.0  # m/s^2
 SINKING = 1.5  # m/s, while landing
 IGNORE_ALL_BUT_VELOCITY_AND_YAW = 0b100111000111
 IGNORE_ALL_BUT_POSITION_AND_YAW = 0b100111111000
 DRIFT = np.array([0.15, 0.1, 0.0])  # m/s, of a velocity of zero; and of the position after the loss of GPS
+
+
+class SentEvent(EventMessage):
+    """An event as PX4 sends it."""
+
+    def pack(self, mavlink: common.MAVLink) -> bytes:
+        fields = (getattr(self, name) for name in self.fieldnames)
+        return bytes(self._pack(mavlink, self.crc_extra, self.unpacker.pack(*fields)))
 
 
 class ScriptedPx4:
@@ -145,7 +155,7 @@ class ScriptedPx4:
             self.armed = self.armed or ready
             answers = [self.mavlink.command_ack_encode(message.command, 0 if ready else 1)]
             if not ready:
-                answers.append(self.mavlink.statustext_encode(4, b"Arming denied: Resolve system health failures"))
+                answers.append(SentEvent(ARM_DENIED, self._uptime, 0, 0, 0, CRITICAL << 4 | CRITICAL, b""))
             self.send([self._pack(answer) for answer in answers])
         elif message.command == common.MAV_CMD_REQUEST_MESSAGE:
             self._tell(int(message.param1))

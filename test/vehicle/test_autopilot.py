@@ -72,9 +72,7 @@ def test_arming_refused_for_a_while(flight: Flight) -> None:
 def test_arming_refused_for_good(flight: Flight) -> None:
     flight.px4.refusals = 1000
     flight.until_phase(Phase.REFUSED)
-    assert flight.autopilot.reason == (
-        "arming refused: temporarily rejected (it says: Arming denied: Resolve system health failures)"
-    )
+    assert flight.autopilot.reason == ("arming refused: temporarily rejected (it says: arming denied: its checks fail)")
     asked, streamed = flight.asked(ARM), flight.px4.set_points
     assert asked <= ATTEMPTS
     flight.px4.refusals = 0

@@ -53,3 +53,16 @@ def test_a_takeover_ends_it_and_is_counted(flight: Flight) -> None:
     assert flight.autopilot.heard(flight.now)["autopilot_says"] == "Failsafe activated"
     flight.run(11)
     assert flight.autopilot.heard(flight.now)["autopilot_says"] == ""  # old words explain nothing
+
+
+def test_reasons_that_come_together_are_told_together(flight: Flight) -> None:
+    for late, text, severity in (
+        (0.0, "no valid position", 3),
+        (0.1, "failsafe", 2),
+        (0.2, "failsafe", 2),
+        (2.0, "no sticks are heard", 3),  # less severe than what still counts
+    ):
+        flight.autopilot.receive(StatusText(text, severity), 100.0 + late)
+    assert flight.autopilot.heard(103.0)["autopilot_says"] == "no valid position; failsafe"
+    flight.autopilot.receive(StatusText("no sticks are heard", 3), 111.0)
+    assert flight.autopilot.heard(111.0)["autopilot_says"] == "no sticks are heard"

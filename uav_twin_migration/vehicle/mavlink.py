@@ -234,10 +234,10 @@ def _event(message: Any, dialect: Dialect) -> list[Event]:
     if kind == "EXTENDED_SYS_STATE":
         return [Fact("landed", LANDED.get(message.landed_state, "unknown"))]
     if kind == "STATUSTEXT" and message.severity <= common.MAV_SEVERITY_WARNING:
-        return [StatusText("".join(filter(str.isprintable, message.text)))]
+        return [StatusText("".join(filter(str.isprintable, message.text)), message.severity)]
     if kind == "EVENT":
         text = px4_events.words(message.event, message.log_levels, message.arguments)
-        return [StatusText(text)] if text else []
+        return [StatusText(text, message.log_levels & px4_events.LEVELS)] if text else []
     if kind == "COMMAND_ACK" and message.command in COMMANDS:
         return [Acknowledgement(COMMANDS[message.command], message.result, RESULTS.get(message.result, ""))]
     return []

@@ -32,7 +32,7 @@ WORDS = {
     "commander_failsafe_enter_generic": "failsafe",
     "commander_failsafe_enter_generic_hold": "failsafe soon",
     "commander_failsafe_enter_generic_warn": "failsafe warning",
-    "commander_failsafe_enter_autopilot_disengaged": "failsafe: a mode of its own was left",
+    "commander_failsafe_enter_autopilot_disengaged": "failsafe: into a pilot's mode",
     "commander_failsafe_enter_warn": "failsafe warning",
     "commander_failsafe_enter_low_bat": "battery low",
     "commander_failsafe_enter_crit_bat_warn": "battery critical",

@@ -7,7 +7,7 @@ said otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -102,6 +102,7 @@ class StatusText:
     """What the autopilot says in words: it is the only place where it tells why it does not arm."""
 
     text: str
+    severity: int = field(default=4, compare=False)  # MAV_SEVERITY: 0 emergency, 4 warning
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 LINK_TIMEOUT = 3.0  # s without a heartbeat after which the link is silent; PX4 sends one a second
 POSE_TIMEOUT = 1.0  # s after which a position is no longer one
 STATUS_TIMEOUT = 5.0  # s after which what was said of estimator and battery has to be said again
+WORDS_COME_WITHIN, MOST_WORDS = 0.5, 200  # s, letters: of one cause
 WORDS_COUNT_FOR = 10.0  # s after which the autopilot's words no longer explain what happens
 REQUEST_AGAIN_AFTER = 1.0  # s after which what was not answered is asked for again
 RESTART_STEP = 2_000  # ms by which the autopilot's clock must go back to mean a restart and not a late message
@@ -67,7 +68,7 @@ class VehicleState:
     def __init__(self, origin: Origin) -> None:
         self._plane = TangentPlane(origin)
         self.refusal, self.said, self.dropped = "", "", 0
-        self._said_at = -np.inf
+        self._said_at, self._severity = -np.inf, 0
         self._beat_at = -np.inf
         self.forget()
 
@@ -103,7 +104,7 @@ class VehicleState:
         elif isinstance(event, Battery):
             self._battery, self._battery_at = event, now
         elif isinstance(event, StatusText):
-            self.said, self._said_at = event.text, now
+            self._note_words(event, now)
         elif isinstance(event, RemoteControl):
             self._no_remote = not event.heard
             self.facts["remote_control"] = "heard" if event.heard else "not heard"
@@ -114,6 +115,15 @@ class VehicleState:
         elif isinstance(event, Acknowledgement) and event.result != 0:
             self.refusal = event.reason or f"result {event.result}"
         return False
+
+    def _note_words(self, event: StatusText, now: float) -> None:
+        """Reasons come several at once; what is less severe does not push out what still counts."""
+        if now - self._said_at <= WORDS_COME_WITHIN:
+            if event.text not in self.said and len(self.said) < MOST_WORDS:
+                self.said = f"{self.said}; {event.text}"
+            self._severity = min(self._severity, event.severity)
+        elif event.severity <= self._severity or not self.words(now):
+            self.said, self._said_at, self._severity = event.text, now, event.severity
 
     def _receive_position(self, event: LocalPosition, now: float) -> bool:
         last = self.local
