@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
 
 from uav_twin_migration.scenario.generate import generate
-from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood
+from uav_twin_migration.scenario.model import Scenario, Uav
+from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood, neighbours_first
 
 
 @pytest.mark.parametrize("rsus", [1, 2, 4, 16, 64, 250])
@@ -31,3 +33,26 @@ def test_nothing_else_of_the_city_changes() -> None:
     other = by_neighbourhood(city)
     assert other.uavs == city.uavs
     assert [rsu.position for rsu in other.rsus] == [rsu.position for rsu in city.rsus]
+
+
+def test_what_shares_a_process_are_neighbours() -> None:
+    city = by_neighbourhood(generate(64, 400))
+    places, uavs = neighbours_first(city)
+    assert sorted(places) == list(range(64))
+    assert sorted(uav.id for uav in uavs) == [uav.id for uav in city.uavs]
+    regions = [city.rsus[place].region for place in places]
+    assert regions == sorted(regions)
+    homes = [_home(city, uav) for uav in uavs]
+    assert max(len(set(homes[start : start + 50])) for start in range(0, 400, 50)) <= 5
+    assert min(len({_home(city, uav) for uav in city.uavs[start : start + 50]}) for start in range(0, 400, 50)) > 5
+
+
+def test_without_regions_the_order_stays() -> None:
+    city = generate(9, 30)
+    assert neighbours_first(city) == (list(range(9)), city.uavs)
+
+
+def _home(city: Scenario, uav: Uav) -> str:
+    """The region of the RSU nearest to the middle of the route."""
+    middle = [sum(point[axis] for point in uav.route) / len(uav.route) for axis in (0, 1)]
+    return min(city.rsus, key=lambda rsu: math.dist(rsu.position[:2], middle)).region

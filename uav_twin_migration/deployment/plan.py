@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from uav_twin_migration.deployment.options import STANDARD, Options
 from uav_twin_migration.scenario.model import Rsu, Scenario, Uav
+from uav_twin_migration.scenario.neighbourhoods import neighbours_first
 from uav_twin_migration.scenario.parameters import listed
 from uav_twin_migration.scenario.settings import RSU, UAV, values_for
 
@@ -55,16 +56,17 @@ class ProcessSpec:
 def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
     """All processes of a simulation, the world first."""
     composition = choose_composition(scenario) if options.compose == "auto" else options.compose
-    rsus = [rsu_node(rsu, scenario, options, options.seed + index) for index, rsu in enumerate(scenario.rsus)]
+    places, flying = neighbours_first(scenario)
+    rsus = [rsu_node(scenario.rsus[place], scenario, options, options.seed + place) for place in places]
     snapshot = movers(scenario, scenario_file, options)
     snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
         uav_containers = [
             uav_container_node(number, some, scenario, options)
-            for number, some in enumerate(chunks(scenario.uavs, UAVS_PER_UAV_CONTAINER))
+            for number, some in enumerate(chunks(flying, UAVS_PER_UAV_CONTAINER))
         ]
         return [*snapshot, *grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
-    uavs = [uav_node(uav, scenario, options) for uav in scenario.uavs]
+    uavs = [uav_node(uav, scenario, options) for uav in flying]
     if composition == "composed":
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
         return [*snapshot, *groups]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.scenario.model import Scenario, Uav
 
 RSUS = 4.0  # of a square, on average
 
@@ -26,3 +26,21 @@ def by_neighbourhood(scenario: Scenario) -> Scenario:
 
     rsus = tuple(replace(rsu, region=region(*rsu.position[:2])) for rsu in scenario.rsus)
     return replace(scenario, rsus=rsus)
+
+
+def neighbours_first(scenario: Scenario) -> tuple[list[int], tuple[Uav, ...]]:
+    """RSUs' places in the scenario, and its UAVs, ordered so that those of a region follow each other.
+
+    What shares a process are neighbours then, and the process hears few regions. A UAV belongs to the region of the RSU
+    that is nearest to the middle of its route. Without regions, all stays as it is.
+    """
+    rsus = scenario.rsus
+
+    def region(uav: Uav) -> str:
+        x, y = (sum(point[axis] for point in uav.route) / len(uav.route) for axis in (0, 1))
+        return min(rsus, key=lambda rsu: math.hypot(rsu.position[0] - x, rsu.position[1] - y)).region
+
+    if len({rsu.region for rsu in rsus}) < 2:
+        return list(range(len(rsus))), scenario.uavs
+    places = sorted(range(len(rsus)), key=lambda place: rsus[place].region)
+    return places, tuple(sorted(scenario.uavs, key=region))
