@@ -123,7 +123,7 @@ def record(args: argparse.Namespace) -> int:
         try:
             flights.append(read_track(Path(name), None, 0.0, flat=True))
         except UnreadableError as error:
-            raise InputError("scenario", "record", name, str(error)) from None
+            raise InputError(name, "flight", Path(name).name, str(error)) from None
     flown = recorded(scenario, flights)
     save(flown, args.output)
     print(f"{args.output}: {_in_words(flown)}, of {len(flights)} recorded flights")

@@ -83,12 +83,12 @@ def check_map(parameters: RadioParameters, antennas: ArrayLike | None = None) ->
         return None
     found = load(parameters.map)
     if abs(found.frequency - parameters.carrier_frequency) > 0.01 * found.frequency:
-        expected = f"a map at the scenario's {parameters.carrier_frequency:g} GHz, this one is at {found.frequency:g}"
-        raise InputError("radio map", "frequency", parameters.map, expected)
+        expected = f"a map at the scenario's {parameters.carrier_frequency:g} GHz: make it anew"
+        raise InputError(parameters.map, "frequency", found.frequency, expected)
     for place in () if antennas is None else np.asarray(antennas, dtype=float):
         if np.linalg.norm(found.antennas - place, axis=1).min() > SAME_PLACE:
-            expected = f"a map of this scenario's RSUs; it has none at {np.round(place, 1).tolist()}: make it anew"
-            raise InputError("radio map", "antennas", parameters.map, expected)
+            missing = f"none at {np.round(place, 1).tolist()}"
+            raise InputError(parameters.map, "antennas", missing, "one where each of the scenario's is: make it anew")
     return found
 
 

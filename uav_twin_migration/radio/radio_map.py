@@ -203,9 +203,9 @@ def load(path: str | Path) -> RadioMap:
             raise ValueError(f"more than {LARGEST_FILE >> 20} MiB")
         return from_bytes(data)
     except OSError as error:
-        raise InputError("radio map", "file", str(path), f"a readable file ({error.strerror or error})") from None
+        raise InputError(str(path), "radio map", error.strerror or str(error), "a readable file") from None
     except ValueError as error:
-        raise InputError("radio map", "file", str(path), f"what `uavtwin radiomap` wrote ({error})") from None
+        raise InputError(str(path), "radio map", str(error), "a file that `uavtwin radiomap` wrote") from None
 
 
 def save(radio_map: RadioMap, path: str | Path) -> int:

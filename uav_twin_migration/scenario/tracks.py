@@ -125,7 +125,7 @@ def read_track(path: Path, origin: Origin | None, level: float = math.nan, flat:
     except (UnreadableError, ModuleNotFoundError):
         raise
     except OSError as error:
-        raise UnreadableError(f"a readable file beside the scenario ({error.strerror or error})") from None
+        raise UnreadableError(f"a readable file ({error.strerror or error})") from None
     except Exception as error:  # whatever the damage leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise UnreadableError(f"a {path.suffix} file of a flight with time stamps ({reason})") from None
