@@ -26,7 +26,7 @@ from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.learning.actor_critic import Situations, profit, situations
 from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.games import GameDistribution, draw_games
-from uav_twin_migration.learning.networks import Perceptron
+from uav_twin_migration.learning.networks import FUSED, Perceptron
 from uav_twin_migration.learning.training import Played, random_prices
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import price_of
@@ -205,7 +205,7 @@ def learned(how: tuple[Callable[[], nn.Module], Columns], data: Data) -> float:
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     network, columns = how[0](), how[1]
-    optimizer = torch.optim.Adam(network.parameters(), RATE, eps=1e-5, fused=True)
+    optimizer = torch.optim.Adam(network.parameters(), RATE, eps=1e-5, **FUSED)
     kept, rounds = int(KEPT * data.sequences), len(data.best)
     places = torch.arange(rounds * data.sequences).reshape(rounds, -1)
     for step in range(STEPS):
