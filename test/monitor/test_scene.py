@@ -101,7 +101,7 @@ def test_the_layout_for_foxglove_names_what_is_published() -> None:
 
 
 def test_the_display_for_rviz_names_what_is_published() -> None:
-    """Classes and properties are those of RViz's sources for Humble, Jazzy and Rolling, looked up in 2026-11."""
+    """Classes stand in the plug-in lists of Humble, Jazzy and Rolling, properties in Humble's source, of 2026-11."""
     document = yaml.safe_load((CHECKOUT / "config" / "view" / "city.rviz").read_text())
     shown = {
         display["Topic"]["Value"] for display in document["Visualization Manager"]["Displays"] if "Topic" in display
