@@ -16,8 +16,12 @@ CHECKS = (
     ("types", ("mypy",)),
     ("house rules", ("import-linter",)),
 )
-# As many at once as the machine has cores; test/conftest.py says which follow each other. `-- -n 0` runs one by one.
-SIDE_BY_SIDE = ("-n", "auto", "--dist", "loadgroup")
+# Nodes have the machine to themselves: they are in a hurry. All else runs beside each other, as many as there are cores.
+SUITES = (
+    ("tests without nodes", ("-n", "auto", "-m", "not ros")),
+    ("tests of nodes", ("-m", "ros")),
+)
+FAST = (("tests without nodes", ("-n", "auto", "-m", "not ros and not slow")),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
         program = ["lint-imports"] if command[0] == "import-linter" else [sys.executable, "-m", *command]
         if subprocess.run(program, cwd=CHECKOUT).returncode != 0:
             failed.append(name)
-    chosen = ["-m", "not ros and not slow"] if args.fast else []
-    print("== tests", flush=True)
-    run_pytest = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *chosen, *args.pytest]
-    if subprocess.run(run_pytest, cwd=CHECKOUT).returncode != 0:
-        failed.append("tests")
+    suites = (("tests", tuple(args.pytest)),) if args.pytest else FAST if args.fast else SUITES
+    for name, chosen in suites:
+        print(f"== {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", "pytest", *chosen], cwd=CHECKOUT).returncode != 0:
+            failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
