@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from uav_twin_migration.radio.link import HIGHEST_EFFICIENCY, spectral_efficiency
@@ -111,6 +111,7 @@ def test_a_modem_without_a_cell_tells_of_no_link() -> None:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=30))
+@example([b"\0\r", b"\0\n"])
 def test_noise_on_the_line_does_nothing_and_fills_nothing(pieces: list[bytes]) -> None:
     modem, log = Dialogue(0.5), Log()
     for number, piece in enumerate(pieces):

@@ -158,6 +158,7 @@ BAD = {
     "a.csv": "a,b\n1,2\n",
     "b.csv": "lat,lon\nnan,8\n",
     "c.csv": "",
+    "d.csv": 'lat,lon\n"' + "1" * 200_000 + '",8\n',
     "a.kmz": "no zip",
     "a.waypoints": "0 1 2",
 }

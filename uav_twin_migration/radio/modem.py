@@ -200,7 +200,11 @@ class Log:
         ]
 
     def _line(self, line: str) -> Reading | None:
-        words = next(csv.reader([line.strip()]), [])
+        try:
+            words = next(csv.reader([line.strip()]), [])
+        except csv.Error:  # of a carriage return within it, or with Python 3.10 of a NUL
+            self.refused["no_reading"] += 1
+            return None
         if not words:
             return None
         if not self._columns:

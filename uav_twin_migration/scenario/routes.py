@@ -78,9 +78,11 @@ def read_route(path: Path, origin: Origin) -> tuple[Point, ...]:
         if not path.is_file():
             raise UnreadableError("a file that exists, beside the scenario")
         found = reader(path)
+    except (UnreadableError, ModuleNotFoundError):
+        raise
     except OSError as error:
         raise UnreadableError(f"a readable file ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever the damage leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise UnreadableError(f"a {path.suffix} file of a route ({reason})") from None
     points = found if isinstance(found, np.ndarray) else placed(found, origin)
