@@ -16,7 +16,7 @@ CHECKS = (
     ("types", ("mypy",)),
     ("house rules", ("import-linter",)),
 )
-# Nodes have the machine to themselves: they are in a hurry. All else runs beside each other, as many as there are cores.
+# Nodes have the machine to themselves: they are in a hurry. All else runs side by side, on all cores.
 SUITES = (
     ("tests without nodes", ("-n", "auto", "-m", "not ros")),
     ("tests of nodes", ("-m", "ros")),
