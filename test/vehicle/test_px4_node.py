@@ -70,7 +70,7 @@ class FlightGoal:
         self.handle: Any = None
         self.result: Any = None
 
-    def heard(self, feedback: FlightOrder.Feedback) -> None:
+    def heard(self, feedback: Any) -> None:
         self.phases.append(feedback.phase)
 
 
