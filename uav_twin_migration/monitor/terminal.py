@@ -54,7 +54,7 @@ class Display:
         scenario = self._monitor.scenario
         self.say(
             f"scenario {scenario.name}: {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs, "
-            f"{processes} processes, seed {seed}; Ctrl-C stops"
+            f"{processes} process{'es' * (processes != 1)}, seed {seed}; Ctrl-C stops"
         )
         if not self._plain:
             self._live = Live(console=self._console, auto_refresh=False)

@@ -13,7 +13,7 @@ import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -31,6 +31,7 @@ LATITUDES = ("latitude", "lat", "latitude_deg", "y_lat")
 LONGITUDES = ("longitude", "lon", "lng", "long", "longitude_deg", "x_lon")
 EASTS, NORTHS = ("east", "x", "east_m", "x_m"), ("north", "y", "north_m", "y_m")
 
+Read = TypeVar("Read")
 Places = list[tuple[float, float]]  # latitude and longitude, degrees
 
 
@@ -71,22 +72,27 @@ def _of_file(route: Mapping[str, Any], folder: Path | None, read_origin: Any, ra
 
 def read_route(path: Path, origin: Origin) -> tuple[Point, ...]:
     """A route's waypoints in metres east and north of the origin. Raises UnreadableError."""
-    reader = READERS.get(path.suffix.lower())
+    found = read_with(READERS, path, "a route")
+    points = found if isinstance(found, np.ndarray) else placed(found, origin)
+    return waypoints(points)
+
+
+def read_with(readers: Mapping[str, Callable[[Path], Read]], path: Path, what: str) -> Read:
+    """What the reader for a file's ending makes of it. what: it should hold. Raises UnreadableError."""
+    reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UnreadableError(f"a file whose name ends in {', '.join(READERS)}")
+        raise UnreadableError(f"a file of {what} whose name ends in {', '.join(readers)}")
     try:
         if not path.is_file():
             raise UnreadableError("a file that exists, beside the scenario")
-        found = reader(path)
+        return reader(path)
     except (UnreadableError, ModuleNotFoundError):
         raise
     except OSError as error:
         raise UnreadableError(f"a readable file ({error.strerror or error})") from None
     except Exception as error:  # whatever the damage leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise UnreadableError(f"a {path.suffix} file of a route ({reason})") from None
-    points = found if isinstance(found, np.ndarray) else placed(found, origin)
-    return waypoints(points)
+        raise UnreadableError(f"a {path.suffix} file of {what} ({reason})") from None
 
 
 def placed(places: Places, origin: Origin) -> np.ndarray[Any, Any]:

@@ -29,6 +29,7 @@ from uav_twin_migration.scenario.routes import (
     kml_text,
     named,
     placed,
+    read_with,
     text_of,
     ulog_positions,
     waypoints,
@@ -117,18 +118,7 @@ def read_track(path: Path, origin: Origin | None, level: float = math.nan, flat:
     Raises:
         UnreadableError: the file is none of its kind, or tells no times.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UnreadableError(f"a file with time stamps whose name ends in {', '.join(READERS)}")
-    try:
-        found = reader(path)
-    except (UnreadableError, ModuleNotFoundError):
-        raise
-    except OSError as error:
-        raise UnreadableError(f"a readable file ({error.strerror or error})") from None
-    except Exception as error:  # whatever the damage leads to
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise UnreadableError(f"a {path.suffix} file of a flight with time stamps ({reason})") from None
+    found = read_with(READERS, path, "a flight with time stamps")
     if flat:
         found = found._replace(heights=None)
     if found.is_metric:
