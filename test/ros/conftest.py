@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -94,15 +95,18 @@ class Processes:
         return process
 
     def stop(self) -> None:
+        """End them all. What they have said, and how one ended before, is shown with a test that fails."""
+        before = [process.poll() for process in self._running]
         for process in self._running:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._running:
+        for process, ended in zip(self._running, before, strict=True):
             try:
-                process.communicate(timeout=10)
+                said = process.communicate(timeout=10)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                said = process.communicate()
+            print(f"-- process {process.pid}, {'ran' if ended is None else f'ended with {ended}'}:", *said, sep="\n")
 
 
 @pytest.fixture
@@ -140,6 +144,7 @@ class Probe(Node):
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.on_offer: Callable[[PriceOffer], None] = lambda offer: None
         self._sequence = 0
+        self._guests: list[Node] = []
         for kind, topic, store in (
             (BandwidthDemand, topics.BANDWIDTH_DEMANDS, self.demands),
             (BandwidthGrant, topics.BANDWIDTH_GRANTS, self.grants),
@@ -173,6 +178,17 @@ class Probe(Node):
                 return False
             self._executor_.spin_once(timeout_sec=0.05)
         return True
+
+    def hosts(self, node: Node) -> None:
+        """Serve a node of this process, too, and end it with the probe."""
+        self._executor_.add_node(node)
+        self._guests.append(node)
+
+    def destroy_node(self) -> None:
+        """Its guests first."""
+        for guest in self._guests:
+            guest.destroy_node()
+        super().destroy_node()
 
     def demand(self, uav: str, round_: int, bandwidth: float, rsu: str = "rsu_0", sequence: int | None = None) -> None:
         """One bid."""
@@ -224,3 +240,4 @@ def probe(domain: int) -> Iterator[Probe]:
     yield node
     node.destroy_node()
     context.try_shutdown()
+    gc.collect()  # lifecycle nodes of this process stay in ROS's graph, for the next test, until they are collected

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from typing import Any
 
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
 
@@ -17,6 +19,7 @@ from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Offer
 from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.timing import Timing
+from uav_twin_migration.nodes.rsu import RsuNode
 
 
 def test_a_round_of_a_real_rsu(processes: Processes, probe: Probe) -> None:
@@ -132,16 +135,16 @@ def test_a_uav_that_vanishes_with_a_grant_frees_its_share(processes: Processes, 
 def test_a_clock_that_jumps_back_stops_nobody(processes: Processes, probe: Probe) -> None:
     processes.start("rsu", "/rsu/rsu_0", **RSU, use_sim_time=True)
     probe.answer_every_offer(uav_0=4.0)
-    time = 1000.0
+    now = 1000.0
 
     def tick() -> None:
-        nonlocal time
-        time += 0.05
-        probe.clock_publisher.publish(Clock(clock=convert.to_time(time)))
+        nonlocal now
+        now += 0.05
+        probe.clock_publisher.publish(Clock(clock=convert.to_time(now)))
 
     probe.create_timer(0.05, tick)
     probe.wait_for(lambda: len(probe.grants) >= 3, "rounds before the jump")
-    time = 10.0
+    now = 10.0
     start = len(probe.grants)
     probe.wait_for(lambda: len(probe.grants) >= start + 3, "rounds after the jump")
     assert probe.shares()[-1] == {"uav_0": 4.0}
@@ -153,6 +156,20 @@ def test_two_rsus_of_one_id_are_noticed_and_neither_crashes(processes: Processes
     probe.wait_for(lambda: probe.refused().get("duplicate_id"), "a node that notices its double")
     assert [process.poll() for process in both] == [None, None]
     assert all(sum(shares.values()) <= 10.0 for shares in probe.shares())
+
+
+def test_two_rsus_of_one_id_that_start_in_the_same_millisecond_are_noticed(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rounds are then nearly the same; in one of many starts of CI, they were the same."""
+    start = time.time_ns()
+    for later in (0, 1000):
+        monkeypatch.setattr(time, "time_ns", lambda later=later: start + later)
+        overrides = [Parameter(name, value=value) for name, value in RSU.items()]
+        node = RsuNode(namespace="/rsu/rsu_0", context=probe.context, parameter_overrides=overrides)
+        probe.hosts(node)
+    probe.answer_every_offer(uav_0=4.0)
+    probe.wait_for(lambda: probe.refused().get("duplicate_id"), "a node that notices its double")
 
 
 def test_a_wake_up_that_is_overdue_from_the_start_comes_at_once(probe: Probe) -> None:

@@ -61,7 +61,7 @@ class VirtualRsu:
         if self.air.learner is not None and self.air.learner.newest is not None:
             self._adopt(pricer, self.air.learner.newest)  # what was said last is heard by who comes later
         self.pricer = pricer
-        self.leader = Leader(settings, pricer, first_round=int((self.city.wall_clock + now) * 1000))
+        self.leader = Leader(settings, pricer, first_round=int((self.city.wall_clock + now) * 1e6))
         self._goals.clear()
         self._uavs = UavsHeard(self.name, now)
         self.city.world.on_tick(self.process, self._on_tick)
