@@ -43,6 +43,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
     """Translates between ROS messages and a `Leader`."""
 
     def __init__(self, **options: Any) -> None:
+        self.bare = set[object]()  # what is not of a configuration: `on_cleanup` leaves it
         super().__init__("rsu", **options)
         self._leader: Leader | None = None
         self._twins: RsuTwins | None = None
@@ -100,7 +101,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the leader and its connections; it does not sell yet."""
         self._failure = None
-        self._bare: set[object] = {*self.publishers, *self.subscriptions, *self.timers}
+        self.bare = {*self.publishers, *self.subscriptions, *self.timers}
         self._timing = Timing(self)
         self._proofs = Proofs(self.settings.rsu, self._values, self._timing, self._verifying)
         try:
@@ -195,11 +196,11 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         """Undo `on_configure`. Twins that have not moved away stay in the store."""
         self._close_twins()
         self._close_ledger()
-        for timer in set(self.timers) - self._bare:
+        for timer in set(self.timers) - self.bare:
             self.destroy_timer(timer)
-        for subscription in set(self.subscriptions) - self._bare:
+        for subscription in set(self.subscriptions) - self.bare:
             self.destroy_subscription(subscription)
-        for publisher in set(self.publishers) - self._bare:
+        for publisher in set(self.publishers) - self.bare:
             self.destroy_publisher(publisher)
         self._leader = None
         return TransitionCallbackReturn.SUCCESS

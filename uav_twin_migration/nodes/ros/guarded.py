@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from uav_twin_migration.nodes.ros import flood
 
 
 class Guarded(Node):
@@ -25,7 +28,11 @@ class Guarded(Node):
         if not hasattr(self, "unexpected"):  # rclpy's clock subscribes before the node is made
             self.unexpected = Counter()
 
+        volatile = qos_profile.durability == DurabilityPolicy.VOLATILE if isinstance(qos_profile, QoSProfile) else True
+
         def guarded(message: Any) -> None:
+            if flood.shedding and volatile:
+                return
             try:
                 callback(message)
             except Exception as error:

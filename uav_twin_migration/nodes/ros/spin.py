@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.ros import systemd
+from uav_twin_migration.nodes.ros import flood, systemd
+from uav_twin_migration.nodes.ros.flood import CALM, LOOK, InTurn, Pulse
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_HOUR = 3600.0
+TURN = 0.05  # s that the executor that serves in turn waits at most, before coroutines of the usual one go on
 FAILED = 70  # the exit code, EX_SOFTWARE, of a process that has to be restarted: not 2, which no restart makes better
 
 
@@ -46,19 +49,35 @@ class Stop:
         self.failed = False
         self.leave: Callable[[], bool] = lambda: False  # begins to end in good order; whether it does
         self._executor: Executor | None = None
+        self._pulse: Pulse | None = None
+        self._flooded = Future()
+        self._interrupted = Future()  # by either
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
         """SIGINT ends at once, and so does the second signal."""
-        if signal.sigwait(STOP_SIGNALS) == signal.SIGTERM and self.leave():
-            signal.sigwait(STOP_SIGNALS)
+        if self._next_signal() == signal.SIGTERM and self.leave():
+            self._next_signal()
         self.request()
+
+    def _next_signal(self) -> int:
+        """Wait for a signal that ends the process, and look after its pulse meanwhile."""
+        while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None:
+            if self._pulse is not None and self._pulse.starved():
+                flood.shedding = True
+                self._interrupt(self._flooded)
+        return heard.si_signo
 
     def request(self) -> None:
         """Stop spinning."""
-        if not self.requested.done():
-            self.requested.set_result(None)
+        self._interrupt(self.requested)
+
+    def _interrupt(self, why: Future) -> None:
+        if not why.done():
+            why.set_result(None)
+        if not self._interrupted.done():
+            self._interrupted.set_result(None)
         if self._executor is not None:
             self._executor.wake()
 
@@ -70,18 +89,57 @@ class Stop:
 
     def spin(self, nodes: Sequence[Node]) -> None:
         """Serve the nodes until a stop is requested."""
-        executor = self._executor = make_executor()
-        for node in nodes:
-            executor.add_node(node)
+        usual = make_executor()
+        if not isinstance(usual, SingleThreadedExecutor):
+            self._pulse = Pulse(nodes[0])
+        self._take(usual, nodes)
         try:
-            while rclpy.ok() and not self.requested.done():
+            while self._goes_on():
                 # rclpy 7.1's EventsExecutor.spin() turns at full speed and delivers nothing; waiting for a future works
-                executor.spin_until_future_complete(self.requested, timeout_sec=ONE_HOUR)
+                usual.spin_until_future_complete(self._interrupted, timeout_sec=ONE_HOUR)
+                if self._flooded.done():
+                    self._in_turn(usual, nodes)
         except ExternalShutdownException:
             pass
         finally:
-            for node in nodes:
-                executor.remove_node(node)
+            assert self._executor is not None  # it took the nodes
+            self._give(self._executor, nodes)
+
+    def _goes_on(self) -> bool:
+        return rclpy.ok() and not self.requested.done()
+
+    def _take(self, executor: Executor, nodes: Sequence[Node]) -> None:
+        self._executor = executor
+        for node in nodes:
+            executor.add_node(node)
+
+    def _give(self, executor: Executor, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            executor.remove_node(node)
+
+    def _in_turn(self, usual: Executor, nodes: Sequence[Node]) -> None:
+        """Messages have come faster than they are taken: serve them in turn with the timers until it is calm.
+
+        The usual executor goes on with coroutines that began in it, and this one with its own until they have ended.
+        """
+        told = f"more messages come than this process can take; for {CALM:g} s it takes them in turn with all else"
+        nodes[0].get_logger().warning(told)
+        self._give(usual, nodes)
+        cleared = usual.create_task(lambda: None)  # behind all that has piled up
+        while self._goes_on() and not cleared.done():
+            usual.spin_once(timeout_sec=0.0)
+        flood.shedding = False
+        in_turn = InTurn()
+        self._take(in_turn, nodes)
+        until = time.monotonic() + CALM
+        while self._goes_on() and (time.monotonic() < until or in_turn.busy):
+            in_turn.spin_once(timeout_sec=TURN)
+            usual.spin_once(timeout_sec=0.0)
+        if self._goes_on():
+            self._give(in_turn, nodes)
+            in_turn.shutdown()
+            self._flooded, self._interrupted = Future(), Future()
+            self._take(usual, nodes)
 
 
 def log_where_it_can_be_written() -> None:

@@ -36,4 +36,5 @@ def watch(nodes: Sequence[Node]) -> None:
             if not any(node.stuck(within) for node in nodes if hasattr(node, "stuck")):
                 notify("WATCHDOG=1")
 
-        steady_timer(nodes[0], within / 4.0, look)
+        # an RSU's cleanup leaves it alone
+        getattr(nodes[0], "bare", set[object]()).add(steady_timer(nodes[0], within / 4.0, look))
