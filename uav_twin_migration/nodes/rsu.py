@@ -114,7 +114,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._ledger = open_ledger(self._values, settings.rsu, (), self._timing)
         # The start's time in us is above every round number of an earlier life, which counted no faster than that, and
         # of nobody else's: by their rounds, two RSUs of one id that start at once know that a voice is not their own.
-        self._leader = Leader(settings, self._pricer, first_round=time.time_ns() // 1000)
+        self._leader = Leader(settings, self._pricer, first_round=int(time.time() * 1e6))
         self._leader.stop()
         self._waker = self._timing.waker(self._on_time)
         self._offers = self.create_publisher(PriceOffer, self._here(topics.PRICE_OFFERS), qos_profiles.MARKET)
