@@ -24,6 +24,7 @@ from uav_twin_migration.msg import (
 )
 
 from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
+from test.twin.files import delete
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.ros import qos_profiles
 from uav_twin_migration.twin.protocol.epochs import make_epoch
@@ -215,8 +216,7 @@ def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
     assert {host, replica_host} == {"rsu_0", "rsu_1"}
     town.rsus[host].send_signal(signal.SIGKILL)
     town.rsus[host].wait()
-    for file in tmp_path.glob(f"{host}.db*"):
-        file.unlink()
+    delete(tmp_path / f"{host}.db")
     seen = town.states[-1].stamps[0]
     town.wait_for_host(replica_host, newer_than=epoch)
     (reply,) = [reply for reply in town.replies if reply.epochs[0] > epoch and not reply.reasons[0]][:1]

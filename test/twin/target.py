@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from test.twin.files import is_empty
 from test.twin.network import decode
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.host import TwinHost
@@ -61,7 +62,7 @@ class Target:
         while self.host.store.collect_garbage():
             pass
         self.host.store.commit()
-        return all(self.host.store._value(f"SELECT count(*) FROM {table}") == 0 for table in ("contents", "copies"))
+        return is_empty(self.host.store)
 
 
 def chunks(after: int, *contents: bytes, number: int = 1024, session: int = SESSION) -> wire.Chunks:

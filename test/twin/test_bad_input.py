@@ -49,7 +49,7 @@ def test_chunks_of_another_session_or_sender_leave_no_trace(target: Target) -> N
     answer = target.say(chunks(0, b"x" * 1000, session=SESSION + 1))
     assert [one.reason for one in answer] == [Reason.NO_SESSION]
     assert target.say(chunks(0, b"x" * 1000), peer="unknown_rsu") == refusal(Reason.NO_SESSION)
-    assert target.host.store._value("SELECT count(*) FROM contents") == 0
+    assert target.host.store._value("SELECT count(*) FROM chunks") == 0
 
 
 def test_a_chunk_that_is_not_what_its_digest_says_ends_the_migration(target: Target) -> None:
@@ -96,7 +96,7 @@ def test_chunks_that_do_not_follow_on_what_is_here_are_ignored(target: Target) -
     target.offer()
     assert target.say(chunks(5, b"later")) == []
     assert target.host.counts["out_of_order"] == 1
-    assert target.host.store._value("SELECT count(*) FROM contents") == 0
+    assert target.host.store._value("SELECT count(*) FROM chunks") == 0
     target.say(chunks(0, b"first"))
     assert target.say(chunks(0, b"again")) == []
     assert target.record.inbound is not None

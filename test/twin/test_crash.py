@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import pytest
 
 pytest.importorskip("cryptography")
 
+from test.twin.files import delete
 from uav_twin_migration.studies.benchmarks import crash as bench_crash
+from uav_twin_migration.twin.hosting.backup import copy_store
 
 
 def test_what_was_acknowledged_survives_kills() -> None:
@@ -40,6 +41,7 @@ def test_the_comparison_sees_what_is_missing_spoilt_or_twice(tmp_path: Path) -> 
         _, _, _, corrupt = bench_crash._examine(here)
         assert corrupt >= 1
         other = next(rsu for rsu in bench_crash.RSUS if rsu != host)
-        shutil.copy(here.rsus[host].store, here.rsus[other].store)
+        delete(here.rsus[other].store)
+        copy_store(here.rsus[host].store, here.rsus[other].store)
         _, _, duplicated, _ = bench_crash._examine(here)
         assert duplicated >= 1

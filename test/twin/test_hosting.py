@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from test.twin.files import is_empty
 from test.twin.town import Town, live, others, settled
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.protocol.epochs import term_of
@@ -37,7 +38,7 @@ def test_a_twin_moves_with_all_that_was_acknowledged(town: Town) -> None:
     town.run(5.0)
     host = town.rsus[old].host
     assert host is not None
-    assert host.store._value("SELECT count(*) FROM contents") == 0
+    assert is_empty(host.store)
 
 
 def test_a_twin_goes_round_many_times(town: Town) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from test.twin.files import copied, is_empty, spoil
 from test.twin.town import Town, live, others, settled
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.host import TwinHost
@@ -44,11 +47,15 @@ def test_a_disk_that_refuses_now_and_then_loses_nothing(tmp_path: Path, monkeypa
     town.check_acknowledged()
 
 
-def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> None:
+def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     host, (target, _) = town.host_discovery.host, others(town)
     there = town.rsus[target].host
     assert there is not None
-    there.store._database.execute(f"PRAGMA max_page_count = {there.store._value('PRAGMA page_count')}")
+
+    def full(file: int, contents: object) -> list[int]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(there.store._blocks, "write", full)
     town.migrate(target)
     town.run_until(lambda: there.trouble is not None)
     assert "the disk is full" in str(there.trouble)
@@ -56,7 +63,7 @@ def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> Non
     assert town.reports[0].reason in (Reason.FULL, Reason.STORE)
     assert town.hosts() == [host]
     assert town.is_served()
-    there.store._database.execute("PRAGMA max_page_count = 1000000")
+    monkeypatch.undo()
     live(town, 15.0)
     town.migrate(target)
     live(town, 5.0)
@@ -64,20 +71,11 @@ def test_a_full_disk_refuses_new_twins_tells_so_and_serves_on(town: Town) -> Non
     town.check_acknowledged()
 
 
-def spoil(store: Store, first: int = PAYLOAD_AT) -> None:
-    """Flip a bit in a chunk of each twin's payload."""
-    store._write(
-        "UPDATE contents SET bytes = CAST(x'ff' || substr(bytes, 2) AS BLOB) WHERE id & 0xffffff = ?",
-        (first,),
-    )
-    store.commit()
-
-
 def test_a_twin_whose_payload_was_damaged_while_its_rsu_was_down_is_not_served(town: Town) -> None:
     host = town.host_discovery.host
     town.rsus[host].crash()
     with Store(town.rsus[host].path, host) as store:
-        spoil(store)
+        spoil(store, PAYLOAD_AT)
     town.rsus[host].start()
     here = town.rsus[host].host
     assert here is not None
@@ -92,7 +90,7 @@ def test_damage_on_the_disk_is_found_while_the_twin_is_served(town: Town) -> Non
     host = town.host_discovery.host
     here = town.rsus[host].host
     assert here is not None
-    spoil(here.store)
+    spoil(here.store, PAYLOAD_AT)
     town.run(5.0)
     assert "chunk 1024 is not what was stored" in str(here.trouble)
     assert here.host_heartbeats(town.now) == []
@@ -105,8 +103,7 @@ def test_a_damaged_twin_is_told_not_served_and_kept_while_the_uav_moves_on(town:
     host = town.host_discovery.host
     town.rsus[host].crash()
     with Store(town.rsus[host].path, host) as store:
-        store._write("UPDATE contents SET bytes = x'00' WHERE id & 0xffffff = 0")
-        store.commit()
+        spoil(store, 0)
     town.rsus[host].start()
     here = town.rsus[host].host
     assert here is not None
@@ -141,14 +138,12 @@ def test_a_store_that_was_restored_from_a_copy_is_a_takeover(town: Town, tmp_pat
     name, epoch = town.host_discovery.host, town.host_discovery.epoch
     rsu = town.rsus[name]
     rsu.crash()
-    copy = rsu.path.read_bytes()
+    copy = copied(rsu.path, tmp_path / "backup")
     rsu.start()
     town.run_until(town.is_served)
     live(town, 3.0)
     rsu.crash()
-    for file in tmp_path.glob(f"{rsu.path.name}*"):
-        file.unlink()
-    rsu.path.write_bytes(copy)
+    copied(copy, rsu.path.parent)
     rsu.start()
     town.run(0.3)
     assert not town.is_served()
@@ -182,7 +177,7 @@ def test_a_twin_that_was_asked_for_and_never_claimed_goes_without_a_trace(town: 
     assert len(host.hosted) == rows(town, name) == 5
     town.run(host.state.settings.keep_unserved + 1.0)
     assert (host.hosted, rows(town, name), host.counts["never_claimed"]) == ([], 0, 5)
-    assert host.store._value("SELECT count(*) FROM contents") == 0
+    assert is_empty(host.store)
     assert town.is_served()
 
 

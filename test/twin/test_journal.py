@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from test.twin.files import copied, delete
 from uav_twin_migration.twin.hosting import journal, store
 from uav_twin_migration.twin.hosting.journal import Journal, JournalError, Record
 from uav_twin_migration.twin.hosting.store import Store
@@ -26,14 +26,6 @@ from uav_twin_migration.twin.protocol.replica_state import Status
 
 def chunk(number: int, content: bytes, version: int = 1) -> Chunk:
     return Chunk(number, version, digest(content), content)
-
-
-def crashed(path: Path, to: Path) -> Path:
-    """What a process that is killed now leaves on the disk."""
-    to.mkdir(exist_ok=True)
-    for file in path.parent.glob(f"{path.name}*"):
-        shutil.copyfile(file, to / file.name)
-    return to / path.name
 
 
 def hosted(opened: Store, uav: str = "u1") -> Copy:
@@ -133,8 +125,7 @@ CALLS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS, long=st.sampled_from([0, 300, 1 << 20]))
 def test_whatever_is_changed_what_was_committed_survives_a_crash(tmp_path: Path, calls: list, long: int) -> None:  # type: ignore[type-arg]
-    for file in tmp_path.rglob("law.db*"):
-        file.unlink()
+    delete(tmp_path / "law.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "LONG_JOURNAL", long)
         opened = Store(tmp_path / "law.db", "rsu1")
@@ -160,15 +151,14 @@ def test_whatever_is_changed_what_was_committed_survives_a_crash(tmp_path: Path,
                 opened.rollback()
                 now, reached = dict(kept), dict(versions)
             elif end == "crash":
-                path = crashed(opened.path, tmp_path / "after")
+                path = copied(opened.path, tmp_path / "after")
                 opened.close()
-                for file in path.parent.iterdir():
-                    shutil.copyfile(file, tmp_path / file.name)
+                copied(path, tmp_path)
                 opened = Store(tmp_path / "law.db", "rsu1")
                 now, reached = dict(kept), dict(versions)
             assert {(c.id, e.number): opened.read(c, e.number) for c in copies for e in opened.entries(c)} == now
         opened.rollback()
-        after = crashed(opened.path, tmp_path / "after")
+        after = copied(opened.path, tmp_path / "after")
         opened.close()
     for path in (opened.path, after):
         with Store(path, "rsu1") as again:
@@ -243,7 +233,7 @@ def test_blocks_that_have_ceased_to_change_leave_memory(tmp_path: Path, monkeypa
             opened.change(copy, [chunk(version // 20, os.urandom(1000), version)])
             opened.commit()
             assert opened._changes.size < 10_000 + 20_000
-        after = crashed(opened.path, tmp_path / "after")
+        after = copied(opened.path, tmp_path / "after")
         before = {entry.number: opened.read(copy, entry.number) for entry in opened.entries(copy)}
     with Store(after, "rsu1") as again:
         assert {entry.number: again.read(copy, entry.number) for entry in again.entries(copy)} == before

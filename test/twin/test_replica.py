@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from test.twin.files import delete
 from test.twin.town import Town
 from uav_twin_migration.twin.protocol.epochs import term_of
 from uav_twin_migration.twin.protocol.messages import LeaseRenewal, Purpose
@@ -45,8 +46,7 @@ def age(town: Town) -> float:
 def lose(town: Town, name: str) -> None:
     """The RSU is gone, and its disk."""
     town.rsus[name].crash()
-    for file in town.directory.glob(f"{name}.db*"):
-        file.unlink()
+    delete(town.directory / f"{name}.db")
 
 
 def sent(town: Town) -> int:

@@ -1,7 +1,8 @@
 """Stores of every format there has been: read, brought to the present one, and of a later one refused.
 
 `stores/v1.db.gz` was written by the first release's code: the store of RSU `north` with four twins; `v2.db.gz` is the
-same, brought to format 2 by the code of 2026-11-30. When the format changes, a store of the one before joins them here.
+same, brought to format 2 by the code of 2026-11-30, and `v3.db.gz` that, brought to format 3 by that of the same day.
+When the format changes, a store of the one before joins them here.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """What one RSU costs its host: memory and CPU of the process that `uavtwin rsu run` starts, 50 UAVs in range.
 
+And what RSUs write while twins move between them, for each byte that moved; to the device, too, which in a folder on a
+disk of its own (TMPDIR) is theirs alone.
+
 Everything runs in real time, as on an edge computer, with a discovery server as docs/edge.md recommends. Each UAV is a
 node that answers with messages of its own: the dearest case, since the RSU reads every one of them.
 """
@@ -42,6 +45,7 @@ from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.benchmarks import Figure
+from uav_twin_migration.studies.harnesses import moving_twins
 
 SUMMARY = "memory and CPU of one RSU's process on its host, beside their budgets"
 NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command's
@@ -52,6 +56,7 @@ WINDOW = 30.0  # s
 MADE, LONGEST = 1e6, 300.0  # bytes/s below which the twins are all written, and s to wait for that
 MEMORY_BUDGET, CPU_BUDGET = 85.0, 4.0  # MB resident, % of a core
 WRITE_BUDGET = 3.0  # kB/s for each hosted twin
+MOVES_BUDGET = 2.5  # bytes written for each that moved
 
 
 def run(directory: Path | None) -> list[Figure]:
@@ -66,7 +71,8 @@ def run(directory: Path | None) -> list[Figure]:
         os.environ.update(server.variables if server else {})
         host = edge_host(Path(folder) / "host", scenario, str(file))
         with running([list(server.command)] if server and server.command else []):
-            return [*measure(host, [], 0), *measure(host, snapshot(scenario, str(file)), UAVS)]
+            figures = [*measure(host, [], 0), *measure(host, snapshot(scenario, str(file)), UAVS)]
+    return figures + measure_moves(2.0 * WINDOW)
 
 
 def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
@@ -140,6 +146,18 @@ def measure(host: Path, others: list[ProcessSpec], uavs: int) -> list[Figure]:
         Figure(f"{name}: CPU (baseline: the budget)", cpu, "% of a core", CPU_BUDGET, CPU_BUDGET / max(cpu, 0.1)),
         Figure(f"{name}: written", wrote / WINDOW / 1e3, "kB/s", *write_budget(wrote / WINDOW / 1e3, uavs)),
         Figure(f"{name}: threads", threads, ""),
+    ]
+
+
+def measure_moves(seconds: float) -> list[Figure]:
+    """What RSUs write while twins move between them as much as those of the default city do."""
+    print(f"  twins that move: {seconds:.0f} s ...", file=sys.stderr, flush=True)
+    did = moving_twins.measure(seconds)
+    name, wrote = f"twins of {moving_twins.SIZE:g} Mbit that move", did.written / did.moved
+    return [
+        Figure(f"{name}: written for each byte (baseline: the budget)", wrote, "", MOVES_BUDGET, MOVES_BUDGET / wrote),
+        Figure(f"{name}: to the device, by whoever uses it", did.to_device / did.moved, ""),
+        Figure(f"{name}: moved", did.moved / did.seconds / 1e6, "MB/s"),
     ]
 
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from uav_twin_migration.studies.benchmarks import Figure
+from uav_twin_migration.studies.harnesses.plain_rsu import written, written_to_device
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
@@ -103,19 +104,3 @@ def telemetry(sequence: int, stamp: float, number: int, chance: random.Random) -
     position = tuple(value + chance.gauss(0.0, 0.3) for value in place)
     velocity = tuple(value + chance.gauss(0.0, 0.1) for value in speed)
     return Telemetry(sequence, stamp, position, velocity)  # type: ignore[arg-type]  # three of each
-
-
-def written() -> float:
-    """Bytes that this process has written, as the kernel counts them."""
-    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return float(lines["write_bytes"])
-
-
-def written_to_device(file: Path) -> float:
-    """Bytes written to a file's device, by anybody; NaN where that is none of its own, as for a file in memory."""
-    number = os.stat(file).st_dev
-    try:
-        fields = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat").read_text().split()
-    except OSError:
-        return math.nan
-    return 512.0 * float(fields[6])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import random
 import resource
 import socket
@@ -150,6 +151,11 @@ class _Process:
 
         self.service.update(uav, change, done)
 
+    def do_observe(self, uav: str, sequence: int, stamp: float, position: Sequence[float]) -> None:
+        """Telemetry that nobody waits for."""
+        place, speed = (position[0], position[1], position[2]), (1.0, 0.0, 0.0)
+        self.service.observe(uav, Telemetry(sequence, stamp, place, speed), stamp)
+
     def do_stream(self, port: int, period: float = STREAM_PERIOD) -> None:
         """Send users states, all the time."""
         self.stream_to = ("127.0.0.1", port)
@@ -169,7 +175,25 @@ class _Process:
         samples, self.samples = self.samples, []
         cpu = usage.ru_utime + usage.ru_stime
         counts = dict(self.service.counts)
-        self.tell("usage", at=time.monotonic(), cpu=cpu, peak_kb=usage.ru_maxrss, samples=samples, counts=counts)
+        moved = {"taken_in": self.service.taken_in, "written": written()}
+        peak = usage.ru_maxrss
+        self.tell("usage", at=time.monotonic(), cpu=cpu, peak_kb=peak, samples=samples, counts=counts, **moved)
+
+
+def written() -> float:
+    """Bytes that this process has written, as the kernel counts them: pages of files that were marked as changed."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return float(lines["write_bytes"])
+
+
+def written_to_device(file: Path) -> float:
+    """Bytes written to a file's device, by anybody; NaN where that is none of its own, as for a file in memory."""
+    number = os.stat(file).st_dev
+    try:
+        fields = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat").read_text().split()
+    except OSError:
+        return math.nan
+    return 512.0 * float(fields[6])
 
 
 def _every(period: float, action: Callable[[], None]) -> None:

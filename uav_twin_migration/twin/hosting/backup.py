@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
-import sqlite3
 import time
 from pathlib import Path
 
+from uav_twin_migration.twin.hosting.blocks import sync_folder
 from uav_twin_migration.twin.hosting.store_database import copy_database
-from uav_twin_migration.twin.hosting.store_reader import StoreError, StoreReader, content_id, journal_of
+from uav_twin_migration.twin.hosting.store_reader import StoreError, StoreReader, blocks_of, journal_of
 from uav_twin_migration.twin.protocol.messages import Reason
 
 
 def copy_store(path: Path, to: Path) -> tuple[int, int]:
-    """Copy a store as it is at one instant, what its journal has included. Returns its twins and bytes.
+    """Copy a store as it is at one instant, as one file that has everything. Returns its twins and bytes.
 
     Raises StoreError.
     """
@@ -25,32 +24,8 @@ def copy_store(path: Path, to: Path) -> tuple[int, int]:
         raise StoreError(to, "is there already", "name another file for the copy")
     with contextlib.closing(StoreReader(path)) as reader:
         twins = reader.load()
-        copy_database(reader.database, path, to)
-        try:
-            _take_in(to, reader)
-        except (sqlite3.Error, OSError) as error:
-            to.unlink(missing_ok=True)
-            raise StoreError(
-                to, f"cannot be written ({error})", "make room, or name another place", Reason.FULL
-            ) from error
+        copy_database(reader, to)
     return len(twins), to.stat().st_size
-
-
-def _take_in(to: Path, reader: StoreReader) -> None:
-    """Write what the journal has into a copy of the database, which then needs none."""
-    with contextlib.closing(sqlite3.connect(to, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = DELETE")
-        database.execute("BEGIN IMMEDIATE")
-        for copy, chunks in reader.newer.items():
-            for chunk in chunks.values():
-                content = (content_id(copy, chunk.number), chunk.content)
-                database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?)", content)
-                row = (copy, chunk.number, chunk.version, len(chunk.content), chunk.digest)
-                database.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", row)
-                version = (chunk.version, copy)
-                database.execute("UPDATE twins SET version = max(version, ?) WHERE own = ?", version)
-        database.execute("UPDATE meta SET value = ? WHERE key = 'journal'", (secrets.randbits(62),))
-        database.execute("COMMIT")
 
 
 def restore_store(path: Path, backup: Path, rsu: str) -> Path | None:
@@ -98,8 +73,10 @@ def _exchange(path: Path, backup: Path) -> Path | None:
             file_ = Path(f"{path}{suffix}")
             if file_.exists():
                 file_.replace(f"{aside}{suffix}")
-        if journal_of(path).exists():
-            journal_of(path).replace(journal_of(aside))
+        for beside in (journal_of, blocks_of):
+            if beside(path).exists():
+                beside(path).replace(beside(aside))
         path.replace(aside)
     passing.replace(path)
+    sync_folder(path.parent)
     return aside

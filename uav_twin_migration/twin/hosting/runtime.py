@@ -32,7 +32,7 @@ from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import Output, Progress, Served
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_database import KEPT_LOG, checkpoint_beside
-from uav_twin_migration.twin.hosting.store_reader import StoreError, journal_of
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.messages import (
     CancelRequest,
     HostHeartbeat,
@@ -220,12 +220,9 @@ class TwinService:
 
     def room(self) -> dict[str, int]:
         """Bytes of the store, and what is free on its disk."""
-        path, found = self._store.path, {}
+        found = {"store_bytes": self._store.size()}
         with contextlib.suppress(OSError):
-            found["store_bytes"] = (
-                sum(file.stat().st_size for file in (path, journal_of(path))) + self._store.log_size()
-            )
-            system = os.statvfs(path.parent)
+            system = os.statvfs(self._store.path.parent)
             found["disk_free_bytes"] = system.f_bavail * system.f_frsize
         return found
 

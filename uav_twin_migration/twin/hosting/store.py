@@ -1,12 +1,13 @@
-"""An RSU's store: all twins it holds, in one SQLite file, and a journal of what changes beside it.
+"""An RSU's store: all twins it holds: an SQLite file, the contents of chunks beside it, and a journal of what changes.
 
 Write-ahead log, `synchronous=FULL`: once `commit` returns, what was written is on the disk, and before that nothing of
-it is. Small changes of chunks go into the journal (journal.py), and into the database when they have ceased, or the
-journal is long, or the store is opened or closed. Chunks are read and written one by one; a twin is never whole in
-memory.
+it is. What a chunk consists of is written once, among the blocks (blocks.py); the database has where. Small changes of
+chunks go into the journal (journal.py), and to their places when they have ceased, or the journal is long, or the store
+is opened or closed. Chunks are read and written one by one; a twin is never whole in memory.
 
-Formats: 1, without bases; 2, without a journal; 3. A file of an earlier format is brought to the present one when its
-RSU opens it, and a copy of it stays beside it; one of a later format is refused and left as it is.
+Formats: 1, without bases; 2, without a journal; 3, with all contents in the database; 4. A file of an earlier format is
+brought to the present one when its RSU opens it, and a copy of it stays beside it; one of a later format is refused and
+left as it is.
 
 Errors: StoreError, which says what to do. Nothing here repairs or deletes a file by itself.
 """
@@ -21,16 +22,18 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from uav_twin_migration.twin.hosting.blocks import size_of
 from uav_twin_migration.twin.hosting.changes import Changes
 from uav_twin_migration.twin.hosting.journal import Journal
-from uav_twin_migration.twin.hosting.store_database import PAGE_SIZE, StoreDatabase, write_error
+from uav_twin_migration.twin.hosting.store_chunks import StoreChunks
+from uav_twin_migration.twin.hosting.store_database import write_error
 from uav_twin_migration.twin.hosting.store_file import StoreFile
 from uav_twin_migration.twin.hosting.store_reader import (
     STATUS_ON_DISK,
     Copy,
     Stored,
     StoreError,
-    StoreReplacedError,
+    blocks_of,
     content_id,
     journal_of,
 )
@@ -42,7 +45,7 @@ LONG_JOURNAL = 16 * 1024 * 1024  # bytes of the journal from which the database 
 MUCH_CHANGED = 2 * 1024 * 1024  # bytes of changed chunks in memory, from which those that have ceased to change leave
 
 
-class Store(StoreDatabase):
+class Store(StoreChunks):
     """One RSU's store, opened by one process at a time. Not for use by several threads at once."""
 
     def __init__(self, path: Path | str, rsu: str) -> None:
@@ -56,7 +59,7 @@ class Store(StoreDatabase):
             self._journal = self._open_journal()
             self.incarnation = self._begin_incarnation()
             self._all("PRAGMA wal_checkpoint(TRUNCATE)")  # the file itself says which incarnation it is of
-            beside = (Path(f"{path}.lock"), self._journal.path)
+            beside = (Path(f"{path}.lock"), self._journal.path, blocks_of(self.path))
             self._file = StoreFile(self.path, beside, self.incarnation)
             self._next_copy = 1 + int(self._value("SELECT coalesce(max(id), 0) FROM copies"))
         except BaseException:
@@ -130,18 +133,9 @@ class Store(StoreDatabase):
         """Look whether the store's file is still the one that was opened. Raises StoreReplacedError."""
         self._refuse(self._file.read() if self._file else "")
 
-    def _refuse(self, trouble: str) -> None:
-        if trouble:
-            hint = (
-                f"no twin is served here; put the file back or restart this RSU. Until its process {os.getpid()} ends, "
-                f"a file that was deleted can be copied from /proc/{os.getpid()}/fd"
-            )
-            raise StoreReplacedError(self.path, trouble, hint)
-
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
-        if self._database.in_transaction:
-            self._run("ROLLBACK")
+        self._roll_back()
         self._changes.rollback()
 
     def touch(self) -> None:
@@ -197,14 +191,15 @@ class Store(StoreDatabase):
         assert copy.base is not None
         for one in (copy.base, copy.id):
             self._touch(one)
+        changed = [number for (number,) in self._all("SELECT number FROM chunks WHERE copy = ?", (copy.id,))]
+        self._give_up(copy.base, changed)
+        self._write_many("DELETE FROM chunks WHERE copy = ? AND number = ?", [(copy.base, one) for one in changed])
+        self._write("UPDATE chunks SET copy = ? WHERE copy = ?", (copy.base, copy.id))
         first, last = content_id(copy.id, 0), content_id(copy.id, LARGEST_NUMBER)
         moved = content_id(copy.base, 0) - first
         contents = "INSERT OR REPLACE INTO contents SELECT id + ?, bytes FROM contents WHERE id BETWEEN ? AND ?"
         self._write(contents, (moved, first, last))
-        chunks = "SELECT ?, number, version, size, digest FROM chunks WHERE copy = ?"
-        self._write(f"INSERT OR REPLACE INTO chunks {chunks}", (copy.base, copy.id))
         self._write("DELETE FROM contents WHERE id BETWEEN ? AND ?", (first, last))
-        self._write("DELETE FROM chunks WHERE copy = ?", (copy.id,))
 
     def set_whole(self, copy: Copy) -> Copy:
         """The copy's first snapshot is all written."""
@@ -219,15 +214,19 @@ class Store(StoreDatabase):
 
     def collect_garbage(self) -> bool:
         """Delete a little of what has a tombstone. Whether there is more."""
-        row = self._one("SELECT id FROM copies WHERE doomed LIMIT 1")
+        row = self._one("SELECT id, base FROM copies WHERE doomed LIMIT 1")
         if row is None:
             return False
-        (copy,) = row
-        numbers = self._all("SELECT number FROM chunks WHERE copy = ? LIMIT ?", (copy, GARBAGE_STEP))
+        copy, base = row
+        found = self._all("SELECT number FROM chunks WHERE copy = ? LIMIT ?", (copy, GARBAGE_STEP))
+        numbers = [number for (number,) in found]
         if not numbers:
             self._write("DELETE FROM copies WHERE id = ?", (copy,))
+            self._let_go_of(copy, base)
             return True
-        last = numbers[-1][0]
+        if base is not None:
+            self._give_up(copy, numbers)
+        last = numbers[-1]
         self._write("DELETE FROM contents WHERE id BETWEEN ? AND ?", (content_id(copy, 0), content_id(copy, last)))
         self._write("DELETE FROM chunks WHERE copy = ? AND number <= ?", (copy, last))
         return True
@@ -249,16 +248,6 @@ class Store(StoreDatabase):
         changed = self._changes.lift(copy)
         if changed:
             self._take_in([(copy, chunk) for chunk in changed])
-
-    def _write_chunks(self, chunks: Sequence[tuple[int, Chunk]]) -> None:
-        self._write_many(
-            "INSERT OR REPLACE INTO contents VALUES (?, ?)",
-            [(content_id(copy, chunk.number), chunk.content) for copy, chunk in chunks],
-        )
-        self._write_many(
-            "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
-            [(copy, chunk.number, chunk.version, len(chunk.content), chunk.digest) for copy, chunk in chunks],
-        )
 
     # -- the journal -------------------------------------------------------------------------------------------------
 
@@ -330,18 +319,25 @@ class Store(StoreDatabase):
         except StoreError:
             self._compact_at = self._journal.size + LONG_JOURNAL // 16
             with contextlib.suppress(StoreError):
-                self._run("ROLLBACK")
+                self._roll_back()
 
     # -- room --------------------------------------------------------------------------------------------------------
 
     def free(self) -> int:
-        """Bytes that can still be written, by what the file system says and what the file has unused."""
+        """Bytes that can still be written, by what the file system says."""
         try:
             system = os.statvfs(self.path.parent)
         except OSError:
             return 0
-        unused = int(self._value("PRAGMA freelist_count")) * PAGE_SIZE
-        return system.f_bavail * system.f_frsize + unused
+        return system.f_bavail * system.f_frsize
+
+    def size(self) -> int:
+        """Bytes that all its files take. For any thread."""
+        beside = 0
+        with contextlib.suppress(OSError):
+            beside = sum(file.stat().st_size for file in (self.path, journal_of(self.path)))
+            beside += size_of(blocks_of(self.path))
+        return beside + self.log_size()
 
     def log_size(self) -> int:
         """Bytes of the write-ahead log."""

@@ -9,26 +9,31 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.twin.hosting.blocks import sync_folder
 from uav_twin_migration.twin.hosting.store_reader import (
     APPLICATION_ID,
     SCHEMA,
     SCHEMA_VERSION,
     StoreError,
     StoreReader,
+    blocks_of,
+    content_id,
     explained,
 )
 from uav_twin_migration.twin.protocol.messages import Reason
 
-PAGE_SIZE = 32 * 1024  # bytes: large pages cost less per byte of a chunk, small ones less per small change
-KEPT_LOG = 32 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
-CACHE = 32  # pages in memory: by itself SQLite keeps the number that it would of small ones, 16 MB
+PAGE_SIZE = 4096  # bytes: what a transaction changes of a twin is a row or two, and a whole page of it is written
+KEPT_LOG = 4 * 1024 * 1024  # bytes of the write-ahead log that stay allocated
+CACHE = 1024 * 1024  # bytes of pages in memory
 FROM_1 = "ALTER TABLE copies ADD COLUMN base INTEGER REFERENCES copies"
+FROM_3 = "ALTER TABLE chunks ADD COLUMN place INTEGER"
 RENAMED = {"mark": "version", "incoming_mark": "incoming_version"}  # columns of `twins`, within formats 1 and 2
 CLOCK_ZERO = 1577836800  # s since 1970, of the year 2020: incarnations are counted from there
 LATEST_INCARNATION = 1 << 30  # that a clock can give: a session's number has room for no more
@@ -70,6 +75,7 @@ class StoreDatabase(StoreReader):
         self._configure()
         if self._format < SCHEMA_VERSION:
             self._keep_a_copy()
+            self._set_blocks_aside()
             self._begin()
             if self._format == 1:
                 self._run(FROM_1)
@@ -77,26 +83,50 @@ class StoreDatabase(StoreReader):
             for old, new in RENAMED.items():
                 if old in columns:
                     self._run(f"ALTER TABLE twins RENAME COLUMN {old} TO {new}")
-            self._run("INSERT INTO meta VALUES ('journal', 0)")
+            if self._format < 3:
+                self._run("INSERT INTO meta VALUES ('journal', 0)")
+            self._run(FROM_3)
             self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
             self._end()
             self._format = SCHEMA_VERSION
+            self._vacuum()
+
+    def _vacuum(self) -> None:
+        """Give a file of an earlier format small pages. Where there is no room for that it works with large ones."""
+        with contextlib.suppress(StoreError):
+            self._run("PRAGMA journal_mode = DELETE")
+            self._run("VACUUM")
+        self._configure()
 
     def _keep_a_copy(self) -> None:
         """Before its format changes: the way back. `uavtwin rsu restore` goes it."""
         to = self.path.with_name(f"{self.path.name}.format{self._format}")
         if not to.exists():
-            copy_database(self._database, self.path, to)
+            self._newer = self._read_journal()
+            copy_database(self, to)
+            self._newer = {}
+
+    def _set_blocks_aside(self) -> None:
+        """They are of another file than this, which somebody may want to put back."""
+        blocks = blocks_of(self.path)
+        if not blocks.exists():
+            return
+        when = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        try:
+            blocks.rename(blocks.with_name(f"{blocks.name}.before-{when}-{secrets.token_hex(2)}"))
+        except OSError as error:
+            raise write_error(blocks, error) from error
 
     def _configure(self) -> None:
         self._run(f"PRAGMA page_size = {PAGE_SIZE}")
-        self._run(f"PRAGMA cache_size = {CACHE}")
+        self._run(f"PRAGMA cache_size = {CACHE // int(self._value('PRAGMA page_size'))}")
         self._run("PRAGMA journal_mode = WAL")
         self._run("PRAGMA synchronous = FULL")
         self._run("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint_beside`
         self._run(f"PRAGMA journal_size_limit = {KEPT_LOG}")
 
     def _make(self) -> None:
+        self._set_blocks_aside()
         self._begin()
         for statement in SCHEMA.split(";"):
             self._run(statement)
@@ -134,17 +164,39 @@ class StoreDatabase(StoreReader):
             raise explained(self.path, error) from error
 
 
-def copy_database(database: sqlite3.Connection, path: Path, to: Path) -> None:
-    """A database as another file, whole or not at all. Raises StoreError."""
+def copy_database(reader: StoreReader, to: Path) -> None:
+    """All that a store has as one file that needs no other, whole or not at all. Raises StoreError."""
     part = to.with_name(f"{to.name}.part")
     try:
-        with contextlib.closing(sqlite3.connect(part)) as made:
-            database.backup(made)
+        with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as made:
+            reader.database.backup(made)
+            made.execute("PRAGMA journal_mode = DELETE")
+            made.execute("BEGIN IMMEDIATE")
+            _pack(made, reader)
+            made.execute("COMMIT")
         os.replace(part, to)
+        sync_folder(to.parent)
     except (sqlite3.Error, OSError) as error:
         part.unlink(missing_ok=True)
         what = f"no copy of it could be made as {to.name} ({error})"
-        raise StoreError(path, what, "make room beside it: nothing was changed", Reason.FULL) from error
+        raise StoreError(reader.path, what, "make room beside it: nothing was changed", Reason.FULL) from error
+
+
+def _pack(made: sqlite3.Connection, reader: StoreReader) -> None:
+    """Have a copy of the database contain what lies beside it, in its blocks and in its journal."""
+    content = "INSERT OR REPLACE INTO contents VALUES (?, ?)"
+    entry = "INSERT OR REPLACE INTO chunks (copy, number, version, size, digest) VALUES (?, ?, ?, ?, ?)"
+    made.executemany(content, ((content_id(copy, number), data) for copy, number, data in reader.in_blocks()))
+    if reader.format > 3:
+        made.execute("UPDATE chunks SET place = NULL")
+    for copy, chunks in reader.newer.items():
+        for chunk in chunks.values():
+            made.execute(content, (content_id(copy, chunk.number), chunk.content))
+            row = (copy, chunk.number, chunk.version, len(chunk.content), chunk.digest)
+            made.execute(entry, row)
+            made.execute("UPDATE twins SET version = max(version, ?) WHERE own = ?", (chunk.version, copy))
+    if reader.format > 2:
+        made.execute("UPDATE meta SET value = ? WHERE key = 'journal'", (secrets.randbits(62),))
 
 
 def write_error(path: Path, error: OSError) -> StoreError:

@@ -1,10 +1,12 @@
 """The format of an RSU's store, and a store to look into: nothing here writes.
 
 Tables: `twins` has one row a UAV, what `replica_state.Record` says; `copies` names the copies (an RSU may have two of
-one twin, its own and one that arrives); `chunks` lists their chunks; `contents` has the bytes. A copy with a `base` has
-only what changed since that one. A copy that is no longer wanted is given a tombstone (`doomed`) in the transaction
-that makes it so, and is collected as garbage later, a little at a time. Columns and states have the names that format 1
-gave them: `fence` is the newest epoch, `lives` counts incarnations, `STATUS_ON_DISK` has the states.
+one twin, its own and one that arrives); `chunks` lists their chunks, and at which byte of the copy's file among the
+blocks (blocks.py) each is; where that is none, as in backups and in what earlier formats wrote, `contents` has the
+bytes. A copy with a `base` has only what changed since that one, in the same file. A copy that is no longer wanted is
+given a tombstone (`doomed`) in the transaction that makes it so, and is collected as garbage later, a little at a time.
+Columns and states have the names that format 1 gave them: `fence` is the newest epoch, `lives` counts incarnations,
+`STATUS_ON_DISK` has the states.
 
 Errors: StoreError, which says what to do.
 """
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.twin.hosting import journal
+from uav_twin_migration.twin.hosting.blocks import BlockReader
 from uav_twin_migration.twin.hosting.journal import Contents
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry, is_intact
 from uav_twin_migration.twin.protocol.messages import Reason
@@ -27,7 +30,7 @@ from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
 
 APPLICATION_ID = 0x55545753  # "UTWS": what `file` and we know the format by
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NUMBER_BITS = 24  # of a chunk's number in `contents.id`
 
 SCHEMA = """
@@ -42,7 +45,7 @@ CREATE TABLE twins (
     NOT NULL ) WITHOUT ROWID;
 CREATE TABLE chunks (
     copy INTEGER NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL, size INTEGER NOT NULL,
-    digest BLOB NOT NULL, PRIMARY KEY (copy, number)) WITHOUT ROWID;
+    digest BLOB NOT NULL, place INTEGER, PRIMARY KEY (copy, number)) WITHOUT ROWID;
 CREATE TABLE contents (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
@@ -94,18 +97,22 @@ class StoreReader:
         """Open an existing file. Raises StoreError."""
         self.path = Path(path)
         self._newer: Contents = {}  # what the journal has that the database has not
+        self._blocks: BlockReader | None = None
         self._database = self._connect()
         try:
             self._check()
+            self._blocks = self._open_blocks()
             self._look()
         except BaseException:
-            self._database.close()
+            StoreReader.close(self)
             raise
 
     def close(self) -> None:
         """Let go of the file."""
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
+        if self._blocks is not None:
+            self._blocks.close()
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -116,6 +123,11 @@ class StoreReader:
     def newer(self) -> Contents:
         """What the journal has that the database has not."""
         return self._newer
+
+    @property
+    def format(self) -> int:
+        """The file's."""
+        return self._format
 
     @property
     def rsu(self) -> str:
@@ -165,10 +177,33 @@ class StoreReader:
             changed = self._change_of(one, number)
             if changed is not None:
                 return bytes(changed.content)
-            row = self._one("SELECT bytes FROM contents WHERE id = ?", (content_id(one, number),))
+            row = self._one(self._where, (one, number))
             if row is not None:
-                return bytes(row[0])
+                return self._content(copy, content_id(one, number), *row)
         return None
+
+    def _content(self, copy: Copy, packed: int, place: int | None, size: int) -> bytes | None:
+        if place is None:
+            row = self._one("SELECT bytes FROM contents WHERE id = ?", (packed,))
+            return bytes(row[0]) if row is not None else None
+        return self._in_block(copy.id if copy.base is None else copy.base, place, size)
+
+    def _in_block(self, file: int, place: int, size: int) -> bytes | None:
+        assert self._blocks is not None
+        try:
+            return self._blocks.read(file, (place, size))
+        except OSError as error:
+            what = f"a file of {blocks_of(self.path).name} cannot be read ({error.strerror})"
+            raise StoreError(self.path, what, "check its owner, the disk and the system's log") from error
+
+    def in_blocks(self) -> Iterator[tuple[int, int, bytes]]:
+        """What lies beside the database: copy, number and content of each such chunk. Raises StoreError."""
+        if self._format < 4:
+            return
+        rows = """SELECT copy, number, place, chunks.size, coalesce(base, id) FROM chunks JOIN copies ON copy = id
+            WHERE place >= 0"""
+        for copy, number, place, size, file in self._run(rows):
+            yield copy, number, self._in_block(file, place, size) or b""
 
     def damaged(self, copy: Copy) -> Iterator[int]:
         """The numbers of chunks whose content is not what their digest says."""
@@ -193,6 +228,19 @@ class StoreReader:
             return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         except sqlite3.Error as error:
             raise explained(self.path, error) from error
+
+    def _open_blocks(self) -> BlockReader:
+        try:
+            return BlockReader(blocks_of(self.path))
+        except OSError as error:
+            what = f"{blocks_of(self.path).name} cannot be read ({error.strerror})"
+            raise StoreError(self.path, what, "check its owner") from error
+
+    @property
+    def _where(self) -> str:
+        """What asks for a chunk's place and size: earlier formats had but one place."""
+        place = "place" if self._format > 3 else "NULL"
+        return f"SELECT {place}, size FROM chunks WHERE copy = ? AND number = ?"
 
     def _look(self) -> None:
         """See the store as it is at one instant, whatever its RSU writes meanwhile."""
@@ -284,6 +332,11 @@ def explained(path: Path, error: sqlite3.Error) -> StoreError:
 def journal_of(path: Path) -> Path:
     """The file of a store's journal."""
     return path.with_name(f"{path.name}.changes")
+
+
+def blocks_of(path: Path) -> Path:
+    """The folder of a store's contents."""
+    return path.with_name(f"{path.name}.blocks")
 
 
 def content_id(copy: int, number: int) -> int:
