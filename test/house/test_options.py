@@ -61,6 +61,7 @@ def test_launch_refuses_what_the_command_line_refuses(name: str, text: str) -> N
 def test_a_namespace_moves_every_node() -> None:
     made = simulation({**defaults(), "scenario": "small", "namespace": "city/"}, "", namespace="/north")
     assert made.variables == {"UAVTWIN_NAMESPACE": "/north/city"}
+    assert made.monitor is not None
     namespaces = {node.namespace for process in (*made.processes, made.monitor) for node in process.nodes}
     assert all(namespace.startswith("/north/city") for namespace in namespaces)
     with pytest.raises(InputError, match="namespace"):

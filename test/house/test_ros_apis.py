@@ -56,7 +56,8 @@ KEYWORDS = {
     "ExecuteProcess": "cmd output",
     "Future": "executor",
     "LaunchDescription": "",
-    "Node": "arguments context exec_name executable namespace on_exit output package parameters respawn respawn_delay",
+    "Node": "additional_env arguments context exec_name executable namespace on_exit output package parameters respawn "
+    "respawn_delay",
     "OpaqueFunction": "function",
     "Parameter": "value",
     "QoSProfile": "depth durability history reliability",

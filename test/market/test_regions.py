@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uav_twin_migration.market.messages import Bid
 from uav_twin_migration.market.regions import NOWHERE, Membership
 
 CITY = {"a": "north", "b": "south"}
@@ -49,3 +50,18 @@ def test_a_clock_that_jumps_back_keeps_nobody_for_ever() -> None:
     assert "north" in membership.regions(0.0)
     membership.on_links(11.0, CITY, ["b"])
     assert membership.regions(11.0) == {"south"}
+
+
+def test_bids_are_said_where_an_rsu_is_addressed_with_what_its_bidders_bid_elsewhere() -> None:
+    membership = Membership(10.0)
+    membership.on_links(0.0, CITY, ["a", "b"])
+    both = [Bid("uav_1", "a", 1, 2.0), Bid("uav_1", "b", 7, 3.0)]
+    south = [Bid("uav_2", "b", 7, 4.0)]
+    said = membership.divided([*both, *south])
+    assert said == {"north": both, "south": [*both, *south]}
+
+
+def test_bids_to_rsus_without_a_region_are_said_together() -> None:
+    bids = [Bid("uav_1", "a", 1, 2.0), Bid("uav_2", "c", 1, 2.0)]
+    assert Membership(10.0).divided(bids) == {NOWHERE: bids}
+    assert Membership(10.0).divided([]) == {}

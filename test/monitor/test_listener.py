@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,18 @@ from test.monitor import said
 from uav_twin_migration.market.messages import LARGEST_PRICE
 from uav_twin_migration.monitor.frames import NOBODY, cast_to_json, frame_to_json
 from uav_twin_migration.monitor.listener import Listener
+from uav_twin_migration.scenario.generate import generate
+
+
+def test_bids_count_in_the_region_of_their_rsu_alone() -> None:
+    city = generate(2, 2)
+    north, south = (replace(rsu, region=region) for rsu, region in zip(city.rsus, ("north", "south"), strict=True))
+    listener = Listener(replace(city, rsus=(north, south)))
+    columns = {"rsu_ids": [north.id, south.id], "rounds": [1, 1], "bandwidth": [2.0, 3.0]}
+    demand = SimpleNamespace(uav_ids=[city.uavs[0].id] * 2, **columns)
+    for region in ("north", "south"):
+        listener.hear(0.0, f"/{region}/market/bandwidth_demands", "BandwidthDemand", demand)
+    assert listener.market_of_scenario.demands == 2
 
 
 def test_a_frame_says_where_everybody_is_and_who_serves_whom() -> None:

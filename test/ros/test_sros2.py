@@ -22,10 +22,10 @@ TAGS = {
 }
 
 
-def granted(role: str, id_: str, others: tuple[str, ...] = ()) -> dict[str, set[str]]:
+def granted(role: str, id_: str, others: tuple[str, ...] = (), regions: tuple[str, ...] = ("",)) -> dict[str, set[str]]:
     """What a policy file allows, by kind; wildcards for RSUs replaced by these."""
     names: dict[str, set[str]] = {kind: set() for kind in TAGS.values()}
-    root = ElementTree.fromstring(policy(role, id_))
+    root = ElementTree.fromstring(policy(role, id_, regions))
     (profile,) = root.iter("profile")
     assert root.find("enclaves/enclave").attrib["path"] == f"/{role}/{id_}"  # type: ignore[union-attr]
     for (tag, right), kind in TAGS.items():
@@ -62,8 +62,14 @@ def test_an_rsu_and_a_uav_open_what_their_policies_grant_and_no_more(
     probe.fly()
     processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
     processes.start("uav", "/uav/uav_0", **UAV)
-    for role, id_ in (("rsu", "rsu_0"), ("uav", "uav_0")):
-        wanted = granted(role, id_, others=("rsu_0",))
+    near = {"rsu_id": "rsu_1", "region": "north", "rival_regions": ["south"]}
+    processes.start("rsu", "/rsu/rsu_1", **RSU | near, twin_store=str(tmp_path / "rsu_1.db"))
+    for role, id_, regions in (
+        ("rsu", "rsu_0", ("",)),
+        ("uav", "uav_0", ("",)),
+        ("rsu", "rsu_1", ("north", "south")),
+    ):
+        wanted = granted(role, id_, others=("rsu_0",), regions=regions)
 
         def complete(role: str = role, id_: str = id_, wanted: dict[str, set[str]] = wanted) -> bool:
             nodes = {node for node, namespace in probe.get_node_names_and_namespaces() if namespace == f"/{role}/{id_}"}

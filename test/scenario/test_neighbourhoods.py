@@ -9,7 +9,7 @@ import pytest
 
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.model import Scenario, Uav
-from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood, neighbours_first
+from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood, neighbours_first, rival_regions
 
 
 @pytest.mark.parametrize("rsus", [1, 2, 4, 16, 64, 250])
@@ -45,6 +45,16 @@ def test_what_shares_a_process_are_neighbours() -> None:
     homes = [_home(city, uav) for uav in uavs]
     assert max(len(set(homes[start : start + 50])) for start in range(0, 400, 50)) <= 5
     assert min(len({_home(city, uav) for uav in city.uavs[start : start + 50]}) for start in range(0, 400, 50)) > 5
+
+
+def test_an_rsu_hears_the_prices_of_all_whose_coverage_overlaps_its_own() -> None:
+    city = by_neighbourhood(generate(64, 64))
+    for rsu in city.rsus:
+        heard = {rsu.region, *rival_regions(rsu, city)}
+        near = [one for one in city.rsus if math.dist(one.position, rsu.position) < one.range + rsu.range]
+        assert {one.region for one in near} == heard
+        assert rsu.region not in rival_regions(rsu, city)
+    assert all(rival_regions(rsu, generate(9, 9)) == () for rsu in generate(9, 9).rsus)
 
 
 def test_without_regions_the_order_stays() -> None:

@@ -120,13 +120,14 @@ def bring_files(args: argparse.Namespace, at: Path, plugins: dict[str, Path]) ->
     """What the directory has besides its two files of settings. Raises OSError."""
     from uav_twin_migration.deployment.sros2 import policy
 
-    directory = args.directory
+    directory, values = args.directory, read_parameters(args.directory)
+    regions = [str(values.get("region", "")), *map(str, values.get("rival_regions", []))]
     for name, file in plugins.items():
         (directory / PLUGINS).mkdir(exist_ok=True)
         copy(file, directory / PLUGINS / name)
     launcher = from_workspace(args.workspace)
     (directory / unit_name(args.rsu)).write_text(unit(args.rsu, at, launcher, args.user))
-    (directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu))
+    (directory / "sros2-policy.xml").write_text(policy("rsu", args.rsu, regions))
     for key in args.learner:
         copy(key, directory / LEARNERS / f"{key.stem}.pub")
     if args.keys:

@@ -53,10 +53,14 @@ def run_processes(values: dict[str, Any]) -> int:
         wanted = simulation(values, twin_stores)
         claim_domain()
         os.environ.update(wanted.variables)
-        if values["localhost_only"]:
+        if values["localhost_only"] and not values["hosts"]:
             keep_to_this_machine()
 
         from uav_twin_migration.nodes.ros.runner import Runner
 
+        if wanted.monitor is None:
+            print(f"uavtwin: {values['host']}'s share, until it is stopped", file=sys.stderr)
+            return Runner(wanted.processes).run()
         live = not values["plain"] and (sys.stderr if values["json"] == "-" else sys.stdout).isatty()
-        return Runner([*wanted.processes, wanted.monitor], until=wanted.monitor.name, quiet=live).run()
+        processes, until = [*wanted.processes, wanted.monitor], wanted.monitor.name
+        return Runner(processes, until, quiet=live, server=wanted.server).run()

@@ -18,6 +18,10 @@ FIRST_PORT = 11811  # Fast DDS's own default
 CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 
 
+# Nodes that have to hear of all topics. A discovery server tells its other clients of those alone that they have, too.
+HEARS_OF_ALL = {"recorder": {"ROS_SUPER_CLIENT": "TRUE"}}
+
+
 class DiscoveryServer(NamedTuple):
     """How to start a server, and what its clients' environment must hold."""
 
@@ -45,17 +49,37 @@ def keep_to_this_machine() -> None:
     os.environ.update(loopback(os.environ))
 
 
+def between_hosts(environment: Mapping[str, str], server: str) -> dict[str, str]:
+    """Variables for a simulation on several hosts, with a discovery server at HOST:PORT. What the user has set wins."""
+    variables = {"ROS_DISCOVERY_SERVER": server}
+    profile = shipped_file("config/fastdds/edge.xml")
+    if profile is not None:
+        variables |= dict.fromkeys(CHOICES[:2], str(profile))
+    return {name: value for name, value in variables.items() if name not in environment}
+
+
+def hosts_server(address: tuple[str, int], environment: Mapping[str, str]) -> DiscoveryServer | None:
+    """The discovery server of several hosts, at the first one's address; None where there is nothing to start one."""
+    start = server_command(environment) if uses_fast_dds(environment) else ()
+    return DiscoveryServer((*start, "-i", "0", "-l", address[0], "-p", str(address[1])), {}) if start else None
+
+
+def server_command(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """How Fast DDS's discovery server is started; empty where it is not installed."""
+    server = shutil.which("fast-discovery-server", path=environment.get("PATH"))
+    tool = shutil.which("fastdds", path=environment.get("PATH"))
+    return (server,) if server else (tool, "discovery") if tool else ()
+
+
 def discovery_server(environment: Mapping[str, str]) -> DiscoveryServer | None:
     """For very many processes; None with another middleware or where Fast DDS's command is not installed."""
     if not uses_fast_dds(environment):
         return None
     if "ROS_DISCOVERY_SERVER" in environment:
         return DiscoveryServer((), {})
-    server = shutil.which("fast-discovery-server", path=environment.get("PATH"))
-    tool = shutil.which("fastdds", path=environment.get("PATH"))
-    if server is None and tool is None:
+    start = server_command(environment)
+    if not start:
         return None
     port = str(FIRST_PORT + int(environment.get("ROS_DOMAIN_ID", "0")))
-    start = (server,) if server else (str(tool), "discovery")
     variables = {"ROS_DISCOVERY_SERVER": f"127.0.0.1:{port}"}
     return DiscoveryServer((*start, "-i", "0", "-l", "127.0.0.1", "-p", port), variables)

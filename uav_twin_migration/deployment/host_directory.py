@@ -153,14 +153,14 @@ def check_parameters(values: dict[str, Any], where: str) -> None:
         raise InputError(where, refusal.where(), refusal.value, refusal.expected) from None
 
 
-def read_yaml(file: Path) -> dict[Any, Any]:
+def read_yaml(file: Path, wanted: str = "a file that `uavtwin rsu init` writes") -> dict[Any, Any]:
     """A YAML file with a mapping. Raises InputError."""
     import yaml
 
     try:
         document = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise InputError(str(file), "file", error.strerror, "a file that `uavtwin rsu init` writes") from error
+        raise InputError(str(file), "file", error.strerror, wanted) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(str(file), "file", str(error).splitlines()[0], "YAML") from error
     if not isinstance(document, dict):

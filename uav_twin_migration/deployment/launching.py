@@ -23,7 +23,7 @@ from launch.events import Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from uav_twin_migration.deployment.discovery import discovery_server, loopback
+from uav_twin_migration.deployment.discovery import HEARS_OF_ALL, discovery_server, loopback
 from uav_twin_migration.deployment.host_directory import PARAMETERS_FILE, load_host
 from uav_twin_migration.deployment.options import SCENARIO, SIM, Option, Options, read_all
 from uav_twin_migration.deployment.plan import (
@@ -98,11 +98,16 @@ def sim_actions(context: LaunchContext) -> list[Any]:
     atexit.register(kept.close)  # a folder of twins that was not asked for goes when the launch ends
     wanted = simulation(values, kept.enter_context(store_folder(values)), pushed(context))
     claim_domain()
-    variables = {**wanted.variables, **(loopback(os.environ) if values["localhost_only"] else {})}
+    alone = values["localhost_only"] and not values["hosts"]
+    variables = {**wanted.variables, **(loopback(os.environ) if alone else {})}
     actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
-    if needs_discovery_server(wanted.processes):
+    if wanted.server is not None:
+        actions.append(ExecuteProcess(cmd=list(wanted.server.command), output="log"))
+    elif needs_discovery_server(wanted.processes) and not values["hosts"]:
         actions += discovery_actions()
     actions += [process_action(process) for process in wanted.processes]
+    if wanted.monitor is None:
+        return actions
     (watching,) = wanted.monitor.nodes
     return [*actions, node_action(watching, respawn=False, on_exit=EmitEvent(event=Shutdown(reason="the run is over")))]
 
@@ -207,6 +212,7 @@ def node_action(node: NodeSpec, respawn: bool = True, extra: Iterable[str] = (),
         executable=node.executable,
         namespace=node.namespace or "/",
         parameters=[node.parameters, *extra],
+        additional_env=HEARS_OF_ALL.get(node.executable, {}),
         output="screen",
         respawn=respawn,
         respawn_delay=RESPAWN_DELAY,

@@ -107,6 +107,8 @@ SIM = (
         "folder of the RSUs' keys, made by uavtwin keys: twins move over TLS; empty: plain TCP on loopback",
         metavar="DIR",
     ),
+    Option("hosts", "", "hosts.yaml of a simulation on several hosts; each starts its share", metavar="FILE"),
+    Option("host", "", "with hosts: the name of this one", metavar="NAME"),
     Option("localhost_only", True, "keep to this machine; false: as ROS's environment variables say"),
     Option("namespace", "", "ROS namespace to move every node and topic into", metavar="NS"),
     Option("view", False, "serve a page to watch the city on, and print its address"),
@@ -219,6 +221,11 @@ def check(values: Mapping[str, Any]) -> None:
     """What no single value shows. Raises InputError."""
     if values["learned"] and not values["train"]:
         raise InputError("options", "learned", values["learned"], "nothing: learned needs train")
+    if bool(values["hosts"]) != bool(values["host"]):
+        lacking = "host" if values["hosts"] else "hosts"
+        raise InputError("options", lacking, "", "both or none: hosts, a file, and host, the name of this one in it")
+    if values["hosts"] and values["world"] != "embedded":
+        raise InputError("options", "hosts", values["hosts"], "the embedded world: it is the clock of all hosts")
     if values["world"] != "embedded" and values["real_time_factor"] != 1.0:
         expected = f"1, the world {values['world']!r} runs in real time"
         raise InputError("options", "real_time_factor", values["real_time_factor"], expected)

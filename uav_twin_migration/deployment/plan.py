@@ -6,14 +6,15 @@ The launch files and the embedded runner both ask here. No rclpy, so that launch
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from uav_twin_migration.deployment.options import STANDARD, Options
+from uav_twin_migration.deployment.shares import Share, whole
 from uav_twin_migration.scenario.model import Rsu, Scenario, Uav
-from uav_twin_migration.scenario.neighbourhoods import neighbours_first
+from uav_twin_migration.scenario.neighbourhoods import rival_regions
 from uav_twin_migration.scenario.parameters import listed
 from uav_twin_migration.scenario.settings import RSU, UAV, values_for
 
@@ -53,20 +54,29 @@ class ProcessSpec:
         return cls(document["name"], tuple(NodeSpec(**node) for node in document["nodes"]))
 
 
-def plan(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
-    """All processes of a simulation, the world first."""
+def plan(
+    scenario: Scenario, scenario_file: str, options: Options, shares: Sequence[Share] = (), here: int = 0
+) -> list[ProcessSpec]:
+    """All processes of a simulation, the world first. shares: of several hosts; then those of the one `here`."""
     composition = choose_composition(scenario) if options.compose == "auto" else options.compose
-    places, flying = neighbours_first(scenario)
-    rsus = [rsu_node(scenario.rsus[place], scenario, options, options.seed + place) for place in places]
-    snapshot = movers(scenario, scenario_file, options)
-    snapshot += one_each([link_node(scenario, scenario_file, options), *learning_nodes(scenario_file, options)])
+    shares = shares or whole(scenario)
+    share = shares[here]
+    fleets = list(enumerate(all_fleets(shares))) if composition == "uav_container" else []
+    apart = len(fleets) > 1
+    rsus = [rsu_node(rsu, scenario, options, options.seed + scenario.rsus.index(rsu)) for rsu in share.rsus]
+    for node in rsus:
+        node.parameters["twin_address"] = share.host.address
+    snapshot = []
+    if here == 0:
+        told = [(container(number), uavs) for number, (_, uavs) in fleets] if apart else []
+        snapshot += movers(scenario, scenario_file, options)
+        links = link_node(scenario, scenario_file, options, told)
+        snapshot += one_each([links, *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
-        uav_containers = [
-            uav_container_node(number, some, scenario, options)
-            for number, some in enumerate(chunks(flying, UAVS_PER_UAV_CONTAINER))
-        ]
+        own = [(number, uavs) for number, (host, uavs) in fleets if host == here]
+        uav_containers = [uav_container_node(number, uavs, scenario, options, apart) for number, uavs in own]
         return [*snapshot, *grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
-    uavs = [uav_node(uav, scenario, options) for uav in flying]
+    uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
     if composition == "composed":
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
         return [*snapshot, *groups]
@@ -133,14 +143,17 @@ def world_node(scenario: Scenario, scenario_file: str, options: Options) -> Node
     return NodeSpec("world", "", parameters)
 
 
-def link_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
-    """The node that measures all links."""
+def link_node(
+    scenario: Scenario, scenario_file: str, options: Options, groups: Sequence[tuple[str, Sequence[Uav]]] = ()
+) -> NodeSpec:
+    """The node that measures all links. groups: namespaces, and the UAVs whose links are said there alone."""
     return NodeSpec(
         "link",
         "",
         {
             "scenario": scenario_file,
             "period": measurement_period(scenario),
+            **texts("groups", [" ".join([namespace, *(uav.id for uav in uavs)]) for namespace, uavs in groups]),
             "use_sim_time": options.simulated_time,
         },
     )
@@ -158,6 +171,7 @@ def rsu_node(rsu: Rsu, scenario: Scenario, options: Options = STANDARD, seed: in
         "rsu_id": rsu.id,
         "position": [*rsu.position, rsu.antenna_height],
         **values_for(RSU, rsu, scenario.market, scenario.twins),
+        **texts("rival_regions", rival_regions(rsu, scenario)),
         "admitted_uavs": [uav.id for uav in scenario.uavs],
         "seed": seed,
         **options.pricing,
@@ -195,21 +209,37 @@ def uav_node(uav: Uav, scenario: Scenario, options: Options = STANDARD) -> NodeS
     return NodeSpec("uav", f"/uav/{uav.id}", parameters)
 
 
-def uav_container_node(number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD) -> NodeSpec:
+def container(number: int) -> str:
+    """The namespace of a UAV container."""
+    return f"uav_container_{number}"
+
+
+def all_fleets(shares: Sequence[Share]) -> Iterator[tuple[int, Sequence[Uav]]]:
+    """The UAV containers of all hosts: which host, and its UAVs."""
+    for host, share in enumerate(shares):
+        for uavs in chunks(share.uavs, UAVS_PER_UAV_CONTAINER):
+            yield host, uavs
+
+
+def uav_container_node(
+    number: int, uavs: Sequence[Uav], scenario: Scenario, options: Options = STANDARD, own_links: bool = False
+) -> NodeSpec:
     """Many UAVs in one node."""
     each = [{"uav_id": uav.id, **values_for(UAV, uav)} for uav in uavs]
     parameters = {
         **{listed(name): [own[name] for own in each] for name in each[0]},
         **values_for(UAV, scenario.market, scenario.twins),
         **heartbeat_parameters(-(-len(scenario.uavs) // UAVS_PER_UAV_CONTAINER), options),
-        **options.ledger(f"uav_container_{number}"),
+        "own_links": own_links,
+        **options.ledger(container(number)),
         "use_sim_time": options.simulated_time,
     }
-    return NodeSpec("uav_container", f"/uav_container_{number}", parameters)
+    return NodeSpec("uav_container", f"/{container(number)}", parameters)
 
 
-def monitor_process(scenario_file: str, options: Options, processes: int) -> ProcessSpec:
+def monitor_process(scenario_file: str, options: Options, processes: Sequence[ProcessSpec]) -> ProcessSpec:
     """The monitor of a simulation, as a process for the runner."""
+    containers = [node.namespace for process in processes for node in process.nodes if node.parameters.get("own_links")]
     parameters = {
         "scenario": scenario_file,
         "duration": options.duration,
@@ -218,7 +248,8 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
         "verbose": options.verbose,
         "began": time.monotonic(),
         "real_time_factor": options.real_time_factor if options.world == "embedded" else 0.0,
-        "processes": processes,
+        "processes": len(processes),
+        **texts("link_namespaces", [namespace.strip("/") for namespace in containers]),
         "seed": options.seed,
         "view_port": options.view_port if options.view else -1,
         "view_address": options.view_address,
@@ -232,6 +263,12 @@ def monitor_process(scenario_file: str, options: Options, processes: int) -> Pro
 def heartbeat_parameters(nodes: int, options: Options) -> dict[str, Any]:
     """How often UAVs speak to RSUs: four times a second, but no more than 40 messages in all, and at least once."""
     return {"twin": bool(options.twin_stores), "heartbeat_period": min(max(0.25, nodes / 40.0), 1.0)}
+
+
+def texts(name: str, values: Iterable[str]) -> dict[str, list[str]]:
+    """A parameter that is a list of texts; none where it is empty: ROS's parameter files know no empty list."""
+    some = list(values)
+    return {name: some} if some else {}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

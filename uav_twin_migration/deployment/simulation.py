@@ -11,15 +11,24 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, NamedTuple
 
+from uav_twin_migration.deployment.discovery import DiscoveryServer, between_hosts, hosts_server
 from uav_twin_migration.deployment.options import Options, check
 from uav_twin_migration.deployment.plan import ProcessSpec, monitor_process, plan
+from uav_twin_migration.deployment.shares import (
+    Share,
+    SimulationHost,
+    discovery_address,
+    divided,
+    read_hosts,
+    whole,
+)
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
@@ -27,7 +36,8 @@ from uav_twin_migration.radio.model import check_map
 from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.scenario.load import check_plugins, save, scenario_path
 from uav_twin_migration.scenario.model import Scenario
-from uav_twin_migration.scenario.vary import varied
+from uav_twin_migration.scenario.vary import as_run
+from uav_twin_migration.transport.addresses import is_loopback
 
 NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before every topic's name, see topics.py
 
@@ -36,8 +46,9 @@ class Simulation(NamedTuple):
     """What to start."""
 
     processes: list[ProcessSpec]
-    monitor: ProcessSpec  # with whose end the simulation ends
+    monitor: ProcessSpec | None  # with whose end the simulation ends; another host's where there are several
     variables: dict[str, str]  # that the processes' environment must hold
+    server: DiscoveryServer | None = None  # that several hosts need; None where this machine is all
 
 
 def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "") -> Simulation:
@@ -56,29 +67,50 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
         expected = "a file on a disk, which every node can read: save it first"
         raise InputError("options", "scenario", values["scenario"], expected)
     scenario = loaded(values["scenario"], warn)
+    hosts = read_hosts(values["hosts"]) if values["hosts"] else ()
+    here = place_of(values["host"], hosts)
+    run = as_run(scenario, values["seed"], local=len(hosts) > 1)
+    shares = divided(run, hosts) if hosts else whole(run)
     check_files(values, scenario)
-    file = drawn_file(scenario, values["seed"]) or str(scenario_path(values["scenario"]).resolve())
+    check_keys(values, shares[here])
+    file = saved(run) if run is not scenario else str(scenario_path(values["scenario"]).resolve())
     options = Options.of(values, twin_stores)
     if options.ledgers:
         make_folder("ledgers", Path(options.ledgers))
-    processes = plan(scenario, file, options)
-    monitor = monitor_process(file, options, len(processes))
+    processes = plan(run, file, options, shares, here)
+    monitor = monitor_process(file, options, processes) if here == 0 else None
     prefix = absolute(namespace, values["namespace"])
     if prefix and values["world"] == "gazebo":
         raise InputError(
             "options", "namespace", prefix, "nothing: Gazebo's world and bridge name the topics themselves"
         )
-    return Simulation([moved(process, prefix) for process in processes], moved(monitor, prefix), {NAMESPACE: prefix})
+    return Simulation(
+        [moved(process, prefix) for process in processes],
+        moved(monitor, prefix) if monitor else None,
+        {NAMESPACE: prefix, **(across(hosts) if hosts else {})},
+        hosts_server(discovery_address(hosts), os.environ) if hosts and here == 0 else None,
+    )
 
 
-def drawn_file(scenario: Scenario, seed: int) -> str:
-    """A file, while we run, of the scenario with all drawn that it leaves to the seed; empty where that is nothing."""
-    drawn = varied(scenario, seed)
-    if drawn is scenario:
-        return ""
+def place_of(name: str, hosts: Sequence[SimulationHost]) -> int:
+    """Which of the hosts this one is; the first where there are none. Raises InputError."""
+    names = [host.name for host in hosts]
+    if hosts and name not in names:
+        raise InputError("options", "host", name, f"one of {', '.join(names)}, as the hosts' file has them")
+    return names.index(name) if hosts else 0
+
+
+def across(hosts: Sequence[SimulationHost]) -> dict[str, str]:
+    """Variables that let a simulation's hosts find each other."""
+    address, port = discovery_address(hosts)
+    return between_hosts(os.environ, f"{address}:{port}")
+
+
+def saved(scenario: Scenario) -> str:
+    """A file, while we run, of a scenario."""
     folder = Path(mkdtemp(prefix="uavtwin-scenario-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    save(drawn, folder / "scenario.yaml")
+    save(scenario, folder / "scenario.yaml")
     return str(folder / "scenario.yaml")
 
 
@@ -121,7 +153,13 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
         check_address(values["view_address"], values["view_token"])
     check_plugins(scenario)
     check_map(scenario.radio, [(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus])
-    for rsu in scenario.rsus if values["keys"] else ():
+
+
+def check_keys(values: Mapping[str, Any], share: Share) -> None:
+    """The keys of a host's RSUs must be there, where keys are wanted or needed. Raises InputError."""
+    if values["twins"] and not values["keys"] and not is_loopback(share.host.address):
+        raise InputError("options", "keys", "", "the folder of the RSUs' keys: twins go from host to host over TLS")
+    for rsu in share.rsus if values["keys"] else ():
         if not (Path(values["keys"]) / f"{rsu.id}.key").is_file():
             expected = f"the keys of every RSU: run uavtwin keys {values['keys']} --rsus {rsu.id} ..."
             raise InputError("options", "keys", values["keys"], expected)

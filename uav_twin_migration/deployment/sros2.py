@@ -1,14 +1,15 @@
 """SROS2 policies: what each role may publish, subscribe to, serve and call, and nothing else.
 
-`uavtwin rsu init` writes an RSU's; for the others, `python3 -m uav_twin_migration.deployment.sros2 ROLE ID`. The name
-of an enclave is /ROLE/ID; docs/security.md tells how to switch SROS2 on. A test compares this table with what nodes
-open.
+`uavtwin rsu init` writes an RSU's; for others, `python3 -m uav_twin_migration.deployment.sros2 ROLE ID [REGION ...]`.
+The name of an enclave is /ROLE/ID; docs/security.md tells how to switch SROS2 on. A test compares this table with what
+nodes open.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
 from uav_twin_migration.deployment import topics
@@ -84,13 +85,16 @@ ROLES: dict[str, Role] = {
 }
 
 
-def policy(role: str, id_: str) -> str:
-    """The policy file of one node. Raises InputError for a role or an id that is none."""
+def policy(role: str, id_: str, regions: Sequence[str] = ("",)) -> str:
+    """The policy file of one node. Raises InputError for a role or an id that is none.
+
+    regions: an RSU's own, and then those whose prices it hears; all that a UAV may come to.
+    """
     if role not in ROLES:
         raise InputError("sros2", "role", role, f"one of {', '.join(ROLES)}")
     if not is_id(id_):
         raise InputError("sros2", "id", id_, "a ROS name token of at most 64 characters")
-    rights = ROLES[role]
+    rights = in_regions(ROLES[role], regions, is_rsu=role == "rsu")
     namespace = f"/{role}/{id_}" if rights.namespaced else ""
     node = f"{namespace}/{role}"
     blocks = (
@@ -118,5 +122,17 @@ def policy(role: str, id_: str) -> str:
     return "\n".join((*lines, *closing, ""))
 
 
+def in_regions(rights: Role, regions: Sequence[str], is_rsu: bool) -> Role:
+    """The same rights, on the topics of regions. An RSU is in the first, and hears the prices of the others."""
+    own = regions[:1] if is_rsu else regions
+    publish, subscribe = (
+        tuple(dict.fromkeys(topics.in_region(region, topic) for topic in named for region in own))
+        for named in (rights.publish, rights.subscribe)
+    )
+    if is_rsu:
+        subscribe += tuple(topics.in_region(region, topics.PRICE_OFFERS) for region in regions[1:])
+    return replace(rights, publish=publish, subscribe=subscribe)
+
+
 if __name__ == "__main__":
-    print(policy(sys.argv[1], sys.argv[2]), end="")
+    print(policy(sys.argv[1], sys.argv[2], sys.argv[3:] or ("",)), end="")

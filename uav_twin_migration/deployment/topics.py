@@ -76,6 +76,11 @@ def odometry(uav: str) -> str:
     return f"{ROOT}/uav/{uav}/odometry"
 
 
+def own_link_quality(namespace: str) -> str:
+    """LinkQuality of one node's UAVs, by its namespace under ROOT: `uav/uav_1`, or a UAV container's."""
+    return f"{ROOT}/{namespace}/link_quality"
+
+
 def fix(uav: str) -> str:
     """sensor_msgs/NavSatFix of a UAV: where on the Earth it is."""
     return f"{ROOT}/uav/{uav}/fix"

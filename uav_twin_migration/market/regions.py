@@ -8,7 +8,9 @@ little longer than there is a link, so that a link that flickers costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from uav_twin_migration.market.messages import Bid
 
 NOWHERE = ""  # the region of RSUs without one
 
@@ -40,3 +42,13 @@ class Membership:
                 self._seen[self._region_of[rsu]] = now
         self._seen = {region: min(at, now) for region, at in self._seen.items() if at > now - self.patience}
         return frozenset(self._seen)
+
+    def divided(self, bids: Sequence[Bid]) -> dict[str, list[Bid]]:
+        """Bids by the region in which they are said: where a UAV bids to an RSU of it, all that this UAV bids.
+
+        An RSU learns from what its UAVs bid elsewhere which rivals they buy from.
+        """
+        bidders: dict[str, set[str]] = {}
+        for bid in bids:
+            bidders.setdefault(self._region_of.get(bid.rsu, NOWHERE), set()).add(bid.uav)
+        return {region: [bid for bid in bids if bid.uav in uavs] for region, uavs in bidders.items()}

@@ -91,7 +91,14 @@ class Listener:
             self.offer(now, offer, topic.partition(MARKET)[0].rpartition("/")[2])
 
     def _on_demand(self, now: float, topic: str, message: Any) -> None:
-        self.bids(readers.bids(message))
+        """Only bids to RSUs of the region it is said in count: other regions hear them, too."""
+        region = topic.partition(MARKET)[0].rpartition("/")[2]
+        rsus = self.city.rsus
+        self.bids(
+            bid
+            for bid in readers.bids(message)
+            if not region or bid.rsu not in rsus or rsus[bid.rsu].facts.region in ("", region)
+        )
 
     def _on_grant(self, now: float, topic: str, message: Any) -> None:
         if (grant := readers.grant(message)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.parameters import declare
 from uav_twin_migration.nodes.ros.spin import run
 from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
+from uav_twin_migration.radio.link import Links
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.settings import parameter
 from uav_twin_migration.scenario.snapshot import Snapshot
@@ -28,6 +30,12 @@ PHASE = 0.6  # of a period after its whole multiples: RSUs start their rounds th
 PARAMETERS = (
     parameter("scenario", str, "scenario file, or the name of a shipped one"),
     parameter("period", 0.1, "time between two measurements, s", 1e-3, 3600.0),
+    parameter(
+        "groups",
+        [],
+        "UAVs whose links are told on link_quality in a namespace of their own, with the RSUs that one of them can "
+        "reach: NAMESPACE UAV UAV ...; all others' on /radio/link_quality",
+    ),
 )
 
 
@@ -44,7 +52,7 @@ class LinkNode(Guarded):
         self._uav_ids = [uav.id for uav in scenario.uavs]
         self._position = np.full((len(self._uav_ids), 3), np.nan)
         self._timing = Timing(self)
-        self._links = self.create_publisher(LinkQuality, topics.LINK_QUALITY, qos_profiles.MEASUREMENT)
+        self._groups = list(self._make_groups(values["groups"]))
         self._frames = Frames(self, scenario)
         for index, uav in enumerate(self._uav_ids):
             self._follow_motion(index, uav)
@@ -53,6 +61,17 @@ class LinkNode(Guarded):
         self._waker.set(self._timing.now())
         self._incomplete = False
         steady_timer(self, PATIENCE, self._look)
+
+    def _make_groups(self, groups: Sequence[str]) -> Iterator[tuple[Any, list[str], bool]]:
+        """Publishers, the UAVs whose links each tells, and whether it tells those to all RSUs."""
+        others = set(self._uav_ids)
+        for group in groups:
+            namespace, *uavs = group.split()
+            topic = topics.own_link_quality(namespace)
+            others -= set(uavs)
+            yield self.create_publisher(LinkQuality, topic, qos_profiles.MEASUREMENT), uavs, False
+        rest = [uav for uav in self._uav_ids if uav in others]
+        yield self.create_publisher(LinkQuality, topics.LINK_QUALITY, qos_profiles.MEASUREMENT), rest, True
 
     def _follow_motion(self, index: int, uav: str) -> None:
         def on_odometry(message: Odometry) -> None:
@@ -84,18 +103,27 @@ class LinkNode(Guarded):
         if not known.any():
             return
         links = self._snapshot.links(self._position[known])
-        message = LinkQuality(
-            uav_ids=[uav for uav, seen in zip(self._uav_ids, known, strict=True) if seen], rsu_ids=self._rsu_ids
-        )
-        message.regions = self._regions
+        places = {uav: row for row, uav in enumerate(np.array(self._uav_ids)[known].tolist())}
+        for publisher, uavs, all_rsus in self._groups:
+            rows = [places[uav] for uav in uavs if uav in places]
+            if rows:
+                reached = links.efficiency[rows].any(axis=0)
+                columns = range(len(self._rsu_ids)) if all_rsus else np.flatnonzero(reached).tolist()
+                publisher.publish(self._message(links, [uav for uav in uavs if uav in places], rows, columns))
+
+    def _message(self, links: Links, uavs: list[str], rows: list[int], columns: Sequence[int]) -> LinkQuality:
+        """The links of some UAVs to some RSUs."""
+        message = LinkQuality(uav_ids=uavs, rsu_ids=[self._rsu_ids[column] for column in columns])
+        message.regions = [self._regions[column] for column in columns] if self._regions else []
         message.header.stamp = convert.to_time(self._timing.now())
         message.header.frame_id = topics.MAP
-        message.distance = floats(links.distance)
-        message.line_of_sight = links.line_of_sight.ravel().tolist()
-        message.snr = floats(links.snr)
-        message.spectral_efficiency = floats(links.efficiency)
-        message.loss = floats(links.loss)
-        self._links.publish(message)
+        some = np.ix_(rows, columns)
+        message.distance = floats(links.distance[some])
+        message.line_of_sight = links.line_of_sight[some].ravel().tolist()
+        message.snr = floats(links.snr[some])
+        message.spectral_efficiency = floats(links.efficiency[some])
+        message.loss = floats(links.loss[some])
+        return message
 
 
 def floats(values: NDArray[np.float64]) -> array[float]:

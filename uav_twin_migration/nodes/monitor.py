@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uav_twin_migration import __version__
+from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.foxglove import FoxgloveServer
 from uav_twin_migration.monitor.html import page
 from uav_twin_migration.monitor.listener import Listener
@@ -39,6 +40,7 @@ PARAMETERS = (
     parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
     parameter("real_time_factor", 0.0, "simulated seconds per second that were wanted; 0: not to be compared"),
     parameter("processes", 0, "processes of the simulation, to be shown"),
+    parameter("link_namespaces", [], "namespaces in which UAVs' links are told to them alone"),
     parameter("seed", 0, "seed of the simulation, to be shown"),
     parameter("view_port", -1, "TCP port to serve the page at; 0 for any, -1 for no page"),
     parameter("view_address", "127.0.0.1", "address to serve the page at"),
@@ -75,7 +77,9 @@ class MonitorNode(Guarded):
         self._publisher = StatePublisher(self)
         self._markers = MarkerPublisher(self)
         self._sinks = self._serve()
-        Subscriptions(self, self._listener, self._timing.now, discover=False)
+        subscriptions = Subscriptions(self, self._listener, self._timing.now, discover=False)
+        for namespace in self._values["link_namespaces"]:
+            subscriptions.follow_links(topics.own_link_quality(namespace))
         steady_timer(self, TICK, self._on_tick)
 
     def _serve(self) -> list[PageServer | FoxgloveServer]:

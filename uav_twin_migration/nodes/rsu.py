@@ -123,7 +123,9 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self.create_subscription(
             BandwidthDemand, self._here(topics.BANDWIDTH_DEMANDS), self._on_demand, qos_profiles.REPEATED
         )
-        self.create_subscription(PriceOffer, self._here(topics.PRICE_OFFERS), self._on_offer, qos_profiles.REPEATED)
+        for region in sorted({self._values["region"], *self._values["rival_regions"]}):
+            near = topics.in_region(region, topics.PRICE_OFFERS)
+            self.create_subscription(PriceOffer, near, self._on_offer, qos_profiles.REPEATED)
         if not self._values["pricing"]:
             self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
         self._diagnostics = Diagnostics(self, self._describe, self._senders)

@@ -64,7 +64,9 @@ class AgentsNode(ExplainsParameters, Guarded):
         self._regions.create_subscription(
             BandwidthGrant, topics.BANDWIDTH_GRANTS, self._on_grant, qos_profiles.REPEATED
         )
-        self.create_subscription(LinkQuality, topics.LINK_QUALITY, self._on_links, qos_profiles.MEASUREMENT)
+        told = f"{self.get_namespace().rstrip('/')}/link_quality"
+        links = told if values["own_links"] else topics.LINK_QUALITY
+        self.create_subscription(LinkQuality, links, self._on_links, qos_profiles.MEASUREMENT)
         if values["twin"]:
             own = (self._followers, values, self._timing, self._signing, self._verifying)
             self._twins = UavTwins(self, self._regions, *own)
@@ -187,7 +189,9 @@ class AgentsNode(ExplainsParameters, Guarded):
         changes = {output.uav: output for output in outputs if isinstance(output, HostChange)}
         if bids:
             self._sequence += 1
-            self._demands.publish(self._signing.signed(convert.demand_to_message(bids, self._sequence, now)))
+            for region, some in self._membership.divided(bids).items():
+                message = convert.demand_to_message(some, self._sequence, now)
+                self._demands.publish_in(region, self._signing.signed(message))
         if changes:
             self._wanted_hosts.update(changes)
             self._hosting.publish(convert.hosting_to_message(list(self._wanted_hosts.values()), now))

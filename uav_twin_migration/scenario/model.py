@@ -72,7 +72,7 @@ class Rsu:
     region: Annotated[
         str,
         Setting(
-            "whose market it is in; RSUs of different regions do not hear each other",
+            "whose market it is in; RSUs hear the prices of their own and of those that overlap with it",
             known_to=TO_RSU,
             pattern=NOBODY_OR_ID,
             wanted="a ROS name token of at most 64 characters, or nothing",

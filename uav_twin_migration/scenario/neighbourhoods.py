@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from uav_twin_migration.scenario.model import Scenario, Uav
+from uav_twin_migration.scenario.model import Rsu, Scenario, Uav
 
 RSUS = 4.0  # of a square, on average
+MANY_RSUS = 32  # from which a simulation has regions by neighbourhood where its scenario has none
 
 
 def by_neighbourhood(scenario: Scenario) -> Scenario:
@@ -28,19 +29,30 @@ def by_neighbourhood(scenario: Scenario) -> Scenario:
     return replace(scenario, rsus=rsus)
 
 
+def rival_regions(rsu: Rsu, scenario: Scenario) -> tuple[str, ...]:
+    """Other regions whose prices concern an RSU: one of their RSUs' coverage overlaps its own, so that UAVs compare."""
+    near = {
+        other.region
+        for other in scenario.rsus
+        if math.dist(other.position[:2], rsu.position[:2]) < other.range + rsu.range
+    }
+    return tuple(sorted(near - {rsu.region}))
+
+
 def neighbours_first(scenario: Scenario) -> tuple[list[int], tuple[Uav, ...]]:
     """RSUs' places in the scenario, and its UAVs, ordered so that those of a region follow each other.
 
-    What shares a process are neighbours then, and the process hears few regions. A UAV belongs to the region of the RSU
-    that is nearest to the middle of its route. Without regions, all stays as it is.
+    What shares a process are neighbours then, and the process hears few regions. A UAV belongs to the region of its
+    home. Without regions, all stays as it is.
     """
     rsus = scenario.rsus
-
-    def region(uav: Uav) -> str:
-        x, y = (sum(point[axis] for point in uav.route) / len(uav.route) for axis in (0, 1))
-        return min(rsus, key=lambda rsu: math.hypot(rsu.position[0] - x, rsu.position[1] - y)).region
-
     if len({rsu.region for rsu in rsus}) < 2:
         return list(range(len(rsus))), scenario.uavs
     places = sorted(range(len(rsus)), key=lambda place: rsus[place].region)
-    return places, tuple(sorted(scenario.uavs, key=region))
+    return places, tuple(sorted(scenario.uavs, key=lambda uav: home(uav, scenario).region))
+
+
+def home(uav: Uav, scenario: Scenario) -> Rsu:
+    """The RSU that is nearest to the middle of a UAV's route."""
+    x, y = (sum(point[axis] for point in uav.route) / len(uav.route) for axis in (0, 1))
+    return min(scenario.rsus, key=lambda rsu: math.hypot(rsu.position[0] - x, rsu.position[1] - y))

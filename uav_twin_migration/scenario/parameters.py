@@ -42,6 +42,10 @@ class RsuOperation:
         Texts,
         Setting("patterns of ids of UAVs that it serves", known_to=(RSU,), changes=NEXT_ROUND),
     ] = ("*",)
+    rival_regions: Annotated[
+        Texts,
+        Setting("other regions whose prices it hears: those whose RSUs' coverage overlaps its own", known_to=(RSU,)),
+    ] = ()
     policy: Annotated[
         str,
         Setting(
@@ -204,6 +208,20 @@ class UavName:
 
 
 @dataclass(frozen=True)
+class Radio:
+    """How a UAV knows its links."""
+
+    own_links: Annotated[
+        bool,
+        Setting(
+            "hear their quality on link_quality in its namespace, where nothing else is said; "
+            "false: on /radio/link_quality, with all others",
+            known_to=(UAV,),
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
 class TwinFollowing:
     """How a UAV looks after its twin."""
 
@@ -258,6 +276,7 @@ NODE_RECORDS = {
         model.TwinParameters,
         Signatures,
         Receipts,
+        Radio,
         TwinLease,
         TwinFollowing,
     ),

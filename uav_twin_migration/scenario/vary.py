@@ -12,6 +12,7 @@ import numpy as np
 
 from uav_twin_migration.scenario.chance import drawer, stream
 from uav_twin_migration.scenario.model import FARTHEST, MONEY, Point, Randomness, Scenario, Uav
+from uav_twin_migration.scenario.neighbourhoods import MANY_RSUS, by_neighbourhood
 from uav_twin_migration.scenario.settings import setting_of
 
 PIECE = 300.0  # s of a record that one UAV flies
@@ -39,6 +40,16 @@ def varied(scenario: Scenario, seed: int) -> Scenario:
         uavs.append(replace(uav, route=begun, track=track, loop=loop, immersion_weight=alpha, twin_size=bulk))
     left = replace(chance, **{name: getattr(standard, name) for name in DRAWN_ONCE})
     return replace(scenario, uavs=tuple(uavs), randomness=left)
+
+
+def as_run(scenario: Scenario, seed: int, local: bool = False) -> Scenario:
+    """The scenario as a simulation runs it: drawn, and with a region for each neighbourhood where it is large.
+
+    local: whether it has regions even where it is small. Regions that it has already stay.
+    """
+    drawn = varied(scenario, seed)
+    whole = len(drawn.rsus) < MANY_RSUS and not local
+    return drawn if whole or any(rsu.region for rsu in drawn.rsus) else by_neighbourhood(drawn)
 
 
 def begun_at(route: tuple[Point, ...], loop: bool, phase: float) -> tuple[tuple[Point, ...], bool]:

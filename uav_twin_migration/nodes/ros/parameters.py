@@ -102,6 +102,7 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
     unit = f", {setting.unit}" if setting.unit else ""
     made = ParameterDescriptor(description=setting.meaning + unit, read_only=not setting.changes)
     made.additional_constraints = setting.expected
+    made.dynamic_typing = setting.default in ((), [])  # rclpy takes an empty list for one of bytes
     low, high = setting.low, setting.high
     if math.isfinite(low) and math.isfinite(high):
         if setting.kind is float:

@@ -11,7 +11,7 @@ from uav_twin_migration.deployment.topics import in_region
 
 
 class RegionalPublisher:
-    """Publishes in every region that the node is in."""
+    """Publishes in every region that the node is in, or in one of them."""
 
     def __init__(self) -> None:
         self.publishers: dict[str, Any] = {}  # by region
@@ -20,6 +20,11 @@ class RegionalPublisher:
         """Say it in all of them."""
         for publisher in self.publishers.values():
             publisher.publish(message)
+
+    def publish_in(self, region: str, message: Any) -> None:
+        """Say it in one region; nowhere where the node is not in it."""
+        if region in self.publishers:
+            self.publishers[region].publish(message)
 
 
 class _Subscription(NamedTuple):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from rclpy.type_support import check_for_type_support
 
-from uav_twin_migration.deployment.discovery import discovery_server
+from uav_twin_migration.deployment.discovery import HEARS_OF_ALL, DiscoveryServer, discovery_server
 from uav_twin_migration.deployment.plan import ProcessSpec, needs_discovery_server
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.component_container import CLASSES, host, node_class
@@ -76,6 +76,8 @@ def spawn(process: ProcessSpec, quiet: bool = False) -> int:
         if os.getppid() != parent:
             os._exit(1)  # the parent died in between
         rename(process.name)
+        for node in process.nodes:
+            os.environ.update(HEARS_OF_ALL.get(node.executable, {}))
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
         code = host(process, quiet)
@@ -92,9 +94,15 @@ def spawn(process: ProcessSpec, quiet: bool = False) -> int:
 class Runner:
     """Runs processes until the one named `until` ends (the monitor, at the end of its time) or a signal comes."""
 
-    def __init__(self, processes: Sequence[ProcessSpec], until: str | None = None, quiet: bool = False) -> None:
-        """quiet: the processes log errors alone, since a live table has the terminal."""
-        self._quiet = quiet
+    def __init__(
+        self,
+        processes: Sequence[ProcessSpec],
+        until: str | None = None,
+        quiet: bool = False,
+        server: DiscoveryServer | None = None,
+    ) -> None:
+        """quiet: the processes log errors alone, since a live table has the terminal. server: of several hosts."""
+        self._quiet, self._wanted_server = quiet, server
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
@@ -106,8 +114,8 @@ class Runner:
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         try:
             processes = [child.process for child in self._children]
-            if needs_discovery_server(processes):
-                self._server = start_discovery_server()
+            if self._wanted_server is not None or needs_discovery_server(processes):
+                self._server = start_discovery_server(self._wanted_server or discovery_server(os.environ))
             preload(processes)
             for child in self._children:
                 self._start(child)
@@ -193,9 +201,8 @@ class Runner:
             signal.sigtimedwait([signal.SIGCHLD], left)
 
 
-def start_discovery_server() -> subprocess.Popen[bytes] | None:
-    """Start a discovery server where one is needed, and point this process's children to it."""
-    server = discovery_server(os.environ)
+def start_discovery_server(server: DiscoveryServer | None) -> subprocess.Popen[bytes] | None:
+    """Start a discovery server, and point this process's children to it; say so where there is none to start."""
     if server is None:
         print("uavtwin: going without a discovery server; some nodes may not find each other", file=sys.stderr)
         return None

@@ -36,6 +36,7 @@ SHARED: dict[str, tuple[Any, QoSProfile]] = {
 }
 OFFERS = topics.PRICE_OFFERS.removeprefix(topics.ROOT)  # as they end in any region
 ODOMETRY = (f"{topics.ROOT}/uav/", "/odometry")
+LINKS = "/link_quality"
 FEEDBACK = (f"{topics.ROOT}/rsu/", "/migrate_twin/_action/feedback")
 
 
@@ -61,12 +62,18 @@ class Subscriptions:
             for topic, (kind, qos) in SHARED.items():
                 self._hear(topics.in_region(region, topic), kind, qos)
 
+    def follow_links(self, topic: str) -> None:
+        """Hear the quality of links on this topic."""
+        self._hear(topic, msg.LinkQuality, qos_profiles.MEASUREMENT)
+
     def _discover(self) -> None:
         for topic, _ in self._node.get_topic_names_and_types():
             if topic in self._heard or len(self._heard) >= MOST_TOPICS:
                 continue
             if topic.startswith(ODOMETRY[0]) and topic.endswith(ODOMETRY[1]):
                 self._hear(topic, Odometry, qos_profiles.MEASUREMENT)
+            elif topic.startswith(f"{topics.ROOT}/") and topic.endswith(LINKS):
+                self.follow_links(topic)
             elif topic.startswith(FEEDBACK[0]) and topic.endswith(FEEDBACK[1]):
                 self._hear_feedback(topic)
             elif topic.startswith(f"{topics.ROOT}/") and topic.endswith(OFFERS):

@@ -68,7 +68,9 @@ def _counted(city: City) -> Counter[tuple[str, str]]:
     """Counts from now on, at each thing that is said, who subscribes to where it is said."""
     heard: Counter[tuple[str, str]] = Counter()
     air = city.air
-    in_region = Counter(rsu.region for rsu in air.rsus.values())
+    rsus = list(air.rsus.values())
+    in_region = Counter(rsu.region for rsu in rsus)
+    rivals = {rsu: sum(other is not rsu and other.hears(rsu) for other in rsus) for rsu in rsus}
 
     def count(kind: str, by_rsu: bool) -> None:
         say: Callable[..., Any] = getattr(air, kind)
@@ -76,7 +78,9 @@ def _counted(city: City) -> Counter[tuple[str, str]]:
         def said(speaker: Any, *what: Any) -> Any:
             if by_rsu:
                 heard["UAV", kind] += sum(speaker.region in uavs.regions for uavs in air.uavs)
-                heard["RSU", kind] += in_region[speaker.region] - 1 if kind == "offer" else 0
+                heard["RSU", kind] += rivals[speaker] if kind == "offer" else 0
+            elif kind == "demand":
+                heard["RSU", kind] += sum(in_region[region] for region in {air.rsus[bid.rsu].region for bid in what[1]})
             else:
                 heard["RSU", kind] += sum(in_region[region] for region in speaker.regions)
             return say(speaker, *what)

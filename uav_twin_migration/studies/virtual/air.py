@@ -41,7 +41,7 @@ class Air:
     # -- the market --------------------------------------------------------------------------------------------------
 
     def offer(self, rsu: VirtualRsu, offer: Offer) -> None:
-        """An RSU posts a price: UAVs and rivals of its region hear it."""
+        """An RSU posts a price: UAVs of its region hear it, and rivals of it and of those around it."""
         self.listener.messages += 1
         if self.recorder is not None:
             self.recorder.offer(self.clock, rsu.region, offer)
@@ -50,7 +50,7 @@ class Air:
             if rsu.region in uavs.regions:
                 self.network.send(rsu.name, uavs.process, partial(uavs.on_offer, offer))
         for rival in self.rsus.values():
-            if rival is not rsu and rival.region == rsu.region:
+            if rival is not rsu and rival.hears(rsu):
                 self.network.send(rsu.name, rival.process, partial(rival.on_offer, offer))
 
     def demand(self, uavs: VirtualUavs, sequence: int, bids: Sequence[Bid]) -> None:

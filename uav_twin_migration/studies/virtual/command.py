@@ -22,7 +22,7 @@ from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
 
 UNUSED = {"world", "gui", "px4_dir", "keys", "namespace", "foxglove", "twin_stores", "ledgers"}
-UNUSED |= {"px4_link"}
+UNUSED |= {"px4_link", "hosts", "host"}
 AS_QUICKLY = "1: virtual time passes as quickly as it can, but for who watches it (--view)"
 REFRESH = 0.2  # s of wall time between two pictures
 

@@ -38,6 +38,7 @@ class VirtualRsu:
         self.city, self.air, self.values = city, city.air, values
         self.name: str = values["rsu_id"]
         self.region: str = values["region"]
+        self.rival_regions = frozenset[str](values.get("rival_regions", ()))
         self.process = Process(city.events, self.name)
         self.settings: LeaderSettings = made_of(LeaderSettings, values, rsu=self.name, admitted=values["admitted_uavs"])
         self._disk = Disk(incarnation=city.wall_clock_in_2020)
@@ -116,6 +117,10 @@ class VirtualRsu:
         """A demand, as far as it is for this RSU."""
         for bid in bids:
             self._send(self.leader.on_demand(self.air.clock, sequence, bid))
+
+    def hears(self, rival: VirtualRsu) -> bool:
+        """Whether a rival's prices reach it."""
+        return rival.region == self.region or rival.region in self.rival_regions
 
     def on_offer(self, offer: Offer) -> None:
         """A rival's price."""

@@ -17,7 +17,7 @@ from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.settings import Refusal
-from uav_twin_migration.scenario.vary import varied
+from uav_twin_migration.scenario.vary import as_run
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT
@@ -88,7 +88,7 @@ def run(
         planned = schedule((*world.faults, *faults), {rsu.id for rsu in world.rsus})
     except Refusal as refusal:
         raise InputError("faults", refusal.where(), refusal.value, refusal.expected) from None
-    city = City(varied(world, seed), options, {"seed": str(seed), "version": __version__})
+    city = City(as_run(world, seed), options, {"seed": str(seed), "version": __version__})
     carry_out(city, planned)
     settling = Settling(city.listener.market_of_scenario, say)
     recorder = city.air.recorder = None if record is None else _recorder(record, city.scenario, options)
