@@ -141,6 +141,9 @@ def test_bad_input_is_refused_in_one_line(
         ("{rsu: a, domain: x}", "domain"),
         ("{rsu: a, discovery_servers: here}", "discovery_servers"),
         ("{rsu: a, discovery_servers: [5]}", "discovery_servers"),
+        ("{rsu: a, peers: here}", "peers"),
+        ("{rsu: a, peers: ['a;b']}", "peers"),
+        ("{rsu: a, peers: [b], discovery_servers: [c]}", "peers"),
         ("[", "file"),
         ("- a", "file"),
     ],
@@ -165,6 +168,8 @@ def test_environment(tmp_path: Path) -> None:
     assert variables["ROS_DISCOVERY_SERVER"] == "a:11811;b:12"
     assert variables["ROS_DOMAIN_ID"] == "7"
     assert "ROS_DISCOVERY_SERVER" not in EdgeHost("rsu_1", rmw="rmw_zenoh_cpp").variables(tmp_path)
+    variables = EdgeHost("rsu_1", peers=("10.0.0.2", "south.example")).variables(tmp_path)
+    assert variables["ROS_STATIC_PEERS"] == "10.0.0.2;south.example"
 
 
 @pytest.mark.parametrize(

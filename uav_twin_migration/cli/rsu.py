@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import os
-import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--keys", metavar="KEYS", type=Path, help="where `uavtwin keys` keeps its files; made if missing")
     init.add_argument("--learner", metavar="PUB", type=Path, action="append", default=[], help="a learner's public key")
     init.add_argument("--discovery-server", metavar="HOST[:PORT]", action="append", default=[], help="one or two")
+    init.add_argument("--peer", metavar="HOST", action="append", default=[], help="found without server and multicast")
     init.add_argument("--domain", metavar="N", type=int, help="ROS domain (default 0)")
     init.add_argument("--rmw", help="ROS middleware (default rmw_fastrtps_cpp)")
     init.add_argument("--address", metavar="IP[:PORT]", help="the host's own, where RSUs bring twins")
@@ -149,14 +150,12 @@ def answer(args: argparse.Namespace) -> int:
 
 
 def meet(args: argparse.Namespace) -> int:
-    """Become a discovery server."""
+    """Become a discovery server, once nobody believes any more in one that was here before."""
+    from uav_twin_migration.deployment.discovery import FORGOTTEN, lasting_server
+
     if not 0 < args.port < 65536:
         raise InputError("command line", "--port", args.port, "a whole number from 1 to 65535")
-    options = ["-i", str(args.number), "-l", args.address, "-p", str(args.port)]
-    for command in (["fast-discovery-server"], ["fastdds", "discovery"]):
-        found = shutil.which(command[0])
-        if found:
-            os.execv(found, [*command, *options])
-    raise UavTwinError(
-        "fast-discovery-server is not installed; it comes with ros-$ROS_DISTRO-fastrtps, and with wheels"
-    )
+    command = lasting_server(args.number, args.address, args.port)
+    print(f"starts in {FORGOTTEN:g} s: who knew a server that was here before has to forget it first", flush=True)
+    time.sleep(FORGOTTEN)
+    os.execv(command[0], command)

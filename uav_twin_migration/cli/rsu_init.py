@@ -90,8 +90,8 @@ def lies_at(args: argparse.Namespace, before: Before | None) -> Path:
 def host_of(args: argparse.Namespace, before: Before | None) -> EdgeHost:
     """How the host takes part in the network. Raises InputError."""
     was = before.host if before else EdgeHost(args.rsu)
-    servers = tuple(args.discovery_server) or None
-    given = {"domain": args.domain, "rmw": args.rmw, "log": args.log, "discovery_servers": servers}
+    given = {"domain": args.domain, "rmw": args.rmw, "log": args.log, "peers": tuple(args.peer) or None}
+    given["discovery_servers"] = tuple(args.discovery_server) or None
     return check_host(replace(was, **{key: value for key, value in given.items() if value is not None}), "command line")
 
 

@@ -1,4 +1,4 @@
-"""How the processes of a simulation on one machine find each other and talk: environment variables, and a server.
+"""How nodes find each other: a discovery server for hosts, and what keeps a simulation to one machine.
 
 A simulation keeps to itself: two of them on one network must not hear each other's clocks. ROS's own way to say that,
 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, stops at 32 processes with Fast DDS and insists on shared memory, which hangs
@@ -12,9 +12,11 @@ import shutil
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.shipped import shipped_file
 
 FIRST_PORT = 11811  # Fast DDS's own default
+FORGOTTEN = 3.5  # s after which nobody believes in a server that was killed: the lease in server.xml, and a little
 CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 
 
@@ -83,3 +85,13 @@ def discovery_server(environment: Mapping[str, str]) -> DiscoveryServer | None:
     port = str(FIRST_PORT + int(environment.get("ROS_DOMAIN_ID", "0")))
     variables = {"ROS_DISCOVERY_SERVER": f"127.0.0.1:{port}"}
     return DiscoveryServer((*start, "-i", "0", "-l", "127.0.0.1", "-p", port), variables)
+
+
+def lasting_server(number: int, address: str, port: int) -> list[str]:
+    """The command of a host's server: one that may be killed, and come back `FORGOTTEN` later. Raises UavTwinError."""
+    program, profile = server_command(os.environ), shipped_file("config/fastdds/server.xml")
+    if not program:
+        raise UavTwinError("fast-discovery-server is missing; it comes with ros-$ROS_DISTRO-fastrtps, and with wheels")
+    if profile is None:
+        raise UavTwinError("config/fastdds/server.xml is not installed: install uav_twin_migration anew")
+    return [*program, "-i", str(number), "-l", address, "-p", str(port), "-x", f"server@{profile}"]

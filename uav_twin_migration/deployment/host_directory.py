@@ -17,6 +17,7 @@ No rclpy, so that a host can be examined where ROS is missing or broken.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ DISCOVERY_PORT = 11811  # Fast DDS's own default
 TWIN_PORT = 7811  # not 7447, which is that of rmw_zenoh's router; where an RSU listens for other RSUs
 
 Address = tuple[str, int]  # host, port
+LISTS = ("discovery_servers", "peers")  # of host.yaml's fields
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class EdgeHost:
     rsu: str
     domain: int = 0  # ROS_DOMAIN_ID
     rmw: str = "rmw_fastrtps_cpp"
-    discovery_servers: tuple[str, ...] = ()  # HOST or HOST:PORT, the same order on all hosts; none: multicast
+    discovery_servers: tuple[str, ...] = ()  # HOST or HOST:PORT, the same order on all hosts; none: simple discovery
+    peers: tuple[str, ...] = ()  # HOSTs that simple discovery asks where no multicast goes
     log: str = "text"  # or json: what its nodes print
 
     @property
@@ -57,6 +60,8 @@ class EdgeHost:
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
         }
+        if self.peers:
+            variables["ROS_STATIC_PEERS"] = ";".join(self.peers)
         if self.rmw.startswith("rmw_fastrtps"):
             profile = str(directory.absolute() / FAST_DDS_FILE)
             variables["FASTDDS_DEFAULT_PROFILES_FILE"] = variables["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile
@@ -66,7 +71,7 @@ class EdgeHost:
 
     def document(self) -> dict[str, Any]:
         """What stands in host.yaml."""
-        return asdict(self) | {"discovery_servers": list(self.discovery_servers)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in LISTS}
 
     def save(self, directory: Path) -> None:
         """Write host.yaml."""
@@ -97,7 +102,7 @@ def load_host(directory: Path) -> EdgeHost:
             raise InputError(str(file), str(key), document[key], f"one of {', '.join(sorted(known))}")
     if "rsu" not in document:
         raise InputError(str(file), "rsu", None, "the id of this host's RSU")
-    return check_host(EdgeHost(**document | {"discovery_servers": _texts(file, document)}), str(file))
+    return check_host(EdgeHost(**document | {name: _texts(file, document, name) for name in LISTS}), str(file))
 
 
 def check_host(host: EdgeHost, where: str) -> EdgeHost:
@@ -115,6 +120,11 @@ def check_host(host: EdgeHost, where: str) -> EdgeHost:
             split_address(server, DISCOVERY_PORT)
         except (ValueError, AttributeError):
             raise InputError(where, "discovery_servers", server, "HOST or HOST:PORT") from None
+    for peer in host.peers:
+        if not (isinstance(peer, str) and re.fullmatch(r"[\w.:-]+", peer)):
+            raise InputError(where, "peers", peer, "an address, or the name of a host")
+    if host.peers and host.discovery_servers:
+        raise InputError(where, "peers", ", ".join(host.peers), "none where there are discovery_servers")
     return host
 
 
@@ -168,8 +178,8 @@ def read_yaml(file: Path, wanted: str = "a file that `uavtwin rsu init` writes")
     return document
 
 
-def _texts(file: Path, document: dict[Any, Any]) -> tuple[str, ...]:
-    servers = document.get("discovery_servers") or []
-    if not isinstance(servers, list):
-        raise InputError(str(file), "discovery_servers", servers, "a list of HOST or HOST:PORT")
-    return tuple(servers)
+def _texts(file: Path, document: dict[Any, Any], name: str) -> tuple[str, ...]:
+    texts = document.get(name) or []
+    if not isinstance(texts, list):
+        raise InputError(str(file), name, texts, "a list of hosts")
+    return tuple(texts)

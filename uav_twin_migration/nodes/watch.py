@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
+
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.msg import (
     BandwidthGrant,
@@ -40,7 +42,14 @@ class WatchNode(Guarded):
         self.create_subscription(TwinState, topics.TWIN_STATES, self._on_states, qos_profiles.REPEATED)
         self.create_subscription(Interaction, topics.INTERACTIONS, self._on_interaction, qos_profiles.MARKET)
         self.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self._on_policy, qos_profiles.LATCHED)
+        self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos_profiles.REPEATED)
         tell("started")
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {entry.key: entry.value for entry in status.values}
+            if "rsus_heard" in values:
+                tell("hears", rsu=status.name.removeprefix("rsu/"), rsus=values["rsus_heard"].split(","))
 
     def _on_offer(self, message: PriceOffer) -> None:
         tell("offer", rsu=message.rsu_id, round=message.round)

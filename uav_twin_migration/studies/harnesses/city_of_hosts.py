@@ -43,6 +43,7 @@ from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario, TwinParameters
 from uav_twin_migration.security.authority import make_learner_key, make_uav_signing_keys
+from uav_twin_migration.studies.harnesses.heard import Event, Heard
 from uav_twin_migration.studies.harnesses.network import Hosts, Network, made_hosts
 
 UAV_CONTAINER = "uav_container_0"
@@ -52,7 +53,6 @@ LEARNING = {"first": 100, "growth": 1.15, "effort": 0.05}  # little, but often: 
 TWIN_SIZE = 20.0  # Mbit; small, so that a new replica is there in seconds
 LATE = 3.0  # s, age from which a replica is not one
 PYTHON = [sys.executable, "-m"]
-Event = dict[str, Any]
 
 
 class City:
@@ -62,8 +62,9 @@ class City:
         self.hosts, self.folder, self.scenario, self.discovery = hosts, folder, scenario, discovery
         self.rsus = [rsu.id for rsu in scenario.rsus]
         self.servers = tuple(f"{hosts[name].address}:{DISCOVERY_PORT}" for name in discovery)
+        self.peers = () if discovery else tuple(host.address for host in hosts)  # then simple discovery finds them
         self.learns = LEARNER in hosts.names
-        self._heard = folder / "heard.jsonl"
+        self.watchers: dict[str, Heard] = {}  # by host
         self._file = str(folder / "scenario.yaml")
 
     # -- hosts -------------------------------------------------------------------------------------------------------
@@ -79,6 +80,7 @@ class City:
             self.make_rsu_host(rsu)
             self.start_rsu(rsu)
         self._start_uavs()
+        self.watch(UAVS)
         if self.learns:
             self.start_learner()
 
@@ -88,12 +90,9 @@ class City:
 
     def start_discovery(self, name: str) -> None:
         """A discovery server."""
-        server = shutil.which("fast-discovery-server")
-        if server is None:
-            raise UavTwinError("fast-discovery-server is not installed: it comes with Fast DDS")
-        number = str(self.discovery.index(name))
-        command = [server, "-i", number, "-l", self.hosts[name].address, "-p", str(DISCOVERY_PORT)]
-        self.hosts[name].start("discovery", command)
+        number, address = str(self.discovery.index(name)), self.hosts[name].address
+        verb = ["rsu", "discovery", "--number", number, "--address", address, "--port", str(DISCOVERY_PORT)]
+        self.hosts[name].start("discovery", [*PYTHON, "uav_twin_migration.cli", *verb])
 
     def make_rsu_host(self, rsu: str) -> None:
         """An RSU's host directory, with its keys."""
@@ -101,7 +100,7 @@ class City:
         address = (self.hosts[rsu].address, TWIN_PORT)
         parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
         parameters |= {"require_uav_signatures": True, "drain_on_stop": False}  # what ends there, ends at once
-        write_files(directory, EdgeHost(rsu, discovery_servers=self.servers), parameters)
+        write_files(directory, EdgeHost(rsu, discovery_servers=self.servers, peers=self.peers), parameters)
         bring_keys(self._keys, directory / KEYS, rsu)
         shutil.copyfile(self._keys / f"{LEARNER}.pub", directory / LEARNERS / f"{LEARNER}.pub")
 
@@ -137,9 +136,9 @@ class City:
 
     def _environment(self, name: str) -> dict[str, str]:
         """Of a host's processes, other than an RSU's."""
-        host = EdgeHost(name, discovery_servers=self.servers)
-        write_files(self.folder / name, host, {})
-        return host.variables(self.folder / name)
+        host, folder = EdgeHost(name, discovery_servers=self.servers, peers=self.peers), self.folder / f"{name}-others"
+        write_files(folder, host, {})
+        return host.variables(folder)
 
     def _start_uavs(self) -> None:
         environment = self._environment(UAVS)
@@ -151,18 +150,18 @@ class City:
         host = self.hosts[UAVS]
         for node in (world_node(self.scenario, self._file, Options()), link, uav_container):
             host.start(node.executable, host_command(node), environment, self.folder / f"{node.executable}.log")
-        host.start("watch", [*PYTHON, "uav_twin_migration.nodes.watch"], environment, self._heard)
+
+    def watch(self, name: str) -> None:
+        """Have a watcher on a host."""
+        file = self.folder / f"heard-{name}.jsonl"
+        self.watchers[name] = Heard(file)
+        self.hosts[name].start("watch", [*PYTHON, "uav_twin_migration.nodes.watch"], self._environment(name), file)
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
     def events(self, kind: str, since: float = 0.0, rsu: str = "") -> list[Event]:
-        """Events since a time of the steady clock, of one RSU or of all."""
-        if not self._heard.exists():
-            return []
-        lines = self._heard.read_text().splitlines()
-        events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        wanted = (event for event in events if event["kind"] == kind and event["at"] >= since)
-        return [event for event in wanted if not rsu or event["rsu"] == rsu]
+        """What is heard on the UAVs' host since a time of the steady clock, of one RSU or of all."""
+        return self.watchers[UAVS].events(kind, since, rsu)
 
     def served(self, rsu: str, since: float) -> list[Event]:
         """Grants of an RSU with which somebody got something."""
@@ -299,12 +298,15 @@ def host_command(node: NodeSpec) -> list[str]:
 
 
 @contextmanager
-def running_city(folder: Path, rsus: int, uavs: int, network: Network, servers: int = 2) -> Iterator[City]:
+def running_city(
+    folder: Path, rsus: int, uavs: int, network: Network, servers: int = 2, replicas: str = "one", learner: bool = True
+) -> Iterator[City]:
     """A city that ends with the block. Raises UavTwinError where hosts cannot be made."""
-    scenario = replace(generate(rsus, uavs, seed=1), twins=TwinParameters("one"))
+    scenario = replace(generate(rsus, uavs, seed=1), twins=TwinParameters(replicas))
     scenario = replace(scenario, uavs=tuple(replace(uav, twin_size=TWIN_SIZE) for uav in scenario.uavs))
     discovery = tuple(f"disc{number}" for number in range(servers))
-    names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS, *([] if why_no_learner() else [LEARNER])]
+    learners = [LEARNER] if learner and not why_no_learner() else []
+    names = [*discovery, *(rsu.id for rsu in scenario.rsus), UAVS, *learners]
     with made_hosts(names, network) as hosts:
         city = City(hosts, folder, scenario, discovery)
         city.start()

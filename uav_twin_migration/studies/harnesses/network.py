@@ -68,6 +68,7 @@ class Network:
     jitter: float = 0.0  # s, uniformly more or less; packets may overtake each other
     loss: float = 0.0  # probability
     rate: float = float("inf")  # bytes/s, of what each host sends
+    multicast: bool = True
     cut: set[tuple[str, str]] = field(default_factory=set)  # (from, to) between which nothing passes
 
     def isolate(self, host: str, others: Iterable[str], inbound: bool = True, outbound: bool = True) -> None:
@@ -212,8 +213,8 @@ class Switch:
             if len(packet) < 20 or packet[0] >> 4 != 4:
                 continue  # IPv6's own chatter
             destination = packet[16:20]
-            if destination[0] & 0xF0 == 0xE0:
-                targets = [host for host in self._hosts if host is not source]  # multicast
+            if destination[0] & 0xF0 == 0xE0:  # multicast
+                targets = [host for host in self._hosts if host is not source and self.network.multicast]
             else:
                 targets = [host] if (host := self._by_address.get(destination)) else []
             for target in targets:
