@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 PACKAGE = "uav_twin_migration"
 UNKNOWN = "_NODE_NAME_UNKNOWN_"  # of a node that has not told its name yet
-HINT = "its messages are misread or dropped; upgrade it or this node, see 'Upgrades, and the way back' in docs/edge.md"
+HINT = "its messages may be misread; upgrade it or this node, see 'Upgrades, and the way back' in docs/edge.md"
 
 
 class OtherVersions:
