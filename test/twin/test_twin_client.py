@@ -250,3 +250,4 @@ def test_host_and_replica_host_change_places_when_the_twin_moves_to_its_replica_
     script.speak("b", script.epoch + 1)
     script.step()
     assert (script.twin_client.host, script.twin_client.replica_host) == ("b", "a")
+    assert script.twin_client.rsus == {"a", "b"}  # whom it must hear, in whichever region they are

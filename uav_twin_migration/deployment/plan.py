@@ -26,6 +26,7 @@ NODES_PER_PROCESS = 8
 UAVS_PER_UAV_CONTAINER = 50
 RSUS_PER_UAV_CONTAINER_PROCESS = 4
 SERVER_ABOVE = 30  # processes, above which simple discovery overflows its socket buffers
+SERVER_ABOVE_NODES = 60  # and nodes: with regions, each of them has topics that concern few
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def choose_composition(scenario: Scenario) -> str:
 
 def needs_discovery_server(processes: Sequence[ProcessSpec]) -> bool:
     """Whether discovery should go through a server."""
-    return len(processes) > SERVER_ABOVE
+    return len(processes) > SERVER_ABOVE or sum(len(process.nodes) for process in processes) > SERVER_ABOVE_NODES
 
 
 # -- one function for each kind of node ------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 A market is local: RSUs belong to one region each, and speak on that region's topics alone. A UAV is in the region of
 every RSU that it has a link to, so that at a border it is in both markets, bids in both, and its twin moves across as
-between any two RSUs. It stays in the region of its twin's host for as long as that is its host, and in any region for a
-little longer than there is a link, so that a link that flickers costs nothing.
+between any two RSUs. It stays in the regions of its twin's host and of the replica's for as long as they are, and in
+any region for a little longer than there is a link, so that a link that flickers costs nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Membership:
             self._seen[self._region_of.get(rsu, NOWHERE)] = now
 
     def regions(self, now: float, hosts: Iterable[str] = ()) -> frozenset[str]:
-        """The regions to be in. hosts: the RSUs that have the UAVs' twins."""
+        """The regions to be in. hosts: the RSUs that have the UAVs' twins, or will."""
         if not self._anywhere:
             self._seen[NOWHERE] = now
         for rsu in hosts:

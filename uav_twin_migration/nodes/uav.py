@@ -143,8 +143,9 @@ class AgentsNode(ExplainsParameters, Guarded):
         self._send(outputs, now)
 
     def _visit(self, now: float) -> None:
-        """Be in the regions whose RSUs can be reached, or have the UAVs' twins."""
-        hosts = [twin_client.host for twin_client in self._twins.twin_clients.values()] if self._twins else []
+        """Be in the regions whose RSUs can be reached, or have to do with the UAVs' twins."""
+        clients = self._twins.twin_clients.values() if self._twins else ()
+        hosts = {rsu for twin_client in clients for rsu in twin_client.rsus}
         regions = self._membership.regions(now, hosts)
         if regions != self._regions.joined:
             self._regions.move(regions)

@@ -113,7 +113,7 @@ class VirtualUavs:
             outputs += follower.on_links(now, efficiency)
             linked.update(follower.in_range)
         self._membership.on_links(now, regions, sorted(linked))
-        hosts = [twin_client.host for twin_client in self.twin_clients.values()]
+        hosts = {rsu for twin_client in self.twin_clients.values() for rsu in twin_client.rsus}
         self.regions = self._membership.regions(now, hosts)
         self._send(outputs)
 

@@ -108,6 +108,11 @@ class TwinClient:
         return self._host_discovery.fall
 
     @property
+    def rsus(self) -> set[str]:
+        """Whom it must hear: the twin's host, where the twin is going, and who has its replica."""
+        return {self.host, self.target, self.replica_host} - {""}
+
+    @property
     def target(self) -> str:
         """Where the twin is being moved to; empty for nowhere."""
         return self._asked.target if self._asked else ""
