@@ -121,6 +121,17 @@ def test_an_rsu_killed_in_mid_round_comes_back_with_a_higher_round(processes: Pr
     assert [offer.round for offer in probe.offers] == sorted({offer.round for offer in probe.offers})
 
 
+def test_an_rsu_whose_host_sleeps_goes_on(processes: Processes, probe: Probe) -> None:
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
+    probe.wait_for(lambda: probe.grants, "a round")
+    rsu.send_signal(signal.SIGSTOP)
+    probe.comes(lambda: False, 2.0)  # longer than anything in it waits at once
+    rsu.send_signal(signal.SIGCONT)
+    seen = len(probe.grants)
+    probe.wait_for(lambda: len(probe.grants) >= seen + 3, "rounds after that")
+    assert rsu.poll() is None
+
+
 def test_a_uav_that_vanishes_with_a_grant_frees_its_share(processes: Processes, probe: Probe) -> None:
     processes.start("rsu", "/rsu/rsu_0", **RSU | {"capacity": 2.0})
     uav = processes.start("uav", "/uav/uav_0", **UAV)

@@ -63,7 +63,8 @@ class Stop:
 
     def _next_signal(self) -> int:
         """Wait for a signal that ends the process, and look after its pulse meanwhile."""
-        while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None:
+        # CPython returns what no signal filled where SIGCONT interrupts it and its time is over: a host that had slept
+        while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None or heard.si_signo not in STOP_SIGNALS:
             if self._pulse is not None and self._pulse.starved():
                 flood.shedding = True
                 self._interrupt(self._flooded)
