@@ -247,3 +247,20 @@ def test_batches_are_their_markets() -> None:
         alone = followers.respond(batch[i], prices[i])
         for ours, theirs in zip(alone, together, strict=True):
             np.testing.assert_allclose(ours, theirs[i], rtol=1e-13)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 100.0) | st.just(0.0), st.floats(0.0, 20.0) | st.just(0.0)), min_size=1, max_size=9
+    ),
+    st.floats(0.01, 0.99),
+)
+def test_the_rate_of_one_uav_is_the_same_to_the_bit(links: list[tuple[float, float]], rho: float) -> None:
+    assume(any(e > 0.0 for _, e in links))
+    bandwidth, efficiency = [b for b, _ in links], [e for _, e in links]
+    of_all = followers.effective_rate([bandwidth, bandwidth], [efficiency, efficiency], rho)
+    assert followers.effective_rate_of_one(bandwidth, efficiency, rho) == followers.effective_rate(
+        bandwidth, efficiency, rho
+    )
+    assert of_all[0] == of_all[1] == pytest.approx(followers.effective_rate_of_one(bandwidth, efficiency, rho))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from uav_twin_migration.market.follower import Demand, Follower, FollowerSetting
 from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, PriceDecision, RoundResult
 from uav_twin_migration.market.messages import Bid, Grant, Offer
 from uav_twin_migration.market.offer_board import OfferBoard
+from uav_twin_migration.studies.virtual.events import Events
 
 TICK = 0.05  # s between two looks at the clock
 TICKS_PER_MEASUREMENT = 20
@@ -48,27 +48,22 @@ class VirtualMarket:
         self, leaders: list[Leader], followers: list[Follower], fate: Callable[[], int] = lambda: DELIVER
     ) -> None:
         self.leaders, self.followers, self.fate = leaders, followers, fate
-        self.now = 0.0
+        self.events = Events()
         self.booked: list[ClosedRound] = []
         self.offers: list[Offer] = []
         self.grants: list[tuple[float, Grant]] = []
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._number = itertools.count()
         self._sequence = self._ticks = 0
         for one in followers:
             one.on_motion(0.0, (100.0, 0.0, 100.0), (1.0, 0.0, 0.0))
-        self._at(0.0, self._tick)
+        self.events.at(0.0, self._tick)
+
+    @property
+    def now(self) -> float:
+        return self.events.now
 
     def run(self, until: float, watch: Callable[[], None] = lambda: None) -> None:
         """Go on until a time, calling `watch` after every event."""
-        while self._queue and self._queue[0][0] <= until:
-            self.now, _, event = heapq.heappop(self._queue)
-            event()
-            watch()
-        self.now = until
-
-    def _at(self, time: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (time, next(self._number), event))
+        self.events.run(until, watch)
 
     def _tick(self) -> None:
         if self._ticks % TICKS_PER_MEASUREMENT == 0:
@@ -82,7 +77,7 @@ class VirtualMarket:
         for rsu in self.leaders:
             if rsu.wake_at <= self.now:
                 self._carry(rsu.on_time(self.now))
-        self._at(self.now + TICK, self._tick)
+        self.events.at(self.now + TICK, self._tick)
 
     def _carry(self, outputs: Sequence[leader.Output | follower.Output]) -> None:
         """Send what the machines want sent, to each receiver by its own fate."""
@@ -122,6 +117,6 @@ class VirtualMarket:
     def _send(self, deliver: Callable[[], None]) -> None:
         fate = self.fate()
         if fate in (DELIVER, DUPLICATE):
-            self._at(self.now + LATENCY, deliver)
+            self.events.at(self.now + LATENCY, deliver)
         if fate in (DUPLICATE, DELAY):
-            self._at(self.now + LATE, deliver)
+            self.events.at(self.now + LATE, deliver)

@@ -17,6 +17,7 @@ from test.twin.town import Town
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.scenario.examine import warnings
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.studies.virtual.hosting import Hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
 from uav_twin_migration.twin.hosting.application import NamedApplication
 from uav_twin_migration.twin.hosting.estimate import Telemetry
@@ -202,19 +203,19 @@ def test_what_fails_in_an_application_is_told_by_its_name_and_once() -> None:
 def test_an_rsu_outlives_an_application_of_which_everything_fails(tmp_path: Path) -> None:
     town = Town(tmp_path, "AB", application=NamedApplication(f"{__name__}:OddOnes", lambda sentence: None), size=0)
     for rsu in town.rsus.values():
-        assert rsu.host is not None
-        rsu.feed = partial(_caught, rsu.host, rsu.feed)  # type: ignore[method-assign]
+        assert rsu.hosting is not None
+        rsu.hosting._do = partial(_caught, rsu.hosting)  # type: ignore[method-assign]
     town.run(10.0)
     assert all(rsu.host is not None for rsu in town.rsus.values())
     town.close()
 
 
-def _caught(host: Any, feed: Any, event: Any) -> Any:
+def _caught(hosting: Hosting, work: Any) -> Any:
     """As `TwinService` does: its last catch."""
     try:
-        return feed(event)
+        return Hosting._do(hosting, work)
     except Exception as error:
-        host.set_aside(error)
+        hosting.host.set_aside(error)
         return None
 
 

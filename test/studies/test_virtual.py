@@ -18,6 +18,7 @@ from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.scenario.model import Randomness
 from uav_twin_migration.studies.virtual.run import run
 from uav_twin_migration.studies.virtual.world import Fading
+from uav_twin_migration.twin.hosting.store_reader import StoreReader
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SIM = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "--virtual"]
@@ -45,6 +46,18 @@ def test_a_seed_gives_the_same_bits_in_any_process_and_another_seed_others() -> 
         others.append(json.loads(done.stdout))
     assert here == others[0] == others[1]
     assert others[2] != here
+
+
+def test_stores_may_be_on_a_disk(tmp_path: Path) -> None:
+    faults = ["at 6 s: kill rsu_1", "at 8 s: back rsu_1"]
+    summary = run("small", duration=12.0, faults=faults, twin_stores=str(tmp_path))
+    assert not summary["twins_lost"] + summary["twins_duplicated"] + summary["twins_unserved"]
+    stores = [StoreReader(path) for path in sorted(tmp_path.glob("*.db"))]
+    assert [store.rsu for store in stores] == ["rsu_1", "rsu_2"]
+    assert {uav for store in stores for uav, one in store.load().items() if one.own} == {"uav_1", "uav_2"}
+    done = subprocess.run([*SIM, "small", "--twin-stores", str(tmp_path)], capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 2
+    assert "begins at 0 again" in done.stderr
 
 
 def test_a_killed_host_comes_back_with_its_twins() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from test.twin.files import is_empty
-from test.twin.network import decode
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import Transmit
@@ -76,3 +75,17 @@ def chunks(after: int, *contents: bytes, number: int = 1024, session: int = SESS
 
 def refusal(reason: Reason, newest_epoch: int = 0) -> list[Any]:
     return [Refuse("u1", SESSION, reason, newest_epoch)]
+
+
+def decode(data: bytes) -> Any:
+    """The frame of which these are the bytes."""
+    reader = wire.FrameReader()
+    reader.trusted = True
+    frame = None
+    while data:
+        room = reader.room()
+        size = min(len(room), len(data))
+        room[:size] = data[:size]
+        frame, data = reader.filled(size), data[size:]
+    assert frame is not None
+    return frame

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from test.twin.network import decode
-from test.twin.target import EPOCH, HIGHEST, SESSION, Target, chunks, refusal
+from test.twin.target import EPOCH, HIGHEST, SESSION, Target, chunks, decode, refusal
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
 from uav_twin_migration.twin.protocol import wire

@@ -189,6 +189,7 @@ def test_so_many_twins_that_nobody_claims_are_taken_and_no_more(town: Town) -> N
     for number in range(most + 10):
         request = HostRequest(f"invented_{number}", name, make_epoch(3), 1000)
         town.tell(name, partial(TwinHost.request, request=request, now=town.now))
+    town.run(0.1)
     assert len(host.hosted) == most
     town.migrate(name)
     live(town, 3.0)

@@ -1,27 +1,29 @@
-"""RSUs with real stores, a UAV, and a network between them, in virtual time."""
+"""RSUs with real stores in the engine of `sim --virtual`, a UAV, and promises that hold at each instant.
+
+The UAV is this file's own: it says what a test wants, when it wants it. Connections break with the odds of `loss`, too.
+"""
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from test.twin.network import DELAY, Wire, decode
+from uav_twin_migration.studies.virtual.carrier import Carrier, End
+from uav_twin_migration.studies.virtual.events import Events, Process
+from uav_twin_migration.studies.virtual.hosting import Hosting
+from uav_twin_migration.studies.virtual.network import Network
 from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application
+from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin
-from uav_twin_migration.twin.hosting.outputs import Close, Durable, MigrationReport, Open, Output, Pace, Reply, Transmit
+from uav_twin_migration.twin.hosting.outputs import MigrationReport
 from uav_twin_migration.twin.hosting.store import Store
-from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
-from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.host_discovery import (
     HostDiscovery,
     HostDiscoveryTiming,
@@ -32,10 +34,24 @@ from uav_twin_migration.twin.protocol.host_discovery import (
     lease_renewal,
     moving,
 )
-from uav_twin_migration.twin.protocol.messages import CancelRequest, HostRequest, MigrateRequest
+from uav_twin_migration.twin.protocol.messages import CancelRequest, HostReply, HostRequest, MigrateRequest
 from uav_twin_migration.twin.protocol.replica_state import Status
 
+DELAY = 0.002  # s, of a message
+COMMIT = 0.001  # s until it is on the disk
 VOICE = 0.25  # s between two rounds of host heartbeats and lease renewals
+
+
+class BreakingCarrier(Carrier):
+    """A connection may break with each frame."""
+
+    lost: Callable[[], bool]
+
+    def arrive(self, end: End, peer: str, frame: Any, size: int) -> None:
+        if self.lost():
+            self.drop(end)
+        else:
+            super().arrive(end, peer, frame, size)
 
 
 class Rsu:
@@ -44,39 +60,35 @@ class Rsu:
     def __init__(self, town: Town, name: str) -> None:
         self.town, self.name = town, name
         self.path = town.directory / f"{name}.db"
-        self.host: TwinHost | None = None
-        self.incarnation = 0
+        self.process = Process(town.events, name)
+        self.carrier = BreakingCarrier(self.process, town.network, town.carriers)
+        self.carrier.lost = town.lost
+        self.hosting: Hosting | None = None
         self.start()
 
+    @property
+    def host(self) -> TwinHost | None:
+        return self.hosting.host if self.hosting is not None else None
+
     def start(self) -> None:
-        self.incarnation += 1
-        store = Store(self.path, self.name)
-        self.host = TwinHost(store, self.town.application, self.town.now, self.town.settings, self.queued)
-        self.town.wake(self, self.incarnation)
+        self.process.start()
+        town, callbacks = self.town, Callbacks(reply=self.town.reply, report=self.town.reports.append)
+        machine = self.process, self.carrier, Store(self.path, self.name), lambda: COMMIT
+        self.hosting = Hosting(*machine, town.application, town.settings, callbacks, wall_clock=0.0)
 
     def crash(self) -> None:
         """What was not committed is gone, and all connections with it."""
-        assert self.host is not None
-        self.host.store.close()
-        self.host = None
-        self.town.hang_up(self.name)
+        assert self.hosting is not None
+        self.hosting.close()
+        self.hosting = None
+        self.process.kill()
+        self.carrier.hang_up()
 
-    def queued(self, link: int) -> int:
-        wire = self.town.wires.get((self.name, link))
-        return sum(len(data) for data, _ in wire.waiting) if wire is not None else 0
-
-    def feed(self, event: Callable[[TwinHost], Any]) -> Any:
-        """Let the host have an event and commit; where the disk refuses, all of that is undone."""
-        assert self.host is not None
-        result = None
-        try:
-            result = event(self.host)
-            outputs = self.host.commit(self.town.now)
-        except StoreError as error:
-            outputs = self.host.roll_back(error)
-        for output in outputs:
-            self.town.carry(self, output)
-        return result
+    def feed(self, event: Callable[[TwinHost], Any]) -> None:
+        """Let the host have an event, and commit."""
+        if self.hosting is not None:
+            self.hosting.post(lambda host, now: event(host))
+            self.town.run(0.0)
 
 
 class Town:
@@ -96,16 +108,15 @@ class Town:
         rate: float = 0.0,
     ) -> None:
         """replica_host: the RSU that shall have a replica. rate: bytes/s that the UAV has bought."""
-        self.directory, self.now, self.loss = directory, 0.0, loss
+        self.directory, self.loss = directory, loss
         self.settings = settings or HostSettings(flush_period=0.2)
         self.application = application or UavTwins()
         self.host_discovery_timing = timing or HostDiscoveryTiming()
         self.chance = random.Random(seed)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self.links: dict[tuple[str, int], tuple[str, int]] = {}  # one end -> the other
-        self.wires: dict[tuple[str, int], Wire] = {}
-        self._inbound = itertools.count(1_000_000)
+        self.events = Events()
+        self.network = Network(self.events, lambda: DELAY, lambda: False)
+        self.carriers: dict[str, Carrier] = {}
+        self.rsus: dict[str, Rsu] = {}
         self.reports: list[MigrationReport] = []
         self.served: list[tuple[float, str, int]] = []  # time, RSU, epoch
         self.size = size
@@ -115,8 +126,8 @@ class Town:
         self.rate = rate
         self.sequence = 0
         self.acked: list[int] = []  # sequence numbers of telemetry that is on a disk
-        self.rsus = {name: Rsu(self, name) for name in names}
-        self.at(0.0, self.voices)
+        self.rsus.update({name: Rsu(self, name) for name in names})
+        self.events.at(0.0, self.voices)
 
     def close(self) -> None:
         """Stop all RSUs, as at a shutdown."""
@@ -126,28 +137,18 @@ class Town:
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    def at(self, delay: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (self.now + delay, next(self._order), action))
+    @property
+    def now(self) -> float:
+        return self.events.now
 
     def run(self, duration: float) -> None:
-        end = self.now + duration
-        while self._events and self._events[0][0] <= end:
-            self.now, _, action = heapq.heappop(self._events)
-            action()
-            self.check()
-        self.now = end
+        self.events.run(self.now + duration, self.check)
 
     def run_until(self, condition: Callable[[], bool], limit: float = 60.0) -> None:
         end = self.now + limit
         while not condition():
             assert self.now < end, "it did not happen in time"
             self.run(0.01)
-
-    def wake(self, rsu: Rsu, incarnation: int) -> None:
-        if rsu.host is None or rsu.incarnation != incarnation:
-            return
-        wake_at = rsu.feed(lambda host: host.tick(self.now)) or self.now + 0.1
-        self.at(max(0.001, wake_at - self.now), lambda: self.wake(rsu, incarnation))
 
     # -- promises ----------------------------------------------------------------------------------------------------
 
@@ -216,81 +217,15 @@ class Town:
     def lost(self) -> bool:
         return self.chance.random() < self.loss
 
-    def carry(self, rsu: Rsu, output: Output) -> None:
-        if isinstance(output, Open):
-            self._open(rsu, output)
-        elif isinstance(output, Transmit):
-            if (rsu.name, output.link) in self.wires:
-                self.wires[rsu.name, output.link].send(wire.encoded(output.frame), output.paced)
-        elif isinstance(output, Pace):
-            if (rsu.name, output.link) in self.wires:
-                self.wires[rsu.name, output.link].rate = output.rate
-                self.wires[rsu.name, output.link].go_on()
-        elif isinstance(output, Close):
-            self._close(rsu.name, output.link)
-        elif isinstance(output, Reply):
-            if not self.lost():
-                self.at(DELAY, lambda: self._answer(output))
-        elif isinstance(output, MigrationReport):
-            self.reports.append(output)
-        elif isinstance(output, Durable):
-            output.done(output.accepted)
-
-    def _answer(self, output: Reply) -> None:
-        self.host_discovery = answer(self.host_discovery, output.reply, self.now)
-
-    def _open(self, rsu: Rsu, output: Open) -> None:
-        peer = self.rsus.get(output.peer)
-        if peer is None or peer.host is None or self.lost():
-            self.at(DELAY, lambda: self._down(rsu, rsu.incarnation, output.link))
-            return
-        ends = (rsu.name, output.link), (peer.name, next(self._inbound))
-        self.links[ends[0]], self.links[ends[1]] = ends[1], ends[0]
-        for end in ends:
-            self.wires[end] = Wire(self, *end)
-        self.wires[ends[0]].rate = output.rate
-
-    def arrive(self, name: str, link: int, data: bytes) -> None:
-        other = self.links.get((name, link))
-        if other is None:
-            return
-        if self.lost():
-            self.disconnect(name, link)
-            return
-        peer = self.rsus[other[0]]
-        if peer.host is None:
-            return
-        frame = decode(data)
-        peer.feed(lambda host: host.receive(other[1], name, frame, self.now))
-
-    def _close(self, name: str, link: int) -> None:
-        """Close a link once all is sent; chunks no longer matter."""
-        wire = self.wires.get((name, link))
-        if wire is not None:
-            wire.waiting = deque(
-                one for place, one in enumerate(wire.waiting) if not one[1] or (place == 0 and wire.busy)
-            )
-            gone = sum(len(data) for data, paced in wire.waiting if paced) / wire.rate if wire.rate else 0.0
-            self.at(gone + 2 * DELAY, lambda: self.disconnect(name, link))
-
-    def disconnect(self, name: str, link: int) -> None:
-        other = self.links.pop((name, link), None)
-        if other is None:
-            return
-        self.links.pop(other, None)
-        self.wires.pop((name, link), None)
-        self.wires.pop(other, None)
-        for end_name, end_link in ((name, link), other):
-            self._down(self.rsus[end_name], self.rsus[end_name].incarnation, end_link)
-
-    def _down(self, rsu: Rsu, incarnation: int, link: int) -> None:
-        if rsu.host is not None and rsu.incarnation == incarnation:
-            rsu.feed(lambda host: host.link_down(link, self.now))
-
     def hang_up(self, name: str) -> None:
-        for end, other in list(self.links.items()):
-            if name in (end[0], other[0]):
-                self.disconnect(*end)
+        self.carriers[name].hang_up()
+
+    def reply(self, reply: HostReply) -> None:
+        if not self.lost():
+            self.events.at(self.now + DELAY, partial(self._answer, reply))
+
+    def _answer(self, reply: HostReply) -> None:
+        self.host_discovery = answer(self.host_discovery, reply, self.now)
 
     # -- the UAV -----------------------------------------------------------------------------------------------------
 
@@ -308,15 +243,14 @@ class Town:
             self.tell(name, lambda host: host.recognise(said, self.now))
         if self.rate and self.host_discovery.host:
             self.tell(self.host_discovery.host, lambda host: host.grant("u1", self.rate, self.now))
-        self.at(VOICE, self.voices)
+        self.events.at(self.now + VOICE, self.voices)
 
     def _request(self, request: HostRequest, host: TwinHost) -> None:
         host.request(request, self.now)
 
     def tell(self, name: str, event: Callable[[TwinHost], Any]) -> None:
-        rsu = self.rsus[name]
-        if rsu.host is not None and not self.lost():
-            rsu.feed(event)
+        if not self.lost():
+            self.rsus[name].feed(event)
 
     def observe(self) -> None:
         """Telemetry, and a change of the payload now and then, acknowledged once on a disk."""

@@ -9,6 +9,7 @@ docs/game.md derives the closed forms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from uav_twin_migration.game.market import FloatArray, Market
 # Below this exponent a power mean goes through expm1 and log1p, which keep their digits as the exponent tends to 0
 # but take twice the time of exp and log.
 _SMALL_EXPONENT = 0.05
+_FEW = 7  # terms that numpy adds one after the other
 
 
 class Response(NamedTuple):
@@ -87,6 +89,26 @@ def effective_rate(bandwidth: npt.ArrayLike, efficiency: npt.ArrayLike, rho: npt
     """
     b, e, rho_ = _floats(bandwidth, efficiency, rho)
     return np.asarray(e.sum(axis=-1) * _power_mean(b, link_weights(e), rho_, otherwise=0.0)[0])
+
+
+def effective_rate_of_one(bandwidth: Sequence[float], efficiency: Sequence[float], rho: float) -> float:
+    """`effective_rate`, Mbit/s, of one UAV: to the bit the same, and quicker where it has few RSUs in range.
+
+    numpy takes logarithms and powers, as other libraries round them otherwise.
+    """
+    held = [(b, e) for b, e in zip(bandwidth, efficiency, strict=True) if b > 0.0 and e > 0.0]
+    if len(efficiency) > _FEW or rho < _SMALL_EXPONENT:
+        return float(effective_rate(bandwidth, efficiency, rho))
+    if not held:
+        return 0.0
+    in_range = total = 0.0
+    for e in efficiency:
+        in_range += e
+    logs = [rho * log for log in np.log([b for b, _ in held]).tolist()]
+    top = max(logs)
+    for (_, e), power in zip(held, np.exp([log - top for log in logs]).tolist(), strict=True):
+        total += e / in_range * power
+    return float(in_range * np.exp((top + np.log(total)) / rho))
 
 
 def immersion(rate: npt.ArrayLike, alpha: npt.ArrayLike, required_rate: npt.ArrayLike) -> FloatArray:

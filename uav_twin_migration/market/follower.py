@@ -215,7 +215,7 @@ class Follower:
         links = [self._efficiency[rsu] for rsu in rsus], [held.get(rsu, 0.0) for rsu in rsus]
         if links != self._rated:
             self._rated = links
-            self._rate = float(game.effective_rate(links[1], links[0], self.settings.rho))
+            self._rate = game.effective_rate_of_one(links[1], links[0], self.settings.rho)
         return self._rate
 
     def describe_plugins(self) -> dict[str, int]:

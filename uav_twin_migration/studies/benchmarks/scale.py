@@ -20,7 +20,7 @@ from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.neighbourhoods import by_neighbourhood
 from uav_twin_migration.studies.benchmarks import Figure
 from uav_twin_migration.studies.virtual.city import City
-from uav_twin_migration.studies.virtual.run import IN_MEMORY
+from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY
 
 SUMMARY = "messages that an RSU and a UAV hear, and CPU time, against the size of the city, in virtual time"
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's

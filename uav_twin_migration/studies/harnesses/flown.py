@@ -16,7 +16,8 @@ from uav_twin_migration.scenario.faults import schedule
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
-from uav_twin_migration.studies.virtual.run import IN_MEMORY, run
+from uav_twin_migration.studies.virtual.run import run
+from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY
 
 LOOK = 0.1  # s between two looks of a user
 WARM_UP = 20.0  # s after which all have found each other

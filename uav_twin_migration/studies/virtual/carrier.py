@@ -186,14 +186,19 @@ class Carrier:
         return end.other is not None and self.network.is_cut(self.name, end.other.carrier.name)
 
     def drop(self, end: End) -> None:
-        """A connection ends: both sides hear of it, the other a little later."""
+        """A connection ends: both sides hear of it, the other a little later, after what was sent before."""
         now, other = self.events.now, end.other
         if self._ends.pop(end.number, None) is not None:
             self._tell(now, end.number)
         if other is not None and other.carrier._ends.get(other.number) is other:
-            del other.carrier._ends[other.number]
             arrival = max(now + self.network.delay(self.name, other.carrier.name), end._arrived)
-            other.carrier._tell(arrival, other.number)
+            self.events.at(arrival, partial(other.carrier._lost, other))
+
+    def _lost(self, end: End) -> None:
+        """The other side has ended a connection."""
+        if self._ends.get(end.number) is end:
+            del self._ends[end.number]
+            self.process.deliver(partial(self.broken, end.number))
 
     def hang_up(self) -> None:
         """The process is gone, and all its connections with it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uav_twin_migration.deployment.options import SIM, check
-from uav_twin_migration.deployment.simulation import check_files, warn
+from uav_twin_migration.deployment.simulation import check_files, make_folder, warn
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.frames import Frame, Sample
 from uav_twin_migration.monitor.html import page
@@ -20,9 +20,9 @@ from uav_twin_migration.output import write_text
 from uav_twin_migration.scenario.examine import loaded
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.run import DURATION, run
+from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY
 
-UNUSED = {"world", "gui", "px4_dir", "keys", "namespace", "foxglove", "twin_stores", "ledgers"}
-UNUSED |= {"px4_link", "hosts", "host"}
+UNUSED = {"world", "gui", "px4_dir", "px4_link", "keys", "namespace", "foxglove", "ledgers", "hosts", "host"}
 AS_QUICKLY = "1: virtual time passes as quickly as it can, but for who watches it (--view)"
 REFRESH = 0.2  # s of wall time between two pictures
 
@@ -50,10 +50,21 @@ def simulate(values: Mapping[str, Any]) -> int:
         Path(values["learned"]) if values["learned"] else None,
         values["train"],
         viewed.show if viewed is not None else None,
+        _stores(values["twin_stores"]),
     )
     if viewed is not None:
         viewed.server.close()
     return show.finish(summary)
+
+
+def _stores(folder: str) -> str:
+    """Where RSUs keep twins. Raises InputError."""
+    if not folder:
+        return IN_MEMORY
+    make_folder("twin_stores", Path(folder))
+    if next(Path(folder).glob("*.db"), None) is not None:
+        raise InputError("options", "twin_stores", folder, "a folder without stores: virtual time begins at 0 again")
+    return str(Path(folder).resolve())
 
 
 def refuse_unused(values: Mapping[str, Any]) -> None:

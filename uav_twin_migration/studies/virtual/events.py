@@ -22,12 +22,14 @@ class Events:
         self._count += 1
         heapq.heappush(self._heap, (time if time > self.now else self.now, self._count, act))
 
-    def run(self, until: float) -> None:
-        """Let everything up to a time happen."""
+    def run(self, until: float, watch: Act | None = None) -> None:
+        """Let everything up to a time happen. watch: to be called after each event."""
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until:
             self.now, _, act = pop(heap)
             act()
+            if watch is not None:
+                watch()
         self.now = until
 
 

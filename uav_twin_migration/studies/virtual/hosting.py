@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from uav_twin_migration.scenario.chance import Draw
 from uav_twin_migration.studies.virtual.carrier import Carrier
@@ -18,12 +18,14 @@ from uav_twin_migration.twin.hosting.admission import HostSettings
 from uav_twin_migration.twin.hosting.application import Application
 from uav_twin_migration.twin.hosting.carrying_out import Callbacks, carry_out
 from uav_twin_migration.twin.hosting.host import TwinHost
-from uav_twin_migration.twin.hosting.memory_store import Disk, MemoryStore
 from uav_twin_migration.twin.hosting.outputs import Output
 from uav_twin_migration.twin.hosting.runtime import GATHER, LONG_GATHER, MUCH
+from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.wire import Chunks
 
 Event = Callable[[TwinHost, float], object]
+T = TypeVar("T")
 
 
 class _Item(NamedTuple):
@@ -39,17 +41,16 @@ class Hosting:
         self,
         process: Process,
         carrier: Carrier,
-        disk: Disk,
+        store: Store,
         disk_delay: Draw,
         application: Application,
         settings: HostSettings,
         callbacks: Callbacks,
         wall_clock: float,
     ) -> None:
-        """wall_clock: s since 1970, at time 0. disk_delay: s until a commit is on the disk."""
+        """store: in memory or on a disk. disk_delay: s until a commit is on it. wall_clock: s since 1970, at time 0."""
         self._process, self._events, self._carrier, self._callbacks = process, process.events, carrier, callbacks
-        self._store = MemoryStore(disk, process.name)
-        self._disk_delay = disk_delay
+        self._store, self._disk_delay = store, disk_delay
         now = self._events.now
         self.host = TwinHost(self._store, application, now, settings, carrier.queued, wall_clock + now)
         carrier.deliver, carrier.broken = self._arrived, self._broken
@@ -98,19 +99,23 @@ class Hosting:
         self._turn_at = math.inf
         now = self._last = self._events.now
         items, self._items = self._items, []
-        for item in items:
-            item.event(self.host, now)
         if items:
-            self._commit()
+            self._do(lambda: [item.event(self.host, now) for item in items])
         if not items or now >= self._wake_at or not all(item.calm for item in items):
-            self._wake_at = self.host.tick(now)
-            self._commit()
+            self._wake_at = self._do(lambda: self.host.tick(now)) or now
         self._turn_by(self._wake_at)
 
-    def _commit(self) -> None:
-        """Put everything on the disk; when it is there, what is to be done about it is done."""
-        before = self._store.commits
-        outputs = self.host.commit(self._events.now)
+    def _do(self, work: Callable[[], T]) -> T | None:
+        """Have the host do something and put it on the disk; when it is there, what is to be done about it is done.
+
+        Where the disk refuses, all of that is undone: None.
+        """
+        before, done = self._store.commits, None
+        try:
+            done = work()
+            outputs = self.host.commit(self._events.now)
+        except StoreError as error:
+            done, outputs = None, self.host.roll_back(error)
         if self._store.commits > before:
             self._busy_until = max(self._busy_until, self._events.now) + self._disk_delay()
         if outputs:
@@ -118,6 +123,7 @@ class Hosting:
                 self._process.at(self._busy_until, partial(self._carry_out, outputs))
             else:
                 self._carry_out(outputs)
+        return done
 
     def _carry_out(self, outputs: Sequence[Output]) -> None:
         carry_out(outputs, self._carrier, self._carrier.send, self._callbacks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration.deployment.simulation import warn
@@ -23,7 +24,8 @@ from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
 from uav_twin_migration.twin.hosting.application import NamedApplication
 from uav_twin_migration.twin.hosting.carrying_out import Callbacks
-from uav_twin_migration.twin.hosting.memory_store import Disk
+from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY, Disk, MemoryStore
+from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
 from uav_twin_migration.twin.protocol.messages import CancelRequest, HostReply, HostRequest, MigrateRequest
 
@@ -78,13 +80,17 @@ class VirtualRsu:
             reply=self._send_reply, report=self._send_report, hosting_change=lambda change: self._on_hosting_change()
         )
         self.hosting = Hosting(
-            *(self.process, self._carrier, self._disk, self.city.disk_delay(self.name)),
+            *(self.process, self._carrier, self._open_store(), self.city.disk_delay(self.name)),
             NamedApplication(application, warn) if application else self.city.application,
             *(settings, callbacks, self.city.wall_clock),
         )
         phase = self.city.phase
         self.process.every(lambda: values["twin_beat"], self._on_beat, now + phase() * values["twin_beat"])
         self.process.every(lambda: values["state_period"], self._send_states, now + phase() * values["state_period"])
+
+    def _open_store(self) -> Store:
+        path = Path(self.values["twin_store"])
+        return MemoryStore(self._disk, self.name) if path.parent == Path(IN_MEMORY) else Store(path, self.name)
 
     def kill(self) -> None:
         """The process ends as by SIGKILL."""

@@ -21,6 +21,7 @@ from uav_twin_migration.scenario.vary import as_run
 from uav_twin_migration.studies.virtual.city import City
 from uav_twin_migration.studies.virtual.faults import carry_out
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT
+from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY
 
 if TYPE_CHECKING:
     from uav_twin_migration.studies.virtual.recorder import Recorder
@@ -30,7 +31,6 @@ LOOK = 0.2  # s between two looks while the run begins
 FRAME = 0.1  # s between two frames for who views
 LINGER = 0.05  # s after its end until who watches `sim` has seen that it is over: it looks ten times a second
 SAMPLE = 1.0  # s between two comparisons with the equilibrium
-IN_MEMORY = "memory"  # as twin stores' folder: RSUs host twins
 
 Watch = Callable[[City, Sample], None]
 View = Callable[[City, Frame], None]
@@ -51,6 +51,7 @@ def run(
     learned: Path | None = None,
     train: bool = False,
     view: View | None = None,
+    twin_stores: str = IN_MEMORY,
 ) -> dict[str, Any]:
     """Play a scenario for `duration` s, and say what happened: the keys of `sim --json`.
 
@@ -69,6 +70,7 @@ def run(
         record: new folder for a recording, which `view`, `export` and `compare` read.
         train: RSUs start untrained, and a learner learns while it runs. learned: file for its newest policy.
         view: called with each frame, ten a simulated second.
+        twin_stores: folder for stores on a disk; without, they are in memory.
 
     Raises:
         InputError: the scenario, the policy or a fault is not as it must be.
@@ -80,7 +82,7 @@ def run(
         exploration=exploration,
         compose=compose,
         duration=duration,
-        twin_stores=IN_MEMORY if twins else "",
+        twin_stores=twin_stores if twins else "",
         train=train,
         learned=str(learned or ""),
     )

@@ -15,7 +15,6 @@ of transfers), `transaction.py` (all or nothing), `draining.py`, `expiry.py`.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -65,8 +64,9 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Status,
     Timeout,
     host_heartbeat,
-    timers,
+    is_told,
 )
+from uav_twin_migration.twin.protocol.timers import next_timer, timers
 
 
 class TwinHost:
@@ -222,8 +222,9 @@ class TwinHost:
         """What to tell UAVs: several times in a lease, and at once on `HostingChange`. For any thread."""
         said = []
         for uav, visible in self.state.shown.items():
-            if visible.twin is None and visible.replica_state.record.status is Status.HOSTING:
-                continue  # damaged: the UAV shall give its twin to another RSU
+            damaged = visible.twin is None and visible.replica_state.record.status is Status.HOSTING
+            if damaged or not is_told(visible.replica_state):
+                continue  # a damaged one's UAV shall give its twin to another RSU
             context = Context(self.rsu, uav, now, incarnation=self.store.incarnation)
             said.append(host_heartbeat(visible.replica_state, context))
         return [one for one in said if one is not None]
@@ -328,16 +329,17 @@ class TwinHost:
     def _look_after(self, hosted_twin: HostedTwin, flushing: bool) -> float:
         """What it is time for with one twin. Returns when to look again."""
         now = self.state.now
-        for timer, at in timers(hosted_twin.replica_state).items():
-            if now >= at and timer in timers(hosted_twin.replica_state):
-                self._step(hosted_twin, Timeout(timer))
+        if now >= next_timer(hosted_twin.replica_state):
+            for timer, at in timers(hosted_twin.replica_state).items():
+                if now >= at and timer in timers(hosted_twin.replica_state):
+                    self._step(hosted_twin, Timeout(timer))
         if hosted_twin.filling is not None:
             self.contents.fill(hosted_twin)
             return now
         if flushing or hosted_twin.waiting:
             self.contents.flush(hosted_twin)
         wake_at = self._outbound.look_after(hosted_twin)
-        return min(wake_at, *timers(hosted_twin.replica_state).values(), math.inf)
+        return min(wake_at, next_timer(hosted_twin.replica_state))
 
     def _step(
         self,

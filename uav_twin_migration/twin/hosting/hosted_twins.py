@@ -152,7 +152,7 @@ class HostState:
         self.durable: list[Callable[[bool], None]] = []  # who waits for what was written
         self.taken_in = 0  # bytes of inbound chunks that are on the disk
         self.taking_in = 0  # and that wait for the commit
-        self.visible: dict[str, Visible] = {}  # replaced as a whole with each commit
+        self.visible: dict[str, Visible] = {}  # replaced as a whole where another twin comes: any thread may read
 
     @property
     def shown(self) -> Mapping[str, Visible]:

@@ -17,6 +17,7 @@ from uav_twin_migration.twin.protocol.records import replace
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer
 
 ROOM = 1 << 50  # bytes that are free
+IN_MEMORY = "memory"  # as the folder of RSUs' stores: there is none
 
 
 @dataclass

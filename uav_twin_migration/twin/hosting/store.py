@@ -52,6 +52,7 @@ class Store(StoreChunks):
         """Open the file, or make it. Raises StoreError."""
         self._changes = Changes()
         self._compact_at = LONG_JOURNAL  # bytes of the journal
+        self.commits = 0  # that wrote something
         self._file: StoreFile | None = None  # while it is being opened
         self._journal: Journal | None = None
         super().__init__(path, rsu)
@@ -107,6 +108,7 @@ class Store(StoreChunks):
         except StoreError:
             self.rollback()
             raise
+        self.commits += 1
         self._changes.commit()
         self._compact()
 

@@ -93,13 +93,15 @@ class Transaction:
 
     def publish(self, uavs: Iterable[str]) -> None:
         """Let others see what is on the disk now of these twins."""
-        visible = dict(self._state.visible)
+        state = self._state
+        seen: dict[str, Visible] = {}
         for uav in uavs:
-            hosted_twin = self._state.twins[uav]
-            visible[uav] = Visible(
-                hosted_twin.replica_state, hosted_twin.twin, hosted_twin.replicated_at, hosted_twin.stopped
-            )
-        self._state.visible = visible
+            one = state.twins[uav]
+            seen[uav] = Visible(one.replica_state, one.twin, one.replicated_at, one.stopped)
+        if seen.keys() <= state.visible.keys():
+            state.visible.update(seen)
+        else:  # who reads in another thread goes on with the keys that there were
+            state.visible = {**state.visible, **seen}
 
     def _hosting_changes(self) -> list[Output]:
         """Who began or ceased to be hosted here."""

@@ -352,23 +352,17 @@ def with_transfer(replica_state: ReplicaState, transfer: OutboundTransfer) -> Re
     return replace(replica_state, replication=transfer)
 
 
-def timers(replica_state: ReplicaState) -> dict[Timer, float]:
-    """When each timer's time comes, s; only those that are set."""
-    migration, replication = replica_state.migration, replica_state.replication
-    at = {Timer.INBOUND: replica_state.inbound_deadline, Timer.UNWANTED: replica_state.unwanted_at}
-    if migration is not None:
-        at[Timer.MIGRATION] = migration.deadline
-        at[Timer.FUNDING] = NEVER if migration.phase is Phase.HANDING_OVER else replica_state.unfunded_at
-    if replication is not None:
-        at[Timer.REPLICATION] = replication.deadline
-    return {timer: time for timer, time in at.items() if time < NEVER}
+def is_told(replica_state: ReplicaState) -> bool:
+    """Whether there may be something to tell of this twin: not of most that were ever heard of."""
+    record = replica_state.record
+    return record.status is not Status.ABSENT or record.inbound is not None or bool(replica_state.gone_to)
 
 
 def host_heartbeat(replica_state: ReplicaState, context: Context) -> HostHeartbeat | None:
     """What to tell of this twin, or None where there is nothing to tell."""
     record = replica_state.record
-    if record.status is Status.ABSENT and record.inbound is None and not replica_state.gone_to:
-        return None  # as of most twins that were ever heard of
+    if not is_told(replica_state):
+        return None
     stamp = Stamp(context.incarnation, context.now)
     idle = record.status not in (Status.HOSTING, Status.HANDING_OVER)
     if idle and replica_state.gone_to:

@@ -49,8 +49,8 @@ from uav_twin_migration.twin.protocol.replica_state import (
     Timing,
     Wrote,
     host_heartbeat,
-    timers,
 )
+from uav_twin_migration.twin.protocol.timers import timers
 from uav_twin_migration.twin.verification.world import MIXED, UAV, Content, Packet, Rules, Site, is_within
 
 TIMERS = {
