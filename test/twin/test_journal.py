@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from test.twin.files import copied, delete
-from uav_twin_migration.twin.hosting import journal, store
+from uav_twin_migration.twin.hosting import changes, journal, store
 from uav_twin_migration.twin.hosting.journal import Journal, JournalError, Record
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError, StoreReader, journal_of
@@ -49,8 +49,8 @@ def written(path: Path, frames: list[list[tuple[int, bytes]]]) -> list[dict[int,
     file.begin(GENERATION)
     now: dict[int, Chunk] = {}
     states: list[dict[int, bytes]] = [{}]
-    for version, changes in enumerate(frames, start=1):
-        changed = {number: chunk(number, content, version) for number, content in changes}
+    for version, records in enumerate(frames, start=1):
+        changed = {number: chunk(number, content, version) for number, content in records}
         file.append([journal.record_of(5, one, now.get(number)) for number, one in changed.items()])
         now |= changed
         states.append({number: bytes(one.content) for number, one in now.items()})
@@ -268,3 +268,20 @@ def test_a_journal_that_is_taken_away_is_noticed_before_the_next_commit(tmp_path
         opened.change(copy, [chunk(0, b"x", 2)])
         with pytest.raises(StoreError, match="gone from its place"):
             opened.commit()
+
+
+def test_what_so_many_twins_change_at_once_fits_into_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MOST", 10_000)
+    with Store(tmp_path / "s.db", "rsu1") as opened:
+        copies = [hosted(opened, f"u{number}") for number in range(30)]
+        for copy in copies:
+            opened.change(copy, [chunk(0, os.urandom(1000), 5)])
+            opened.save_version(f"u{copy.id - 1}", 5, copy)
+        opened.commit()
+        assert opened._journal is not None
+        assert opened._journal.size < 12_000
+        after = copied(opened.path, tmp_path / "after")
+        before = {copy.id: opened.read(copy, 0) for copy in copies}
+    with Store(after, "rsu1") as again:
+        assert {copy.id: again.read(copy, 0) for copy in copies} == before
+        assert {stored.record.version for stored in again.load().values()} == {5}

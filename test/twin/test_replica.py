@@ -121,7 +121,7 @@ def test_the_replica_takes_over_when_the_host_is_lost(town: Town) -> None:
     lost_at = town.now
     lose(town, "A")
     town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
-    sequences = {one.sequence for one in town.twin("B").history()}
+    sequences = {one.sequence for one in town.history("B")}
     missing = [sequence for sequence in acknowledged if sequence not in sequences]
     assert missing == acknowledged[len(acknowledged) - len(missing) :]  # the newest
     assert len(missing) * 0.1 <= behind + 0.1
@@ -169,7 +169,7 @@ def test_a_twin_that_moves_elsewhere_keeps_its_replica_host(town: Town) -> None:
     assert age(town) < 2.0
     lose(town, "C")
     town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
-    assert len(town.twin("B").history()) > 50
+    assert len(town.history("B")) > 50
 
 
 def test_a_migration_and_a_replica_share_what_was_bought(tmp_path: Path) -> None:
@@ -194,14 +194,14 @@ def test_nobody_begins_anew_while_a_replica_may_come_back(town: Town) -> None:
     assert town.host_discovery.host == ""
     town.rsus["B"].start()
     town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
-    assert len(town.twin("B").history()) > 10
+    assert len(town.history("B")) > 10
 
 
 def test_a_twin_begins_anew_when_nobody_who_has_it_comes_back(town: Town) -> None:
     lose(town, "A")
     lose(town, "B")
     town.run_until(lambda: town.host_discovery.host == "C" and town.is_served(), limit=100.0)
-    assert town.twin("C").history() == []
+    assert town.history("C") == []
 
 
 def test_a_replica_host_that_restarts_goes_on_from_what_it_has(town: Town) -> None:

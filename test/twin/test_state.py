@@ -60,11 +60,25 @@ def test_a_restored_twin_remembers_what_the_twin_does(count: int, flush: int) ->
             disk.take(twin)
     disk.take(twin)
     again = disk.restored()
-    assert again.history() == twin.history()
-    assert [one.sequence for one in again.history()] == list(range(count - len(again.history()), count))
-    assert len(again.history()) >= min(count, HISTORY - BLOCK_RECORDS)
+    history = again.history(disk.chunks.get)
+    assert history == twin.history(disk.chunks.get)
+    assert [one.sequence for one in history] == list(range(count - len(history), count))
+    assert len(history) >= min(count, HISTORY - BLOCK_RECORDS)
     assert again.estimate(1e4) == twin.estimate(1e4) or count == 0
     assert again.tracker.sequence == count - 1
+
+
+def test_no_more_than_a_block_of_history_stays_in_memory_once_it_is_stored() -> None:
+    twin = UavTwin("u1", 1000)
+    disk = Disk(twin)
+    for number in range(5 * BLOCK_RECORDS):
+        twin.observe(telemetry(number), 0.1 * number)
+        disk.take(twin)
+        assert len(twin._blocks) <= 2
+    disk.take(twin)
+    assert len(twin._blocks) == len(disk.restored()._blocks) == 1
+    with pytest.raises(ValueError, match="has not the 1280 records"):
+        twin.history()
 
 
 def test_only_what_changed_is_written() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def history(store: Store, uav: str, copy: Copy | None) -> int:
     if copy is None:
         return 0
     assert list(store.damaged(copy)) == []
-    return len(UavTwins().restore(uav, lambda number: store.read(copy, number)).history())
+    return len(UavTwins().restore(uav, partial(store.read, copy)).history(partial(store.read, copy)))
 
 
 def test_a_store_of_an_earlier_format_can_be_looked_into_without_being_changed(first: Path) -> None:

@@ -167,10 +167,17 @@ class Town:
             if not self.served or self.served[-1][1:] != serving[0]:
                 self.served.append((self.now, *serving[0]))
 
+    def history(self, name: str) -> list[Telemetry]:
+        """What the twin at an RSU remembers."""
+        own, host = self.hosted_twin(name).own, self.rsus[name].host
+        assert own is not None
+        assert host is not None
+        return self.twin(name).history(partial(host.store.read, own))
+
     def check_acknowledged(self) -> None:
         """What was acknowledged is in the twin, once: its history, and in each piece of payload the newest write."""
         twin = self.twin(self.host_discovery.host)
-        sequences = [telemetry.sequence for telemetry in twin.history()]
+        sequences = [telemetry.sequence for telemetry in self.history(self.host_discovery.host)]
         assert len(sequences) == len(set(sequences))
         assert set(self.acked) <= set(sequences)
         newest: dict[int, int] = {}

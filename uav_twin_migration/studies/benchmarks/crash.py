@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -285,8 +286,8 @@ def _compare(flier: Flier, store: StoreReader) -> tuple[list[int], list[int], li
     """
     copy = store.load()[flier.uav].own
     assert copy is not None
-    twin = UavTwin.restored(flier.uav, lambda number: store.read(copy, number))
-    history = [telemetry.sequence for telemetry in twin.history()]
+    twin = UavTwin.restored(flier.uav, partial(store.read, copy))
+    history = [telemetry.sequence for telemetry in twin.history(partial(store.read, copy))]
     there = Counter(history)
     gone = sorted(one for one in flier.acknowledged if one >= history[0] and not there[one])
     twice = sorted(one for one, times in there.items() if times > 1)

@@ -237,17 +237,16 @@ class PlainRsu:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, lease: float = 3.0, **options: Any) -> None:
-        """Start the process, again on its old port; returns when it is ready."""
-        options |= {"rsu": self.rsu, "store": str(self.store), "lease": lease, "port": self.port}
+        """Start the process, again on its old port if nobody has taken that meanwhile; returns when it is ready."""
+        options |= {"rsu": self.rsu, "store": str(self.store), "lease": lease}
         options |= {"keys": str(self.keys)} if self.keys else {}
-        command = [sys.executable, "-m", "uav_twin_migration.studies.harnesses.plain_rsu", json.dumps(options)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"RSU {self.rsu} did not start")
-        self.port = json.loads(line)["port"]
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        for port in dict.fromkeys((self.port, 0)):
+            self.process, said = _begin(options | {"port": port})
+            if said:
+                self.port = json.loads(said)["port"]
+                threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+                return
+        raise RuntimeError(f"RSU {self.rsu} did not start")
 
     def say(self, do: str, /, **more: Any) -> None:
         """Give a command; one to a process that is gone is lost."""
@@ -275,6 +274,14 @@ class PlainRsu:
             if line.endswith("\n"):
                 said = json.loads(line)
                 self.on_line(self.rsu, said)
+
+
+def _begin(options: dict[str, Any]) -> tuple[subprocess.Popen[str], str]:
+    """A process, and its first line; an empty one where it ended instead."""
+    command = [sys.executable, "-m", "uav_twin_migration.studies.harnesses.plain_rsu", json.dumps(options)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
 
 
 def start_together(

@@ -12,7 +12,8 @@ from uav_twin_migration.twin.hosting.journal import Contents, Record, record_of
 from uav_twin_migration.twin.protocol.chunks import Chunk
 
 AT_REST = 16  # commits in which a chunk did not change, after which it may leave
-LARGE = 64 * 1024  # bytes of a commit's changes of one copy, from which they go into the database at once
+LARGE = 64 * 1024  # bytes of a commit's changes of one copy, from which they go to their places at once
+MOST = 16 * 1024 * 1024  # bytes of those of all copies: a frame of the journal is bounded
 
 
 class Changes:
@@ -56,10 +57,14 @@ class Changes:
         return True
 
     def large(self) -> Iterator[int]:
-        """The copies of which too much has changed."""
+        """The copies of which too much has changed, or for which there is no room left beside others."""
+        total = 0
         for copy, chunks in list(self._pending.items()):
-            if sum(len(chunk.content) for chunk in chunks.values()) > LARGE:
+            size = sum(len(chunk.content) for chunk in chunks.values())
+            if size > LARGE or total + size > MOST:
                 yield copy
+            else:
+                total += size
 
     def lift(self, copy: int) -> list[Chunk]:
         """The transaction in the database touches a copy: what it has to write of it."""

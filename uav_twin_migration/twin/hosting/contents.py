@@ -155,8 +155,9 @@ class Contents:
         twin = hosted_twin.twin
         if twin is None or hosted_twin.filling is not None:
             return
-        store = self._state.store
-        changes = twin.changes_since(hosted_twin.stored_version)
+        store, before = self._state.store, self._state.undo.get(hosted_twin.uav)
+        on_disk = before.stored_version if before is not None else hosted_twin.stored_version
+        changes = twin.changes_since(on_disk)
         if changes.pieces:
             self._state.touch(hosted_twin)
             self._write(hosted_twin, changes.pieces, store.change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from uav_twin_migration.twin.hosting.store_reader import Copy, Stored, StoreError, StoreReader
 from uav_twin_migration.twin.hosting.twin import UavTwin, UavTwins
@@ -70,7 +71,7 @@ def _read_history(store: StoreReader, copy: Copy, found: Inspected) -> None:
     if copy.application != UavTwins.name or not copy.whole:
         return
     try:
-        history = UavTwin.restored(found.uav, lambda number: store.read(copy, number)).history()
+        history = UavTwin.restored(found.uav, partial(store.read, copy)).history(partial(store.read, copy))
     except (ValueError, KeyError, TypeError, struct.error, StoreError) as error:
         found.problems.append(f"it cannot be made of its chunks: {error}")
         return

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from uav_twin_migration.twin.hosting.blocks import sync_folder
 from uav_twin_migration.twin.protocol.chunks import LARGEST_CHUNK, Chunk, digest
 
 FRAME = struct.Struct("<II")
@@ -59,6 +60,8 @@ class Journal:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._room = os.fstat(self._file).st_size  # bytes that can be written without growing it
+        if not self._room:
+            sync_folder(path.parent)  # it may be new: what is synced in it is of use where its name is on the disk
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)  # what was read at once
         self.size, self._last = 0, 0  # bytes of this generation, and of it before its last frame
         self.generation = 0
@@ -114,14 +117,14 @@ def frame(generation: int, records: Iterable[Record]) -> bytes:
 
 
 def read(path: Path, generation: int) -> Contents:
-    """What a generation's frames make of chunks; nothing where there is no file.
+    """What a generation's frames make of chunks; nothing where there is no file, or no generation was begun (0).
 
     Raises:
         JournalError: a frame is damaged that others follow.
         OSError: it cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if generation else b""
     except FileNotFoundError:
         return {}
     contents: dict[int, dict[int, tuple[int, bytes]]] = {}

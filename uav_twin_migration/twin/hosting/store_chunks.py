@@ -6,7 +6,8 @@ See store.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from uav_twin_migration.twin.hosting.blocks import Blocks, Extent
@@ -82,8 +83,14 @@ class StoreChunks(StoreDatabase):
     def _give_up(self, copy: int, numbers: Iterable[int]) -> None:
         """What the database says of these chunks is about to change: what they were goes once that is committed."""
         assert self._blocks is not None
-        found = [self._one(self._where, (copy, number)) for number in numbers]
-        self._blocks.give_up(self._blocks_of(copy), [row for row in found if row is not None and row[0] is not None])
+        wanted = sorted(numbers)
+        if not wanted:
+            return
+        rows = "SELECT number, place, size FROM chunks WHERE copy = ? AND number BETWEEN ? AND ? AND place >= 0"
+        found: dict[int, Extent] = {}
+        for first, last in _ranges(wanted):
+            found |= {number: (place, size) for number, place, size in self._all(rows, (copy, first, last))}
+        self._blocks.give_up(self._blocks_of(copy), found.values())
 
     def _blocks_of(self, copy: int) -> int:
         """Which file of the blocks has a copy's chunks: its base's, where it has one."""
@@ -110,3 +117,12 @@ class StoreChunks(StoreDatabase):
         self._owners.pop(copy, None)
         if base is None and self._blocks is not None:
             self._blocks.remove(copy)
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """From which to which they follow each other without a gap; in order."""
+    first = numbers[0]
+    for number, following in pairwise([*numbers, -1]):
+        if following != number + 1:
+            yield first, number
+            first = following

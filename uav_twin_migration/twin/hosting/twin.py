@@ -1,7 +1,8 @@
 """The twin that this package brings: a UAV's tracked motion, its history, and a payload of maps, media and the like.
 
 Chunks: number 0 is the head, a JSON object; the next `HISTORY_BLOCKS` are the history, a ring of fixed records; the
-payload begins at `PAYLOAD_AT`. The payload lies in the store alone: in memory there is only what was just changed.
+payload begins at `PAYLOAD_AT`. Payload and history lie in the store: in memory there is only what was just changed, and
+the block of the history that is being filled.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from uav_twin_migration.bounded import in_range, read_json
@@ -44,7 +45,7 @@ class UavTwin:
         self.piece_size = chunk_size_for(size)
         self.tracker = Tracker(noise)
         self.recorded = 0  # telemetry ever taken into the history
-        self._blocks = [bytearray() for _ in range(HISTORY_BLOCKS)]
+        self._blocks: dict[int, bytearray] = {}  # of the history, what the host has not yet stored, and the newest
         self._version = 0
         self._changed: dict[int, int] = {}  # chunk -> version of its last change
         self._written: dict[int, bytes] = {}  # payload that the host has not yet stored
@@ -66,10 +67,20 @@ class UavTwin:
         """When the newest telemetry in it was measured, s, by the UAV's clock; None before any."""
         return self.tracker.stamp if self.tracker.axes else None
 
-    def history(self) -> list[Telemetry]:
-        """What was observed, oldest first, as far back as it is kept."""
+    def history(self, read: Reader = lambda number: None) -> list[Telemetry]:
+        """What was observed, oldest first, as far back as it is kept. read: gives stored chunks.
+
+        Raises ValueError where some of it is in neither.
+        """
         first = self.recorded - sum(_records_in_blocks(self.recorded))
-        return [self._recorded(number) for number in range(first, self.recorded)]
+        blocks = {number: self._block(number, read) for number in range(HISTORY_BLOCKS)}
+        return [_recorded(blocks, number) for number in range(first, self.recorded)]
+
+    def _block(self, number: int, read: Reader) -> bytes | bytearray:
+        block: bytes | bytearray = self._blocks[number] if number in self._blocks else read(1 + number) or b""
+        if len(block) != RECORD.size * _records_in_blocks(self.recorded)[number]:
+            raise ValueError(f"the history of {self.uav} has not the {self.recorded} records that its head tells of")
+        return block
 
     def write_payload(self, number: int, content: bytes) -> None:
         """Replace one piece of the payload, counted from 0. Raises ValueError where there is no such piece."""
@@ -98,7 +109,7 @@ class UavTwin:
 
     def _own_pieces(self) -> Iterator[Piece]:
         """All but the payload."""
-        yield from (Piece(1 + number, bytes(block)) for number, block in enumerate(self._blocks) if block)
+        yield from (Piece(1 + number, bytes(block)) for number, block in self._blocks.items())
         yield Piece(0, self._head())
 
     def changes_since(self, version: int) -> Changes:
@@ -106,6 +117,9 @@ class UavTwin:
         for number in [number for number, changed in self._changed.items() if changed <= version]:
             del self._changed[number]
             self._written.pop(number, None)
+        newest, _ = _place(self.recorded - 1)
+        for block in [block for block in self._blocks if block != newest and 1 + block not in self._changed]:
+            del self._blocks[block]
         return Changes(self._version, [Piece(number, self._content(number)) for number in self._changed])
 
     @classmethod
@@ -115,9 +129,10 @@ class UavTwin:
         twin = cls(uav, head.size, noise)
         twin.piece_size, twin.recorded = head.piece_size, head.recorded
         twin.tracker.stamp, twin.tracker.sequence, twin.tracker.axes = head.stamp, head.sequence, head.axes
-        twin._blocks = [bytearray(read(1 + number) or b"") for number in range(HISTORY_BLOCKS)]
-        if [len(block) for block in twin._blocks] != [RECORD.size * n for n in _records_in_blocks(head.recorded)]:
-            raise ValueError(f"the history of {uav} has not the {head.recorded} records that its head tells of")
+        for number in range(HISTORY_BLOCKS):
+            block = twin._block(number, read)
+            if block and number == _place(head.recorded - 1)[0]:
+                twin._blocks[number] = bytearray(block)
         return twin
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -127,20 +142,15 @@ class UavTwin:
         self._changed[number] = self._version
 
     def _record(self, telemetry: Telemetry) -> None:
-        block, place = divmod(self.recorded % HISTORY, BLOCK_RECORDS)
+        block, place = _place(self.recorded)
         if place == 0:
-            self._blocks[block].clear()
+            self._blocks[block] = bytearray()
         self._blocks[block] += RECORD.pack(
             telemetry.sequence, telemetry.stamp, *telemetry.position, *telemetry.velocity
         )
         self.recorded += 1
         self._touch(1 + block)
         self._touch(0)
-
-    def _recorded(self, number: int) -> Telemetry:
-        block, place = divmod(number % HISTORY, BLOCK_RECORDS)
-        sequence, stamp, *vectors = RECORD.unpack_from(self._blocks[block], place * RECORD.size)
-        return Telemetry(sequence, stamp, (vectors[0], vectors[1], vectors[2]), (vectors[3], vectors[4], vectors[5]))
 
     def _content(self, number: int) -> bytes:
         if number == 0:
@@ -204,6 +214,17 @@ def _whole(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} where a whole number was expected")
     return value
+
+
+def _place(number: int) -> tuple[int, int]:
+    """The block of a record, counted from the first ever, and its place there."""
+    return divmod(number % HISTORY, BLOCK_RECORDS)
+
+
+def _recorded(blocks: Mapping[int, bytes | bytearray], number: int) -> Telemetry:
+    block, place = _place(number)
+    sequence, stamp, *vectors = RECORD.unpack_from(blocks[block], place * RECORD.size)
+    return Telemetry(sequence, stamp, (vectors[0], vectors[1], vectors[2]), (vectors[3], vectors[4], vectors[5]))
 
 
 def _records_in_blocks(recorded: int) -> list[int]:
