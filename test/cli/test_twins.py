@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from test.twin.files import spoil
 from test.twin.town import Town
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.twin.hosting.store import Store
+from uav_twin_migration.twin.hosting.store_database import PAGE_SIZE
 
 
 @pytest.fixture
@@ -52,10 +54,8 @@ def test_a_store_in_use_can_be_looked_at(store: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("number", [0, 1, 1025])
 def test_a_changed_byte_is_found(store: Path, number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with sqlite3.connect(store) as database:
-        ((content,),) = database.execute("SELECT bytes FROM contents WHERE id & 0xffffff = ?", (number,))
-        spoilt = bytes([content[0] ^ 1]) + content[1:]
-        database.execute("UPDATE contents SET bytes = ? WHERE id & 0xffffff = ?", (spoilt, number))
+    with Store(store, store.stem) as opened:
+        spoil(opened, number)
     document = told(store, capsys, 1)
     assert not document["sound"]
     assert f"not what was stored: {number}" in document["twins"][0]["problems"][0]
@@ -67,7 +67,7 @@ def test_a_changed_byte_is_found(store: Path, number: int, capsys: pytest.Captur
 
 def test_a_damaged_page_is_found(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = bytearray(store.read_bytes())
-    for place in range(32 * 1024, len(content), 32 * 1024):
+    for place in range(PAGE_SIZE, len(content), PAGE_SIZE):
         content[place : place + 64] = b"\xff" * 64
     store.write_bytes(content)
     assert main(["twins", str(store)]) == 1
