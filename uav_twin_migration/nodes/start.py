@@ -1,7 +1,9 @@
 """Starts a node's executable: what has to be in place before anything else is imported. Standard library only.
 
-SIGINT and SIGTERM are blocked first, so that one that comes while libraries are imported waits for `spin.Stop`, which
-ends the node in good order. numpy's libraries would start threads at import, which would take the signals: none now.
+SIGINT and SIGTERM are blocked first (an installed script's env has done so before Python began). One that comes while
+libraries are imported ends the process at once, as there is nothing yet to be closed; a later one waits for
+`spin.Stop`, which ends the node in good order. numpy's libraries would start threads at import, which would take the
+signals: none now.
 Launch files name themselves in `LAUNCHED_BY`; their nodes end with them, also where `ros2 launch` dies of SIGTERM.
 """
 
@@ -12,6 +14,9 @@ import importlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -19,6 +24,7 @@ LAUNCHED_BY = "UAVTWIN_LAUNCHED_BY"  # pid of the launch that a node ends with
 OWN = "uav_twin_migration"
 BAD_INPUT = 2  # the exit code that ends a launch: a restart would not make it better
 PR_SET_PDEATHSIG = 1
+LOOK = 0.05  # s between two looks whether all is imported
 
 
 def start(target: str) -> int:
@@ -29,7 +35,9 @@ def start(target: str) -> int:
     end_with_launch()
     module, function = target.split(":")
     try:
-        return int(getattr(importlib.import_module(module), function)())
+        with signals_end_it():
+            run = getattr(importlib.import_module(module), function)
+        return int(run())
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(OWN):
             raise
@@ -37,6 +45,25 @@ def start(target: str) -> int:
 
         print(missing_library(f"{module.rpartition('.')[2]} needs", error.name), file=sys.stderr)
         return BAD_INPUT
+
+
+@contextmanager
+def signals_end_it() -> Iterator[None]:
+    """Within it, a signal to stop ends the process, with exit code 0."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.is_set():
+            if (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is not None:
+                if not over.is_set():
+                    os._exit(0)
+                os.kill(os.getpid(), heard.si_signo)  # it came a moment too late: for the node
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def end_with_launch() -> None:
