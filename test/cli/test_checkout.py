@@ -13,6 +13,12 @@ from uav_twin_migration.cli.environment import Environment, Needs
 from uav_twin_migration.cli.steps import CHECKOUT, SetupError, check_machine, step
 
 
+@pytest.fixture(autouse=True)
+def _no_ros_is_sourced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is under `colcon test`: an environment then lies upon that ROS, and has its versions."""
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+
+
 def test_every_interpreter_and_ros_has_an_environment_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
