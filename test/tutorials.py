@@ -20,9 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for path in (CHECKOUT / "docs" / "tutorials").glob("*.md") if path.stem != "index")
 BLOCK = re.compile(r"(?:^<!-- ([^\n]*?) -->\n+)?^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
+
+MISSING = re.compile(r"needs? the Python librar.* not installed")
 
 
 class Block(NamedTuple):
@@ -65,6 +69,8 @@ def follow(page: Path, folder: Path) -> None:
         elif block.purpose in ("run", "run: ros"):
             command = ["bash", "-euc", block.text]
             told = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, timeout=600)
+            if missing := MISSING.search(told.stderr):  # as in a workspace that has only what package.xml names
+                pytest.skip(f"{page.stem}: {missing[0]}")
             assert told.returncode == 0, f"{block.text}{told.stdout}{told.stderr}"
             printed = told.stdout + told.stderr
         elif block.purpose == "prints":
