@@ -81,6 +81,7 @@ KEYWORDS = {
     "init": "args context signal_handler_options",
     "ok": "",
     "serialize_message": "",
+    "spin_once": "timeout_sec",
     "spin_until_future_complete": "timeout_sec",
     "try_shutdown": "",
 }
