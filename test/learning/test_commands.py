@@ -63,7 +63,7 @@ def test_the_options_name_what_there_is() -> None:
 
 def test_the_shipped_policy_is_small_and_good(tmp_path: Path) -> None:
     policy = artifact.load(shipped())
-    assert policy.actor.sizes[1:-1] == (28, 28)
+    assert policy.actor.sizes[1:-1] == (24, 24)
     assert shipped().stat().st_size <= 9000
     assert set(policy.ranges) == set(observation.NAMES)
     found = evaluate(tmp_path, str(shipped()))

@@ -17,12 +17,13 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.learning import actor_critic, mappo
 from uav_twin_migration.learning.actor_critic import ActorCritic
 from uav_twin_migration.learning.distillation import DistillationSettings, distil
+from uav_twin_migration.learning.environment import MarketEnvironment
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
-from uav_twin_migration.learning.games import GAMES, GameDistribution
+from uav_twin_migration.learning.games import GAMES, GameDistribution, draw_games
 from uav_twin_migration.learning.mappo import Mappo
 from uav_twin_migration.learning.networks import Perceptron
 from uav_twin_migration.learning.pruning import Criterion, PruningSettings
-from uav_twin_migration.learning.training import Settings, Trainer, measure
+from uav_twin_migration.learning.training import Settings, StrangePrices, Trainer, measure
 
 COMMON: dict[str, Any] = {
     "iterations": 12,
@@ -35,7 +36,7 @@ COMMON: dict[str, Any] = {
     "pruning": PruningSettings(0.75, start=0.2, end=0.7, every=2),
 }
 SMALL: dict[type[Trainer], Settings] = {
-    ActorCritic: actor_critic.Settings(**COMMON, steps=4, memory=3),
+    ActorCritic: actor_critic.Settings(**COMMON, steps=4, memory=3, parts=2, strange=0.5),
     Mappo: mappo.Settings(**COMMON, critic_hidden=(8, 8)),
 }
 METHODS = pytest.mark.parametrize("method", list(SMALL))
@@ -155,3 +156,24 @@ def action(played: Any) -> np.ndarray:
     from uav_twin_migration.policy.actor import action_of
 
     return action_of(played.price, played.games.unit_cost, played.games.price_cap).reshape(-1)
+
+
+def test_strangers_keep_to_their_way_and_the_others_to_the_policy() -> None:
+    random = np.random.default_rng(8)
+    environment = MarketEnvironment(draw_games(GameDistribution(), random, 40, 3, 4, 6))
+    strangers = StrangePrices(environment, 0.5, random)
+    policy = np.sqrt(environment.unit_cost * environment.price_cap)
+    asked = []
+    for _ in range(6):
+        asked.append(strangers.instead_of(policy))
+        environment.step(asked[-1])
+    rounds = np.stack(asked)
+    games = strangers.who.any(axis=1)
+    assert 0.2 < games.mean() < 0.8
+    assert np.array_equal(rounds[:, ~strangers.who], np.broadcast_to(policy, rounds.shape)[:, ~strangers.who])
+    for kind, differ in ((0, 0), (1, 1), (2, 5)):
+        theirs = rounds[:, strangers.who & (strangers.kind == kind)]
+        assert theirs.size
+        assert all(len(np.unique(column)) == differ + 1 for column in theirs.T)
+    assert (rounds >= environment.unit_cost).all()
+    assert (rounds <= environment.price_cap).all()

@@ -25,7 +25,9 @@ def record(
 ) -> RoundRecord:
     one = np.asarray
     own = one(price), one(demanded), one(before), one(capacity)
-    return RoundRecord(*own, one(4.0), one(0.3), one(12.0), np.array(rivals, dtype=float))
+    return RoundRecord(
+        *own, one(4.0), one(0.3), one(6.0), np.array([12.0, 20.0, np.nan]), np.array(rivals, dtype=float)
+    )
 
 
 def encoded(rivals: list[float], rho: float = 0.6, **values: float) -> dict[str, float]:
@@ -46,19 +48,28 @@ def test_rivals_are_told_relative_to_the_own_price() -> None:
 
 
 def test_alone_all_about_rivals_is_zero() -> None:
-    for rivals in ([], [np.nan]):
-        seen = encoded(rivals)
-        assert [seen[name] for name in ROUND[-4:]] == [0.0] * 4
+    for nobody in ([], [np.nan]):
+        alone = record(nobody)._replace(rivals_bandwidth=np.array(nobody, dtype=float))
+        assert encode_round(alone, 1.0, 20.0, 0.6)[-7:].tolist() == [0.0] * 7
 
 
 def test_what_rivals_offer_and_how_demand_changes_are_told_by_the_own_and_the_last() -> None:
     seen = encoded([2.0], demanded=5.0, before=4.0, capacity=10.0)
     assert seen["growth"] == pytest.approx(np.log(5.0 / 4.0))
-    assert seen["rivals_bandwidth"] == pytest.approx(np.log(12.0 / 10.0))
+    assert seen["bandwidth_lowest"] == pytest.approx(np.log(12.0 / 10.0))
+    assert seen["bandwidth_highest"] == pytest.approx(np.log(20.0 / 10.0))
+    assert seen["bandwidth_mean"] == pytest.approx(np.log(12.0 * 20.0 / 100.0) / 2)
     assert seen["log_load"] == pytest.approx(1.0 + np.log(0.5 + observation.LEAST_LOAD))
     assert encoded([2.0], before=np.nan)["growth"] == 0.0
     assert encoded([2.0], before=0.0)["growth"] == observation.MOST_CHANGE
     assert encoded([2.0], demanded=0.0, before=0.0)["growth"] == 0.0
+
+
+def test_the_most_that_a_uav_has_spent_is_told_by_what_uavs_spend_now() -> None:
+    assert encoded([2.0])["most_spent"] == pytest.approx(np.log(6.0 / (2.0 * 5.0 / 4.0)) - 1.0)
+    assert encoded([2.0], demanded=0.0)["most_spent"] == observation.MOST_SPENT - 1.0
+    nothing_ever = record([2.0], demanded=0.0)._replace(most_spent=np.asarray(0.0))
+    assert encode_round(nothing_ever, 1.0, 20.0, 0.6)[ROUND.index("most_spent")] == -1.0
 
 
 def test_extreme_rounds_stay_finite() -> None:
@@ -103,7 +114,8 @@ def test_the_schema_names_this_encoding() -> None:
     """Fails when the encoding changes: raise the number in SCHEMA then, and what this test expects."""
     situation = encode_situation(0.8, 20.0, 0.65, 2)
     rounds = encode_round(record([2.2, 1.7], price=1.9, demanded=3.3, capacity=15.0), 0.8, 20.0, 0.65)
-    assert observation.SCHEMA == "uav-twin-price/2"
+    assert observation.SCHEMA == "uav-twin-price/3"
     assert situation == pytest.approx([0.71888, -0.49879, 0.5, -0.10139], abs=1e-5)
-    own = [1.0, 0.26500, -0.00109, -0.39056, -0.50959, -0.19237, 0.09545]
-    assert rounds == pytest.approx([*own, -0.22314, -0.11123, 0.01769, 0.14660, 0.00240], abs=1e-5)
+    own = [1.0, 0.26500, -0.00109, 0.78885, -0.50959, -0.19237, 0.09545]
+    market = [0.34228, -0.22314, 0.03227, 0.28768]
+    assert rounds == pytest.approx([*own, *market, -0.11123, 0.01769, 0.14660, 0.00240], abs=1e-5)

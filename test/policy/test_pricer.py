@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from test.policy.test_artifact import make_policy
@@ -35,7 +35,7 @@ def pricer(policy: Policy | None = None, exploration: float | None = 0.0, seed: 
 
 
 def result(round_: int, price: float, rivals: tuple[float, ...]) -> RoundResult:
-    return RoundResult(round_, price, 4.0 + round_, 4.0, 3.0, 5, rivals, 0.25)
+    return RoundResult(round_, price, 4.0 + round_, 4.0, 3.0, 5, rivals, 0.25, largest=2.5)
 
 
 def send(to: PolicyPricer, policy: Policy, **wrong: Any) -> None:
@@ -59,7 +59,8 @@ def test_a_round_goes_with_the_prices_that_rivals_posted_in_it() -> None:
     def encoded(price: float, demanded: float, rivals: tuple[float, ...]) -> observation.FloatArray:
         one = np.asarray
         own = one(price), one(demanded), one(demanded - 1.0), one(10.0)
-        record = observation.RoundRecord(*own, one(5.0), one(0.25), one(np.nan), np.array(rivals))
+        most = max(2.0 * 2.5, 2.2 * 2.5, price * 2.5)
+        record = observation.RoundRecord(*own, one(5.0), one(0.25), one(most), np.array([]), np.array(rivals))
         return observation.encode_round(record, 1.0, 20.0, NOW)
 
     rounds = [encoded(2.1, 7.0, (1.7, 1.9)), encoded(2.2, 6.0, (1.6, 2.0))]
@@ -134,6 +135,7 @@ def test_a_bad_policy_leaves_the_last_good_one(wrong: dict[str, object], reason:
 NUMBERS = st.floats(1e-3, 1e3)
 
 
+@settings(deadline=None)
 @given(
     cost=NUMBERS,
     span=st.floats(1.0, 200.0),
@@ -146,9 +148,10 @@ NUMBERS = st.floats(1e-3, 1e3)
             st.integers(0, 300),
             st.floats(0.0, 1.0),
             st.lists(NUMBERS, max_size=4),  # rivals' prices
-            NUMBERS | st.just(math.nan),  # what they offered
+            st.lists(NUMBERS | st.just(math.inf), max_size=4),  # what they offered
+            st.floats(0.0, 1.0),  # of the demand, the largest one
         ),
-        max_size=4,
+        max_size=16,
     ),
     latest=st.lists(NUMBERS, max_size=4),
 )
@@ -157,18 +160,32 @@ def test_one_rsu_sees_what_the_batch_sees(
 ) -> None:
     cap = cost * span
     history = [
-        RoundResult(i, cost * span**way, demanded, 0.0, 0.0, uavs, tuple(rivals), spread, capacity, offered)
-        for i, (way, demanded, uavs, spread, rivals, offered) in enumerate(rounds)
+        RoundResult(
+            i,
+            cost * span**way,
+            demanded,
+            0.0,
+            0.0,
+            uavs,
+            tuple(rivals),
+            spread,
+            capacity,
+            tuple(offered),
+            part * demanded,
+        )
+        for i, (way, demanded, uavs, spread, rivals, offered, part) in enumerate(rounds)
     ]
+    spent = [result.price * result.largest for result in history]
     told = []
     posted = [list(result.rival_prices) for result in history[1:]] + [latest]
     before = [math.nan, *(result.demanded for result in history)]
-    for result, last, rivals in list(zip(history, before, posted if history else [], strict=False))[::-1]:
+    for i, (result, last, rivals) in list(enumerate(zip(history, before, posted, strict=False)))[::-1]:
         own = (np.asarray(x) for x in (result.price, result.demanded, last, capacity, float(result.uavs_in_range)))
         price, demanded, earlier, limit, uavs = own
-        spread, offered = np.asarray(result.concentration), np.asarray(result.rivals_bandwidth)
+        most = max(spent[max(i + 1 - observation.MEMORY, 0) : i + 1])
+        spread, offered = np.asarray(result.concentration), np.array(result.rivals_bandwidth, dtype=float)
         record = observation.RoundRecord(
-            price, demanded, earlier, limit, uavs, spread, offered, np.array(rivals, dtype=float)
+            price, demanded, earlier, limit, uavs, spread, np.asarray(most), offered, np.array(rivals, dtype=float)
         )
         told.append(observation.encode_round(record, cost, cap, rho))
     situation = observation.encode_situation(cost, cap, rho, len(latest))

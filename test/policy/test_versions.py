@@ -20,7 +20,8 @@ from uav_twin_migration.policy.artifact import PolicyRefused, Reason, from_bytes
 
 VERSIONS = Path(__file__).parent / "versions"
 FIRST = VERSIONS / "policy_1.safetensors"  # reads uav-twin-price/1
-NEWEST = VERSIONS / "policy_2.safetensors"
+SECOND = VERSIONS / "policy_2.safetensors"  # reads uav-twin-price/2
+NEWEST = VERSIONS / "policy_2_price_3.safetensors"
 
 
 def edited(**metadata: str) -> bytes:
@@ -31,19 +32,21 @@ def edited(**metadata: str) -> bytes:
 
 def test_a_file_of_every_version_is_kept() -> None:
     kept = sorted(VERSIONS.iterdir())
-    assert [file.stem for file in kept] == [f"policy_{number}" for number in range(1, artifact.VERSION + 1)]
+    assert kept == [FIRST, SECOND, NEWEST]
+    assert f"policy_{artifact.VERSION}_{observation.SCHEMA.removeprefix('uav-twin-').replace('/', '_')}" == NEWEST.stem
     policy = load(NEWEST)
     assert (policy.version, policy.exploration) == (7, 0.15)
     assert policy.actor.sizes == (observation.SIZE, 2, 1)
     assert policy.ranges == {"rho": (-1.0, 1.0)}
-    assert float(policy.actor(np.ones(observation.SIZE, dtype=np.float32))) == pytest.approx(-1.106)
+    assert float(policy.actor(np.ones(observation.SIZE, dtype=np.float32))) == pytest.approx(1.2772, abs=1e-4)
 
 
-def test_a_policy_that_reads_an_earlier_observation_is_refused_with_what_to_do() -> None:
+@pytest.mark.parametrize(("file", "schema"), [(FIRST, "uav-twin-price/1"), (SECOND, "uav-twin-price/2")])
+def test_a_policy_that_reads_an_earlier_observation_is_refused_with_what_to_do(file: Path, schema: str) -> None:
     with pytest.raises(PolicyRefused) as refused:
-        load(FIRST)
+        load(file)
     assert refused.value.reason is Reason.SCHEMA
-    for word in (str(FIRST), "observation_schema", "uav-twin-price/1", observation.SCHEMA, "uavtwin train"):
+    for word in (str(file), "observation_schema", schema, observation.SCHEMA, "uavtwin train"):
         assert word in str(refused.value)
 
 
@@ -69,7 +72,7 @@ def test_an_earlier_format_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyPa
     ("key", "newer", "known"),
     [
         ("format", "uav-twin-policy/3", "uav-twin-policy/2"),
-        ("observation_schema", "uav-twin-price/12", "uav-twin-price/2"),
+        ("observation_schema", "uav-twin-price/12", "uav-twin-price/3"),
     ],
 )
 def test_a_newer_one_is_refused_with_what_where_and_what_to_do(
@@ -98,6 +101,6 @@ def test_an_rsu_that_is_offered_a_newer_one_keeps_its_policy_and_counts() -> Non
     with pytest.raises(PolicyRefused):
         send(one, make_policy(version=7), data=data, sha256=sha256(data))
     with pytest.raises(PolicyRefused):
-        send(one, make_policy(version=7), schema="uav-twin-price/3")
+        send(one, make_policy(version=7), schema="uav-twin-price/4")
     assert one.refusals == {Reason.NEWER: 2}
     assert one.decide(HISTORY, ()) == before

@@ -97,7 +97,9 @@ def test_a_policy_file_that_must_not_be_used_ends_the_rsu_with_one_line(processe
 def closed_round(told: Interaction, price: float, demanded: float) -> RoundResult:
     """A round of two buyers, or of none: the first may be over before the buyers' answers reach the RSU."""
     uavs, spread = (2, (2.0**2 + 3.0**2) / 5.0**2) if demanded else (0, 0.0)
-    return RoundResult(told.round, price, demanded, demanded, demanded, uavs, (), spread, 10.0)
+    return RoundResult(
+        told.round, price, demanded, demanded, demanded, uavs, (), spread, 10.0, (), 3.0 if demanded else 0.0
+    )
 
 
 @pytest.mark.parametrize(("credit", "mhz"), [(0.01, 1.0), (100.0, 1.0), (1.0, 100.0)])

@@ -24,5 +24,5 @@ def test_every_observation_can_be_learned_from(monkeypatch: pytest.MonkeyPatch) 
 def test_what_nobody_has_seen_before_the_first_round_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(information, "GAMES", 2)
     data = information.play_games(1)
-    for column in (data.more, data.uavs, data.most, data.units[..., 1:]):
+    for column in (data.more, data.uavs, data.units[..., 1:]):
         assert not column[0].any()

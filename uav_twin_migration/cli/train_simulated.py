@@ -26,7 +26,9 @@ from uav_twin_migration.learning.training import Point, Settings, Trainer, measu
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy
 
-ITERATIONS_PER_SECOND = {"standard": 10.0, "mixed": 8.0, "wide": 6.0}  # of CPU: of dense networks on a busy machine
+ITERATIONS_PER_SECOND = {"standard": 10.0, "mixed": 7.0, "wide": 7.0}  # of CPU: of dense networks on a busy machine
+MANY_SIZES: dict[str, Any] = {"parts": 4, "memory": 64}  # where games differ, a step is to look at several kinds
+STRANGE = {"standard": 0.0, "mixed": 0.0, "wide": 0.08}  # share of games with RSUs that follow no policy
 CHEAPER = 0.4  # how many more the pruned ones train, all neurons removed
 METHODS: dict[str, tuple[type[Settings], type[Trainer]]] = {
     "actor-critic": (actor_critic.Settings, ActorCritic),
@@ -138,6 +140,7 @@ def _log(writer: Any, trainer: Trainer) -> None:
 def _settings(options: dict[str, Any], teacher: bool) -> tuple[Settings, DistillationSettings]:
     budget, last = options["budget_s"], LAST_STEP * options["budget_s"] if teacher else 0.0
     rate = ITERATIONS_PER_SECOND[options["games"]] * (1.0 + CHEAPER * options["prune"])
+    several = MANY_SIZES if options["method"] == "actor-critic" and options["games"] != "standard" else {}
     settings = METHODS[options["method"]][0](
         iterations=max(round((budget - last) * rate), 1),
         seed=options["seed"],
@@ -151,7 +154,9 @@ def _settings(options: dict[str, Any], teacher: bool) -> tuple[Settings, Distill
             for each in GAMES[options["games"]]
         ),
         pruning=PruningSettings(options["prune"]),
+        strange=STRANGE[options["games"]],
         hidden=tuple(options["hidden"]),
+        **several,
     )
     return settings, DistillationSettings(round(last * DISTILLATIONS_PER_SECOND), options["seed"])
 

@@ -48,6 +48,7 @@ class Settings(training.Settings):
 
     steps: int = 16  # gradient steps in an iteration
     memory: int = 8  # iterations whose situations are learned from, the newest among them
+    parts: int = 1  # iterations that a minibatch is drawn from
 
 
 class Situations(NamedTuple):
@@ -126,15 +127,23 @@ class ActorCritic(training.Trainer):
         newest = situations(played)
         self.memory = [*self.memory[len(self.memory) + 1 - s.memory :], newest]
         for step in range(s.steps):
-            again = newest if step % 2 == 0 else self.memory[int(self.random.integers(len(self.memory)))]
-            rows = self.random.integers(0, len(again.epsilon), s.minibatch)
-            at = again.part(torch.from_numpy(rows))
-            loss = -profit(self.actor(at.observation), at).mean()
+            loss = -self.earned(newest, step).mean()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
         self.losses["profit"] = -loss.item()
         return newest.observation
+
+    def earned(self, newest: Situations, step: int) -> Tensor:
+        """[minibatch] what the actor earns in situations of several iterations, every other one the newest."""
+        s = self.settings
+        each = s.minibatch // s.parts
+        drawn = []
+        for part in range(step, step + s.parts):
+            some = newest if part % 2 == 0 else self.memory[int(self.random.integers(len(self.memory)))]
+            drawn.append(some.part(torch.from_numpy(self.random.integers(0, len(some.epsilon), each))))
+        actions = self.actor(torch.cat([at.observation for at in drawn])).split(each)
+        return torch.cat([profit(action, at) for action, at in zip(actions, drawn, strict=True)])
 
     def remembered(self) -> Any:
         """The situations."""

@@ -38,7 +38,8 @@ class Outcome(NamedTuple):
     reward: FloatArray  # [G, M] profit per UAV in range over `SPENDING`
     round: int  # from 0
     concentration: FloatArray  # [G, M] Herfindahl index of what was demanded
-    rivals_bandwidth: FloatArray  # [G, M] MHz, geometric mean of what rivals offered; NaN where nobody was heard
+    largest: FloatArray  # [G, M] MHz, the most that one UAV demanded
+    rivals_bandwidth: FloatArray  # [G, M, M - 1] MHz, what rivals had offered before; NaN where nobody was heard
 
 
 class Judgement(NamedTuple):
@@ -68,9 +69,12 @@ class MarketEnvironment:
         rsus = range(games.rsus)
         self.others = np.array([[j for j in rsus if j != m] for m in rsus], dtype=int)
         nothing_known = np.full(self.unit_cost.shape, np.nan)
-        self._offered = nothing_known  # by rivals: nobody is heard before the first round opens
+        # Nobody is heard before the first round opens.
+        self._offered = np.full((self.count, games.rsus, games.rsus - 1), np.nan)
+        self._spent: list[FloatArray] = []  # [G, M] credit, the most that one UAV spent in each of the last rounds
         self._before = nothing_known  # demanded in the last round
         self._situation = self._situate(rivals=0)  # nobody has posted yet
+        self._records: list[RoundRecord] = []  # the last rounds, newest first
         self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
 
@@ -81,12 +85,16 @@ class MarketEnvironment:
     def step(self, prices: FloatArray) -> Outcome:
         """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
         market = self.games[self.round]
-        self.capacity = market.capacity  # may change while a game is played
+        self.capacity = market.capacity  # may change while a game is played, as may what follows
+        changed = not np.array_equal(self.unit_cost, market.unit_cost)
+        self.unit_cost, self.price_cap = market.unit_cost, market.price_cap
         # An RSU reads a demand above its capacity as one for all of it.
         bandwidth = np.minimum(self.utilities.respond(market, prices).bandwidth, self.capacity[:, None, :])
         demanded = bandwidth.sum(axis=-2)
         profit = (prices - self.unit_cost) * np.minimum(demanded, self.capacity)
         spread = observation.concentration(bandwidth, axis=-2)
+        largest = bandwidth.max(axis=-2)
+        self._spent = [*self._spent[1 - observation.MEMORY :], prices * largest]
         record = RoundRecord(
             prices,
             demanded,
@@ -94,27 +102,23 @@ class MarketEnvironment:
             self.capacity,
             self.uavs[self.round],
             spread,
+            np.max(self._spent, axis=0),
             self._offered,
             prices[:, self.others],
         )
-        newest = observation.encode_round(record, self.unit_cost, self.price_cap, self._rho)
+        self._records = [record, *self._records[: observation.ROUNDS - 1]]
+        again = self._records if changed else [record]  # what an RSU remembers counts by what is now
+        told = [observation.encode_round(each, self.unit_cost, self.price_cap, self._rho) for each in again]
+        kept = self._history[:, :, len(again) - 1 : observation.ROUNDS - 1]
+        self._history = np.concatenate([np.stack(told, axis=2), kept], axis=2)
         self._before = demanded
-        kept = self._history[:, :, : observation.ROUNDS - 1]
-        self._history = np.concatenate([newest[:, :, None], kept], axis=2)
         offered = self._offered
-        if self.round == 0:
+        if self.round == 0 or changed:
             self._situation = self._situate(rivals=self.games.rsus - 1)
-        self._offered = self._rivals_bandwidth()
+        self._offered = self.capacity[:, self.others]
         self.round += 1
         reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
-        return Outcome(market, prices, demanded, profit, reward, self.round - 1, spread, offered)
-
-    def _rivals_bandwidth(self) -> FloatArray:
-        """[G, M] MHz, the geometric mean of what rivals offer; NaN for one that is alone, inf where unlimited."""
-        if self.games.rsus == 1:
-            return np.full(self.capacity.shape, np.nan)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.exp(np.log(self.capacity)[:, self.others].mean(axis=-1)))
+        return Outcome(market, prices, demanded, profit, reward, self.round - 1, spread, largest, offered)
 
     def _situate(self, rivals: int) -> FloatArray:
         return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)

@@ -74,7 +74,7 @@ COSTS_AND_CAPS = GameDistribution(
     logarithmic=True,
     blocked=(0.0, 0.3),
 )
-# Costs by two decades to what UAVs spend, capacities from .1 to 20 MHz for each UAV per RSU, caps of 1.2 to 200 times
+# Costs by two decades to what UAVs spend, capacities from .05 to 24 MHz for each UAV per RSU, caps of 1.2 to 200 times
 # the cost.
 WIDE = GameDistribution(
     rsus=(1, 16),
@@ -82,13 +82,22 @@ WIDE = GameDistribution(
     rho=(0.2, 0.85),
     cost_scale=(0.07, 1.5),
     cap_scale=(0.1, 10.0),
-    capacity_scale=(0.03, 1.2),
+    capacity_scale=(0.015, 1.2),
     blocked=(0.0, 0.5),
+)
+# Most places are unusual in one way only.
+UNUSUAL = (
+    *(
+        GameDistribution(**{name: getattr(WIDE, name) for name in names})
+        for names in (("rho",), ("cost_scale", "cap_scale"), ("capacity_scale",), ("blocked",))
+    ),
+    GameDistribution(unit_cost=(0.1, 3.0), logarithmic=True),
+    GameDistribution(uavs=(16, 200)),
 )
 GAMES = {
     "standard": (GameDistribution(),),
     "mixed": (MIXED,),
-    "wide": (GameDistribution(), MIXED, WIDE, WIDE),
+    "wide": (GameDistribution(), MIXED, MIXED, *UNUSUAL, WIDE, WIDE),
 }
 
 

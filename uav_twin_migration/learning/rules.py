@@ -185,7 +185,8 @@ class PerRsu:
             rival_prices=tuple(last.prices[g, environment.others[m]].tolist()),
             concentration=float(last.concentration[g, m]),
             capacity=float(last.market.capacity[g, m]),
-            rivals_bandwidth=float(last.rivals_bandwidth[g, m]),
+            rivals_bandwidth=tuple(b for b in last.rivals_bandwidth[g, m].tolist() if b == b),
+            largest=float(last.largest[g, m]),
         )
 
 

@@ -41,6 +41,7 @@ class Settings:
     agents: int = 64  # RSUs in the games played side by side in an iteration
     rounds: int = 16  # of each game
     random_starts: float = 0.5  # share of games whose first prices are random, so that the policy learns to recover
+    strange: float = 0.0  # share of games in which some RSUs follow no policy, see `StrangePrices`
     hidden: tuple[int, ...] = (128, 128)  # neurons of the actor's layers before pruning
     minibatch: int = 512  # samples
     learning_rate: float = 5e-3  # of Adam, at the start; falls as a half cosine
@@ -143,6 +144,7 @@ class Trainer(ABC):
         seen, means, actions, posted, profit = [], [], [], [], []
         acted = np.ones((s.rounds, count, rsus), dtype=bool)
         acted[0] = self.random.random((count, 1)) >= s.random_starts
+        strangers = StrangePrices(environment, s.strange, self.random) if s.strange else None
         for round_ in range(s.rounds):
             seen.append(environment.observe())
             with torch.no_grad():
@@ -151,6 +153,9 @@ class Trainer(ABC):
             prices = price_of(actions[-1], environment.unit_cost, environment.price_cap)
             if round_ == 0:
                 prices = np.where(acted[0], prices, random_prices(environment, self.random))
+            if strangers:
+                prices = strangers.instead_of(prices)
+                acted[round_] &= ~strangers.who
             profit.append(environment.step(prices).profit)
             posted.append(prices)
         self.games += count
@@ -230,6 +235,29 @@ def measure(trainer: Trainer, games: Games) -> Point:
     point = Point(trainer.iteration, trainer.cpu_s, trainer.games, now.mean, now.p95)
     trainer.curve.append(point)
     return point
+
+
+class StrangePrices:
+    """RSUs that follow no policy, so that others learn to live with them: they ask the same price in every round, two
+    in turn, or another one whenever."""
+
+    MOST = 0.75  # share of such RSUs in a game that has some
+
+    def __init__(self, environment: MarketEnvironment, share: float, random: np.random.Generator) -> None:
+        """`share`: of the games."""
+        self.environment, self.random = environment, random
+        count, rsus = environment.unit_cost.shape
+        among = random.random((count, 1)) < share
+        self.who = among & (random.random((count, rsus)) < self.MOST)  # [G, M]
+        self.kind = random.integers(3, size=(count, 1))
+        self.fixed = random_prices(environment, random), random_prices(environment, random)
+
+    def instead_of(self, prices: FloatArray) -> FloatArray:
+        """[G, M] this round's prices, those of strangers among them."""
+        anew = random_prices(self.environment, self.random)
+        in_turn = self.fixed[self.environment.round % 2]
+        strange = np.select([self.kind == 0, self.kind == 1], [self.fixed[0], in_turn], anew)
+        return np.where(self.who, strange, prices)
 
 
 def random_prices(environment: MarketEnvironment, rng: np.random.Generator) -> FloatArray:

@@ -89,7 +89,8 @@ class RoundResult(NamedTuple):
     rival_prices: tuple[float, ...]  # credit/MHz, posted by the others when this round opened
     concentration: float = 0.0  # Herfindahl index of what was demanded: sum of the UAVs' squared shares in it
     capacity: float = math.nan  # MHz that the RSU had; NaN where that is not told
-    rivals_bandwidth: float = math.nan  # MHz, geometric mean of what rivals offered when this round opened; NaN: none
+    rivals_bandwidth: tuple[float, ...] = ()  # MHz, of rivals that offered any when this round opened
+    largest: float = 0.0  # MHz, the most that one UAV demanded
 
 
 class PriceDecision(NamedTuple):
@@ -162,7 +163,7 @@ class Leader:
         self._deadline = NEVER
         self._decision = PriceDecision(settings.unit_cost)
         self._rivals_at_offer: tuple[float, ...] = ()
-        self._bandwidth_at_offer = math.nan
+        self._bandwidth_at_offer: tuple[float, ...] = ()
         self._answers: dict[str, tuple[int, float]] = {}  # uav -> sequence, MHz
         self._revisions: dict[str, int] = {}
         self._expected: set[str] = set()
@@ -309,10 +310,9 @@ class Leader:
         """The rivals that UAVs buy from; all, where nothing is known of what UAVs want."""
         return [(rsu, rival) for rsu, rival in sorted(self._rivals.items()) if not self._wanted or rsu in self._wanted]
 
-    def _rivals_bandwidth(self) -> float:
-        """MHz, the geometric mean of what rivals offered lately, of those who had any; NaN where there is none."""
-        logs = [math.log(rival.bandwidth) for _, rival in self._believed() if rival.bandwidth > 0.0]
-        return math.exp(math.fsum(logs) / len(logs)) if logs else math.nan
+    def _rivals_bandwidth(self) -> tuple[float, ...]:
+        """MHz, what each of the rivals offered lately that had any."""
+        return tuple(rival.bandwidth for _, rival in self._believed() if rival.bandwidth > 0.0)
 
     def _price(self) -> PriceDecision:
         """The pricer's decision; one outside [cost, cap] is brought inside, one that is no number is not followed."""
@@ -388,4 +388,5 @@ class Leader:
             concentration,
             self.settings.capacity,
             self._bandwidth_at_offer,
+            max(wanted, default=0.0),
         )

@@ -5,7 +5,7 @@ safetensors has it):
 
 ======================  ==============================================================================
 format                  "uav-twin-policy/2": name and version of all this
-observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/2"
+observation_schema      name and version of the observation that the network reads, e.g. "uav-twin-price/3"
 policy_version          a number that rises with every policy a learner publishes
 architecture            sizes of the layers, e.g. "41-14-12-1", ReLU between them
 exploration             standard deviation of the action with which it was recorded or trained last

@@ -6,8 +6,10 @@ own cost, sales by the own capacity and by the sales of the round before, what r
 asks the same in every currency, and for bandwidth in whatever unit.
 
 What rivals offer tells how much is usually sold here: an RSU that sells little of what all could sell has many rivals
-for its UAVs. How its sales are spread over UAVs, as the Herfindahl index, tells the rest: one UAV that buys a lot has
-few other sellers, and will not run away from a higher price as ten small ones would.
+for its UAVs. How its sales are spread over UAVs, as the Herfindahl index, tells more: one UAV that buys a lot has few
+other sellers, and will not run away from a higher price as ten small ones would. And the most that one UAV has spent
+here lately tells what a UAV has to spend, as now and then one is there that reaches nobody else: beside that, what UAVs
+spend now tells the share of it that the RSU gets, and so how many run away.
 
 The last `ROUNDS` closed rounds are encoded one by one, newest first; one that has not been is all zero, also in its
 first place, which is 1 otherwise. All features are logarithms or ratios, shifted and scaled to be of order one by
@@ -26,7 +28,7 @@ from uav_twin_migration.policy.actor import action_of
 FloatArray = npt.NDArray[np.float64]
 Observation = npt.NDArray[np.float32]
 
-SCHEMA = "uav-twin-price/2"  # changes with anything in this file that changes a number
+SCHEMA = "uav-twin-price/3"  # changes with anything in this file that changes a number
 ROUNDS = 2  # closed rounds in an observation
 
 SITUATION = (
@@ -39,11 +41,14 @@ ROUND = (
     "known",
     "log_price_over_cost",
     "action",  # that would have asked that price
-    "log_uavs",
+    "few_uavs",  # by the root of how many answered, as chance evens out
     "log_load",  # demand over capacity
     "growth",  # of demand since the round before, its logarithm
     "concentration",
-    "rivals_bandwidth",  # logarithm of what they offer, in the geometric mean, over the own capacity
+    "most_spent",  # logarithm of what one UAV has spent at most in a round lately, over what UAVs spent in this one
+    "bandwidth_lowest",  # this and the next two: logarithms of what rivals offer over the own capacity
+    "bandwidth_mean",
+    "bandwidth_highest",
     "rivals_lowest",  # this and the next three: logarithms of rivals' prices over the own one
     "rivals_mean",
     "rivals_highest",
@@ -56,7 +61,9 @@ USUAL_MARKUP = 1.8
 MOST_ACTION = 4.0  # actions beyond ask for the cost or the cap, for all that counts
 LEAST_LOAD = 1e-3  # of the capacity, what "nothing sold" counts as in the logarithm
 MOST_CHANGE = 2.0  # logarithms of changes and of rivals' bandwidth are cut off there
+MOST_SPENT = 4.0  # the same, of what one UAV has spent over what UAVs spend
 MOST_RIVALS = 15  # more are as good as so many
+MEMORY = 12  # rounds, the present one among them, of which the most that a UAV has spent is remembered
 
 
 class RoundRecord(NamedTuple):
@@ -68,7 +75,8 @@ class RoundRecord(NamedTuple):
     capacity: FloatArray  # [...] MHz; inf where unlimited
     uavs: FloatArray  # [...] UAVs that answered
     concentration: FloatArray  # [...] Herfindahl index of what they demanded, see `concentration`
-    rivals_bandwidth: FloatArray  # [...] MHz, geometric mean of what rivals offered; NaN where none was heard
+    most_spent: FloatArray  # [...] credit, the most that one UAV has spent in one of the last `MEMORY` rounds
+    rivals_bandwidth: FloatArray  # [..., K] MHz, what rivals offered before that round; NaN where none was heard
     rivals: FloatArray  # [..., J] credit/MHz, posted in that round; NaN where none was heard
 
 
@@ -103,16 +111,21 @@ def encode_round(
     log_price = np.log(record.price)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.log(record.demanded / record.before)
-        offered = np.log(record.rivals_bandwidth / record.capacity)
+        spent = record.price * record.demanded / np.maximum(record.uavs, 1.0)
+        most = np.log(record.most_spent / spent)
+        own = record.capacity[..., None]
+        offered = np.clip(np.log(record.rivals_bandwidth / own), -MOST_CHANGE, MOST_CHANGE)
+        offered = np.where(record.rivals_bandwidth == own, 0.0, offered)  # both may be unlimited
     features = (
         np.ones_like(log_price),
         log_price - np.log(unit_cost) - 0.6,
         _action(record.price, unit_cost, price_cap),
-        np.log1p(record.uavs) - 2.0,
+        4.0 / np.sqrt(1.0 + record.uavs) - 1.0,
         np.log(record.demanded / record.capacity + LEAST_LOAD) + 1.0,
         _bounded(growth),
         2.0 * np.sqrt(record.concentration) - 1.0,
-        _bounded(offered),
+        np.nan_to_num(np.clip(most, 0.0, MOST_SPENT)) - 1.0,
+        *_spread(offered)[:3],
         *_rivals(np.log(record.rivals) - log_price[..., None], np.asarray(rho, dtype=np.float64)),
     )
     return np.stack(features, axis=-1)
@@ -129,18 +142,22 @@ def _action(price: npt.ArrayLike, unit_cost: npt.ArrayLike, price_cap: npt.Array
 
 def _rivals(ratio: FloatArray, rho: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Lowest, mean and highest of log price ratios [..., J], and their index; 0 where there is none."""
-    heard = ~np.isnan(ratio)
+    lowest, mean, highest, heard = _spread(ratio)
     count = heard.sum(axis=-1)
-    some = count > 0
-    divisor = np.maximum(count, 1)
-    lowest = np.where(heard, ratio, np.inf).min(axis=-1, initial=np.inf)
-    highest = np.where(heard, ratio, -np.inf).max(axis=-1, initial=-np.inf)
-    lowest, highest = np.where(some, lowest, 0.0), np.where(some, highest, 0.0)
-    mean = np.where(heard, ratio, 0.0).sum(axis=-1) / divisor
     exponent = -rho / (1.0 - rho)  # 1 - sigma; below 0, so the lowest ratio's term is the largest, here 1
     terms = np.where(heard, np.exp(exponent[..., None] * (ratio - lowest[..., None])), 0.0)
-    index = lowest + np.log(np.where(some, terms.sum(axis=-1) / divisor, 1.0)) / exponent
+    index = lowest + np.log(np.where(count > 0, terms.sum(axis=-1) / np.maximum(count, 1), 1.0)) / exponent
     return lowest, mean, highest, index
+
+
+def _spread(ratio: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Lowest, mean and highest of logarithms [..., J], 0 where there is none; and where there is one."""
+    heard = ~np.isnan(ratio)
+    count = heard.sum(axis=-1)
+    lowest = np.where(heard, ratio, np.inf).min(axis=-1, initial=np.inf)
+    highest = np.where(heard, ratio, -np.inf).max(axis=-1, initial=-np.inf)
+    mean = np.where(heard, ratio, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    return np.where(count > 0, lowest, 0.0), mean, np.where(count > 0, highest, 0.0), heard
 
 
 def assemble(situation: FloatArray, rounds: FloatArray) -> Observation:
@@ -166,7 +183,7 @@ def recall(seen: npt.NDArray[np.float32]) -> Recalled:
     last = {name: values[..., len(SITUATION) + place] for place, name in enumerate(ROUND)}
     price = last["log_price_over_cost"] + 0.6
     load = np.maximum(np.exp(last["log_load"] - 1.0) - LEAST_LOAD, LEAST_LOAD)
-    uavs = np.maximum(np.expm1(last["log_uavs"] + 2.0), 1.0)
+    uavs = np.maximum((4.0 / (last["few_uavs"] + 1.0)) ** 2 - 1.0, 1.0)
     unknown = last["known"] == 0.0
     alone = last["rivals_index"] == 0.0  # to the last digit: nobody else was heard
     return Recalled(

@@ -16,9 +16,11 @@ from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import MOST_STEEP
 from uav_twin_migration.policy.observation import (
     LEAST_LOAD,
+    MEMORY,
     MOST_ACTION,
     MOST_CHANGE,
     MOST_RIVALS,
+    MOST_SPENT,
     ROUND,
     ROUNDS,
     SIZE,
@@ -51,11 +53,14 @@ def observe(
         math.log1p(min(len(rival_prices), MOST_RIVALS)) - 1.2,
     ]
     rivals = rival_prices
+    spent = [result.price * result.largest for result in history]  # by one UAV at most
     for age in range(1, min(ROUNDS, len(history)) + 1):
         result = history[-age]
         before = history[-age - 1].demanded if age < len(history) else math.nan
         own = capacity if math.isnan(result.capacity) else result.capacity
-        features += _round(result, before, own, rivals, unit_cost, span, rho)
+        until = len(history) - age + 1
+        most = max(spent[max(until - MEMORY, 0) : until])
+        features += _round(result, before, own, most, rivals, unit_cost, span, rho)
         rivals = result.rival_prices
     features += [0.0] * (SIZE - len(features))
     return np.array(features, dtype=np.float32)
@@ -74,6 +79,7 @@ def _round(
     result: RoundResult,
     before: float,
     capacity: float,
+    most: float,
     rivals: Sequence[float],
     unit_cost: float,
     span: float,
@@ -86,12 +92,14 @@ def _round(
         1.0,
         markup - 0.6,
         _action(markup, span),
-        math.log1p(result.uavs_in_range) - 2.0,
+        4.0 / math.sqrt(1.0 + result.uavs_in_range) - 1.0,
         math.log(result.demanded / capacity + LEAST_LOAD) + 1.0,
         _change(result.demanded, before),
         2.0 * math.sqrt(result.concentration) - 1.0,
-        _change(result.rivals_bandwidth, capacity),
+        _most_spent(most, result.price * result.demanded / max(result.uavs_in_range, 1)),
     ]
+    offered = [_change(bandwidth, capacity) for bandwidth in result.rivals_bandwidth] or [0.0]
+    features += [min(offered), math.fsum(offered) / len(offered), max(offered)]
     ratios = [math.log(price) - log_price for price in rivals]
     if not ratios:
         return features + [0.0] * (len(ROUND) - len(features))
@@ -100,6 +108,13 @@ def _round(
     total = math.fsum(math.exp(exponent * (ratio - lowest)) for ratio in ratios)
     index = lowest + math.log(total / len(ratios)) / exponent
     return [*features, lowest, math.fsum(ratios) / len(ratios), max(ratios), index]
+
+
+def _most_spent(most: float, spent: float) -> float:
+    """The logarithm of what one UAV has spent at most over what UAVs spend now, from 0 to `MOST_SPENT`; shifted."""
+    if most <= spent:
+        return -1.0
+    return (min(math.log(most / spent), MOST_SPENT) if spent > 0.0 else MOST_SPENT) - 1.0
 
 
 def _change(now: float, before: float) -> float:

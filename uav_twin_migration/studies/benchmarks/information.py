@@ -38,11 +38,11 @@ SUMMARY = "what an RSU's information allows: the same training on less and on mo
 NEEDS = ("learning",)  # groups of setup.py's REQUIREMENTS besides the command's
 
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
-SEED, BATCHES, GAMES, ROUNDS = 5005, 200, 16, 16
+SEED, BATCHES, GAMES, ROUNDS = 5005, 400, 16, 16
 KEPT = 0.8  # of the batches to learn from; the others are measured
 NOISE = 0.12  # standard deviation of the actions that are played
 HIDDEN, SET, STATE = (128, 128), 32, 64  # neurons
-STEPS, MINIBATCH, RATE = 800, 1024, 4e-3
+STEPS, MINIBATCH, RATE = 1500, 1024, 3e-3
 MORE = 6  # rounds, where there are more than the policy's
 PRICES = 100  # between cost and cap, to find the best
 NOTHING = 1e-6  # of about the most, what the best price earns where nobody is there
@@ -58,8 +58,6 @@ class Data(NamedTuple):
     seen: Tensor  # [ROUNDS, S, observation.SIZE]
     more: Tensor  # [ROUNDS, S, MORE * len(ROUND)] earlier rounds
     uavs: Tensor  # [ROUNDS, S, N, 3] of every UAV: its demand in the last two rounds, and the most it ever spent
-    offered: Tensor  # [ROUNDS, S, 2] logarithms of the least and the most that a rival offers, over the own capacity
-    most: Tensor  # [ROUNDS, S, 1] logarithm of the most that one UAV has spent so far, over the last revenue per UAV
     units: Tensor  # [ROUNDS, S, 2] logarithms of the cost in credit/MHz and of the last revenue per UAV in credit
 
     @property
@@ -126,12 +124,9 @@ def _told(
 
     each = [before(spent / usual), before(spent / usual, 2), before(most / usual)]
     newest = seen.astype(np.float64)[..., len(SITUATION) : len(SITUATION) + len(ROUND)]  # of the round before
-    rivals = np.log(environment.capacity[:, environment.others] / environment.capacity[..., None])
     columns = (
         np.concatenate([before(newest, k) for k in range(observation.ROUNDS, observation.ROUNDS + MORE)], axis=-1),
         np.log1p(np.stack(each, axis=-1)),
-        np.stack([rivals.min(axis=-1) + 0.0 * total, rivals.max(axis=-1) + 0.0 * total], axis=-1),
-        before(np.log((most.max(axis=-1, keepdims=True) + LEAST) / usual)),
         np.stack([np.log(environment.unit_cost + 0.0 * total), before(np.log(usual[..., 0]))], axis=-1),
     )
     rounds = len(prices)
@@ -178,7 +173,8 @@ Columns = Callable[[Tensor], list[Tensor]]  # of some sequences, what the networ
 
 def networks(data: Data) -> dict[str, tuple[Callable[[], nn.Module], Columns]]:
     """Name -> network, and what it gets of sequences."""
-    unheard = [i for i, name in enumerate(NAMES) if not name.startswith("rivals_bandwidth")]
+    without = [i for i, name in enumerate(NAMES) if not name.startswith(("most_spent", "bandwidth_"))]
+    unspent = [i for i, name in enumerate(NAMES) if not name.startswith("most_spent")]
 
     def flat(*columns: Tensor) -> tuple[Callable[[], nn.Module], Columns]:
         size = sum(column.shape[-1] for column in columns)
@@ -186,17 +182,16 @@ def networks(data: Data) -> dict[str, tuple[Callable[[], nn.Module], Columns]]:
 
     size, each = data.seen.shape[-1], data.uavs.shape[-1]
     return {
-        "own sales and rivals' prices": flat(data.seen[..., unheard]),
+        "own sales and rivals' prices": flat(data.seen[..., without]),
+        "... and rivals' bandwidths": flat(data.seen[..., unspent]),
         "the policy's observation": flat(data.seen),
-        "... rivals' least and greatest bandwidth": flat(data.seen, data.offered),
-        "... and the most that a UAV has spent": flat(data.seen, data.offered, data.most),
-        f"... {MORE} rounds more": flat(data.seen, data.more),
-        "... every UAV's demand (set encoder)": (
+        f"... and {MORE} rounds more": flat(data.seen, data.more),
+        "... and every UAV's demand (set encoder)": (
             lambda: OfSets(each, size),
             lambda rows: [data.uavs[:, rows], data.seen[:, rows]],
         ),
-        "... all rounds (recurrent)": (lambda: Recurrent(size), lambda rows: [data.seen[:, rows]]),
-        "... credits and MHz": flat(data.seen, data.units),
+        "... and all rounds (recurrent)": (lambda: Recurrent(size), lambda rows: [data.seen[:, rows]]),
+        "... and credits and MHz": flat(data.seen, data.units),
     }
 
 

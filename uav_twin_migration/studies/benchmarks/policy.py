@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.market.leader import RoundResult
+from uav_twin_migration.market.leader import LeaderSettings, RoundResult
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy import artifact, observation
 from uav_twin_migration.policy.actor import Actor, price_of
@@ -45,7 +45,8 @@ def run(directory: Path | None) -> list[Figure]:
         small, large = (1e6 * _median(partial(call, actor)) for actor in (tiny, dense))
         figures.append(Figure(name, small, "us", large, large / small))
     pricer = PolicyPricer(1.0, 20.0, 30.0, 0.6, ElasticityPricer(1.0, 20.0, 30.0), Policy(tiny))
-    history = [RoundResult(i, 2.0 + 0.1 * i, 5.0, 5.0, 5.0, 6, (2.0, 3.0, 1.5), 0.3) for i in range(4)]
+    sold = (5.0, 5.0, 5.0, 6, (2.0, 3.0, 1.5), 0.3, 30.0, (20.0, 25.0, 40.0), 2.0)
+    history = [RoundResult(i, 2.0 + 0.1 * i, *sold) for i in range(LeaderSettings.history)]
     decision = 1e6 * _median(lambda: pricer.decide(history, (2.0, 3.0, 1.5)))
     figures.append(Figure("round's end to price, with encoding the observation, p50", decision, "us"))
     for what, small, large in (

@@ -116,6 +116,7 @@ def _without_first(efficiency: FloatArray) -> FloatArray:
 
 SHOCKS: dict[str, dict[str, Callable[[FloatArray], FloatArray]]] = {
     "alpha times 3": {"alpha": lambda values: 3.0 * values},
+    "costs times .3": {"unit_cost": lambda values: 0.3 * values},
     "capacities a tenth": {"capacity": lambda values: 0.1 * values},
     "half the UAVs captive": {"efficiency": _captive},
     "an RSU out of everybody's range": {"efficiency": _without_first},
