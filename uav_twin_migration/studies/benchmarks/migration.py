@@ -265,8 +265,9 @@ def _keep_changing(here: Street, megabits: float, changing: float, stop: threadi
 
 
 def measure_unlimited(megabits: float) -> list[Figure]:
-    """One migration without a limit, beside bare TLS over a socket between two processes, and the store by itself."""
-    bare, store = bare_tls(int(megabits * MBIT)), bare_store(int(megabits * MBIT))
+    """One migration without a limit, beside bare TLS between two processes, the store by itself, and a plain file."""
+    size = int(megabits * MBIT)
+    bare, store, file = bare_tls(size), bare_store(size), plain_file(size)
     with street() as here:
         here.place("uav1", "source", megabits)
         time.sleep(1.0)
@@ -279,6 +280,7 @@ def measure_unlimited(megabits: float) -> list[Figure]:
     return [
         Figure(f"{name}; baseline: bare TLS", rate, "MB/s", bare / 1e6, rate * 1e6 / bare),
         Figure(f"{name}; baseline: the store by itself", rate, "MB/s", store / 1e6, rate * 1e6 / store),
+        Figure(f"{name}; baseline: a plain file, synced", rate, "MB/s", file / 1e6, rate * 1e6 / file),
     ]
 
 
@@ -300,6 +302,17 @@ def bare_store(size: int) -> float:
         if twin_client is not None:
             twin_client.join()
     return size / seconds
+
+
+def plain_file(size: int) -> float:
+    """Bytes a second of a file that is written and synced."""
+    block = random.Random(1).randbytes(1024 * 1024)
+    with tempfile.NamedTemporaryFile(dir=os.environ.get("TMPDIR"), buffering=0) as file:
+        began = time.perf_counter()
+        for _ in range(size // len(block)):
+            file.write(block)
+        os.fsync(file.fileno())
+        return size // len(block) * len(block) / (time.perf_counter() - began)
 
 
 def bare_tls(size: int) -> float:
