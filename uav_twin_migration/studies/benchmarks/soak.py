@@ -68,9 +68,10 @@ class Row(NamedTuple):
     store: float = math.nan  # MB on disk
     latency: float = math.nan  # ms from offer to grant, median since the last sample
     rounds: float = math.nan  # 1/s
+    log: float = math.nan  # kB that it has printed
 
 
-UNITS = ("s", "", "", "s", "mb", "", "", "mb", "ms", "per_s")  # of a row's columns
+UNITS = ("s", "", "", "s", "mb", "", "", "mb", "ms", "per_s", "kb")  # of a row's columns
 
 
 class Quantity(NamedTuple):
@@ -222,7 +223,9 @@ class Sampler:
             latencies = self._city.hearing.latencies(rsu)
             rounds = self._city.hearing.rounds[rsu]
         before, self._rounds[rsu] = self._rounds[rsu], rounds
-        return row._replace(store=self._city.stored(rsu), latency=median(latencies), rounds=(rounds - before) / elapsed)
+        log = (self._city.folder / f"{rsu}.log").stat().st_size / 1e3
+        stored, latency = self._city.stored(rsu), median(latencies)
+        return row._replace(store=stored, latency=latency, rounds=(rounds - before) / elapsed, log=log)
 
 
 def restart(city: LongRunningCity, rsu: str, way: signal.Signals, began: float) -> Restart:
@@ -317,8 +320,8 @@ def figures_of(soaked: Soaked, trends: Sequence[Trend], rsus: Sequence[str]) -> 
     """What a person wants to know."""
     of_rsus = [one for one in trends if one.process in rsus]
     others = [one for one in trends if one.process not in rsus]
-    figures = [figure for quantity in OF_RSUS for figure in in_figures("RSU", worst(of_rsus, quantity))]
-    figures += [figure for quantity in OF_ALL for figure in in_figures("other", worst(others, quantity))]
+    figures = [figure for quantity in OF_RSUS for figure in in_figures("worst RSU", worst(of_rsus, quantity))]
+    figures += [figure for quantity in OF_ALL for figure in in_figures("worst other", worst(others, quantity))]
     recovered = [one.recovered for one in soaked.restarts] or [math.nan]
     return [
         *figures,
@@ -339,7 +342,7 @@ def figures_of(soaked: Soaked, trends: Sequence[Trend], rsus: Sequence[str]) -> 
 
 def in_figures(kind: str, one: Trend) -> list[Figure]:
     """A trend of the worst process of a kind as figures."""
-    name, unit = f"{one.quantity.name}, worst {kind} ({one.process})", one.quantity.unit
+    name, unit = f"{one.quantity.name}, {kind} ({one.process})", one.quantity.unit
     each_hour = f"{unit}/h" if unit else "1/h"
     return [
         Figure(f"{name}: at first", one.first, unit),

@@ -140,9 +140,17 @@ class LongRunningCity:
 
     def start(self) -> None:
         """Start everything, and wait until every RSU serves and every twin is served. Raises UavTwinError."""
+        self.make_hosts()
+        self.start_processes()
+
+    def make_hosts(self) -> None:
+        """Write the RSUs' host directories."""
         save(self.scenario, self._file)
         for rsu, port in zip(self.rsus, free_ports(len(self.rsus)), strict=True):
             self._make_host(rsu, port)
+
+    def start_processes(self) -> None:
+        """What is left to do once there are hosts. Raises UavTwinError."""
         self._watch()
         for name in (*self.rsus, *(spec.name for spec in self._others)):
             self.start_process(name)
@@ -168,14 +176,18 @@ class LongRunningCity:
         self.started[name] = time.monotonic()
         self.incarnations[name] += 1
 
+    def start_beside(self, name: str, command: list[str]) -> None:
+        """Start a process that is none of the city's own."""
+        self._commands[name] = command
+        self.start_process(name)
+
     def attack(self, rate: float, seed: int = 1) -> None:
         """Let somebody loose who says `rate` messages a second that nobody should say, until the city is stopped."""
         each = rate / math.ceil(rate / ATTACKER)
         for number in range(math.ceil(rate / ATTACKER)):
             plan = {"rsus": self.rsus, "uavs": [uav.id for uav in self.scenario.uavs], "rate": each, "seconds": 1e9}
             plan |= {"seed": seed + number, "harmless": False, "pool": 2000}
-            self._commands[f"attacker {number}"] = [*PYTHON, "uav_twin_migration.nodes.attacker", json.dumps(plan)]
-            self.start_process(f"attacker {number}")
+            self.start_beside(f"attacker {number}", [*PYTHON, "uav_twin_migration.nodes.attacker", json.dumps(plan)])
 
     def end_process(self, name: str, with_signal: signal.Signals) -> None:
         """End a process; returns when it has ended. Raises UavTwinError where it will not."""
