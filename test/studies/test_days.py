@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-for module in ("rclpy", "cryptography", "psutil", "scipy"):
-    pytest.importorskip(module)
+pytest.importorskip("rclpy")
+pytest.importorskip("cryptography")
+pytest.importorskip("psutil")
+pytest.importorskip("scipy")
 
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.studies.benchmarks import days
@@ -40,7 +43,7 @@ def test_a_full_disk_is_freed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         if not mounted:
             pytest.skip("NO DISK FILLS UP: mounting is not allowed here")
         seen = []
-        monkeypatch.setattr(days.time, "sleep", lambda _: seen.append(os.statvfs(tmp_path).f_bfree))
+        monkeypatch.setattr(time, "sleep", lambda _: seen.append(os.statvfs(tmp_path).f_bfree))
         fill_disk(tmp_path, 1.0)
         assert seen == [0]
         assert os.statvfs(tmp_path).f_bfree > 0
