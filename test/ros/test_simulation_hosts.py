@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,11 @@ from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.vary import as_run
 from uav_twin_migration.studies.harnesses.network import Network, made_hosts, why_not
 
+BUSY = os.getloadavg()[0] > 4.0 * (os.cpu_count() or 1)  # a twin is lost where a process stands still for 10 s
+
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(BUSY, reason="THIS MACHINE IS FAR TOO BUSY FOR FOUR HOSTS, nothing is proven"),
     pytest.mark.skipif(bool(why_not()), reason=f"NO NETWORK NAMESPACES HERE, nothing is proven: {why_not()}"),
 ]
 
