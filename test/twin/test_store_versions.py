@@ -7,6 +7,7 @@ When the format changes, a store of the one before joins them here.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import sqlite3
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from uav_twin_migration.twin.hosting import journal
 from uav_twin_migration.twin.hosting.inspection import inspect
 from uav_twin_migration.twin.hosting.store import Store
-from uav_twin_migration.twin.hosting.store_reader import SCHEMA_VERSION, Copy, StoreError, StoreReader
+from uav_twin_migration.twin.hosting.store_reader import SCHEMA_VERSION, Copy, StoreError, StoreReader, journal_of
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol.epochs import make_epoch
 from uav_twin_migration.twin.protocol.replica_state import InboundTransfer, Record, Status
@@ -97,6 +99,23 @@ def test_a_store_of_an_earlier_format_can_be_looked_into_without_being_changed(f
     }
     assert not any(twin.problems for twin in found.values())
     assert first.read_bytes() == before
+
+
+def test_what_the_journal_of_format_3_has_comes_along_and_into_the_copy_that_stays(tmp_path: Path) -> None:
+    file = tmp_path / "north.db"
+    file.write_bytes(gzip.decompress((STORES / "v3.db.gz").read_bytes()))
+    with contextlib.closing(StoreReader(file)) as store:
+        own, generation = store.load()["uav_1"].own, store._generation()
+    assert own is not None
+    beside = journal.Journal(journal_of(file))
+    beside.begin(generation)
+    beside.append([journal.Record(own.id, 2000, 9, 0, b"new")])
+    beside.close()
+    Store(file, "north").close()
+    for found in (file, tmp_path / "north.db.format3"):
+        with contextlib.closing(StoreReader(found)) as store:
+            assert store.read(own, 2000) == b"new"
+            assert store.load()["uav_1"].record.version == 9
 
 
 @pytest.mark.parametrize("reader", [StoreReader, lambda file: Store(file, "north")])
