@@ -105,7 +105,7 @@ def test_what_is_learned_from_has_no_units(recorded: Interactions) -> None:
 
 def test_what_an_observation_says_is_recalled() -> None:
     rivals = np.array([[2.0, 2.0, 2.0], [np.nan, np.nan, np.nan]])
-    columns = [*(np.full(2, value) for value in (3.0, 5.0, 4.0, 10.0, 4.0, 0.3, 12.0)), rivals]
+    columns = [*(np.full(2, value) for value in (3.0, 5.0, 4.0, 10.0, 4.0, 0.3, 6.0)), 6.0 * rivals, rivals]
     rounds = observation.encode_round(observation.RoundRecord._make(columns), 1.5, 20.0, 0.6)
     situation = observation.encode_situation(np.full(2, 1.5), 20.0, 0.6, 3)
     recalled = observation.recall(observation.assemble(situation, rounds[:, None]))
