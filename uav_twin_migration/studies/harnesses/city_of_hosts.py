@@ -136,8 +136,9 @@ class City:
 
     def _environment(self, name: str) -> dict[str, str]:
         """Of a host's processes, other than an RSU's."""
-        host, folder = EdgeHost(name, discovery_servers=self.servers, peers=self.peers), self.folder / f"{name}-others"
-        write_files(folder, host, {})
+        host, folder = EdgeHost(name, discovery_servers=self.servers, peers=self.peers), self.folder / name
+        if name not in self.rsus:  # who have their directories already
+            write_files(folder, host, {})
         return host.variables(folder)
 
     def _start_uavs(self) -> None:
