@@ -16,8 +16,8 @@ from rclpy.node import Node
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 LOOK = 0.25  # s between two looks, and between two beats of the timer that is looked at
-LATE = 1.0  # s that timers have to stand still to be called starved
-CALM = 60.0  # s that a process serves in turn before it tries again as usual
+LATE = 3.0  # s that timers have to stand still to be called starved
+CALM = 30.0  # s that a process serves in turn before it tries again as usual
 
 shedding = False  # whether messages are dropped as they come: what had piled up is being cleared
 

@@ -65,7 +65,8 @@ class Stop:
         """Wait for a signal that ends the process, and look after its pulse meanwhile."""
         # CPython returns what no signal filled where SIGCONT interrupts it and its time is over: a host that had slept
         while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None or heard.si_signo not in STOP_SIGNALS:
-            if self._pulse is not None and self._pulse.starved():
+            starved = self._pulse is not None and self._pulse.starved()
+            if starved and not self._flooded.done():
                 flood.shedding = True
                 self._interrupt(self._flooded)
         return heard.si_signo
@@ -139,8 +140,10 @@ class Stop:
         if self._goes_on():
             self._give(in_turn, nodes)
             in_turn.shutdown()
-            self._flooded, self._interrupted = Future(), Future()
             self._take(usual, nodes)
+            assert self._pulse is not None  # it noticed the flood
+            self._pulse.beat()
+            self._flooded, self._interrupted = Future(), Future()
 
 
 def log_where_it_can_be_written() -> None:
