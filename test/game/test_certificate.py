@@ -21,7 +21,7 @@ from uav_twin_migration.game.screening import screened
 from uav_twin_migration.studies.benchmarks.certificate import gain
 from uav_twin_migration.studies.benchmarks.certificate import random_markets as any_markets
 
-RELAXED = settings(deadline=None, max_examples=40)
+RELAXED = settings(max_examples=40)
 
 
 @RELAXED
@@ -37,7 +37,7 @@ def test_no_price_earns_more_than_the_bound(data: st.DataObject) -> None:
     assert (found.bound <= found.profit * (1 + 1.1e-4)).all()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_nobody_can_leave_a_claimed_equilibrium(seed: int) -> None:
     """A few of what `uavtwin bench certificate` does with 10,000: rho up to .9999, 1-8 RSUs, up to 8 UAVs here."""
@@ -125,7 +125,7 @@ def test_an_outbid_rsu_still_asks_its_best_price() -> None:
     assert gain(market, found.prices) < TOLERANCE
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.01, 0.2]))
 @example(6, 0.2)
 @example(1, 0.0)

@@ -14,7 +14,7 @@ from uav_twin_migration.game.equilibrium import TOLERANCE, solve
 from uav_twin_migration.game.followers import respond, utilities
 from uav_twin_migration.game.market import Market
 
-RELAXED = settings(deadline=None, max_examples=60)
+RELAXED = settings(max_examples=60)
 
 
 def monopoly(rho: float, cost: float = 1.5, cap: float = 20.0, capacity: float = np.inf) -> Market:

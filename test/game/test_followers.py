@@ -12,7 +12,7 @@ from test.game.markets import markets, prices_for, random_markets
 from uav_twin_migration.game import followers
 from uav_twin_migration.game.market import FloatArray, Market
 
-RELAXED = settings(deadline=None, max_examples=150)
+RELAXED = settings(max_examples=150)
 
 
 def scipy_optimum(market: Market, prices: FloatArray) -> tuple[FloatArray, float]:
@@ -249,7 +249,7 @@ def test_batches_are_their_markets() -> None:
             np.testing.assert_allclose(ours, theirs[i], rtol=1e-13)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.floats(0.0, 100.0) | st.just(0.0), st.floats(0.0, 20.0) | st.just(0.0)), min_size=1, max_size=9

@@ -30,7 +30,7 @@ def test_links_have_the_equilibrium_of_pairs(rsus: int, uavs: int, limited: bool
     np.testing.assert_allclose(ours.utilities, theirs.utilities, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(markets(max_rho=0.999))
 def test_what_is_claimed_holds_among_pairs(market: Market) -> None:
     found = solve_links(LinkMarket.of_pairs(market))

@@ -12,7 +12,7 @@ from uav_twin_migration.game import leaders
 from uav_twin_migration.game.followers import respond
 from uav_twin_migration.game.market import FloatArray, Market
 
-RELAXED = settings(deadline=None, max_examples=100)
+RELAXED = settings(max_examples=100)
 
 
 def densely(market: Market, prices: FloatArray, points: int = 3000) -> FloatArray:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from uav_twin_migration.cli.main import main
@@ -141,13 +141,11 @@ def test_the_bridge_and_the_world_name_the_same_topics() -> None:
     assert bridged == {text for p in plugins for tag in ("topic", "odom_topic") if (text := p.findtext(tag))}
 
 
-@settings(deadline=None)
 @given(st.floats(-1e5, 1e5))
 def test_numbers_keep_a_tenth_of_a_millimetre(value: float) -> None:
     assert abs(float(text_of(value)) - value) <= 0.5001e-4
 
 
-@settings(deadline=None)
 @given(st.integers(4, 12), st.floats(0.05, 15), st.floats(20, 60), st.booleans())
 def test_outset_moves_every_edge_of_a_regular_footprint(
     n: int, distance: float, radius: float, clockwise: bool

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the learning requirements")
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from uav_twin_migration.cli.main import main
@@ -60,7 +60,6 @@ def message(**different: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**fields, **different})
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_sales_model_is_the_followers_best_response(seed: int) -> None:
     """With the right (z, alpha, d) of a single UAV, revenue is the game's at any price."""

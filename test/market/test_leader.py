@@ -270,7 +270,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(events, max_size=60))
 @example([("demand", ("uav_0", 0, 0, 0.0)), ("time", 0.0), ("demand", ("uav_0", 0, 0, 1.6e-235))])
 def test_whatever_happens_the_ledger_stays_within_capacity_and_rounds_only_rise(

@@ -142,7 +142,7 @@ FIELDS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_said_nothing_is_raised_and_frames_stay_json(data: st.DataObject) -> None:
     listener = Listener() if data.draw(st.booleans()) else said.small_city()
@@ -154,7 +154,7 @@ def test_whatever_is_said_nothing_is_raised_and_frames_stay_json(data: st.DataOb
     json.dumps(cast_to_json(listener.city.cast()), allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(NUMBERS, TEXTS, NUMBERS)
 def test_absurd_numbers_and_names_change_nothing(number: float, name: str, other: float) -> None:
     listener = said.small_city()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from uav_twin_migration.monitor.prometheus import MEANINGS, PREFIX, Histogram, samples
@@ -57,7 +57,6 @@ def test_a_status_as_metrics_in_base_units() -> None:
     assert all(labels.items() <= one.labels.items() for one in found.values())
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20), st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=8))
 def test_whatever_a_node_says_the_values_are_finite(status: str, values: dict[str, str]) -> None:
     assert all(math.isfinite(one.value) for one in samples(status, 0, values))

@@ -81,7 +81,7 @@ def test_a_rule_is_made_anew_for_another_cost() -> None:
 
 
 @given(st.integers(0, 2**31), st.floats(0.1, 0.9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_numeric_best_response_is_the_closed_form_where_there_is_one(seed: int, rho: float) -> None:
     market = sample(np.random.default_rng(seed), 2, 3, 5, rho=rho)
     prices = market.unit_cost * np.random.default_rng(seed).uniform(1.0, 8.0, market.unit_cost.shape)

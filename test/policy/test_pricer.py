@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from test.policy.test_artifact import make_policy
@@ -135,7 +135,6 @@ def test_a_bad_policy_leaves_the_last_good_one(wrong: dict[str, object], reason:
 NUMBERS = st.floats(1e-3, 1e3)
 
 
-@settings(deadline=None)
 @given(
     cost=NUMBERS,
     span=st.floats(1.0, 200.0),

@@ -59,7 +59,7 @@ def out_of_range(cost: float, cap: float, capacity: float) -> Pricer:
     return PolicyPricer(cost, cap, capacity, RHO, ElasticityPricer(cost, cap, capacity), policy)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(credit=FACTORS, mhz=FACTORS, seed=st.integers(0, 10**6), unlimited=st.booleans())
 @pytest.mark.parametrize(
     "player",

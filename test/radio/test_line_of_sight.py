@@ -100,7 +100,7 @@ def ends(seed: int, links: int, side: float = 500.0, top: float = 100.0) -> tupl
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_agrees_with_shapely(seed: int) -> None:
     shapely = pytest.importorskip("shapely")
@@ -117,7 +117,7 @@ def test_agrees_with_shapely(seed: int) -> None:
             assert seen == (inside == 0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_views_see_what_the_plain_test_sees(seed: int) -> None:
     """Culling leaves nothing out: antennas inside, between and on top of buildings, UAVs low, high and overhead."""
@@ -130,7 +130,7 @@ def test_views_see_what_the_plain_test_sees(seed: int) -> None:
     assert np.array_equal(view.line_of_sight(points.reshape(3, 4, 3)), expected.reshape(3, 4, 12))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds, st.floats(-math.pi, math.pi), st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)))
 def test_symmetric_and_invariant_under_motion(seed: int, angle: float, shift: tuple[float, float]) -> None:
     buildings, (start, end) = city(seed, 12), ends(seed, 25)

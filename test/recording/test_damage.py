@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mcap", reason="needs the libraries of recordings")
 
 import zstandard
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
@@ -58,7 +58,6 @@ def test_after_a_hole_the_next_chunk_is_found(tmp_path: Path) -> None:
     assert before.items() <= fingerprints(tmp_path).items()
 
 
-@settings(deadline=None)
 @given(start=st.integers(0, 4000), length=st.integers(1, 600), seed=st.integers(0, 9))
 @example(start=9, length=1, seed=0)  # the length of the header, which then reaches into the first chunk
 def test_wherever_the_hole_no_other_chunk_is_lost(

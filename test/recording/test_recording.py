@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("mcap", reason="needs the libraries of recordings")
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
 
@@ -109,7 +109,6 @@ def test_the_memory_for_the_index_is_given_back_with_each_new_file(tmp_path: Pat
     split.close()
 
 
-@settings(deadline=None)
 @given(cut=st.integers(0, 3000))
 def test_a_file_that_was_cut_anywhere_is_read_up_to_the_cut(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     directory = tmp_path_factory.mktemp("cut") / "bag"
@@ -125,7 +124,6 @@ def test_a_file_that_was_cut_anywhere_is_read_up_to_the_cut(tmp_path_factory: py
     assert str(file) in reader.damage[0]
 
 
-@settings(deadline=None)
 @given(place=st.integers(0, 5000), wrong=st.integers(1, 255))
 @example(place=5, wrong=1)  # the version, which then looks newer
 def test_a_wrong_byte_costs_no_more_than_is_told(

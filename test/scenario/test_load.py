@@ -230,7 +230,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scenarios())
 def test_reading_what_was_written_gives_the_same(scenario: Scenario) -> None:
     assert loads(dump(scenario)) == scenario
@@ -244,7 +244,7 @@ def test_saved_files_load(tmp_path: Path) -> None:
         assert load(tmp_path / name) == scenario
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner)),
     st.data(),

@@ -148,7 +148,7 @@ def flown(fixes: list[tuple[float, float, float, float]]) -> tuple[Flight, Track
 legs = st.tuples(st.floats(0.5, 20.0), st.floats(-10.0, 10.0), st.floats(-10.0, 10.0), st.floats(0.0, 100.0))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(legs, min_size=2, max_size=8))
 def test_a_record_is_flown_as_it_was(drawn: list[tuple[float, float, float, float]]) -> None:
     """Within a metre and a half at any time, whatever the limits of the UAV's own are."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("nacl")
@@ -77,7 +77,6 @@ def test_a_certificate_runs_out(keys: Path, reader: MessageVerifier) -> None:
     assert reader.refusal("north", SAID, bytes(prolonged), north.until + 1.0) is Refusal.FORGED
 
 
-@settings(deadline=None)  # it makes keys
 @given(bit=st.integers(min_value=0, max_value=signature.SIGNATURE_SIZE * 8 - 1))
 def test_no_changed_signature_passes(bit: int) -> None:
     authority, own = ed25519.make_key(), ed25519.make_key()
@@ -139,7 +138,6 @@ def signature_of(certificate: bytes, said: bytes = SAID) -> bytes:
     )
 
 
-@settings(deadline=None)
 @given(uav_container=IDS, data=st.data())
 def test_a_uav_container_speaks_for_its_uavs_and_for_nobody_else(uav_container: list[str], data: st.DataObject) -> None:
     reader = MessageVerifier(ed25519.public_of(MARKET))
@@ -158,7 +156,6 @@ def test_a_uav_container_speaks_for_its_uavs_and_for_nobody_else(uav_container: 
         )
 
 
-@settings(deadline=None)
 @given(ids=IDS)
 def test_no_key_of_one_kind_passes_for_the_other(ids: list[str]) -> None:
     reader, public = MessageVerifier(ed25519.public_of(MARKET)), ed25519.public_of(OWN)
@@ -173,7 +170,6 @@ def test_no_key_of_one_kind_passes_for_the_other(ids: list[str]) -> None:
         assert reader.refusal(one, SAID, disguised, NOW) is Refusal.FORGED
 
 
-@settings(deadline=None)
 @given(uav_container=IDS, place=st.floats(min_value=0.0, max_value=1.0, exclude_max=True), bit=st.integers(0, 7))
 def test_no_changed_signature_of_uavs_passes(uav_container: list[str], place: float, bit: int) -> None:
     reader = MessageVerifier(ed25519.public_of(MARKET))

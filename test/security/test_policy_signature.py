@@ -50,7 +50,7 @@ def test_everything_else_is_not(keys: Path, keyring: Keyring) -> None:
     assert keyring.distrust(ARTIFACT + b" ", city.key_id, signature) is Distrust.FORGED
 
 
-@settings(max_examples=50, deadline=None)  # it makes keys
+@settings(max_examples=50)  # it makes keys
 @given(bit=st.integers(min_value=0, max_value=64 * 8 - 1))
 def test_no_changed_signature_passes(bit: int) -> None:
     import tempfile

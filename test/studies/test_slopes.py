@@ -70,7 +70,7 @@ def test_too_few_samples_tell_nothing_and_missing_ones_are_left_out() -> None:
     assert slope(HOUR, gaps, LIVES).value == pytest.approx(2.0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-50.0, 50.0), st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5), st.floats(0.1, 10.0))
 def test_offsets_of_segments_do_not_matter_and_scale_does_what_it_should(
     true: float, offsets: list[float], scale: float

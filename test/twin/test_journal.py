@@ -62,7 +62,7 @@ def contents(path: Path, generation: int = GENERATION) -> dict[int, bytes]:
     return {number: bytes(one.content) for number, one in journal.read(path, generation).get(5, {}).items()}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=FRAMES, cut=st.floats(0, 1))
 def test_wherever_it_is_cut_off_whole_frames_remain(tmp_path: Path, frames: list, cut: float) -> None:  # type: ignore[type-arg]
     path = tmp_path / "changes"
@@ -122,7 +122,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS, long=st.sampled_from([0, 300, 1 << 20]))
 def test_whatever_is_changed_what_was_committed_survives_a_crash(tmp_path: Path, calls: list, long: int) -> None:  # type: ignore[type-arg]
     delete(tmp_path / "law.db")

@@ -88,7 +88,7 @@ class Twice:
         self.copies = [[one for one in self.copies[0] if one.id in kept] for _ in self.stores]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(calls)
 def test_both_stores_say_the_same(script: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -49,7 +49,7 @@ class Disk:
         return UavTwin.restored("u1", self.chunks.get)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(count=st.integers(0, 2 * HISTORY + 600), flush=st.integers(1, 700))
 def test_a_restored_twin_remembers_what_the_twin_does(count: int, flush: int) -> None:
     twin = UavTwin("u1", 1000)

@@ -156,7 +156,7 @@ def test_a_large_copy_is_never_whole_in_memory(store: Store) -> None:
     assert peak < 100 * size
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     writes=st.lists(
         st.tuples(

@@ -50,7 +50,7 @@ events: st.SearchStrategy[Event | str | None] = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(events, max_size=80))
 def test_whatever_comes_it_never_commands_unasked(sequence: list[Event | str | None]) -> None:
     """Without `fly()`, nothing is sent but questions, and LAND and RTL where they were asked for: it never arms."""
@@ -67,7 +67,7 @@ def test_whatever_comes_it_never_commands_unasked(sequence: list[Event | str | N
         )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(events, max_size=80), st.integers(0, 79))
 def test_whatever_comes_set_points_are_safe_and_a_leaving_vehicle_is_left_alone(
     sequence: list[Event | str | None], asked_at: int

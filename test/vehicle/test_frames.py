@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transforms3d.euler import euler2quat
 from transforms3d.quaternions import quat2mat
@@ -36,7 +36,6 @@ origins = st.builds(Origin, st.floats(-80, 80), st.floats(-180, 180), st.floats(
 near = st.floats(-10_000, 10_000)
 
 
-@settings(deadline=None)
 @given(vectors)
 def test_vectors_there_and_back(vector: tuple[float, float, float]) -> None:
     assert enu_to_ned(ned_to_enu(vector)).tolist() == list(vector)
@@ -51,14 +50,12 @@ def test_known_directions() -> None:
     assert heading_to_yaw(-math.pi / 2) == pytest.approx(math.pi, abs=1e-9)  # south
 
 
-@settings(deadline=None)
 @given(attitudes)
 def test_attitudes_there_and_back(attitude: tuple[float, float, float, float]) -> None:
     back = attitude_to_px4(attitude_to_ros(attitude))
     assert abs(np.dot(back, attitude)) == pytest.approx(1)  # q and -q are the same attitude
 
 
-@settings(deadline=None)
 @given(attitudes, vectors)
 def test_attitude_and_vectors_tell_the_same(
     attitude: tuple[float, float, float, float], body: tuple[float, float, float]
@@ -78,7 +75,6 @@ def test_known_attitudes() -> None:
     assert to_world(attitude_to_ros(east), [1, 0, 0]) == pytest.approx([1, 0, 0], abs=1e-12)
 
 
-@settings(deadline=None)
 @given(origins, near, near, st.floats(-500, 5000))
 def test_geodetic_there_and_back(origin: Origin, east: float, north: float, up: float) -> None:
     plane = TangentPlane(origin)
@@ -98,7 +94,6 @@ def test_geodetic_of_known_places() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.floats(-80, 80), st.floats(-179, 179), near, near)
 def test_px4_map_there_and_back(latitude: float, longitude: float, north: float, east: float) -> None:
     px4 = Px4Map(latitude, longitude)
@@ -112,7 +107,6 @@ def test_px4_map_is_equidistant() -> None:
     assert Px4Map(47.0, 8.0).from_geodetic(47.0, 8.0) == (0, 0)
 
 
-@settings(deadline=None)
 @given(origins, near, near, st.floats(0, 300), near, near)
 def test_local_frame_there_and_back(origin: Origin, east: float, north: float, up: float, e0: float, n0: float) -> None:
     plane = TangentPlane(origin)
@@ -121,7 +115,6 @@ def test_local_frame_there_and_back(origin: Origin, east: float, north: float, u
     assert frame.to_scenario(frame.from_scenario((east, north, up))) == pytest.approx([east, north, up], abs=0.15)
 
 
-@settings(deadline=None)
 @given(st.floats(-60, 60), st.floats(-180, 180))
 def test_drones_that_started_apart_agree_on_a_place(latitude: float, longitude: float) -> None:
     """Taking PX4's metres for true ones would put them metres apart."""

@@ -14,14 +14,13 @@ from uav_twin_migration.vehicle.mavlink import MavlinkLink
 from uav_twin_migration.vehicle.signals import UNKNOWN_MODE, Arm, Heartbeat
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=400))
 def test_no_datagram_breaks_the_link(datagram: bytes) -> None:
     link = MavlinkLink(1)
     assert link.decode(datagram) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60))
 def test_a_message_is_late_only_behind_a_newer_one(sequence: list[int]) -> None:
     """Sequence numbers that only rise are all taken, also across their wrap at 256."""

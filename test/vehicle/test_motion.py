@@ -49,7 +49,7 @@ fliers_of = st.builds(uav, routes, speed=st.floats(2, 30), acceleration=st.float
 uav_containers = st.lists(fliers_of, min_size=8, max_size=8)  # vectorised: eight cost as much as one
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(uav_containers)
 def test_limits_are_never_exceeded(fliers: list[Uav]) -> None:
     _, velocity = flown(fliers, 60)
@@ -59,7 +59,7 @@ def test_limits_are_never_exceeded(fliers: list[Uav]) -> None:
     assert (np.linalg.norm(np.diff(velocity, axis=0), axis=-1) <= acceleration * STEP * (1 + 1e-9)).all()
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(uav_containers)
 def test_every_waypoint_is_reached_in_turn(fliers: list[Uav]) -> None:
     """Progress: no route, however awkward, takes much longer than flying it at the speed of its sharpest turn."""
@@ -87,7 +87,7 @@ def patience(fliers: list[Uav]) -> float:
     return max(map(round_time, fliers))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(st.floats(-3.1, 3.1), st.floats(5, 30), st.floats(1, 8)), min_size=8, max_size=8))
 def test_a_corner_is_cut_and_overshot_within_tolerance(turns: list[tuple[float, float, float]]) -> None:
     start, corner = (0.0, 0.0), (400.0, 0.0)
