@@ -6,8 +6,11 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
+import rclpy
+from rclpy.node import Node
 
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration.deployment.discovery import lasting_server, server_command, uses_fast_dds
@@ -21,13 +24,19 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def port(domain: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def port(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Where the server of this domain is to be."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         number = int(free.getsockname()[1])
     monkeypatch.setenv("ROS_DISCOVERY_SERVER", f"127.0.0.1:{number}")
-    return number
+    yield number
+    # Fast DDS keeps what this variable last said, where it is gone, for all later participants of the process
+    monkeypatch.setenv("ROS_DISCOVERY_SERVER", "")
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    Node("forgets", context=context).destroy_node()
+    context.try_shutdown()
 
 
 def test_a_killed_server_and_an_rsu_come_back_and_who_ran_meanwhile_hears_both_ways(
