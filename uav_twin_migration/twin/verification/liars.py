@@ -177,7 +177,7 @@ CASES = (
     Case(
         "the UAV, about its own twin",
         *(RE_HOSTED, Left(crash=0, migrate=0, tick=1), of_a_uav, (FIRST, NEXT)),
-        *(ITS_OWN | {Promise.ONCE, Promise.REST}, 800),
+        *(ITS_OWN | {Promise.KEPT, Promise.ONCE, Promise.REST}, 1_500),
     ),
     Case(
         "somebody without keys, in the host's name, where RSUs do not sign",
