@@ -36,22 +36,15 @@ def started(folder: Path, program: str, before: tuple[str, ...] = ()) -> subproc
 
 
 @pytest.mark.parametrize("stop", SIGNALS)
-def test_a_signal_while_libraries_are_imported_ends_it(tmp_path: Path, stop: signal.Signals) -> None:
-    process = started(tmp_path, IMPORTING)
+@pytest.mark.parametrize("program", [IMPORTING, RUNNING], ids=["importing", "running"])
+def test_a_signal_ends_it_while_libraries_are_imported_and_is_the_nodes_after_that(
+    tmp_path: Path, program: str, stop: signal.Signals
+) -> None:
+    process = started(tmp_path, program)
     assert process.stdout is not None
-    assert process.stdout.readline() == "importing\n"
+    assert process.stdout.readline() == ("importing\n" if program == IMPORTING else "running\n")
     process.send_signal(stop)
-    assert process.communicate(timeout=60)[0] == ""
-    assert process.returncode == 0
-
-
-@pytest.mark.parametrize("stop", SIGNALS)
-def test_a_signal_after_that_is_the_nodes(tmp_path: Path, stop: signal.Signals) -> None:
-    process = started(tmp_path, RUNNING)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(stop)
-    assert process.communicate(timeout=60)[0] == f"{stop.name}\n"
+    assert process.communicate(timeout=60)[0] == ("" if program == IMPORTING else f"{stop.name}\n")
     assert process.returncode == 0
 
 

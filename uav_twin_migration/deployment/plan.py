@@ -62,19 +62,19 @@ def plan(
     composition = choose_composition(scenario) if options.compose == "auto" else options.compose
     shares = shares or whole(scenario)
     share = shares[here]
-    fleets = list(enumerate(all_fleets(shares))) if composition == "uav_container" else []
-    apart = len(fleets) > 1
+    containers = list(enumerate(all_uav_containers(shares))) if composition == "uav_container" else []
+    apart = len(containers) > 1
     rsus = [rsu_node(rsu, scenario, options, options.seed + scenario.rsus.index(rsu)) for rsu in share.rsus]
     for node in rsus:
         node.parameters["twin_address"] = share.host.address
     snapshot = []
     if here == 0:
-        told = [(container(number), uavs) for number, (_, uavs) in fleets] if apart else []
+        told = [(container(number), uavs) for number, (_, uavs) in containers] if apart else []
         snapshot += movers(scenario, scenario_file, options)
         links = link_node(scenario, scenario_file, options, told)
         snapshot += one_each([links, *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
-        own = [(number, uavs) for number, (host, uavs) in fleets if host == here]
+        own = [(number, uavs) for number, (host, uavs) in containers if host == here]
         uav_containers = [uav_container_node(number, uavs, scenario, options, apart) for number, uavs in own]
         return [*snapshot, *grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
     uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
@@ -215,7 +215,7 @@ def container(number: int) -> str:
     return f"uav_container_{number}"
 
 
-def all_fleets(shares: Sequence[Share]) -> Iterator[tuple[int, Sequence[Uav]]]:
+def all_uav_containers(shares: Sequence[Share]) -> Iterator[tuple[int, Sequence[Uav]]]:
     """The UAV containers of all hosts: which host, and its UAVs."""
     for host, share in enumerate(shares):
         for uavs in chunks(share.uavs, UAVS_PER_UAV_CONTAINER):
