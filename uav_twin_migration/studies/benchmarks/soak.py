@@ -270,10 +270,9 @@ def tell(rows: Sequence[Row], restarts: Sequence[Restart], city: LongRunningCity
     if math.floor(seconds / 60.0) == math.floor((seconds - course.sample_every) / 60.0):
         return
     memory = max(row.memory for row in rows[-len(city.processes) :] if row.process in city.rsus)
-    twins = city.hearing.twins
     print(
         f"  {seconds / 60.0:.0f} of {course.duration / 60.0:.0f} min: {len(restarts)} restarts, {memory:.0f} MB the "
-        f"largest RSU, {len(twins.handovers)} twins moved, {len(twins.lost)} lost, {len(twins.duplicated)} twice",
+        f"largest RSU, {city.told_of_twins()}",
         file=sys.stderr,
         flush=True,
     )

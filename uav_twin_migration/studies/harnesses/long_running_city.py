@@ -197,6 +197,11 @@ class LongRunningCity:
         except subprocess.TimeoutExpired:
             raise UavTwinError(f"{name} does not end within {GOODBYE:.0f} s of {with_signal.name}") from None
 
+    def told_of_twins(self) -> str:
+        """What has become of twins so far, for a line of progress."""
+        twins = self.hearing.twins
+        return f"{len(twins.handovers)} twins moved, {len(twins.lost)} lost, {len(twins.duplicated)} twice"
+
     def check(self) -> None:
         """Raises UavTwinError where a process has ended by itself."""
         for name, process in self.processes.items():
