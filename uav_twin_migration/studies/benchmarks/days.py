@@ -273,7 +273,8 @@ def recoveries_of(strikes: list[Strike]) -> list[Figure]:
 def tell(strike: Strike, rows: list[Row], city: LongRunningCity) -> None:
     """Progress."""
     print(
-        f"  {strike.seconds / 60.0:.1f} min: {strike.name}, all well {strike.recovered:.1f} s later; {city.told_of_twins()}",
+        f"  {strike.seconds / 60.0:.1f} min: {strike.name}, all well {strike.recovered:.1f} s later; "
+        f"{city.told_of_twins()}",
         file=sys.stderr,
         flush=True,
     )
