@@ -24,12 +24,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from uav_twin_migration.errors import InputError, UavTwinError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PACKAGE = "uav_twin_migration"
 PATTERN = r"([^()\s:]([^()\n]*[^()\s])?(\([^\n]*\))?)?"  # of the text, as far as a pattern can tell; empty: none
@@ -175,6 +177,8 @@ def file_of(text: str) -> Path | None:
 
 def found(kind: str) -> dict[str, EntryPoint]:
     """The entry points of a kind that installed packages declare, by name."""
+    from importlib.metadata import entry_points  # 3.5 MB, which a node without such plug-ins has no use for
+
     return {point.name: point for point in entry_points(group=group(kind))}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
 from uav_twin_migration.cli import doctor
+from uav_twin_migration.cli.main import parse
 from uav_twin_migration.deployment import checks
 from uav_twin_migration.deployment.checks import (
     ERROR,
@@ -75,7 +77,12 @@ def test_one_of_two_discovery_servers_is_enough() -> None:
         gone = ("127.0.0.1", free_port())
         assert statuses(checks.check_discovery([there])) == [OK]
         assert statuses(checks.check_discovery([there, gone])) == [OK, WARNING]
-        assert statuses(checks.check_discovery([gone])) == [ERROR]
+        (finding,) = checks.check_discovery([gone])
+        assert finding.status == ERROR
+        command = re.search(r"uavtwin (rsu [^(]*) \(", finding.hint)
+        assert command, finding.hint
+        name, parsed = parse(command[1].split())
+        assert (name, parsed.verb, parsed.number, parsed.port) == ("rsu", "discovery", 0, gone[1])
     assert "unknown" in checks.check_discovery([("no-such-host.invalid", 1)])[0].detail
     assert statuses(checks.check_discovery([])) == [OK]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -13,6 +12,8 @@ BAD_INPUT = 2
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'sim'?` where a known name is near, else nothing."""
+    import difflib  # for mistakes alone
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

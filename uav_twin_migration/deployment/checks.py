@@ -32,7 +32,7 @@ OK, WARNING, ERROR, UNKNOWN = "ok", "warning", "error", "unknown"
 LITTLE_DISK, NO_DISK = 2e9, 2e8  # bytes
 SOON = datetime.timedelta(days=30)
 CLOCKS_APART, CLOCKS_FAR_APART = 5.0, 3600.0  # s
-AS_SERVICE = "examine as the user that the RSU runs as: sudo -u uavtwin ..., or give the files to it: chown -R"
+AS_SERVICE = "examine with sudo (sudo uavtwin doctor DIR), or give the files to the user that the RSU runs as: chown -R"
 KNOWN_ROS = ("humble", "jazzy", "kilted", "rolling")
 
 
@@ -60,7 +60,10 @@ def check_ros(environment: Mapping[str, str], rclpy_file: str | None) -> list[Fi
     """Which ROS is there. rclpy_file: where rclpy would be imported from, None for nowhere."""
     distribution = environment.get("ROS_DISTRO", "")
     if rclpy_file is None:
-        hint = "source /opt/ros/jazzy/setup.bash and the workspace's install/setup.bash, or install ros-jazzy-ros-base"
+        hint = (
+            "in a checkout, ./uavtwin brings its own; else source /opt/ros/jazzy/setup.bash and the workspace's "
+            "install/setup.bash"
+        )
         where = f"ROS_DISTRO is {distribution}, but rclpy cannot be imported" if distribution else "no ROS 2 was found"
         return [Finding("ros", ERROR, where, hint)]
     if distribution not in KNOWN_ROS:
@@ -72,7 +75,7 @@ def check_ros(environment: Mapping[str, str], rclpy_file: str | None) -> list[Fi
 def check_interfaces(prefix: str | None) -> list[Finding]:
     """Whether this package's messages are built and sourced. prefix: where they are, None for nowhere."""
     if prefix is None:
-        hint = "build the workspace (colcon build) and source its install/setup.bash"
+        hint = "in a checkout, ./uavtwin makes them; in a workspace, colcon build, then source its install/setup.bash"
         return [Finding("interfaces", ERROR, "the messages of uav_twin_migration are not found", hint)]
     return [Finding("interfaces", OK, prefix)]
 
@@ -108,7 +111,8 @@ def check_discovery(servers: Sequence[Address], patience: float = 0.3) -> list[F
         if state == "silent":
             findings.append(Finding("discovery", OK, f"{where} refuses nothing"))
         else:
-            hint = f"start it there: fast-discovery-server -i {len(findings)} -l 0.0.0.0 -p {port}; open UDP {port}"
+            start = f"uavtwin rsu discovery --number {len(findings)} --port {port}"
+            hint = f"start it there: {start} (or as a unit: uavtwin rsu install DIR --discovery N); open UDP {port}"
             status = ERROR if all(other != "silent" for other in states) else WARNING
             findings.append(Finding("discovery", status, f"{where}: {state}", hint))
     return findings
@@ -233,7 +237,7 @@ def _check_validity(file: Path, now: datetime.datetime, hint: str) -> list[Findi
         from cryptography import x509
     except ImportError:
         what = "validity not examined: the Python library `cryptography` is missing"
-        return [Finding("keys", UNKNOWN, what, "install python3-cryptography")]
+        return [Finding("keys", UNKNOWN, what, "install python3-cryptography, or PyPI's cryptography")]
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
     except PermissionError:
@@ -268,7 +272,7 @@ def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
 
 
 def check_signing_key(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
-    """What the RSU signatures with, and verifies others' signatures with; and the list of revoked keys."""
+    """What the RSU signs with, and verifies others' signatures with; and the list of revoked keys."""
     from uav_twin_migration.security import ed25519, revocation
     from uav_twin_migration.security.message_signature import MessageSigner
 

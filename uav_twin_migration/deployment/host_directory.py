@@ -16,7 +16,6 @@ No rclpy, so that a host can be examined where ROS is missing or broken.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -147,6 +146,8 @@ def check_parameters(values: dict[str, Any], where: str) -> None:
     for name, value in values.items():
         setting = settings.get(name)
         if setting is None and name != "use_sim_time":
+            import difflib  # for mistakes alone
+
             near = difflib.get_close_matches(name, settings, n=1)
             hint = f"; is it {near[0]}?" if near else ""
             raise InputError(where, name, value, f"a parameter of an RSU, see docs/parameters.md{hint}")

@@ -33,7 +33,7 @@ SEQUENCE = re.compile(r"sequence<(.+?)(?:, \d+)?>\Z|(.+)\[\d+\]\Z")
 
 
 class Signing:
-    """Signatures what an RSU, or a node of UAVs, says."""
+    """Signs what an RSU, or a node of UAVs, says."""
 
     def __init__(self, file: str, uavs: Collection[str] = ()) -> None:
         """file: its ID.signing; empty to sign nothing. uavs: whom it speaks for; none: an RSU. Raises KeyFileError."""

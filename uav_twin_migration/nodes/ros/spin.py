@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -157,6 +156,8 @@ def log_where_it_can_be_written() -> None:
     except OSError:
         writable = False
     if not writable:
+        import tempfile
+
         os.environ["ROS_LOG_DIR"] = str(Path(tempfile.gettempdir()) / f"ros-log-{os.getuid()}")
 
 
