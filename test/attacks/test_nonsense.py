@@ -145,10 +145,10 @@ def test_of_two_processes_with_one_id_the_earlier_falls_silent(
     processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
     processes.start("uav", "/uav/uav_0", **UAV)
     probe.fly()
-    probe.wait_for(lambda: bool(states), "a twin that is served")
-    own = next(one.incarnation for one in reversed(said) if one.incarnation)
+    own = lambda: max((one.incarnation for one in said), default=0)  # noqa: E731
+    probe.wait_for(lambda: states and own(), "a twin that is served, and its host's own word")
     later = host_status("rsu_0", states[-1].epochs[0])
-    later.incarnation = own + 1
+    later.incarnation = own() + 1
     publisher = probe.create_publisher(TwinHostStatus, topics.TWIN_HOST_HEARTBEATS, qos_profiles.MARKET)
     timer = probe.create_timer(0.2, lambda: publisher.publish(later))
     probe.wait_for(lambda: probe.refused().get("twin_duplicate_id", 0) >= 3, "the namesake noticed")

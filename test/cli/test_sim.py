@@ -67,7 +67,7 @@ def lines_until(process: subprocess.Popen[str], pattern: str) -> Iterator[str]:
 def test_a_simulation_ends_by_itself_with_a_summary(processes: Processes, compose: str) -> None:  # noqa: F811
     command = [*SIM, "small", "--duration", "12", "--real-time-factor", "4", "--compose", compose, "--json", "-"]
     process = processes.run(command)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, errors
     summary = json.loads(out)
     assert summary.keys() >= KEYS

@@ -21,6 +21,7 @@ from uav_twin_migration.deployment.checks import (
     Finding,
 )
 from uav_twin_migration.security.authority import make_keys, make_signing_keys, revoke
+from uav_twin_migration.studies.harnesses.ports import free_port
 from uav_twin_migration.twin.hosting.store import Store
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -63,18 +64,11 @@ def test_middleware(tmp_path: Path) -> None:
     assert "rmw-fastrtps-cpp" in finding.hint
 
 
-def free_port() -> int:
-    """A UDP port of loopback that nobody has."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def test_one_of_two_discovery_servers_is_enough() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         there = ("127.0.0.1", int(server.getsockname()[1]))
-        gone = ("127.0.0.1", free_port())
+        gone = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
         assert statuses(checks.check_discovery([there])) == [OK]
         assert statuses(checks.check_discovery([there, gone])) == [OK, WARNING]
         (finding,) = checks.check_discovery([gone])

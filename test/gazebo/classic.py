@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from uav_twin_migration.studies.harnesses.ports import free_port
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("UAVTWIN_GAZEBO_CLASSIC") or CHECKOUT / ".uavtwin" / "gazebo-classic")
 RELEASE = "bullseye"
@@ -221,13 +223,6 @@ class GazeboClassic(Oracle):
 def plain(log: Path) -> list[str]:
     """The lines of a log of gzserver's, without colours."""
     return re.sub(r"\033\[[0-9;]*m", "", log.read_text(errors="replace")).splitlines()
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.sdf import CLOCK
 from uav_twin_migration.scenario.sdf.world import PHYSICS_STEP
 from uav_twin_migration.scenario.snapshot import Snapshot
+from uav_twin_migration.studies.harnesses.ports import free_port
 from uav_twin_migration.vehicle.frames import to_world
 from uav_twin_migration.vehicle.motion import CORNER_TOLERANCE, states_at
 
@@ -68,7 +69,7 @@ def start(
     plugins: str,
 ) -> classic.Oracle:
     """gzserver, started by the gazebo node as where gazebo_ros is installed, and asked through the oracle."""
-    port = classic.free_port()
+    port = free_port()
     program = tools / "gzserver"
     program.write_text(classic.wrapper(port, plugins))
     program.chmod(0o755)

@@ -72,7 +72,7 @@ def test_foxglove_is_told_topics_with_their_schemas() -> None:
         topics: dict[str, str] = {}
         async with aiohttp.ClientSession() as session, session.ws_connect(address, protocols=protocols) as socket:
             while len(topics) < 4:
-                text = await socket.receive(timeout=20)
+                text = await socket.receive(timeout=60)
                 told = json.loads(text.data) if text.type == aiohttp.WSMsgType.TEXT else {}
                 topics |= {one["topic"]: one["schemaName"] for one in told.get("channels", [])}
                 server.show(listener.city.cast(), listener.frame(0.6, sampled=True))

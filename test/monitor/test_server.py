@@ -85,10 +85,10 @@ def test_a_viewer_gets_what_was_and_what_comes_and_is_not_listened_to(server: Pa
 
     async def watch() -> list[dict[str, Any]]:
         async with aiohttp.ClientSession() as session, session.ws_connect(server.url + "frames") as socket:
-            first = json.loads(await socket.receive_str(timeout=10))
+            first = json.loads(await socket.receive_str(timeout=60))
             await socket.send_str('{"price": 1e9}')
             server.show(listener.city.cast(), listener.frame(0.8, sampled=False))
-            return [first, json.loads(await socket.receive_str(timeout=10))]
+            return [first, json.loads(await socket.receive_str(timeout=60))]
 
     first, second = asyncio.run(watch())
     assert first["cast"]["name"] == "small"
@@ -103,14 +103,14 @@ def test_a_viewer_that_does_not_read_delays_nobody(server: PageServer) -> None:
 
     async def watch() -> float:
         async with aiohttp.ClientSession() as session, session.ws_connect(server.url + "frames") as idle:
-            await idle.receive_str(timeout=10)
+            await idle.receive_str(timeout=60)
             async with session.ws_connect(server.url + "frames") as reader:
-                await reader.receive_str(timeout=10)
+                await reader.receive_str(timeout=60)
                 for number in range(4 * WAITING):
                     server.show(listener.city.cast(), listener.frame(1.0 + number, sampled=False))
                 last = 0.0
                 while last < 4 * WAITING:
-                    last = json.loads(await reader.receive_str(timeout=10))["frames"][-1]["t"]
+                    last = json.loads(await reader.receive_str(timeout=60))["frames"][-1]["t"]
                 return last
 
     assert asyncio.run(watch()) == 4 * WAITING

@@ -20,6 +20,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -33,7 +35,7 @@ from uav_twin_migration.market.messages import Bid
 from uav_twin_migration.nodes.ros import convert, qos_profiles
 from uav_twin_migration.nodes.ros.children import die_with_parent
 
-PATIENCE = 30.0  # s until a test gives up waiting for something that must come
+PATIENCE = 60.0  # s until a test gives up waiting for something that must come, also on a slow machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,7 +104,7 @@ class Processes:
                 process.send_signal(signal.SIGTERM)
         for process, ended in zip(self._running, before, strict=True):
             try:
-                said = process.communicate(timeout=10)
+                said = process.communicate(timeout=20)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 said = process.communicate()
@@ -124,7 +126,7 @@ RSU = {
     "unit_cost": 1.0,
     "price_cap": 20.0,
     "round_period": 0.5,
-    "offer_window": 0.3,
+    "offer_window": 0.4,  # a round is over as soon as all have answered: this is for who is slow
     "admitted_uavs": ["uav_*"],
 }
 UAV = {"uav_id": "uav_0", "immersion_weight": 10.0, "twin_size": 60.0, "round_period": 0.5}
@@ -145,6 +147,7 @@ class Probe(Node):
         self.on_offer: Callable[[PriceOffer], None] = lambda offer: None
         self._sequence = 0
         self._guests: list[Node] = []
+        self._clients_: dict[str, Any] = {}
         for kind, topic, store in (
             (BandwidthDemand, topics.BANDWIDTH_DEMANDS, self.demands),
             (BandwidthGrant, topics.BANDWIDTH_GRANTS, self.grants),
@@ -183,6 +186,31 @@ class Probe(Node):
         """Serve a node of this process, too, and end it with the probe."""
         self._executor_.add_node(node)
         self._guests.append(node)
+
+    def wait_for_trade(self, uav: str = "uav_0", rounds: int = 1) -> None:
+        """Until a UAV has been granted something so many times more, and offers and demands are heard, too.
+
+        Of two topics the one may be heard before the other: what is discovered when is the middleware's choice.
+        """
+        start = len(self.grants)
+        traded = lambda: sum(shares.get(uav, 0.0) > 0.0 for shares in self.shares(start)) >= rounds  # noqa: E731
+        self.wait_for(lambda: traded() and self.offers and self.demands, f"grants for {uav}")
+
+    def call(self, kind: Any, service: str, request: Any) -> Any:
+        """What a service answers, once it is there."""
+        if service not in self._clients_:
+            self._clients_[service] = self.create_client(kind, service)
+        client = self._clients_[service]
+        self.wait_for(client.service_is_ready, service)
+        answer: Any = client.call_async(request)
+        self.wait_for(answer.done, f"an answer of {service}")
+        return answer.result()
+
+    def change_state(self, *transitions: int, node: str = "/rsu/rsu_0/rsu") -> None:
+        """Lead a node through its life cycle."""
+        for one in transitions:
+            request = ChangeState.Request(transition=Transition(id=one))
+            assert self.call(ChangeState, f"{node}/change_state", request).success
 
     def destroy_node(self) -> None:
         """Its guests first."""

@@ -14,6 +14,7 @@ from rclpy.node import Node
 
 from test.ros.conftest import RSU, Probe, Processes
 from uav_twin_migration.deployment.discovery import lasting_server, server_command, uses_fast_dds
+from uav_twin_migration.studies.harnesses.ports import free_port
 
 UAVTWIN = [sys.executable, "-m", "uav_twin_migration.cli"]
 
@@ -26,9 +27,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def port(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Where the server of this domain is to be."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
+    number = free_port(socket.SOCK_DGRAM)
     monkeypatch.setenv("ROS_DISCOVERY_SERVER", f"127.0.0.1:{number}")
     yield number
     # Fast DDS keeps what this variable last said, where it is gone, for all later participants of the process

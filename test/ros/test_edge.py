@@ -15,16 +15,23 @@ import pytest
 
 from test.ros.conftest import PATIENCE, Probe, Processes
 from uav_twin_migration.cli.main import main
+from uav_twin_migration.studies.harnesses.ports import free_port
 
 UAVTWIN = [sys.executable, "-m", "uav_twin_migration.cli"]
 
 
 @pytest.fixture
-def host(tmp_path: Path, domain: int) -> Path:
+def port() -> int:
+    """Where the RSU's twins are hosted."""
+    return free_port()
+
+
+@pytest.fixture
+def host(tmp_path: Path, domain: int, port: int) -> Path:
     """An RSU's host directory, kept to this machine."""
     directory = tmp_path / "host"
     command = ["rsu", "init", str(directory), "--rsu", "rsu_1", "--scenario", "small", "--domain", str(domain)]
-    assert main([*command, "--keys", str(tmp_path / "keys"), "--address", "127.0.0.1:7548"]) == 0
+    assert main([*command, "--keys", str(tmp_path / "keys"), "--address", f"127.0.0.1:{port}"]) == 0
     loopback = Path(os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]).read_text()
     (directory / "fastdds.xml").write_text(loopback)
     return directory
@@ -58,7 +65,7 @@ def test_systemd_hears_that_it_is_ready_lives_and_stops(
 def test_the_doctor_finds_a_running_rsu(host: Path, processes: Processes, probe: Probe) -> None:
     processes.run([*UAVTWIN, "rsu", "run", str(host)])
     probe.wait_for(lambda: "rsu/rsu_1" in probe.diagnostics, "a sign of life")
-    doctor = processes.run([*UAVTWIN, "doctor", str(host), "--json", "-"])
+    doctor = processes.run([*UAVTWIN, "doctor", str(host), "--listen", "6", "--json", "-"])
     out, errors = doctor.communicate(timeout=2 * PATIENCE)
     findings: list[dict[str, Any]] = json.loads(out)["findings"]
     assert doctor.returncode == 0, out + errors
@@ -75,11 +82,11 @@ def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, proces
     assert "capacity: got -" in errors
 
 
-def test_what_may_pass_does_not_end_it(host: Path, processes: Processes, probe: Probe) -> None:
+def test_what_may_pass_does_not_end_it(host: Path, port: int, processes: Processes, probe: Probe) -> None:
     """A port that somebody else has: it sells without twins, says so, and hosts them once the port is free."""
     trouble = lambda: probe.diagnostics.get("rsu/rsu_1", {}).get("trouble", "")  # noqa: E731
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 7548))
+        other.bind(("127.0.0.1", port))
         other.listen()
         process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
         probe.wait_for(lambda: "cannot listen" in trouble(), "word that it hosts no twins")
@@ -94,6 +101,8 @@ def test_it_logs_json_where_its_host_says_so(host: Path, processes: Processes) -
     file.write_text(file.read_text().replace("log: text", "log: json"))
     process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
     assert process.stdout is not None
-    line = json.loads(process.stdout.readline())
-    assert line["message"].startswith("RSU rsu_1 sells up to")
+    for text in process.stdout:  # each of its lines is JSON
+        line = json.loads(text)
+        if line["message"].startswith("RSU rsu_1 sells up to"):
+            break
     assert (line["level"], line["node"]) == ("info", "rsu.rsu_1.rsu")

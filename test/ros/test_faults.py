@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
 
-from test.ros.conftest import RSU, UAV, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Offer
 from uav_twin_migration.nodes.ros import convert, qos_profiles
@@ -25,12 +25,19 @@ from uav_twin_migration.nodes.rsu import RsuNode
 def test_a_round_of_a_real_rsu(processes: Processes, probe: Probe) -> None:
     processes.start("rsu", "/rsu/rsu_0", **RSU)
     probe.answer_every_offer(uav_0=4.0, uav_1=12.0)
-    probe.wait_for(lambda: len(probe.grants) >= 3, "three grants")
-    probe.wait_for(lambda: len(probe.interactions) >= 3, "their interactions")
+
+    def whole() -> set[int]:
+        """Rounds to which both answered in time, and of which all has been heard."""
+        granted = {grant.round for grant in probe.grants if len(grant.uav_ids) == 2}
+        return granted & {told.round for told in probe.interactions}
+
+    probe.wait_for(lambda: len(whole()) >= 3, "three rounds of two")
     rounds = [grant.round for grant in probe.grants]
     assert rounds == sorted(set(rounds))
-    assert probe.shares()[-1] == pytest.approx({"uav_0": 10 * 4 / 14, "uav_1": 10 * 10 / 14})  # a boast: 12 of 10
-    last = probe.interactions[-1]
+    grant = next(grant for grant in probe.grants if grant.round == max(whole()))
+    shares = dict(zip(grant.uav_ids, grant.bandwidth, strict=True))
+    assert shares == pytest.approx({"uav_0": 10 * 4 / 14, "uav_1": 10 * 10 / 14})  # a boast: 12 of 10
+    last = next(told for told in probe.interactions if told.round == grant.round)
     assert last.sold == pytest.approx(10.0)
     assert last.profit == pytest.approx((last.price - 1.0) * last.sold)
     assert last.uavs_in_range == 2
@@ -53,30 +60,25 @@ def forgeries(round_: int) -> dict[str, list[Bid]]:
 def test_bad_demands_are_refused_by_reason_and_nobodys_share_changes(processes: Processes, probe: Probe) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
     probe.answer_every_offer(uav_0=4.0, uav_1=2.0)
-    probe.wait_for(lambda: len(probe.grants) >= 2, "an undisturbed round")
     fair = {"uav_0": 4.0, "uav_1": 2.0}
-    forged: list[int] = []
+    probe.wait_for(lambda: fair in probe.shares(), "an undisturbed round")
 
     def attack(offer: PriceOffer) -> None:
-        if not forged:
-            for bids in forgeries(offer.round).values():
-                for bid in bids:
-                    probe.demand_publisher.publish(convert.demand_to_message([bid], 1, 0.0))
-            probe.demand_publisher.publish(BandwidthDemand(uav_ids=["uav_9"], rsu_ids=["rsu_0"], rounds=[]))
-            probe.demand("uav_0", offer.round, 4.0, sequence=10**9)
-            probe.demand("uav_0", offer.round, 9.0, sequence=10**9)  # a duplicate by its number
-            forged.append(offer.round)
-            probe.demand("uav_1", offer.round, 2.0)
-        else:
-            probe.demand("uav_0", offer.round, 4.0)
-            probe.demand("uav_1", offer.round, 2.0)
+        for bids in forgeries(offer.round).values():
+            for bid in bids:
+                probe.demand_publisher.publish(convert.demand_to_message([bid], 1, 0.0))
+        probe.demand_publisher.publish(BandwidthDemand(uav_ids=["uav_9"], rsu_ids=["rsu_0"], rounds=[]))
+        probe.demand("uav_0", offer.round, 4.0, sequence=10**9)
+        probe.demand("uav_0", offer.round, 9.0, sequence=10**9)  # a duplicate by its number
+        probe.demand("uav_1", offer.round, 2.0)
 
     probe.on_offer = attack
-    expected = {reason: len(bids) for reason, bids in forgeries(1).items()} | {"length_mismatch": 1, "replayed": 1}
-    probe.wait_for(lambda: probe.refused() == expected, f"refusals {expected}, not {probe.refused()}")
-    seen = len(probe.grants)
-    probe.wait_for(lambda: len(probe.grants) >= seen + 2, "later rounds")
-    assert all(shares == fair for shares in probe.shares(1))
+    expected = {*forgeries(1), "length_mismatch", "replayed"}
+    late = {"late"}  # why an answer of ours is refused that a busy machine brings when the round is over
+    probe.wait_for(lambda: probe.refused().keys() - late == expected, f"refusals {expected}")
+    start = len(probe.grants)
+    probe.wait_for(lambda: probe.shares(start).count(fair) >= 2, "rounds as before")
+    assert all(shares.items() <= fair.items() for shares in probe.shares())
     assert rsu.poll() is None
 
 
@@ -85,7 +87,7 @@ def test_a_thousand_forged_demands_a_second_from_one_sender_do_not_keep_others_f
 ) -> None:
     processes.start("rsu", "/rsu/rsu_0", **(RSU | {"round_period": 2.0, "offer_window": 1.5}))
     probe.answer_every_offer(uav_0=4.0)
-    probe.wait_for(lambda: len(probe.grants) >= 2, "an undisturbed round")
+    probe.wait_for(lambda: {"uav_0": 4.0} in probe.shares(), "an undisturbed round")
     sent = 0
 
     def flood() -> None:
@@ -99,7 +101,7 @@ def test_a_thousand_forged_demands_a_second_from_one_sender_do_not_keep_others_f
     start = len(probe.grants)
     probe.wait_for(lambda: sent >= 3000, "the flood", patience=120.0)
     served = lambda: [shares["uav_0"] for shares in probe.shares(start) if "uav_0" in shares]  # noqa: E731
-    probe.wait_for(lambda: len(served()) >= 3, "rounds that serve the other while the flood goes on")
+    probe.wait_for(lambda: len(served()) >= 3, "rounds that serve the other while the flood goes on", patience=120.0)
     assert set(served()) == {4.0}
     probe.wait_for(lambda: sum(probe.refused().values()) > 1000, "refusals counted")
 
@@ -108,14 +110,14 @@ def test_an_rsu_killed_in_mid_round_comes_back_with_a_higher_round(processes: Pr
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
     processes.start("uav", "/uav/uav_0", **UAV)
     probe.fly()
-    probe.wait_for(lambda: any("uav_0" in shares for shares in probe.shares()), "a grant for the UAV")
+    probe.wait_for_trade()
     heard = len(probe.offers)
     probe.wait_for(lambda: len(probe.offers) > heard, "an open round")
     rsu.send_signal(signal.SIGKILL)
     rsu.wait()
     last = probe.offers[-1].round
-    start = len(probe.grants)
     processes.start("rsu", "/rsu/rsu_0", **RSU)
+    start = len(probe.grants)
     probe.wait_for(lambda: any("uav_0" in shares for shares in probe.shares(start + 1)), "grants after the restart")
     assert probe.offers[-1].round > last
     assert [offer.round for offer in probe.offers] == sorted({offer.round for offer in probe.offers})
@@ -157,8 +159,7 @@ def test_a_clock_that_jumps_back_stops_nobody(processes: Processes, probe: Probe
     probe.wait_for(lambda: len(probe.grants) >= 3, "rounds before the jump")
     now = 10.0
     start = len(probe.grants)
-    probe.wait_for(lambda: len(probe.grants) >= start + 3, "rounds after the jump")
-    assert probe.shares()[-1] == {"uav_0": 4.0}
+    probe.wait_for(lambda: probe.shares(start).count({"uav_0": 4.0}) >= 3, "rounds after the jump")
 
 
 def test_two_rsus_of_one_id_are_noticed_and_neither_crashes(processes: Processes, probe: Probe) -> None:
@@ -192,7 +193,7 @@ def test_a_wake_up_that_is_overdue_from_the_start_comes_at_once(probe: Probe) ->
         waker.set(at)
     executor = SingleThreadedExecutor(context=probe.context)
     executor.add_node(node)
-    executor.spin_once(timeout_sec=30.0)
+    executor.spin_once(timeout_sec=PATIENCE)
     node.destroy_node()
     assert len(woken) == 1
 
@@ -230,7 +231,7 @@ def test_a_uav_believes_no_bad_offers_grants_or_links(processes: Processes, prob
 
 def test_bad_parameters_are_refused_in_one_line(processes: Processes) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU | {"capacity": math.nan})
-    _, errors = rsu.communicate(timeout=30)
+    _, errors = rsu.communicate(timeout=PATIENCE)
     assert rsu.returncode == 2
     assert "parameters of /rsu/rsu_0/rsu: capacity: got nan" in errors
     assert "Traceback" not in errors

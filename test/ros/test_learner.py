@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="needs the learning requirements")
 
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 
-from test.ros.conftest import RSU, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.learning.evaluation import ActorPlayer
 from uav_twin_migration.learning.games import GameDistribution
@@ -40,7 +40,9 @@ class Market:
         self._played = played(4000)
         self._next = 0
         self._publisher = probe.create_publisher(Interaction, topics.INTERACTIONS, qos_profiles.MARKET)
-        probe.create_subscription(PolicyUpdate, topics.POLICY_UPDATES, self.updates.append, qos_profiles.LATCHED)
+        probe.create_subscription(
+            PolicyUpdate, topics.POLICY_UPDATES, self.updates.append, qos_profiles.LATCHED_BY_MANY
+        )
 
     def rounds(self, count: int, version: int = 0) -> None:
         """That many interactions of RSUs that explore widely."""
@@ -100,6 +102,7 @@ def test_rsus_start_untrained_and_use_what_is_learned(
     processes.start("learner", "", **LEARNER, output=str(file), signing_key=key)
     trusting = {"learners": str(tmp_path / "keys")}
     processes.start("rsu", "/rsu/rsu_0", **RSU | trusting, policy="untrained", exploration=-1.0)
+    probe.wait_for(lambda: in_use(probe), "a round that no policy priced yet")
     market.play_until(lambda: market.updates, "a policy")
     probe.wait_for(lambda: in_use(probe)[-1:] > [0], "a round that a learned policy priced")
     assert in_use(probe)[0] == 0
@@ -117,8 +120,9 @@ def test_killed_it_leaves_its_policy_behind_and_its_successor_goes_on_above(
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none")
     market.play_until(lambda: len(market.updates) > 1, "two policies")
     os.killpg(learner.pid, signal.SIGKILL)
+    learner.wait()
+    probe.wait_for(lambda: in_use(probe)[-1:] == [market.updates[-1].version], "the last policy in use")
     last = market.updates[-1].version
-    probe.wait_for(lambda: in_use(probe)[-1:] == [last], "the last policy in use")
     count = len(in_use(probe))
     probe.wait_for(lambda: len(in_use(probe)) > count + 2, "rounds without a learner")
     assert in_use(probe)[-1] == last
@@ -188,5 +192,5 @@ def test_stopped_while_it_trains_it_ends_at_once(processes: Processes, probe: Pr
     learner = processes.start("learner", "", **LEARNER | {"effort": 1000.0})
     market.play_until(lambda: probe.diagnostics.get("learner", {}).get("training") == "True", "training")
     learner.send_signal(signal.SIGTERM)
-    learner.communicate(timeout=20)
+    learner.communicate(timeout=PATIENCE)
     assert learner.returncode == 0

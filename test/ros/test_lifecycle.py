@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def rsu(domain: int, tmp_path: Path) -> Iterator[RsuNode]:
     yield node
     node.destroy_node()
     context.try_shutdown()
+    gc.collect()  # what is left of it stays in ROS's graph until then
 
 
 def trigger(node: RsuNode, transition: str) -> None:

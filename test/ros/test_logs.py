@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from uav_twin_migration.msg import BandwidthDemand, PriceOffer
 
-from test.ros.conftest import RSU, UAV, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
+from uav_twin_migration.monitor.throttled_log import FIRST_PAUSE
 from uav_twin_migration.nodes.ros import json_logs
 
 FLOOD = 3000  # bad demands
@@ -19,7 +21,7 @@ FLOOD = 3000  # bad demands
 def log_of(process: subprocess.Popen[str]) -> list[str]:
     """All lines of a process, which is ended for it."""
     process.terminate()
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=PATIENCE)
     return [*out.splitlines(), *errors.splitlines()]
 
 
@@ -39,18 +41,20 @@ def test_a_flood_of_bad_input_is_a_few_lines_with_reason_sender_count_and_hint(
             sent += 4
 
     probe.on_offer = flood
-    probe.wait_for(lambda: sum(probe.refused().values()) >= FLOOD, "refusals of a flood", patience=90.0)
+    began = time.monotonic()
+    probe.wait_for(lambda: sum(probe.refused().values()) >= FLOOD, "refusals of a flood", patience=120.0)
     reasons = probe.refused()
     lines = log_of(rsu)
+    most = 2 + int((time.monotonic() - began) / FIRST_PAUSE)  # at once, with the first counts, and after each pause
     assert {"unknown_uav", "past_round", "bad_id", "length_mismatch"} <= reasons.keys()
     for reason in reasons:
         about = [line for line in lines if f"refused, {reason}" in line]
-        assert 1 <= len(about) <= 3, (reason, lines)
+        assert 1 <= len(about) <= most, (reason, lines)
     (unknown_rsu, *_) = (line for line in lines if "refused, unknown_uav" in line)
     assert "times" in unknown_rsu
     assert "'unknown_rsu'" in unknown_rsu
     assert "admitted_uavs" in unknown_rsu
-    assert len(lines) <= 3 * len(reasons) + 3, lines
+    assert len(lines) <= most * len(reasons) + 3, lines
     assert not any(line.startswith("all is lost") for line in lines)
 
 
@@ -59,7 +63,8 @@ def test_a_quiet_market_logs_its_changes_of_state_and_no_line_a_round(processes:
     quick = {"round_period": 0.2, "offer_window": 0.15}
     rsu = processes.start("rsu", "/rsu/rsu_0", **{**RSU, **quick})
     uav = processes.start("uav", "/uav/uav_0", **{**UAV, "round_period": 0.2, "twin": False})
-    probe.wait_for(lambda: sum(bool(grant.uav_ids) for grant in probe.grants) >= 40, "forty rounds")
+    probe.wait_for(lambda: len(probe.offers) >= 30, "thirty rounds")
+    probe.wait_for(lambda: sum(bool(grant.uav_ids) for grant in probe.grants) >= 10, "ten that the UAV took part in")
     said = log_of(rsu), log_of(uav)
     assert any("RSU rsu_0 sells up to 10 MHz" in line for line in said[0])
     assert any("ends; it hosts no twins" in line for line in said[0])

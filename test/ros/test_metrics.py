@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -23,14 +22,9 @@ from rclpy.parameter import Parameter
 from test.ros.conftest import PATIENCE, RSU, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes import metrics
+from uav_twin_migration.studies.harnesses.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_who_has_been_silent_is_forgotten(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +48,7 @@ def test_who_has_been_silent_is_forgotten(probe: Probe, monkeypatch: pytest.Monk
 def ask(port: int, path: str) -> str:
     """A page, whether its server calls it an error or not."""
     try:
-        return str(urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5).read().decode())
+        return str(urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20).read().decode())
     except urllib.error.HTTPError as error:
         return f"{error.code} {error.read().decode()}"
 
@@ -79,7 +73,7 @@ def test_prometheus_is_answered(processes: Processes) -> None:
     page = wait_for(lambda: ask(port, "metrics"), 'uavtwin_round_seconds_bucket{le="5.0",rsu="rsu_0"}')
     assert "# TYPE uavtwin_rounds_total counter" in page
     assert "# TYPE uavtwin_round_seconds histogram" in page
-    assert ask(port, "healthz") == "ok\n"
+    wait_for(lambda: ask(port, "healthz"), "ok\n")
     if shutil.which("promtool"):
         done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -76,7 +76,7 @@ def test_a_modem_is_asked_and_its_uav_hears_of_its_links(processes: Processes, p
     assert message.snr[0] == pytest.approx(20.0)
     assert message.spectral_efficiency[0] == pytest.approx(5.68, abs=0.02)
     assert message.spectral_efficiency[1] == 0.0
-    modem.cell, modem.sinr = "01a2b3c5", 57
+    modem.sinr, modem.cell = 57, "01a2b3c5"  # in this order: it is asked meanwhile
     probe.wait_for(lambda: heard[-1].spectral_efficiency[1] > 0.0, "a link to the other")
     assert heard[-1].snr[1] == pytest.approx(5.0)
 

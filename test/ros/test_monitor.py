@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 import urllib.request
 from typing import Any
@@ -14,16 +13,11 @@ from nav_msgs.msg import Odometry
 from uav_twin_migration.msg import MarketState, RsuState, TwinTransfers, UavState
 from visualization_msgs.msg import MarkerArray
 
-from test.ros.conftest import Probe, Processes
+from test.ros.conftest import PATIENCE, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.readers import columns
 from uav_twin_migration.nodes.ros import qos_profiles
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+from uav_twin_migration.studies.harnesses.ports import free_port
 
 
 def test_a_market_is_told_beside_its_equilibrium_and_shown_on_a_page(processes: Processes, probe: Probe) -> None:
@@ -55,7 +49,7 @@ def test_a_market_is_told_beside_its_equilibrium_and_shown_on_a_page(processes: 
     assert state.rsu_ids == ["rsu_1", "rsu_2"]
     assert 0.0 <= state.exploitability <= 1.0
     assert list(columns(state.rsu_ids, state.prices, state.loads, state.profits, state.twins))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as page:
         assert b"<!doctype html>" in page.read()
 
 
@@ -75,7 +69,7 @@ def test_whatever_runs_is_seen_live_without_a_scenario(processes: Processes, pro
     async def watch() -> list[str]:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/frames") as socket_:
             while True:
-                told = json.loads(await socket_.receive_str(timeout=20))
+                told = json.loads(await socket_.receive_str(timeout=PATIENCE))
                 if told.get("cast", {}).get("uavs"):
                     return [uav["id"] for uav in told["cast"]["uavs"]]
                 probe.wait_for(iter([False, False, True]).__next__, "a turn of the publisher")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from geometry_msgs.msg import Twist
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import NavSatFix
@@ -33,7 +31,7 @@ def test_the_world_is_the_clock_and_flies_the_routes(processes: Processes, probe
 
     probe.create_subscription(Clock, topics.CLOCK, on_clock, 10)
     processes.start("world", "", scenario="small", real_time_factor=5.0)
-    probe.wait_for(lambda: clocks and clocks[-1] > 8.0, "eight simulated seconds")
+    probe.wait_for(lambda: clocks and clocks[-1] > 8.0 and len(heard) >= 3, "eight simulated seconds, and poses")
     assert clocks == sorted(clocks)
     scenario = load("small")
     index = [uav.id for uav in scenario.uavs].index("uav_2")
@@ -99,29 +97,18 @@ def test_links_are_those_of_the_radio_model(processes: Processes, probe: Probe) 
 def test_an_rsu_sells_while_it_is_active(processes: Processes, probe: Probe, tmp_path: Path) -> None:
     store = {"twin_store": str(tmp_path / "rsu_0.db")}
     processes.start("rsu", "/rsu/rsu_0", **RSU | store, autostart=False)
-    client = probe.create_client(ChangeState, "/rsu/rsu_0/rsu/change_state")
-
-    def change(transition: int) -> None:
-        probe.wait_for(client.service_is_ready, "the lifecycle service")
-        answer: Any = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        probe.wait_for(answer.done, "the transition")
-        assert answer.result().success
-
-    change(Transition.TRANSITION_CONFIGURE)
-    change(Transition.TRANSITION_ACTIVATE)
+    probe.change_state(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     probe.wait_for(lambda: len(probe.offers) >= 2, "offers")
-    change(Transition.TRANSITION_DEACTIVATE)
+    probe.change_state(Transition.TRANSITION_DEACTIVATE)
     last = probe.offers[-1].round
-    change(Transition.TRANSITION_ACTIVATE)
+    probe.change_state(Transition.TRANSITION_ACTIVATE)
     probe.wait_for(lambda: probe.offers[-1].round > last, "offers with higher rounds")
     last = probe.offers[-1].round
-    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
-        change(transition)
-    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-        change(transition)
+    probe.change_state(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
+    probe.change_state(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     probe.wait_for(lambda: probe.offers[-1].round > last, "offers after a cleanup")
     rounds = [offer.round for offer in probe.offers]
     assert len(rounds) == len(set(rounds))  # nobody speaks twice
-    change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    probe.change_state(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     # the probe has a publisher of its own
     probe.wait_for(lambda: probe.count_publishers(topics.PRICE_OFFERS) == 1, "the end of the RSU's publisher")

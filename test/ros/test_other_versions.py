@@ -36,12 +36,12 @@ def test_a_node_of_another_version_is_named_and_costs_nobody_a_round(
 ) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU)
     probe.answer_every_offer(uav_0=4.0)
-    probe.wait_for(lambda: probe.grants and probe.demands, "a round")
+    probe.wait_for(lambda: {"uav_0": 4.0} in probe.shares() and probe.demands, "a round")
     dice, whole = random.Random(1), serialize_message(probe.demands[-1])
     for length in (8, len(whole) // 2, len(whole) - 1, len(whole) + 8):  # fields less, and more
         probe.demand_publisher.publish(bytes(whole[:length]) + dice.randbytes(max(0, length - len(whole))))
     seen = len(probe.grants)
     probe.wait_for(lambda: {"uav_0": 4.0} in probe.shares(seen + 2), "a round after that")
-    named = lambda: probe.diagnostics["rsu/rsu_0"].get("other_versions")  # noqa: E731
+    named = lambda: probe.diagnostics.get("rsu/rsu_0", {}).get("other_versions")  # noqa: E731
     probe.wait_for(lambda: named() == "/stranger", "its name in /diagnostics")
     assert rsu.poll() is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.parameter import Parameter
 
@@ -14,18 +13,10 @@ from test.ros.conftest import RSU, UAV, Probe, Processes
 NODE = "/rsu/rsu_0/rsu"
 
 
-def call(probe: Probe, kind: Any, service: str, request: Any) -> Any:
-    client = probe.create_client(kind, service)
-    probe.wait_for(client.service_is_ready, service)
-    answer: Any = client.call_async(request)
-    probe.wait_for(answer.done, service)
-    return answer.result()
-
-
 def put(probe: Probe, node: str, name: str, value: Any) -> str:
     """Why a parameter was not set; empty where it was."""
     request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-    (result,) = call(probe, SetParameters, f"{node}/set_parameters", request).results
+    (result,) = probe.call(SetParameters, f"{node}/set_parameters", request).results
     assert result.successful or result.reason
     return "" if result.successful else str(result.reason)
 
@@ -39,19 +30,24 @@ def test_what_an_rsu_sells_changes_with_its_next_round_and_is_kept(processes: Pr
     for name in ("price_cap", "unit_cost", "capacity", "admitted_uavs"):
         assert put(probe, NODE, name, changes[name]) == ""
     probe.wait_for(lambda: probe.offers[-1].price >= 30.0, "a price of the new cost")
-    probe.wait_for(lambda: probe.shares()[-1].get("other_1"), "a grant to whom is admitted now")
-    probe.wait_for(lambda: probe.interactions[-1].capacity == 4.0, "a round with the new capacity")
-    assert probe.interactions[-1].unit_cost == 30.0
-    assert sum(probe.shares()[-1].values()) <= 4.0
+    probe.wait_for(lambda: any("other_1" in got for got in probe.shares()), "a grant to whom is admitted now")
+    start = len(probe.grants)
 
-    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
-        call(probe, ChangeState, f"{NODE}/change_state", ChangeState.Request(transition=Transition(id=transition)))
+    def new() -> list[float]:
+        """What was granted in rounds with the new capacity."""
+        rounds = {told.round for told in probe.interactions if told.capacity == 4.0}
+        return [sum(grant.bandwidth) for grant in probe.grants[start:] if grant.round in rounds]
+
+    probe.wait_for(lambda: any(new()), "a round with the new capacity")
+    assert probe.interactions[-1].unit_cost == 30.0
+    assert max(new()) <= 4.0
+
+    probe.change_state(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
     heard = len(probe.offers)
-    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-        call(probe, ChangeState, f"{NODE}/change_state", ChangeState.Request(transition=Transition(id=transition)))
+    probe.change_state(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     probe.wait_for(lambda: len(probe.offers) > heard, "an offer of the next life")
     assert probe.offers[-1].price >= 30.0
-    values = call(probe, GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=["capacity"])).values
+    values = probe.call(GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=["capacity"])).values
     assert values[0].double_value == 4.0
 
 
@@ -71,7 +67,7 @@ def test_everything_else_is_refused_with_the_reason(processes: Processes, probe:
     assert "at most 0.5 times" in put(probe, "/uav/uav_0/uav", "heartbeat_period", 2.0)
     assert put(probe, "/uav/uav_0/uav", "heartbeat_period", 0.5) == ""
     request = DescribeParameters.Request(names=["capacity", "rho"])
-    capacity, rho = call(probe, DescribeParameters, f"{NODE}/describe_parameters", request).descriptors
+    capacity, rho = probe.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors
     assert not capacity.read_only
     assert rho.read_only
     assert capacity.floating_point_range[0].to_value == 1e6

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from test.ros.conftest import RSU, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, Probe, Processes
 from uav_twin_migration.scenario.load import dump, load
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "plugins"
@@ -74,6 +74,6 @@ def test_a_city_whose_plugin_cannot_be_found_does_not_start(processes: Processes
     uavs = tuple(replace(uav, utility="nowhere.py:Own") for uav in scenario.uavs)
     city.write_text(dump(replace(scenario, uavs=uavs)))
     run = processes.run([sys.executable, "-m", "uav_twin_migration.cli", "sim", str(city)])
-    told = run.communicate(timeout=60)[1]
+    told = run.communicate(timeout=PATIENCE)[1]
     assert run.returncode == 2
     assert f"plug-in {tmp_path}/nowhere.py:Own: utility: got " in told

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
 from uav_twin_migration.msg import Interaction, PolicyUpdate
 
 from test.policy.test_artifact import make_policy
-from test.ros.conftest import RSU, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.leader import RoundResult
 from uav_twin_migration.nodes.ros import qos_profiles
@@ -76,7 +77,7 @@ def test_an_rsu_that_comes_late_gets_the_last_policy(processes: Processes, probe
 def test_what_an_interaction_tells_is_enough_to_learn_from(processes: Processes, probe: Probe) -> None:
     probe.answer_every_offer(uav_a=2.0)
     processes.start("rsu", "/rsu/rsu_0", **RSU, policy="none", exploration=0.2)
-    probe.wait_for(lambda: len(probe.interactions) > 2, "three rounds")
+    probe.wait_for(lambda: probe.interactions and probe.interactions[-1].sold > 0.0, "a round in which it sold")
     told = probe.interactions[-1]
     assert told.observation_schema == observation.SCHEMA
     assert len(told.observation) == observation.SIZE
@@ -89,28 +90,37 @@ def test_a_policy_file_that_must_not_be_used_ends_the_rsu_with_one_line(processe
     file = tmp_path / "bad.safetensors"
     file.write_bytes(b"junk")
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, policy=str(file))
-    _, said = rsu.communicate(timeout=60)
+    _, said = rsu.communicate(timeout=PATIENCE)
     assert rsu.returncode == 2
     assert "bad.safetensors" in said
 
 
+BUYERS = (2.0, 3.0)  # MHz that each of two UAVs asks for, in the units that the policy was trained in
+
+
 def closed_round(told: Interaction, price: float, demanded: float) -> RoundResult:
-    """A round of two buyers, or of none: the first may be over before the buyers' answers reach the RSU."""
-    uavs, spread = (2, (2.0**2 + 3.0**2) / 5.0**2) if demanded else (0, 0.0)
+    """A round of both buyers, of one or of none: it may be over before their answers reach the RSU."""
+    of_all = {0: (), 2: BUYERS[:1], 3: BUYERS[1:], 5: BUYERS}
+    bought = of_all[round(demanded)]
+    spread = sum((one / demanded) ** 2 for one in bought)
     return RoundResult(
-        told.round, price, demanded, demanded, demanded, uavs, (), spread, 10.0, (), 3.0 if demanded else 0.0
+        told.round, price, demanded, demanded, demanded, len(bought), (), spread, 10.0, (), max(bought, default=0.0)
     )
 
 
 @pytest.mark.parametrize(("credit", "mhz"), [(0.01, 1.0), (100.0, 1.0), (1.0, 100.0)])
 def test_an_rsu_asks_the_same_in_every_unit(processes: Processes, probe: Probe, credit: float, mhz: float) -> None:
     """A price of the shipped policy, beside that of a pricer which closed the same rounds in credits and MHz."""
-    probe.answer_every_offer(uav_a=2.0 * mhz, uav_b=3.0 * mhz)
+    probe.answer_every_offer(uav_a=BUYERS[0] * mhz, uav_b=BUYERS[1] * mhz)
     units = {"unit_cost": credit / mhz, "price_cap": 20.0 * credit / mhz, "capacity": 10.0 * mhz}
-    processes.start("rsu", "/rsu/rsu_0", **{**RSU, **units}, policy="default", rho=0.6)
-    probe.wait_for(lambda: len(probe.interactions) > 3, "four rounds")
-    *before, last = probe.interactions[:4]
+    processes.start("rsu", "/rsu/rsu_0", **{**RSU, **units}, policy="default", rho=0.6, autostart=False)
+    probe.change_state(Transition.TRANSITION_CONFIGURE)
+    probe.wait_for(lambda: probe.count_publishers(topics.INTERACTIONS) > 0, "the RSU, to be heard from its first round")
+    probe.change_state(Transition.TRANSITION_ACTIVATE)
+    whole = lambda: [told for told in probe.interactions[:-1] if told.demanded == sum(BUYERS) * mhz]  # noqa: E731
+    probe.wait_for(lambda: len(whole()) > 2, "three rounds of both, and one after them")
+    *before, last = probe.interactions
+    assert not any(before[0].observation[len(observation.SITUATION) :])  # it is the first
     closed = [closed_round(told, told.price * mhz / credit, told.demanded / mhz) for told in before]
-    assert last.demanded == pytest.approx(5.0 * mhz)
     expected = make_pricer(1.0, 20.0, 10.0, 0.6, "default", 0.0).decide(closed, ()).price
     assert last.price * mhz / credit == pytest.approx(expected, rel=1e-6)

@@ -83,7 +83,7 @@ def test_a_uav_that_flies_across_is_handed_over_with_its_twin(border: Border) ->
 
     since = {region: len(heard) for region, heard in border.heard.items()}
     probe.wait_for(lambda: not demands_in_a_while(border, "north", since), "silence in the first region")
-    assert border.granted_in("south", since["south"])
+    probe.wait_for(lambda: border.granted_in("south", since["south"]), "grants in the second")
     assert border.uav.poll() is None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.msg import (
@@ -31,12 +30,16 @@ from uav_twin_migration.twin.protocol.epochs import make_epoch
 
 LEASE = 1.0  # s, so that tests of silence are short
 GIVEN_UP = 2.5  # s of silence after which the UAV takes its host for lost
-QUICK = {"twin_lease": LEASE, "rehost_after": GIVEN_UP}
+QUICK = {"twin_lease": LEASE}
 SMALL = 8.0  # Mbit
+LATE = 3.0  # s behind its twin, from which on a replica is called late
 
 
 class Town:
-    """Two RSUs and a UAV between them; the test says which RSU the UAV can reach."""
+    """Two RSUs and a UAV between them; the test says which RSU the UAV can reach.
+
+    The UAV waits for a host that is silent, however slow the machine is, unless it is told to give it up.
+    """
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Town:
         folder: Path,
         size: float = SMALL,
         replicas: str = "none",
-        rehost_after: float = GIVEN_UP,
+        rehost_after: float = 2.0 * PATIENCE,
         drain_on_stop: bool = False,
     ) -> None:
         self.processes, self.probe, self.folder = processes, probe, folder
@@ -93,20 +96,20 @@ class Town:
         """Whether an RSU told last that it has the twin so."""
         return rsu in self.host_heartbeats and holding in self.host_heartbeats[rsu].holdings
 
-    def replica(self) -> str:
-        """Which RSU has a replica that is not behind, as the host says."""
+    def replica(self, newer_than: int = 0) -> str:
+        """Which RSU has a replica that is hardly behind and newer than that version, as the host says."""
         if not self.says(self.host(), "hosting"):
             return ""
         said = self.host_heartbeats[self.host()]
-        return str(said.replicas[0]) if said.replica_ages[0] < 3.0 else ""
+        follows = said.replica_ages[0] < 0.5 * LATE and said.replica_versions[0] > newer_than
+        return str(said.replicas[0]) if follows else ""
 
     def wait_for_replica(self) -> tuple[str, str]:
         """Until there is one of what users have seen; who hosts the twin and who has the copy."""
         self.probe.wait_for(self.replica, "a replica")
-        host = self.host()
-        version = self.host_heartbeats[host].versions[0]
-        self.probe.wait_for(lambda: self.host_heartbeats[host].replica_versions[0] > version, "a replica that follows")
-        return host, str(self.host_heartbeats[host].replicas[0])
+        version = self.host_heartbeats[self.host()].versions[0]
+        self.probe.wait_for(lambda: self.replica(version), "a replica that follows")
+        return self.host(), self.replica(version)
 
     def check_states(self) -> None:
         """Users never saw an older hosting after a newer one, nor two hosts of one epoch."""
@@ -142,9 +145,9 @@ def test_a_twin_is_hosted_and_follows_its_uav(processes: Processes, probe: Probe
     assert math.dist(state.positions, (100.0, 0.0, 100.0)) < 3.0
     town.reachable = ("rsu_1",)
     town.wait_for_host("rsu_1", newer_than=first)
-    probe.wait_for(lambda: town.reports, "the report of the migration")
-    report = town.reports[-1]
-    assert (report.uav_id, report.source, report.target, report.reason) == ("uav_0", "rsu_0", "rsu_1", "")
+    probe.wait_for(lambda: any(not one.reason for one in town.reports), "the report of the migration")
+    report = next(one for one in town.reports if not one.reason)
+    assert (report.uav_id, report.source, report.target) == ("uav_0", "rsu_0", "rsu_1")
     assert report.size > SMALL  # the payload and the history
     assert 0.0 < report.downtime < report.age_of_migration
     assert report.achieved_rate <= 1.1 * report.granted_rate
@@ -154,9 +157,7 @@ def test_a_twin_is_hosted_and_follows_its_uav(processes: Processes, probe: Probe
 def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
-    # A UAV without a replica begins anew when its host is silent for `rehost_after`. This one waits for the restart,
-    # however slow: on a busy machine it takes longer than `GIVEN_UP`.
-    town = Town(processes, probe, tmp_path, size=100.0, rehost_after=2.0 * PATIENCE)
+    town = Town(processes, probe, tmp_path, size=100.0)
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     first = town.epoch()
@@ -164,8 +165,8 @@ def test_kill_9_of_the_source_in_mid_migration_loses_nothing(
     feedback = "/rsu/rsu_0/migrate_twin/_action/feedback"
     probe.create_subscription(MigrateTwin.Impl.FeedbackMessage, feedback, progress.append, 10)
     town.reachable = ("rsu_1",)
-    probe.wait_for(lambda: any(half_done(message.feedback) for message in progress), "a migration, half done")
     probe.wait_for(lambda: town.says("rsu_0", "hosting"), "its host heartbeat")
+    probe.wait_for(lambda: any(half_done(message.feedback) for message in progress), "a migration, half done")
     town.rsus["rsu_0"].send_signal(signal.SIGKILL)
     town.rsus["rsu_0"].wait()
     before = town.host_heartbeats["rsu_0"]
@@ -193,7 +194,7 @@ def half_done(feedback: Any) -> bool:
 def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
-    town = Town(processes, probe, tmp_path)
+    town = Town(processes, probe, tmp_path, rehost_after=GIVEN_UP)
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     first = town.epoch()
@@ -210,7 +211,7 @@ def test_a_host_that_is_gone_for_good_is_replaced_and_fenced_when_it_returns(
 def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
-    town = Town(processes, probe, tmp_path, replicas="one")
+    town = Town(processes, probe, tmp_path, replicas="one", rehost_after=GIVEN_UP)
     host, replica_host = town.wait_for_replica()
     epoch = town.epoch()
     assert {host, replica_host} == {"rsu_0", "rsu_1"}
@@ -219,9 +220,11 @@ def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
     delete(tmp_path / f"{host}.db")
     seen = town.states[-1].stamps[0]
     town.wait_for_host(replica_host, newer_than=epoch)
-    (reply,) = [reply for reply in town.replies if reply.epochs[0] > epoch and not reply.reasons[0]][:1]
+    taken_over = lambda: [one for one in town.replies if one.epochs[0] > epoch and not one.reasons[0]]  # noqa: E731
+    probe.wait_for(taken_over, "what the UAV was told")
+    reply = taken_over()[0]
     assert (reply.rsu_id, list(reply.restored)) == (replica_host, [True])
-    assert seen - reply.as_of[0] < 3.0  # s of what users had seen
+    assert seen - reply.as_of[0] < LATE  # s of what users had seen
     town.start_rsu(host)
     probe.wait_for(lambda: town.replica() == host, "a replica on the new disk")
     town.check_states()
@@ -230,7 +233,7 @@ def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
 def test_a_host_that_returns_after_a_takeover_gets_the_replica(
     processes: Processes, probe: Probe, tmp_path: Path
 ) -> None:
-    town = Town(processes, probe, tmp_path, replicas="one")
+    town = Town(processes, probe, tmp_path, replicas="one", rehost_after=GIVEN_UP)
     host, replica_host = town.wait_for_replica()
     epoch = town.epoch()
     town.rsus[host].send_signal(signal.SIGKILL)
@@ -249,14 +252,10 @@ def test_an_rsu_that_is_deactivated_has_its_twins_moved_away(
     town.reachable = ("rsu_0",)
     town.wait_for_host("rsu_0")
     first = town.epoch()
-    client = probe.create_client(ChangeState, "/rsu/rsu_0/rsu/change_state")
-    probe.wait_for(client.service_is_ready, "the lifecycle service")
-    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
-    answer = client.call_async(request)
-    probe.wait_for(answer.done, "the transition")
-    assert answer.result().success
+    probe.change_state(Transition.TRANSITION_DEACTIVATE)
     town.wait_for_host("rsu_1", newer_than=first)
-    probe.wait_for(lambda: town.addresses["rsu_0"].draining, "word that rsu_0 takes no more twins")
+    draining = lambda: "rsu_0" in town.addresses and town.addresses["rsu_0"].draining  # noqa: E731
+    probe.wait_for(draining, "word that rsu_0 takes no more twins")
     town.check_states()
 
 
@@ -350,7 +349,7 @@ def test_settings_of_twins_that_cannot_work_are_refused(
 ) -> None:
     twins = {"twin_store": str(tmp_path / "rsu_0.db")}
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU | twins | values)
-    _, errors = rsu.communicate(timeout=30)
+    _, errors = rsu.communicate(timeout=PATIENCE)
     assert rsu.returncode == 2
     assert "Traceback" not in errors
 

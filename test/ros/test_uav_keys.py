@@ -15,7 +15,7 @@ from uav_twin_migration.msg import (
     UavHeartbeat,
 )
 
-from test.ros.conftest import RSU, UAV, Probe, Processes
+from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid
 from uav_twin_migration.nodes.ros import convert, qos_profiles, twin_convert
@@ -56,19 +56,17 @@ class Guarded:
         }
         self.rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, **own, **market)
         self.uav = processes.start("uav", "/uav/uav_0", **UAV, signing_key=str(keys / "uav_0.signing"), **market)
+        # the UAV asks for a host once, when it knows where it is: by then it should be heard
+        probe.wait_for(lambda: probe.count_publishers(topics.TWIN_REQUESTS) > 1, "the UAV beside ourselves")
         probe.fly()
-        probe.wait_for(lambda: self.states and self.heartbeats[-1].hosts == ["rsu_0"], "a twin that is served")
-        self.wait_for_trade()
+        served = lambda: self.states and self.heartbeats and self.heartbeats[-1].hosts == ["rsu_0"]  # noqa: E731
+        probe.wait_for(served, "a twin that is served")
+        probe.wait_for_trade()
 
     @property
     def epoch(self) -> int:
         """Of the twin's hosting, as users hear it."""
         return int(self.states[-1].epochs[0])
-
-    def wait_for_trade(self) -> None:
-        """Wait until the UAV has been granted what it asked."""
-        start = len(self.probe.grants)
-        self.probe.wait_for(lambda: any(got.get("uav_0", 0.0) > 0.0 for got in self.probe.shares(start)), "grants")
 
     def expect_refusals(self, publish: Any, reason: str, what: str) -> None:
         """Publish again and again until the RSU has counted some refusals more."""
@@ -82,7 +80,7 @@ class Guarded:
         del self.states[:-1]
         newest = max(self.states[-1].stamps)
         self.probe.wait_for(lambda: max(self.states[-1].stamps) > newest + 0.5, "fresh states")
-        self.wait_for_trade()
+        self.probe.wait_for_trade()
         assert {one for state in self.states for one in state.epochs} == {epoch}
         assert {state.rsu_id for state in self.states} == {"rsu_0"}
         assert not any("uav_1" in got for got in self.probe.shares())
@@ -224,6 +222,6 @@ def test_a_key_is_revoked_while_nodes_run(guarded: Guarded) -> None:
 
 def test_signatures_of_uavs_are_not_asked_for_without_a_key_to_verify_them(processes: Processes) -> None:
     rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, require_uav_signatures=True)
-    _, errors = rsu.communicate(timeout=30)
+    _, errors = rsu.communicate(timeout=PATIENCE)
     assert "market_key" in errors
     assert rsu.returncode == 2

@@ -46,7 +46,8 @@ from uav_twin_migration.studies.benchmarks.soak import (
     write_rows,
     write_trends,
 )
-from uav_twin_migration.studies.harnesses.long_running_city import PYTHON, LongRunningCity, free_ports
+from uav_twin_migration.studies.harnesses.long_running_city import PYTHON, LongRunningCity
+from uav_twin_migration.studies.harnesses.ports import free_port
 
 SUMMARY = "a day's load in two hours, with all that happens to hosts (UAVTWIN_DAYS_MINUTES for another duration)"
 NEEDS = ("ros", "keys")  # groups of setup.py's REQUIREMENTS besides the command's
@@ -138,7 +139,7 @@ def live(city: LongRunningCity, course: Course, has_small_disk: bool) -> tuple[l
     rows: list[Row] = []
     strikes: list[Strike] = []
     try:
-        port = free_ports(1)[0]
+        port = free_port()
         os.environ["ROS_DISCOVERY_SERVER"] = f"127.0.0.1:{port}"
         verb = ["rsu", "discovery", "--address", "127.0.0.1", "--port", str(port)]
         city.start_beside(DISCOVERY, [*PYTHON, "uav_twin_migration.cli", *verb])

@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +37,7 @@ from uav_twin_migration.monitor.twins import State, TwinMonitor
 from uav_twin_migration.nodes.ros.children import die_with_parent
 from uav_twin_migration.scenario.load import save
 from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.studies.harnesses.ports import free_ports
 
 PYTHON = [sys.executable, "-m"]
 REHOST_AFTER = 300.0  # s; whoever is restarted is not dead
@@ -268,14 +268,3 @@ def folder_size(folder: Path) -> float:
         except FileNotFoundError:
             continue  # it has just gone
     return size / 1e6
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback interface that nobody listens at."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
