@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, Interaction, LinkQuality, PriceOffer
 
+from test.ros.forge import Forked, Process, forge
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.deployment.discovery import loopback
 from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
@@ -67,20 +67,14 @@ class Processes:
     """Starts processes of this package and ends them all."""
 
     def __init__(self) -> None:
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Process] = []
 
-    def start(self, executable: str, namespace: str, **parameters: Any) -> subprocess.Popen[str]:
+    def start(self, executable: str, namespace: str, **parameters: Any) -> Forked:
         """One node in a process."""
         document = ProcessSpec("test", (NodeSpec(executable, namespace, parameters),)).to_json()
-        return self.run(
-            [
-                sys.executable,
-                "-m",
-                "uav_twin_migration.nodes.start",
-                "uav_twin_migration.nodes.component_container:main",
-                json.dumps(document),
-            ]
-        )
+        process = forge().fork([json.dumps(document)])
+        self._running.append(process)
+        return process
 
     def run(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
         """Any command, in a session of its own; it ends with the tests, also where those are killed."""

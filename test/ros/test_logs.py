@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,13 +11,14 @@ import pytest
 from uav_twin_migration.msg import BandwidthDemand, PriceOffer
 
 from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
+from test.ros.forge import Forked
 from uav_twin_migration.monitor.throttled_log import FIRST_PAUSE
 from uav_twin_migration.nodes.ros import json_logs
 
 FLOOD = 3000  # bad demands
 
 
-def log_of(process: subprocess.Popen[str]) -> list[str]:
+def log_of(process: Forked) -> list[str]:
     """All lines of a process, which is ended for it."""
     process.terminate()
     out, errors = process.communicate(timeout=PATIENCE)

@@ -23,6 +23,7 @@ from uav_twin_migration.msg import (
 )
 
 from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
+from test.ros.forge import Process
 from test.twin.files import delete
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.nodes.ros import qos_profiles
@@ -70,7 +71,7 @@ class Town:
         probe.create_timer(0.1, self._fly)
         self.rsus = {rsu: self.start_rsu(rsu) for rsu in ("rsu_0", "rsu_1")}
         twin = {"twin_size": size, "replicas": replicas, "rehost_after": rehost_after}
-        self.uav = processes.start("uav", "/uav/uav_0", **UAV | QUICK | twin)
+        self.uav: Process = processes.start("uav", "/uav/uav_0", **UAV | QUICK | twin)
 
     def start_rsu(self, rsu: str, **more: Any) -> Any:
         """An RSU with its store."""
