@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,15 +17,28 @@ pytestmark = pytest.mark.slow  # numba compiles, or Python loops
 
 
 @pytest.mark.parametrize(("rsus", "uavs"), [(1, 4), (2, 3), (3, 8)])
-def test_first_pass_is_the_same(rsus: int, uavs: int) -> None:
+def test_equilibria_are_the_same(rsus: int, uavs: int) -> None:
     batch = random_markets(rsus, 12, rsus, uavs, rho=(0.3, 0.7))
-    block = Block.of(batch)
-    x, lost, bound = compiled.first_pass(block)
-    assert (lost <= bound).all()
-    done = (bound < TOLERANCE).all(axis=0)
-    assert done.sum() > 6
-    expected = solve(batch).prices[done]
-    np.testing.assert_allclose(batch.unit_cost[done] * np.exp(x[:, 0].T[done]), expected, rtol=1e-7)
+    expected, done = solve(batch), 0
+    for i in range(12):
+        told = compiled.settled(batch[i])
+        if told:
+            done += 1
+            assert told.exploitability <= told.bound < TOLERANCE
+            for key, values in told._asdict().items():
+                if key not in ("exploitability", "bound"):
+                    np.testing.assert_allclose(values, getattr(expected[i], key), rtol=1e-6, atol=1e-7, err_msg=key)
+    assert done > 6
+
+
+def test_what_leaves_the_range_of_doubles_is_left_to_others() -> None:
+    market = random_markets(3, 1, 2, 3, rho=(0.5, 0.6))[0]
+    assert compiled.settled(market)
+    for key, factor in (("alpha", 1e200), ("alpha", 0.0), ("efficiency", 1e300)):
+        assert not compiled.settled(replace(market, **{key: getattr(market, key) * factor})), key
+    assert not compiled.settled(replace(market, rho=np.array(1.0 - 1e-12)))
+    nobody = replace(market, alpha=np.empty(0), required_rate=np.empty(0), efficiency=np.empty((0, 2)))
+    assert not compiled.settled(nobody)
 
 
 def test_profit_and_bound_are_the_same() -> None:

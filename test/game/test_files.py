@@ -14,7 +14,7 @@ from test.game.markets import random_markets
 from test.game.test_market import BAD, GOOD
 from uav_twin_migration.cli.main import BAD_INPUT, DONE, main
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.game import files
+from uav_twin_migration.game import files, results
 from uav_twin_migration.game.files import read_markets
 from uav_twin_migration.game.market import FURTHER_KEYS, Market
 
@@ -71,6 +71,27 @@ def test_results_in_every_format_are_the_same(tmp_path: Path) -> None:
         told["npz"] = arrays["prices"].tolist()
         assert set(arrays["status"]) == {"equilibrium"}
     assert told["json"] == told["lines"] == told["npz"]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_arrays_are_answered_by_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    if not fast:
+        monkeypatch.setattr(files, "find_spec", lambda name: None)
+        monkeypatch.setattr(results, "find_spec", lambda name: None)
+    listed = documents()
+    arrays = {key: [document[key] for document in listed] for key in listed[0]}
+    (tmp_path / "list.json").write_text(json.dumps(listed))
+    (tmp_path / "arrays.json").write_text(json.dumps(arrays))
+    for command in ("solve", "respond"):
+        told = []
+        for name in ("list.json", "arrays.json"):
+            out = tmp_path / f"out-{name}"
+            assert main([command, str(tmp_path / name), "--json", str(out)]) == DONE
+            told.append(json.loads(out.read_text()))
+        rows, columns = told
+        assert columns
+        for key, values in columns.items():
+            assert values == [row[key] for row in rows], key
 
 
 def test_unequal_sizes_and_capacities_keep_their_places(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration.cli.markets import numbers
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def _solved(args: argparse.Namespace) -> int:
     from uav_twin_migration.game.equilibrium import solve
     from uav_twin_migration.game.files import read_markets
-    from uav_twin_migration.game.results import columns_of, rows_of, write_found
+    from uav_twin_migration.game.results import columns_of, write_found
 
     named = [args.utility or ""]
     if args.scenario:
@@ -80,16 +81,27 @@ def _solved(args: argparse.Namespace) -> int:
         further = {} if markets.many and not args.mixed else _without(markets, found)
     if args.json:
         columns = [columns_of(group.market, result) for group, result in zip(markets.groups, found, strict=True)]
-        rows: list[Any] = [None] * markets.count
-        for group, result, column in zip(markets.groups, found, columns, strict=True):
-            for place, row in zip(group.places, rows_of(column, result), strict=True):
-                rows[place] = row | further.get(place, {})
-        write_found(columns[0] if len(columns) == 1 else {}, markets, rows, args.json)
+        write_found(
+            columns[0] if len(columns) == 1 else {}, markets, _rows(markets, found, columns, further), args.json
+        )
     if args.json != "-":
         print(_text(markets, found))
         for place, told in sorted(further.items()):
             print(_instead(markets.name(place), told))
     return 0
+
+
+def _rows(
+    markets: Markets, found: list[Equilibrium], columns: list[dict[str, Any]], further: dict[int, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """What is told of each market, in the order of the file; made where somebody asks for the first."""
+    from uav_twin_migration.game.results import rows_of
+
+    rows: list[Any] = [None] * markets.count
+    for group, result, column in zip(markets.groups, found, columns, strict=True):
+        for place, row in zip(group.places, rows_of(column, result), strict=True):
+            rows[place] = row | further[place] if place in further else row
+    yield from rows
 
 
 def _without(markets: Markets, found: list[Equilibrium]) -> dict[int, dict[str, Any]]:

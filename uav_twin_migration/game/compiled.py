@@ -1,9 +1,9 @@
-"""The first pass of the solver on one market at a time, as plain loops that numba compiles where it is installed.
+"""The solver on one market at a time, as plain loops that numba compiles where it is installed.
 
 What limits single markets is what a numpy call costs, a microsecond or two, times the hundreds of calls of a solution;
-in a batch that does not matter. These loops do what `newton` and `search` do to a batch, in the same terms. What they
-cannot settle goes on to those. Nothing imports this module unless it is asked for: compiling takes half a minute, once
-a machine.
+in a batch that does not matter. These loops do what `block`, `newton` and `certificate` do to a batch, in the same
+terms. What they cannot settle goes to those. Nothing imports this module unless it is asked for: compiling takes half
+a minute, once a machine.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from math import exp, expm1, inf, log, log1p
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.certificate import ROUNDING
-from uav_twin_migration.game.market import FloatArray
+from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.newton import CONVERGED
 
 AVAILABLE = find_spec("numba") is not None
 _STARTS, _STEPS = 6, 8
 _NEAR, _FACTOR, _POINTS = 0.6, 3.0, 2  # as in `certificate`
 _CUTS, _WAITING = 2000, 128  # intervals that a proof may look at, and that may wait meanwhile
-CLAIMED = 0.9e-6  # as in `equilibrium`
+TOLERANCE, CLAIMED = 1e-6, 0.9e-6  # as in `equilibrium`
+_WIDE, _EPSILON_RANGE = 600.0, (1e-7, 1e9)  # as in `block`
+_LARGE = 1e100  # credits and MHz beyond this, or below its inverse, are scaled first: elsewhere
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,24 +38,85 @@ def _compiled(function: Function) -> Function:
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-def first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log mark-ups [M, 2, B] from below and from above, their exploitability and its bound [2, B].
+class Settled(NamedTuple):
+    """The equilibrium of one market, proven; as in `equilibrium.Equilibrium`."""
 
-    Inf where the two do not meet, or where the proof would take long.
-    """
-    rsus, _, markets = block.attraction.shape
-    x, lost, bound = np.empty((rsus, 2, markets)), np.empty((2, markets)), np.empty((2, markets))
-    for i in range(markets):
-        attraction = np.ascontiguousarray(block.attraction[:, :, i])
-        given = (
-            attraction,
-            block.alpha[:, i].copy(),
-            block.epsilon[i],
-            block.worth[:, i].copy(),
-            block.ceiling[:, i].copy(),
-        )
-        lost[:, i], bound[:, i] = _solve(*given, x[:, :, i])
-    return x, lost, bound
+    prices: FloatArray  # [M] credit/MHz
+    from_above: FloatArray  # [M] where the iteration from above ended: the same up to rounding
+    bandwidth: FloatArray  # [N, M] MHz
+    profits: FloatArray  # [M] credit
+    utilities: FloatArray  # [N] credit
+    exploitability: float
+    bound: float
+
+
+def settled(market: Market) -> Settled | None:
+    """One market's equilibrium, or None where these loops find none, cannot prove it soon, or might leave the range."""
+    if not market.uavs:
+        return None
+    # Copies, as numba compiles anew for arrays that are laid out otherwise, or that nobody may write to.
+    alpha, rate, efficiency, cost, capacity, cap, _ = (array.copy() for array in market.arrays())
+    found, told = _settled(alpha, rate, efficiency, cost, capacity, cap, float(market.rho))
+    return Settled(*told) if found else None
+
+
+@_compiled
+def _settled(
+    alpha: Any, rate: Any, efficiency: Any, cost: Any, capacity: Any, cap: Any, rho: float
+) -> tuple[bool, tuple[Any, ...]]:
+    """See `block` for how a market is laid out, and for what an RSU sells."""
+    uavs, rsus = efficiency.shape
+    prices, above, profits, sold = np.empty(rsus), np.empty(rsus), np.empty(rsus), np.zeros(rsus)
+    bandwidth, utilities, x = np.zeros((uavs, rsus)), np.zeros(uavs), np.empty((rsus, 2))
+    told = prices, above, bandwidth, profits, utilities
+    epsilon, a = rho / (1.0 - rho), np.zeros((rsus, uavs))
+    ordinary = _laid_out(alpha, rate, efficiency, cost, epsilon, a)
+    worth, ceiling = capacity * cost, np.log(cap / cost)
+    if not ordinary or epsilon * ceiling.max() > _WIDE or cap.max() > _LARGE:
+        return False, (*told, inf, inf)
+    lost, bound = _solve(a, alpha, epsilon, worth, ceiling, x)
+    if not bound < TOLERANCE:
+        return False, (*told, inf, inf)
+    for m in range(rsus):
+        prices[m], above[m] = min(cost[m] * exp(x[m, 0]), cap[m]), min(cost[m] * exp(x[m, 1]), cap[m])
+    weight = np.exp(-epsilon * x[:, 0])
+    for n in range(uavs):
+        total = 0.0
+        for m in range(rsus):
+            total += a[m, n] * weight[m]
+        if total > 1.0:
+            index = -log(total) / epsilon
+            spent = -alpha[n] * expm1(index)
+            utilities[n] = -(alpha[n] * index + spent)
+            for m in range(rsus):
+                bandwidth[n, m] = a[m, n] * weight[m] / total * spent / prices[m]
+                sold[m] += bandwidth[n, m]
+    for m in range(rsus):
+        profits[m] = (prices[m] - cost[m]) * min(sold[m], capacity[m])
+    return True, (*told, lost, bound)
+
+
+@_compiled
+def _laid_out(alpha: Any, rate: Any, efficiency: Any, cost: Any, epsilon: float, a: Any) -> bool:
+    """Attractions into ``a`` [M, N]; whether no sum or product will leave the range of doubles."""
+    if not (_EPSILON_RANGE[0] < epsilon < _EPSILON_RANGE[1] and 1.0 / _LARGE < alpha.max() < _LARGE):
+        return False
+    if not (cost.min() > 1.0 / _LARGE and cost.max() < _LARGE and efficiency.max() < _LARGE):
+        return False
+    for n in range(len(alpha)):
+        total = efficiency[n].sum()
+        if alpha[n] == 0.0 or total == 0.0:
+            continue
+        for m in range(len(cost)):
+            if efficiency[n, m] > 0.0:
+                weight, per_cost = efficiency[n, m] / total, alpha[n] / rate[n] * efficiency[n, m] / cost[m]
+                if not (weight > 0.0 and 0.0 < per_cost < inf):
+                    return False
+                attraction = log(weight) + epsilon * log(per_cost)
+                if attraction > _WIDE:
+                    return False
+                a[m, n] = exp(attraction)
+    return True
 
 
 @_compiled
@@ -75,7 +137,7 @@ def _solve(a: Any, alpha: Any, epsilon: float, worth: Any, ceiling: Any, x: Any)
             x[:, 0], x[:, 1] = sampled, sampled
             return inf, inf
         x[:, end] = sampled
-    if np.abs(x[:, 0] - x[:, 1]).max() >= 1e-6:
+    if np.abs(x[:, 0] - x[:, 1]).max() >= TOLERANCE:
         return inf, inf
     lost, gained = 0.0, 0.0
     for m in range(rsus):

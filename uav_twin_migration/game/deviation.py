@@ -50,7 +50,7 @@ class UnilateralDeviation:
                 rivals[m] = np.where(total > 0.0, np.log(np.where(total > 0.0, total, 1.0)) + top, _NOTHING)
         else:
             offered = block.attraction * np.exp(fall)
-            rivals = ((1.0 - np.eye(rsus)) @ offered.reshape(rsus, -1)).reshape(offered.shape)
+            rivals = ((1.0 - np.eye(rsus, dtype=offered.dtype)) @ offered.reshape(rsus, -1)).reshape(offered.shape)
             rivals += 1e-37  # no 0/0 where none is in range, in single precision neither
         contested = (block.attraction > (-np.inf if block.wide else 0.0)).sum(axis=0) > 1
         arrays = (block.attraction, rivals, block.alpha, block.epsilon, block.worth, block.ceiling, contested)

@@ -10,7 +10,7 @@ At high substitutability best replies can chase each other for ever (an Edgewort
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
@@ -90,30 +90,35 @@ def solve(market: Market, threads: int | None = None, compiled: bool = False) ->
     """The equilibrium of a market, or of each of a batch, by ``threads`` threads (None: one per CPU).
 
     Where a market has several equilibria, it is the one that is reached from below. ``compiled`` makes single markets
-    quicker, by loops that numba compiles at the first call, which takes a while. Raises UavTwinError without numba.
+    ten times as quick, by loops that numba compiles at the first call, which takes a while. Raises UavTwinError without
+    numba.
     """
-    settle = _compiled_first_pass() if compiled else _first_pass
+    if compiled and not market.batch and (settled := _by_loops(market)):
+        return settled
     flat = market.flat()
-    scaled, units = flat.scaled()
     size = max(_LINKS // max(flat.uavs * flat.rsus, 1), 1)
-    pieces = _pieces(len(flat.rho), size)
-    parts = [scaled[piece] for piece in pieces] if len(pieces) > 1 else [scaled]
+    pieces = _pieces(len(flat.rho), size) or [slice(0, 0)]
     with ExitStack() as stack:
-        run = map if len(parts) == 1 else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
-        blocks = list(run(Block.of, parts))
-        x, lost, bound = (_joined(arrays) for arrays in zip(*run(settle, blocks), strict=True))
+        alone = 1 in (len(pieces), threads)
+        run = map if alone else stack.enter_context(ThreadPoolExecutor(threads or os.cpu_count())).map
+        parts, units, blocks = zip(*run(lambda piece: _laid_out(flat[piece]), pieces), strict=True)
+        x, lost, bound = (_joined(arrays) for arrays in zip(*run(_first_pass, blocks), strict=True))
         cycle = np.full((2, *x.shape), np.nan)
         ends, markets = np.nonzero(~(bound < TOLERANCE))
         rest = [(ends[piece], markets[piece]) for piece in _pieces(len(ends), size)]
-        refined = run(lambda at: _refine(Block.of(scaled[at[1]]), x[:, at[0], at[1]]), rest)
+        refined = run(lambda at: _refine(_laid_out(flat[at[1]])[2], x[:, at[0], at[1]]), rest)
         for (end, index), found in zip(rest, refined, strict=True):
             x[:, end, index], lost[end, index], bound[end, index], cycle[:, :, end, index] = found
-        columns = pieces or [slice(0, 0)]
-        at = [(x[..., piece], lost[:, piece], bound[:, piece], cycle[..., piece]) for piece in columns]
-        outcomes = list(run(_outcome, parts, blocks, *zip(*at, strict=True)))
-    whole = [_joined(arrays, axis=0) for arrays in zip(*(part.arrays() for part in outcomes), strict=True)]
-    arrays = Equilibrium(*whole).in_units(units).arrays()
+        at = [(x[..., piece], lost[:, piece], bound[:, piece], cycle[..., piece]) for piece in pieces]
+        outcomes = list(run(_outcome, parts, units, blocks, *zip(*at, strict=True)))
+    arrays = [_joined(arrays, axis=0) for arrays in zip(*(part.arrays() for part in outcomes), strict=True)]
     return Equilibrium(*[array.reshape(market.batch + array.shape[1:]) for array in arrays])
+
+
+def _laid_out(market: Market) -> tuple[Market, Units, Block]:
+    """The same batch in units that suit it."""
+    scaled, units = market.scaled()
+    return scaled, units, Block.of(scaled)
 
 
 def _joined(arrays: Sequence[npt.NDArray[Any]], axis: int = -1) -> npt.NDArray[Any]:
@@ -124,12 +129,25 @@ def _pieces(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _compiled_first_pass() -> Callable[[Block], tuple[FloatArray, FloatArray, FloatArray]]:
+def _by_loops(market: Market) -> Equilibrium | None:
+    """A single market's, where compiled loops settle it."""
     from uav_twin_migration.game import compiled
 
     if not compiled.AVAILABLE:
         raise UavTwinError("solve(compiled=True) needs numba, which is not installed")
-    return lambda block: _first_pass(block) if block.wide else compiled.first_pass(block)
+    told = compiled.settled(market)
+    return told and Equilibrium(
+        found=np.array(True),
+        prices=told.prices,
+        bandwidth=told.bandwidth,
+        profits=told.profits,
+        utilities=told.utilities,
+        exploitability=np.array(told.exploitability),
+        bound=np.array(told.bound),
+        agrees=np.array(True),
+        from_above=told.from_above,
+        cycle=np.full((2, market.rsus), np.nan),
+    )
 
 
 @np.errstate(all="ignore")
@@ -139,12 +157,14 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
     Inf where the two do not meet.
     """
     markets = len(block.epsilon)
-    both, rough, steps = block.twice(), block.single(), _FIRST_STEPS
-    start = np.concatenate([np.zeros_like(block.ceiling), block.ceiling], axis=1)
-    x = sampled_reply(both, start, _SAMPLES)
-    if rough is not block:  # Newton's method forgives what its first steps round
-        x, steps = stationary(rough.twice(), x.astype(rough.ceiling.dtype), _FIRST_STEPS)[0].astype(x.dtype), 1
-    x, residual = stationary(both, x, steps)
+    both, rough = block.twice(), block.single()
+    if rough is block:
+        x = sampled_reply(both, _SAMPLES)
+        x, residual = stationary(both, x, _FIRST_STEPS)
+    else:  # Newton's method forgives what its first steps round
+        quick = rough.twice()
+        x = stationary(quick, sampled_reply(quick, _SAMPLES), _FIRST_STEPS)[0].astype(np.float64)
+        x, residual = _last_step(block, x)
     late = np.flatnonzero(~(residual < CONVERGED))
     if len(late):
         x[:, late], residual[late] = stationary(both.take(late), x[:, late], _FIRST_STEPS)
@@ -154,6 +174,19 @@ def _first_pass(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
     index = slice(None) if met.all() else np.flatnonzero(met)
     lost[index], bound[index], _ = _certified(block if met.all() else block.take(index), x[:, 0, index])
     return x, np.stack([lost, lost]), np.stack([bound, bound])
+
+
+def _last_step(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Newton's last step, of log mark-ups [M, 2B], and residuals [2B]; inf where the two ends are to go on alone.
+
+    Where they are so close that one more step takes both to the same place, it is taken once.
+    """
+    below, above = x[:, : len(block.epsilon)], x[:, len(block.epsilon) :]
+    apart = np.abs(below - above).max(axis=0) * (1.0 + block.epsilon)
+    met, residual = stationary(block, below, 1)
+    residual = np.where(apart < CONVERGED, residual, np.inf)
+    done = residual < CONVERGED
+    return np.concatenate([np.where(done, met, below), np.where(done, met, above)], axis=1), np.tile(residual, 2)
 
 
 def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -226,9 +259,9 @@ def _meet(x: FloatArray) -> BoolArray:
 
 @np.errstate(all="ignore")
 def _outcome(
-    market: Market, block: Block, x: FloatArray, lost: FloatArray, bound: FloatArray, cycle: FloatArray
+    market: Market, units: Units, block: Block, x: FloatArray, lost: FloatArray, bound: FloatArray, cycle: FloatArray
 ) -> Equilibrium:
-    """Everything about the equilibria at log mark-ups ``x`` [M, 2, B], from below and from above."""
+    """Everything about the equilibria at log mark-ups ``x`` [M, 2, B], from below and from above, in the own units."""
     from_below, from_above = bound < TOLERANCE
     found = from_below | from_above
     chosen = np.where(from_below, x[:, 0], x[:, 1])
@@ -248,7 +281,7 @@ def _outcome(
         agrees=from_below & from_above & _meet(x),
         from_above=_where(from_above, _prices(market, x[:, 1])),
         cycle=_seen(market, found, cycle),
-    )
+    ).in_units(units)
 
 
 def _where(found: BoolArray, values: FloatArray) -> FloatArray:

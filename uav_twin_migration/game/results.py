@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def columns_of(market: Market, result: Equilibrium) -> dict[str, Any]:
     """What is told of the equilibria of a batch, key by key [B, ...]; NaN where there is none."""
-    return {
+    columns = {
         "status": result.status,
         "prices": result.prices,
         "bandwidth": result.bandwidth,
@@ -39,12 +39,16 @@ def columns_of(market: Market, result: Equilibrium) -> dict[str, Any]:
         "agrees_from_above_and_below": result.agrees,
         "prices_from_above": np.where(np.isnan(result.from_above), result.prices, result.from_above),
     }
+    return {key: np.ascontiguousarray(array) for key, array in columns.items()}  # as orjson takes them
 
 
 def rows_of(columns: Mapping[str, Any], result: Equilibrium) -> list[dict[str, Any]]:
-    """The same, market by market; null where there is no equilibrium, with the range that best replies go round."""
-    lists = [array.tolist() for array in columns.values()]
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+    """The same, market by market; null where there is no equilibrium, with the range that best replies go round.
+
+    Longer values stay arrays: to make objects of all their numbers takes as long as to write them.
+    """
+    values = [list(array) if array.ndim > 1 else array.tolist() for array in columns.values()]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
     for row in rows:
         row["cycle"] = row["mixed"] = row["least_regret"] = None
         if row["gain_at_most"] == np.inf:  # nothing is proven
@@ -113,7 +117,8 @@ def row_of_links(market: LinkMarket, result: LargeEquilibrium) -> dict[str, Any]
 def write_found(columns: Mapping[str, Any], markets: Markets, rows: Iterable[dict[str, Any]], path: str) -> None:
     """What was found for each market: as the name of the file ends, or as the markets came.
 
-    ``rows`` are JSON objects, one a market; ``columns`` the same as arrays [B, ...], empty where sizes differ.
+    ``rows`` are JSON objects, one a market, and not looked at where arrays are written; ``columns`` the same as arrays
+    [B, ...], empty where sizes differ.
     Raises UavTwinError where the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
@@ -146,7 +151,8 @@ def write_found(columns: Mapping[str, Any], markets: Markets, rows: Iterable[dic
 def _dumped(value: Any) -> bytes:
     if find_spec("orjson"):
         orjson = import_module("orjson")
-        return bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+        # What it does not take itself, as arrays of texts, it takes as lists.
+        return bytes(orjson.dumps(value, default=lambda array: array.tolist(), option=orjson.OPT_SERIALIZE_NUMPY))
     return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -165,7 +171,9 @@ def plain(value: Any) -> Any:
 
 def _put(data: bytes, path: str) -> None:
     if path == "-":
-        sys.stdout.write(data.decode())
+        sys.stdout.flush()
+        binary = getattr(sys.stdout, "buffer", None)
+        _ = binary.write(data) if binary else sys.stdout.write(data.decode())
         return
     with whole_file(path) as partial:
         partial.write_bytes(data)

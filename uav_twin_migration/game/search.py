@@ -141,13 +141,17 @@ def _kinks(
     return x[dip], rsu[dip], market[dip]
 
 
-def sampled_reply(block: Block, x: FloatArray, samples: int) -> FloatArray:
-    """The best of a few log mark-ups [M, B] for each RSU alone: a start for Newton's method, no more."""
-    alone = UnilateralDeviation.of(block, x).single()
+def sampled_reply(block: Block, samples: int) -> FloatArray:
+    """The best of a few log mark-ups [M, B] for each RSU alone, the others at their cost, or at the cap.
+
+    At their cost in the first half of the markets, at the cap in the second: a start for Newton's method, no more.
+    """
+    start = block.ceiling * (np.arange(len(block.epsilon)) >= len(block.epsilon) // 2)
+    alone = UnilateralDeviation.of(block, start)
     fractions = ((np.arange(samples) + 0.5) / samples).astype(alone.own.dtype)
     markups = fractions[:, None, None] * alone.ceiling
     top = alone.profit(markups, alone.revenue(markups)).argmax(axis=0)
-    return np.asarray(block.ceiling * ((top + 0.5) / samples))
+    return np.asarray(fractions[top] * block.ceiling)
 
 
 def _peak(alone: UnilateralDeviation, middle: FloatArray, step: FloatArray, revenue: RealArray) -> FloatArray:
