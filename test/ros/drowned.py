@@ -1,7 +1,7 @@
 """A node that hears itself more often than it can listen, in a process of its own: for test_flood.py.
 
-Prints how often its timer came while it was flooded, what a coroutine got that began before, and whether the flood was
-noticed. It ends by itself.
+Prints how often its timer came while it was flooded, what a coroutine got that began before, and how often
+the flood was noticed. It ends by itself.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
     stop.spin([node])
     for thread in threads:
         thread.join()
-    print(json.dumps({"ticks": ticks(), "answers": answers, "noticed": stop._flooded.done(), "sheds": flood.shedding}))
+    print(json.dumps({"ticks": ticks(), "answers": answers, "noticed": flood.FLOOD.noticed}))
 
 
 if __name__ == "__main__":

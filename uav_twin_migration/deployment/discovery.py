@@ -43,7 +43,12 @@ def loopback(environment: Mapping[str, str]) -> dict[str, str]:
     profile = shipped_file("config/fastdds/loopback.xml")
     if profile is None or not uses_fast_dds(environment):
         return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    return dict.fromkeys(("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"), str(profile))
+    return with_profile(str(profile))
+
+
+def with_profile(file: str) -> dict[str, str]:
+    """Variables that make nodes use one of our profiles of Fast DDS, of whatever version."""
+    return dict.fromkeys(CHOICES[:2], file) | {"RMW_FASTRTPS_USE_QOS_FROM_XML": "1"}
 
 
 def keep_to_this_machine() -> None:
@@ -56,7 +61,7 @@ def between_hosts(environment: Mapping[str, str], server: str) -> dict[str, str]
     variables = {"ROS_DISCOVERY_SERVER": server}
     profile = shipped_file("config/fastdds/edge.xml")
     if profile is not None:
-        variables |= dict.fromkeys(CHOICES[:2], str(profile))
+        variables |= with_profile(str(profile))
     return {name: value for name, value in variables.items() if name not in environment}
 
 

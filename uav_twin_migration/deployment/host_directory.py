@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from uav_twin_migration.deployment.discovery import with_profile
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.market.messages import is_id
 
@@ -62,8 +63,7 @@ class EdgeHost:
         if self.peers:
             variables["ROS_STATIC_PEERS"] = ";".join(self.peers)
         if self.rmw.startswith("rmw_fastrtps"):
-            profile = str(directory.absolute() / FAST_DDS_FILE)
-            variables["FASTDDS_DEFAULT_PROFILES_FILE"] = variables["FASTRTPS_DEFAULT_PROFILES_FILE"] = profile
+            variables |= with_profile(str(directory.absolute() / FAST_DDS_FILE))
             if self.discovery_servers:
                 variables["ROS_DISCOVERY_SERVER"] = ";".join(f"{host}:{port}" for host, port in self.servers)
         return variables

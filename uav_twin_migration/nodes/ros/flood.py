@@ -1,32 +1,75 @@
-"""Notices where messages come faster than a process takes them, for more than a moment.
+"""Notices where messages come faster than a process takes them, and bounds the time that it spends on them.
 
-rclpy's events executor keeps every event there has been, and serves no timer while one waits: in a flood the process
-would stand still for ever longer, and grow. `spin` then serves messages and timers in turn, which no flood can stop.
+rclpy's events executor keeps every event there has been, in the order in which they came: in a flood timers wait behind
+ever more messages. A message that is dropped as soon as it is taken costs a fifth of one that is heeded.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 LOOK = 0.25  # s between two looks, and between two beats of the timer that is looked at
-LATE = 3.0  # s that timers have to stand still to be called starved
-CALM = 30.0  # s that a process serves in turn before it tries again as usual
+LATE = 1.0  # s that timers have to stand still to be called starved
+CALM = 30.0  # s that a flood is taken to last once it was noticed
+SHARE = 0.3  # of the time, that messages get in a flood; each subscription the same
+SAVED = 0.2  # s of its share that a subscription may save up
 
-shedding = False  # whether messages are dropped as they come: what had piled up is being cleared
+
+class Flood:
+    """Whether there is one in this process, and who shares the time then."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._until = -1.0
+        self.noticed = 0
+        self.sharers = 0
+
+    def notice(self) -> None:
+        """There is one. For any thread."""
+        self.noticed += 1
+        self._until = self.clock() + CALM
+
+    @property
+    def on(self) -> bool:
+        """Whether it still lasts."""
+        return self._until > 0.0 and self.clock() < self._until
+
+
+class Share:
+    """A subscription's share of the time."""
+
+    def __init__(self, flood: Flood) -> None:
+        self._flood = flood
+        self._left = self._at = 0.0
+        flood.sharers += 1
+
+    def end(self) -> None:
+        """The subscription is gone."""
+        self._flood.sharers -= 1
+
+    def is_spent(self) -> bool:
+        """Whether the next message is to be dropped."""
+        now = self._flood.clock()
+        earned = (now - self._at) * SHARE / max(self._flood.sharers, 1)
+        self._left, self._at = min(self._left + earned, SAVED), now
+        return self._left <= 0.0
+
+    def spend(self, seconds: float) -> None:
+        """A message took so long."""
+        self._left -= seconds
 
 
 class Pulse:
     """A timer of the process's first node that another thread looks at."""
 
-    def __init__(self, node: Node, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, node: Node, flood: Flood, clock: Callable[[], float] = time.monotonic) -> None:
+        self._node, self._flood, self._clock = node, flood, clock
+        self._told = flood.noticed
         self._beat_at = self._looked_at = clock()
         # what an RSU's cleanup leaves alone: it is not of its configuration
         getattr(node, "bare", set[object]()).add(steady_timer(node, LOOK, self.beat))
@@ -34,9 +77,13 @@ class Pulse:
     def beat(self) -> None:
         """Timers are served."""
         self._beat_at = self._clock()
+        if self._told != self._flood.noticed:
+            self._told = self._flood.noticed
+            told = f"more messages come than this process can take; for {CALM:g} s they get {SHARE:.0%} of its time"
+            self._node.get_logger().warning(f"{told}, and what is beyond that is dropped")
 
-    def starved(self) -> bool:
-        """Whether timers have stood still for `LATE`, though who looks came in time. For a thread of its own.
+    def look(self) -> None:
+        """Notice a flood where timers have stood still for `LATE`, though who looks came in time. For another thread.
 
         A process that was suspended, or had no processor, is late with both.
         """
@@ -45,23 +92,8 @@ class Pulse:
         self._looked_at = now
         if not punctual:
             self._beat_at = max(self._beat_at, now - LATE / 2.0)
-        return now - self._beat_at > LATE
+        if now - self._beat_at > LATE:
+            self._flood.notice()
 
 
-class InTurn(SingleThreadedExecutor):
-    """One message of each topic, and each timer that is due, in turn. Knows whether a coroutine has not ended yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._begun: list[Any] = []
-
-    def create_task(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        """As rclpy's, and remembered until it is done."""
-        task = super().create_task(callback, *args, **kwargs)
-        self._begun = [*(one for one in self._begun if not one.done()), task]
-        return task
-
-    @property
-    def busy(self) -> bool:
-        """Whether somebody still waits for what was begun here."""
-        return any(not task.done() for task in self._begun)
+FLOOD = Flood()  # this process's

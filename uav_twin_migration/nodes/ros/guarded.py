@@ -2,10 +2,14 @@
 
 Readers check what they are given (convert.py, bounded.py); this is for what nobody thought of, rclpy's own callbacks
 included: its clock raises on a /clock before zero.
+
+Nobody listens to the middleware's events, of services that do not match, say: rclpy 7.1's events executor dies of one
+that is still in its queue when its publisher or subscription goes. Who does not match is told at the other end.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,36 +17,65 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from uav_twin_migration.nodes.ros import flood
+from uav_twin_migration.nodes.ros.flood import FLOOD, Share
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 
 class Guarded(Node):
     """A node none of whose subscriptions can end it."""
 
     unexpected: Counter[str]  # messages that were dropped, by topic
+    _shares: dict[Any, Share]  # of the time in a flood, by subscription
 
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[[Any], None], qos_profile: Any, **options: Any
     ) -> Any:
         """As rclpy's, with a callback that never raises."""
         if not hasattr(self, "unexpected"):  # rclpy's clock subscribes before the node is made
-            self.unexpected = Counter()
+            self.unexpected, self._shares = Counter(), {}
 
-        volatile = qos_profile.durability == DurabilityPolicy.VOLATILE if isinstance(qos_profile, QoSProfile) else True
+        # what is latched is said once, and never again where it is dropped
+        said_again = not isinstance(qos_profile, QoSProfile) or qos_profile.durability == DurabilityPolicy.VOLATILE
+        share = Share(FLOOD)
 
         def guarded(message: Any) -> None:
-            if flood.shedding and volatile:
+            flooded = FLOOD.on
+            if flooded and said_again and share.is_spent():
                 return
+            began = time.monotonic()
             try:
                 callback(message)
             except Exception as error:
-                self.unexpected[topic] += 1
-                times = self.unexpected[topic]
-                if times & (times - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood of them fills no log
-                    logger = self.get_logger()
-                    logger.error(f"a message on {topic} is dropped, {times} so far: {type(error).__name__}: {error}")
+                self._tell_of(error, topic)
+            if flooded:
+                share.spend(time.monotonic() - began)
 
-        return super().create_subscription(msg_type, topic, guarded, qos_profile, **options)
+        options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
+        subscription = super().create_subscription(msg_type, topic, guarded, qos_profile, **options)
+        self._shares[subscription] = share
+        return subscription
+
+    def create_publisher(self, msg_type: Any, topic: str, qos_profile: Any, **options: Any) -> Any:
+        """As rclpy's, without handlers of the middleware's events."""
+        options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
+        return super().create_publisher(msg_type, topic, qos_profile, **options)
+
+    def destroy_subscription(self, subscription: Any) -> bool:
+        """As rclpy's."""
+        if subscription in self._shares:
+            self._shares.pop(subscription).end()
+        return super().destroy_subscription(subscription)
+
+    def _tell_of(self, error: Exception, topic: str) -> None:
+        """A message was dropped."""
+        self.unexpected[topic] += 1
+        times = self.unexpected[topic]
+        if times & (times - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood of them fills no log
+            self.get_logger().error(f"a message on {topic} is dropped, {times} so far: {type(error).__name__}: {error}")
 
     def describe_unexpected(self) -> dict[str, object]:
         """For `/diagnostics`."""

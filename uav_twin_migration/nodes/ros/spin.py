@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,12 +17,11 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.nodes.ros import flood, systemd
-from uav_twin_migration.nodes.ros.flood import CALM, LOOK, InTurn, Pulse
+from uav_twin_migration.nodes.ros import systemd
+from uav_twin_migration.nodes.ros.flood import FLOOD, LOOK, Pulse
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_HOUR = 3600.0
-TURN = 0.05  # s that the executor that serves in turn waits at most, before coroutines of the usual one go on
 FAILED = 70  # the exit code, EX_SOFTWARE, of a process that has to be restarted: not 2, which no restart makes better
 
 
@@ -49,8 +47,6 @@ class Stop:
         self.leave: Callable[[], bool] = lambda: False  # begins to end in good order; whether it does
         self._executor: Executor | None = None
         self._pulse: Pulse | None = None
-        self._flooded = Future()
-        self._interrupted = Future()  # by either
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
 
@@ -64,21 +60,14 @@ class Stop:
         """Wait for a signal that ends the process, and look after its pulse meanwhile."""
         # CPython returns what no signal filled where SIGCONT interrupts it and its time is over: a host that had slept
         while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None or heard.si_signo not in STOP_SIGNALS:
-            starved = self._pulse is not None and self._pulse.starved()
-            if starved and not self._flooded.done():
-                flood.shedding = True
-                self._interrupt(self._flooded)
+            if self._pulse is not None:
+                self._pulse.look()
         return heard.si_signo
 
     def request(self) -> None:
         """Stop spinning."""
-        self._interrupt(self.requested)
-
-    def _interrupt(self, why: Future) -> None:
-        if not why.done():
-            why.set_result(None)
-        if not self._interrupted.done():
-            self._interrupted.set_result(None)
+        if not self.requested.done():
+            self.requested.set_result(None)
         if self._executor is not None:
             self._executor.wake()
 
@@ -90,59 +79,20 @@ class Stop:
 
     def spin(self, nodes: Sequence[Node]) -> None:
         """Serve the nodes until a stop is requested."""
-        usual = make_executor()
-        if not isinstance(usual, SingleThreadedExecutor):
-            self._pulse = Pulse(nodes[0])
-        self._take(usual, nodes)
+        executor = self._executor = make_executor()
+        if not isinstance(executor, SingleThreadedExecutor):  # which serves messages and timers in turn
+            self._pulse = Pulse(nodes[0], FLOOD)
+        for node in nodes:
+            executor.add_node(node)
         try:
-            while self._goes_on():
-                # rclpy 7.1's EventsExecutor.spin() turns at full speed and delivers nothing; waiting for a future works
-                usual.spin_until_future_complete(self._interrupted, timeout_sec=ONE_HOUR)
-                if self._flooded.done():
-                    self._in_turn(usual, nodes)
+            # rclpy 7.1's EventsExecutor.spin() turns at full speed and delivers nothing; waiting for a future works
+            while rclpy.ok() and not self.requested.done():
+                executor.spin_until_future_complete(self.requested, timeout_sec=ONE_HOUR)
         except ExternalShutdownException:
             pass
         finally:
-            assert self._executor is not None  # it took the nodes
-            self._give(self._executor, nodes)
-
-    def _goes_on(self) -> bool:
-        return rclpy.ok() and not self.requested.done()
-
-    def _take(self, executor: Executor, nodes: Sequence[Node]) -> None:
-        self._executor = executor
-        for node in nodes:
-            executor.add_node(node)
-
-    def _give(self, executor: Executor, nodes: Sequence[Node]) -> None:
-        for node in nodes:
-            executor.remove_node(node)
-
-    def _in_turn(self, usual: Executor, nodes: Sequence[Node]) -> None:
-        """Messages have come faster than they are taken: serve them in turn with the timers until it is calm.
-
-        The usual executor goes on with coroutines that began in it, and this one with its own until they have ended.
-        """
-        told = f"more messages come than this process can take; for {CALM:g} s it takes them in turn with all else"
-        nodes[0].get_logger().warning(told)
-        self._give(usual, nodes)
-        cleared = usual.create_task(lambda: None)  # behind all that has piled up
-        while self._goes_on() and not cleared.done():
-            usual.spin_once(timeout_sec=0.0)
-        flood.shedding = False
-        in_turn = InTurn()
-        self._take(in_turn, nodes)
-        until = time.monotonic() + CALM
-        while self._goes_on() and (time.monotonic() < until or in_turn.busy):
-            in_turn.spin_once(timeout_sec=TURN)
-            usual.spin_once(timeout_sec=0.0)
-        if self._goes_on():
-            self._give(in_turn, nodes)
-            in_turn.shutdown()
-            self._take(usual, nodes)
-            assert self._pulse is not None  # it noticed the flood
-            self._pulse.beat()
-            self._flooded, self._interrupted = Future(), Future()
+            for node in nodes:
+                executor.remove_node(node)
 
 
 def log_where_it_can_be_written() -> None:
