@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uav_twin_migration.vehicle.pace import CALM, FASTER, LEAST, SETTLING, SLOWER, Pace
+from uav_twin_migration.vehicle.pace import CALM, FASTER, LEAST, MUCH_SLOWER, SETTLING, SLOWER, Pace
 
 
 def test_a_machine_in_trouble_gets_slower_step_by_step_and_no_slower_than_some() -> None:
@@ -35,3 +35,10 @@ def test_a_few_nodes_that_are_late_are_no_trouble() -> None:
     assert not pace.heard(10.0, 0, 0)
     assert not pace.heard(10.0, 6, 36)
     assert pace.heard(10.0, 8, 36)
+    assert pace.factor == SLOWER
+
+
+def test_where_most_nodes_are_late_it_goes_at_half_the_pace() -> None:
+    pace = Pace(1.0, 0.0)
+    assert pace.heard(10.0, 19, 36)
+    assert pace.factor == MUCH_SLOWER

@@ -56,6 +56,7 @@ class WorldNode(Guarded):
         self._step: float = values["clock_period"]
         self._pace = Pace(values["real_time_factor"], time.monotonic())
         self._late: list[bool] = []  # what nodes told since the last look
+        self._missed: dict[str, int] = {}  # rounds, by UAV
         self._ticks_per_odometry = max(round(values["odometry_period"] / self._step), 1)
         self._ticks = 0
         self._yaw = self._flight.yaw.tolist()  # rad, as told last
@@ -99,12 +100,20 @@ class WorldNode(Guarded):
             self._advance()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        """Nodes tell how late their timers are."""
+        """Nodes tell how late their timers are, and UAVs how many rounds they have missed so far."""
         window = 1e3 * self._scenario.market.offer_window / self._pace.factor  # ms of wall time
         for status in readers.statuses(message):
-            late = status.values.get("late_ms", "")
+            late, missed = (status.values.get(key, "") for key in ("late_ms", "rounds_missed"))
             if late.isdecimal() and len(self._late) < MOST_TOLD:
-                self._late.append(int(late[:9]) > LATE * window)
+                misses = missed.isdecimal() and self._misses(status.name, int(missed[:9]))
+                self._late.append(misses or int(late[:9]) > LATE * window)
+
+    def _misses(self, name: str, missed: int) -> bool:
+        """Whether a UAV has missed a round since it last told."""
+        before = self._missed.get(name, missed)
+        if name in self._missed or len(self._missed) < MOST_TOLD:
+            self._missed[name] = missed
+        return missed > before
 
     def _watch(self) -> None:
         """Go slower while nodes are late, and faster again when none is."""

@@ -14,9 +14,9 @@ from rclpy.node import Node
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 LOOK = 0.25  # s between two looks, and between two beats of the timer that is looked at
-LATE = 1.0  # s that timers have to stand still to be called starved
+LATE = 3.0  # s that timers have to stand still to be called starved
 CALM = 30.0  # s that a flood is taken to last once it was noticed
-SHARE = 0.3  # of the time, that messages get in a flood; each subscription the same
+SHARE = 0.5  # of the time, that messages get in a flood; each subscription the same
 SAVED = 0.2  # s of its share that a subscription may save up
 
 
@@ -26,12 +26,12 @@ class Flood:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._until = -1.0
-        self.noticed = 0
+        self.noticed = 0  # floods
         self.sharers = 0
 
     def notice(self) -> None:
         """There is one. For any thread."""
-        self.noticed += 1
+        self.noticed += not self.on
         self._until = self.clock() + CALM
 
     @property
@@ -79,8 +79,8 @@ class Pulse:
         self._beat_at = self._clock()
         if self._told != self._flood.noticed:
             self._told = self._flood.noticed
-            told = f"more messages come than this process can take; for {CALM:g} s they get {SHARE:.0%} of its time"
-            self._node.get_logger().warning(f"{told}, and what is beyond that is dropped")
+            told = f"more messages come than this process can take; they get {SHARE:.0%} of its time"
+            self._node.get_logger().warning(f"{told} until it is calm, the rest is dropped")
 
     def look(self) -> None:
         """Notice a flood where timers have stood still for `LATE`, though who looks came in time. For another thread.
