@@ -98,7 +98,7 @@ class Forge:
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(other.fileno()), str(os.getpid())],
+                [sys.executable, __file__, str(other.fileno()), str(os.getpid())],
                 env={**os.environ, **ONE_THREAD},
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from std_msgs.msg import String
 
-from test.ros.conftest import Probe, Processes
+from test.ros.conftest import PATIENCE, Probe, Processes
 from test.ros.drowned import ENOUGH
 from uav_twin_migration.nodes.ros.flood import CALM, LATE, LOOK, SAVED, SHARE, Flood, Pulse, Share
 from uav_twin_migration.nodes.ros.guarded import Guarded
@@ -20,7 +21,8 @@ EventsExecutor = pytest.importorskip("rclpy.experimental", reason="floods stop e
 
 
 def test_timers_and_coroutines_go_on_in_a_flood(processes: Processes) -> None:
-    said, errors = processes.run([sys.executable, "-m", "test.ros.drowned"]).communicate(timeout=90.0)
+    command = [sys.executable, str(Path(__file__).with_name("drowned.py"))]
+    said, errors = processes.run(command).communicate(timeout=2 * PATIENCE)
     assert said, errors
     found = json.loads(said)
     assert found["ticks"] >= ENOUGH
