@@ -29,7 +29,7 @@ def launch(processes: Processes, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("compose", ["processes", "uav_container"])
 def test_sim_launch_runs_to_its_end(processes: Processes, compose: str) -> None:
     process = launch(processes, "sim.launch.py", "scenario:=small", "duration:=4.0", f"compose:={compose}")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, errors
     assert "price gap to equilibrium" in out
     assert "first grant" in out
@@ -42,7 +42,7 @@ def test_single_rsu_and_uav_launch(processes: Processes, probe: Probe) -> None:
     probe.wait_for(lambda: {"rsu/rsu_1", "uav/uav_1"} <= probe.diagnostics.keys(), "a sign of life of both")
     for process in (rsu, uav):
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
 
 
@@ -66,7 +66,7 @@ def test_what_launch_cannot_use_is_refused_before_anything_starts(
     processes: Processes, arguments: tuple[str, ...], said: str
 ) -> None:
     process = launch(processes, *arguments)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 1
     assert said in out + errors
     assert "process started" not in out + errors
@@ -77,7 +77,7 @@ def test_a_node_that_refuses_its_parameters_ends_the_launch(processes: Processes
     file = tmp_path / "wrong.yaml"
     file.write_text("/**:\n  ros__parameters: {capacity: -1.0}\n")
     process = launch(processes, "rsu.launch.py", "rsu_id:=rsu_1", "scenario:=small", f"params_file:={file}")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 1
     assert "capacity" in out + errors
     assert (out + errors).count("process started") == 1
@@ -90,7 +90,7 @@ def test_nothing_outlives_a_launch_that_is_told_to_end(processes: Processes) -> 
     pids = members(process.pid)
     assert len(pids) == 7
     process.send_signal(signal.SIGTERM)  # which upstream's launch does not pass on
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     deadline = time.monotonic() + PATIENCE
     while running(pids) and time.monotonic() < deadline:
         os.sched_yield()
@@ -110,7 +110,7 @@ def test_launch_and_command_line_give_the_same_graph(processes: Processes, probe
         list(lines_until(process, "first full round"))
         graphs.append(settled_graph(probe, 7))
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
         probe.wait_for(lambda: len(probe.get_node_names()) == 1, "an empty graph")
     assert graphs[0] == graphs[1]
 

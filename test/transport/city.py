@@ -19,7 +19,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Ack,
 )
 
-PATIENCE = 20.0  # s that an event may take on a busy machine
+PATIENCE = 60.0  # s that an event may take on a busy machine
 QUICK = Limits(
     handshake=0.5, frame=0.6, silence=0.8, keep_alive=0.2, unauthenticated=8, unauthenticated_of_one_address=8
 )

@@ -40,7 +40,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Reason,
 )
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 EPOCH = make_epoch(1)
 
 

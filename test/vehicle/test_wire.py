@@ -19,13 +19,14 @@ from uav_twin_migration.vehicle.connection import MavlinkConnection, read_signin
 from uav_twin_migration.vehicle.signals import Arm, Event, Heartbeat
 from uav_twin_migration.vehicle.wire import SerialWire, TcpWire, UdpWire, open_wire
 
+PATIENCE = 60.0  # s until a test gives up waiting
 VEHICLE = common.MAVLink(None, srcSystem=1, srcComponent=1)
 BEAT = bytes(VEHICLE.heartbeat_encode(2, 12, 0, 0, 4).pack(VEHICLE))
 
 
 def heard(connection: MavlinkConnection) -> Iterator[Event]:
     """What it hears, waited for."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         yield from connection.events()
         time.sleep(0.01)
@@ -47,7 +48,7 @@ def speaks_both_ways(
 def test_udp_with_bind_and_target_apart() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vehicle:
         vehicle.bind(("127.0.0.1", 0))
-        vehicle.settimeout(10)
+        vehicle.settimeout(PATIENCE)
         wire = open_wire(f"udp://0.0.0.0:0?to=127.0.0.1:{vehicle.getsockname()[1]}")
         assert isinstance(wire, UdpWire)
         where = ("127.0.0.1", wire.local[1])
@@ -56,13 +57,13 @@ def test_udp_with_bind_and_target_apart() -> None:
 
 def test_tcp_and_again_after_it_broke() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(PATIENCE)
         wire = open_wire(f"tcp://127.0.0.1:{server.getsockname()[1]}")
         assert isinstance(wire, TcpWire)
         first, _ = server.accept()
         first.close()
         connection = MavlinkConnection(1, wire)
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         server.settimeout(0.05)
         while time.monotonic() < end:
             list(connection.events())
@@ -71,7 +72,7 @@ def test_tcp_and_again_after_it_broke() -> None:
                 break
             except TimeoutError:
                 continue
-        vehicle.settimeout(10)
+        vehicle.settimeout(PATIENCE)
         speaks_both_ways(wire, vehicle.sendall, lambda: vehicle.recv(2048))
         vehicle.close()
 
