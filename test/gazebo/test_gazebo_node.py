@@ -128,7 +128,8 @@ def test_programs_end_with_the_node(processes: Processes, tmp_path: Path) -> Non
 
 def test_the_node_ends_with_gazebo(processes: Processes, tmp_path: Path) -> None:  # noqa: F811
     """With the exit code that ends a launch, after Gazebo's last words; the bridge ends, too."""
-    node = start(processes, tmp_path, gz="echo 'no such world' >&2; exit 3")
+    bridge_runs = f"while ! test -s {tmp_path}/ros2.pid; do sleep 0.05; done"
+    node = start(processes, tmp_path, gz=f"{bridge_runs}; echo 'no such world' >&2; exit 3")
     _, errors = node.communicate(timeout=PATIENCE)
     assert node.returncode == 2
     assert "gz ended with exit code 3:\nno such world" in errors
