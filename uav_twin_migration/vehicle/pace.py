@@ -1,7 +1,8 @@
 """How fast a simulated world goes: as fast as was wanted, or as the machine can.
 
-Where the world itself is behind, or other nodes are late, the pace goes down by a quarter, or by half where most are, at
-most once in a while so that the last change can show what it was good for. Where all is in time for long enough it goes up again, slowly.
+Where the world itself is behind, or other nodes are late, the pace goes down by a quarter, or by half where most are,
+at most once in a while so that the last change can show what it was good for. Where all is in time for long enough it
+goes up again, slowly.
 """
 
 from __future__ import annotations
