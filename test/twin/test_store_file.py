@@ -12,6 +12,7 @@ import pytest
 
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_database import checkpoint_beside
+from uav_twin_migration.twin.hosting.store_file import StoreFile
 from uav_twin_migration.twin.hosting.store_reader import StoreReplacedError
 
 
@@ -42,6 +43,24 @@ def copy_another_over_it(path: Path) -> None:
 
 def write_over_it(path: Path) -> None:
     path.write_bytes(b"a letter to somebody " * 1000)
+
+
+def test_a_file_that_nothing_was_written_to_is_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(StoreFile, "_is_another", lambda file: looks.append(1))
+    later = time.time_ns() + 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    look_twice(store)
+    assert len(looks) == 1
+    with store.path.open("ab") as file:
+        file.write(b"more")
+    look_twice(store)
+    assert len(looks) == 2
+    monkeypatch.setattr(time, "time_ns", lambda: later - 10**9)  # just written: what follows looks the same
+    with store.path.open("ab") as file:
+        file.write(b"more")
+    look_twice(store)
+    assert len(looks) == 4
 
 
 @pytest.mark.parametrize("harm", [delete, delete_lock, replace_file, copy_another_over_it, write_over_it])

@@ -11,7 +11,7 @@ import base64
 import binascii
 import os
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from uav_twin_migration.errors import UavTwinError
 
 SIGNATURE_SIZE = 64  # bytes
 KEY_SIZE = 32  # bytes
+KEPT_KEYS = 16  # private keys of which what a library makes of them is kept: half of a signature's time
 HEADINGS = {
     "PRIVATE KEY": bytes.fromhex("302e020100300506032b657004220420"),  # PKCS#8, RFC 5958
     "PUBLIC KEY": bytes.fromhex("302a300506032b6570032100"),  # SubjectPublicKeyInfo, RFC 5280
@@ -65,12 +66,13 @@ class Nacl:
         import nacl.signing
 
         self._signing, self._refusals = nacl.signing, (nacl.exceptions.CryptoError, ValueError)
+        self._key = lru_cache(KEPT_KEYS)(nacl.signing.SigningKey)
 
     def public_of(self, private: bytes) -> bytes:
-        return bytes(self._signing.SigningKey(private).verify_key)
+        return bytes(self._key(private).verify_key)
 
     def sign(self, private: bytes, message: bytes) -> bytes:
-        return bytes(self._signing.SigningKey(private).sign(message).signature)
+        return bytes(self._key(private).sign(message).signature)
 
     def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
         try:
@@ -89,14 +91,15 @@ class Cryptography:
         from cryptography.hazmat.primitives.asymmetric import ed25519
 
         self._keys, self._refusals = ed25519, (InvalidSignature, ValueError)
+        self._key = lru_cache(KEPT_KEYS)(ed25519.Ed25519PrivateKey.from_private_bytes)
         self._raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
     def public_of(self, private: bytes) -> bytes:
-        key = self._keys.Ed25519PrivateKey.from_private_bytes(private).public_key()
+        key = self._key(private).public_key()
         return bytes(key.public_bytes(*self._raw))
 
     def sign(self, private: bytes, message: bytes) -> bytes:
-        return bytes(self._keys.Ed25519PrivateKey.from_private_bytes(private).sign(message))
+        return bytes(self._key(private).sign(message))
 
     def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
         try:

@@ -309,6 +309,8 @@ class RsuTwins:
         return self._uavs.hears(uav, self._values["twin_lease"], boot_time())
 
     def _send_states(self) -> None:
+        if not self._states.get_subscription_count():
+            return  # nobody to tell
         now = self._timing.now()
         served = self._service.served(now)
         if served and not self._has_namesake():

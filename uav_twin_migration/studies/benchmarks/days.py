@@ -6,6 +6,9 @@ an RSU's are revoked, a host is suspended (SIGSTOP), the disk of a store fills u
 by none but the discovery server. After each, every RSU has to serve again, and every twin to be served. Memory,
 descriptors, threads, stores and logs are sampled, and the slope of each fitted. UAVTWIN_DAYS_MINUTES makes it shorter
 or longer. Disks fill up for root alone, who may mount small ones.
+
+Where UAVTWIN_DAYS_LAST names the last version's `uavtwin`, that flies the city first, and the day begins with the
+upgrade of all of it: this version starts on the stores that the last one left.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from uav_twin_migration.cli.rsu_init import bring_keys
 from uav_twin_migration.deployment.discovery import keep_to_this_machine
 from uav_twin_migration.deployment.host_directory import KEYS, STORE
 from uav_twin_migration.deployment.simulation import claim_domain
-from uav_twin_migration.errors import InputError
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.nodes import start
 from uav_twin_migration.scenario.generate import generate
 from uav_twin_migration.security.authority import make_keys, make_signing_keys, revoke
@@ -46,6 +49,7 @@ from uav_twin_migration.studies.benchmarks.soak import (
     write_rows,
     write_trends,
 )
+from uav_twin_migration.studies.harnesses.last_version import COMMAND, Left, fly, last_command, take_over
 from uav_twin_migration.studies.harnesses.long_running_city import PYTHON, LongRunningCity
 from uav_twin_migration.studies.harnesses.ports import free_port
 
@@ -61,6 +65,7 @@ DOWN = 2.0  # s between the end of a process and its next start, as in its syste
 LASTS = 20.0  # s that a host is suspended, or a disk full, at most
 DISK = 192  # MB, of an RSU whose disk fills up; 64 of them it keeps free
 DISCOVERY = "discovery"
+BEFORE = 60.0  # s that the last version flies
 LOG = Quantity("log", "log", "kB", lives_on=True)
 
 
@@ -85,6 +90,7 @@ def run(directory: Path | None) -> list[Figure]:
         city = LongRunningCity(Path(folder), scenario, SPEED, domain, record=False)
         city.make_hosts()
         with small_disk(city.folder / city.rsus[1] / STORE) as has_small_disk:
+            left = upgrade(city)
             rows, strikes = live(city, course, has_small_disk)
             soaked = conclude(city, rows, [])
             city.stop()
@@ -100,6 +106,8 @@ def run(directory: Path | None) -> list[Figure]:
         "rounds with more under lease than an RSU has": soaked.oversold,
         "rounds heard": soaked.rounds,
     }
+    if left:
+        lost["twins of the last version"] = len(left)
     counted = [Figure(name, float(count), "") for name, count in lost.items()]
     return [*slopes_of(trends, city.rsus), *recoveries_of(strikes), *counted]
 
@@ -129,6 +137,28 @@ def small_disk(folder: Path) -> Iterator[bool]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
+
+
+def upgrade(city: LongRunningCity) -> dict[str, Left]:
+    """Have the last version fly, and this one find what it left. Returns that: nothing where there is no last version.
+
+    A twin that begins anew from now on counts as lost. Raises UavTwinError.
+    """
+    command = last_command()
+    if not command:
+        print(f"  NOTHING IS UPGRADED: {COMMAND} names no command of the last version", file=sys.stderr)
+        return {}
+    with tempfile.TemporaryDirectory(prefix="uavtwin-last-", dir=city.folder) as stores:
+        version = fly(command, city.file, Path(stores), BEFORE, SPEED)
+        left = take_over(Path(stores), city.folder, city.rsus)
+    missing = [uav.id for uav in city.scenario.uavs if uav.id not in left]
+    if missing:
+        raise UavTwinError(f"{version} left no twin of {', '.join(missing)}")
+    for uav, twin in left.items():
+        city.hearing.twins.on_begun_anew(uav, twin.epoch)
+    records = sum(twin.records for twin in left.values())
+    print(f"  {version} has left {len(left)} twins with {records} records of telemetry", file=sys.stderr, flush=True)
+    return left
 
 
 # -- the day -----------------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class Hearing:
         self._capacity = {rsu.id: rsu.capacity for rsu in scenario.rsus}
         self._offered: dict[tuple[str, int], float] = {}
         self._latencies: dict[str, list[float]] = {rsu: [] for rsu in self._capacity}
+        self.offering: set[str] = set()
         self.oversold = 0
         self.rounds: Counter[str] = Counter()
         self.grants: dict[str, list[float]] = {rsu: [] for rsu in self._capacity}  # when somebody got something
@@ -74,6 +75,7 @@ class Hearing:
 
     def _on_offer(self, event: dict[str, Any]) -> None:
         if event["rsu"] in self._capacity:
+            self.offering.add(event["rsu"])
             self._offered[event["rsu"], event["round"]] = event["at"]
 
     def _on_grant(self, event: dict[str, Any]) -> None:
@@ -109,7 +111,7 @@ class LongRunningCity:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.started: dict[str, float] = {}
         self.incarnations: Counter[str] = Counter()
-        self._file, self._domain = str(folder / "scenario.yaml"), domain
+        self.file, self._domain = str(folder / "scenario.yaml"), domain
         self.recording = folder / "recording"
         options = Options(
             real_time_factor=speed,
@@ -117,7 +119,7 @@ class LongRunningCity:
             twin_stores=str(folder),
             record=str(self.recording) if record else "",
         )
-        specs = plan(scenario, self._file, options)
+        specs = plan(scenario, self.file, options)
         self._others = [spec for spec in specs if not any(node.executable == "rsu" for node in spec.nodes)]
         self._commands = {spec.name: self._command_of(spec) for spec in self._others}
         self._commands |= {
@@ -145,21 +147,26 @@ class LongRunningCity:
 
     def make_hosts(self) -> None:
         """Write the RSUs' host directories."""
-        save(self.scenario, self._file)
+        save(self.scenario, self.file)
         for rsu, port in zip(self.rsus, free_ports(len(self.rsus)), strict=True):
             self._make_host(rsu, port)
 
     def start_processes(self) -> None:
         """What is left to do once there are hosts. Raises UavTwinError."""
         self._watch()
-        for name in (*self.rsus, *(spec.name for spec in self._others)):
+        uavs = [spec.name for spec in self._others if any(node.executable == "uav_container" for node in spec.nodes)]
+        for name in (*self.rsus, *(spec.name for spec in self._others if spec.name not in uavs)):
+            self.start_process(name)
+        # UAVs come last, as on the morning after an upgrade: one that starts and hears no host begins its twin anew
+        self.wait_for(lambda: self.hearing.offering >= set(self.rsus), "an offer of every RSU")
+        for name in uavs:
             self.start_process(name)
         self.wait_for(lambda: all(self.hearing.grants[rsu] for rsu in self.rsus), "a grant of every RSU")
         self.wait_for(lambda: len(self.hearing.states) == len(self.scenario.uavs), "a state of every twin")
 
     def _make_host(self, rsu: str, port: int) -> None:
         directory = self.folder / rsu
-        parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, ("127.0.0.1", port))
+        parameters = parameters_of(rsu, self.file) | own_parameters(directory, rsu, ("127.0.0.1", port))
         parameters |= {"use_sim_time": True, "time_scale": self._speed, "drain_on_stop": False}  # it ends at once
         write_files(directory, EdgeHost(rsu, domain=self._domain), parameters)
         bring_keys(self.folder / "keys", directory / KEYS, rsu)

@@ -10,11 +10,12 @@ All public methods are for any thread, and return at once. What is called back i
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -45,10 +46,11 @@ from uav_twin_migration.twin.protocol.replica_state import Phase
 from uav_twin_migration.twin.protocol.wire import Chunks, encoded
 
 BATCH = 8 * 1024 * 1024  # bytes of chunks at most in one commit
-GATHER = 0.02  # s between two commits while nothing but chunks comes in
+GATHER = 0.02  # s between two commits while nothing but chunks comes in, and that UAVs' heartbeats may wait for others
 MUCH, LONG_GATHER = 512 * 1024, 0.04  # bytes that came in so soon, and s: fewer commits cost less
 LONG_LOG = KEPT_LOG  # bytes of the write-ahead log from which it is brought into the file
 TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
+ROOM_FOR = 10.0  # s for which the size of the store is not looked up again: it has a file for each few megabytes
 TURN = 0.5  # s in which a thread with nothing to do goes round, so that a watchdog sees it
 
 Event = Callable[[TwinHost, float], object]
@@ -59,6 +61,9 @@ class _Item(NamedTuple):
     size: int = 0  # bytes of chunks; such events can wait for more of their kind
     link: int = 0
     calm: bool = False  # nothing to look after sooner because of it
+
+
+NUDGE = _Item(lambda host, now: None)  # there is something that can wait a little
 
 
 class TwinService:
@@ -84,6 +89,9 @@ class TwinService:
         """
         self.callbacks = callbacks or Callbacks()
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._heard: deque[_Item] = deque()  # of hosted twins' UAVs: taken by the batch, for each waking costs more
+        self._nudged = False  # whether the thread knows that there is something
+        self._room: tuple[float, dict[str, int]] = (-math.inf, {})  # when it was looked up, s
         self.carrier = Carrier(rsu, identity, address, self._deliver, resolve, limits)
         try:
             self._store = Store(store, rsu)  # last: each opening of it is an incarnation, and written
@@ -163,7 +171,10 @@ class TwinService:
             if rate is not None:
                 host.grant(lease_renewal.uav, rate, now)
 
-        self._queue.put(_Item(event, calm=True))
+        self._heard.append(_Item(event, calm=True))
+        if not self._nudged:
+            self._nudged = True
+            self._queue.put(NUDGE)
 
     def update(self, uav: str, change: Callable[[Twin], None], done: Callable[[bool], None]) -> None:
         """Change a twin in the host's thread; `done(True)` once that is on the disk, `done(False)` if it cannot be."""
@@ -220,10 +231,13 @@ class TwinService:
 
     def room(self) -> dict[str, int]:
         """Bytes of the store, and what is free on its disk."""
-        found = {"store_bytes": self._store.size()}
-        with contextlib.suppress(OSError):
-            system = os.statvfs(self._store.path.parent)
-            found["disk_free_bytes"] = system.f_bavail * system.f_frsize
+        looked_at, found = self._room
+        if time.monotonic() > looked_at + ROOM_FOR:
+            found = {"store_bytes": self._store.size()}
+            with contextlib.suppress(OSError):
+                system = os.statvfs(self._store.path.parent)
+                found["disk_free_bytes"] = system.f_bavail * system.f_frsize
+            self._room = time.monotonic(), found
         return found
 
     @property
@@ -297,19 +311,24 @@ class TwinService:
             return self._host.drop(error)
 
     def _gather(self, wake_at: float, last: float) -> list[_Item]:
-        """What came in. While it is chunks alone, wait a little for more, so that the disk has less to do."""
+        """What came in. While it is chunks or heartbeats alone, wait a little for more: the disk has less to do."""
         items: list[_Item] = []
-        size, patience = 0, wake_at - boot_time()
+        size, until = 0, wake_at
         while size < BATCH:
+            patience = until - boot_time()
             try:
                 item = self._queue.get(timeout=patience) if patience > 0 else self._queue.get_nowait()
             except queue.Empty:
-                return items
+                break
+            if item is NUDGE:
+                until = min(until, boot_time() + GATHER)
+                continue
             items.append(item)
             size += max(item.size, 0)
             gather = GATHER if size < MUCH else LONG_GATHER
-            patience = last + gather - boot_time() if item.size > 0 and patience > 0 else 0.0
-        return items
+            until = last + gather if item.size > 0 and patience > 0 else -math.inf
+        self._nudged = False  # before they are taken: who comes meanwhile says so again
+        return [*(self._heard.popleft() for _ in range(len(self._heard))), *items]
 
     def _send(self, link: int, frame: Chunks | PeerMessage, paced: bool) -> None:
         self.carrier.send(link, encoded(frame), paced)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from uav_twin_migration.twin.hosting.store_reader import APPLICATION_ID
 
 MAGIC, HEAD = b"SQLite format 3\0", 100  # how a database begins, and bytes of its head: sqlite.org/fileformat2.html
+TICK = 100_000_000  # ns, longer than the file system's clock stands still: what was written just now may be again
 ID_AT, ID_END = 68, 72  # of it, the application's id
 
 
@@ -28,6 +30,9 @@ class StoreFile:
         self._odd = 0  # times in a row that it said another
         self._opened = {file: _identity(file) for file in (path, *beside)}
         self._overwritten = ""
+        self._seen_right: tuple[int, int] | None = (
+            None  # what the file system said of the database when it was last found right
+        )
 
     def trouble(self) -> str:
         """What has become of the files; empty where they are the same as ever. Costs two looks into a directory."""
@@ -46,7 +51,12 @@ class StoreFile:
         trouble = self.trouble()
         if trouble:
             return trouble
+        written = _written(self._path)
+        if written is not None and written == self._seen_right:
+            return ""  # nothing was written since
         self._odd = self._odd + 1 if self._is_another() else 0
+        settled = written is not None and time.time_ns() - written[0] > TICK
+        self._seen_right = written if settled and not self._odd else None
         if self._odd > 1:
             self._overwritten = f"something else was copied over {self._path.name}"
         return self._overwritten
@@ -76,6 +86,14 @@ class StoreFile:
         except (sqlite3.Error, TypeError):
             return None
         return incarnation
+
+
+def _written(file: Path) -> tuple[int, int] | None:
+    """What differs after each write: when its state changed last, ns, and its size, bytes."""
+    with contextlib.suppress(OSError):
+        found = os.stat(file)
+        return found.st_ctime_ns, found.st_size
+    return None
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
