@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from test.policy.test_artifact import make_policy
 from uav_twin_migration.game.market import Market
-from uav_twin_migration.learning.environment import MarketEnvironment
-from uav_twin_migration.learning.evaluation import ActorPlayer
+from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
 from uav_twin_migration.learning.games import GameDistribution, draw_games
+from uav_twin_migration.learning.rules import PerRsu, PolicyPlayer
+from uav_twin_migration.learning.training import random_prices
 from uav_twin_migration.market.follower import Demand, Follower, FollowerSettings
-from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings
+from uav_twin_migration.market.leader import ClosedRound, Leader, LeaderSettings, PriceDecision, RoundResult
 from uav_twin_migration.market.messages import Bid, Offer
 from uav_twin_migration.market.offer_board import OfferBoard
 from uav_twin_migration.market.pricing import ElasticityPricer
+from uav_twin_migration.policy import observation
+from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy
 from uav_twin_migration.policy.pricer import PolicyPricer
 
@@ -80,10 +84,10 @@ def test_an_rsu_and_the_environment_agree(rsus: int, uavs: int, seed: int) -> No
     games = draw_games(GameDistribution(blocked=(0.1, 0.1)), np.random.default_rng(seed), 1, rsus, uavs, ROUNDS)
     policy = make_policy(hidden=(16, 16), seed=seed)
     environment = MarketEnvironment(games)
-    player = ActorPlayer(policy.actor)
+    player, outcome = PolicyPlayer(policy), None
     running = RunningMarket(games, policy)
     for round_ in range(ROUNDS):
-        seen, prices = environment.observe()[0], player(environment, None)
+        seen, prices = environment.observe()[0], player(environment, outcome)
         outcome = environment.step(prices)
         booked = running.play(round_)
         assert len(booked) == rsus
@@ -92,3 +96,39 @@ def test_an_rsu_and_the_environment_agree(rsus: int, uavs: int, seed: int) -> No
             assert decision.price == pytest.approx(prices[0, m], rel=1e-5)
             assert result.demanded == pytest.approx(outcome.demanded[0, m], rel=1e-4, abs=1e-4)
             assert result.profit == pytest.approx(outcome.profit[0, m], rel=1e-4, abs=1e-4)
+
+
+class AsHeard(PolicyPricer):
+    """Told, as by a leader, of each round what rivals had posted when it opened."""
+
+    def decide(self, history: Sequence[RoundResult], rival_prices: Sequence[float]) -> PriceDecision:
+        before: list[tuple[float, ...]] = [(), *(result.rival_prices for result in history[:-1])]
+        heard = [result._replace(rival_prices=posted) for result, posted in zip(history, before, strict=False)]
+        return super().decide(heard, rival_prices)
+
+
+@pytest.mark.parametrize("habit", ["alternating", "random"])
+def test_both_answer_rivals_that_keep_jumping_alike(habit: str) -> None:
+    games = draw_games(GameDistribution(), np.random.default_rng(5), 4, 3, 8, 20)
+    policy = make_policy(hidden=(16, 16), seed=5)
+    policy = dataclasses.replace(policy, ranges={"growth_1": (-1.0, 1.0)})
+    environment, random = MarketEnvironment(games), np.random.default_rng(5)
+    cost, cap = environment.unit_cost, environment.price_cap
+
+    def pricer(own: float, most: float, sells: float) -> PolicyPricer:
+        return AsHeard(own, most, sells, 0.7, ElasticityPricer(own, most, sells), policy)
+
+    batched, single = PolicyPlayer(policy), PerRsu(pricer)
+    last: Outcome | None = None
+    by_habit = 0
+    for round_ in range(20):
+        one, other = batched(environment, last)[:, 0], single(environment, last)[:, 0]
+        seen = environment.observe()[:, 0]
+        inside = np.abs(seen[:, observation.NAMES.index("growth_1")]) <= 1.0
+        assert one[inside] == pytest.approx(other[inside], rel=1e-5), round_
+        by_last_round = price_of(policy.actor(seen), cost[:, 0], cap[:, 0])
+        by_habit += int((np.abs(one / by_last_round - 1.0)[inside] > 1e-3).sum())
+        posted = random_prices(environment, random) if habit == "random" else (cost, 0.5 * cap)[round_ % 2].copy()
+        posted[:, 0] = one
+        last = environment.step(posted)
+    assert by_habit > 0, "no round was answered by habit"

@@ -18,7 +18,7 @@ from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.utility import Utilities
-from uav_twin_migration.policy import observation
+from uav_twin_migration.policy import habits, observation
 from uav_twin_migration.policy.observation import Observation, RoundRecord
 
 SPENDING = 12.5  # credit: mean alpha, what a UAV spends when prices are low
@@ -74,13 +74,33 @@ class MarketEnvironment:
         self._spent: list[FloatArray] = []  # [G, M] credit, the most that one UAV spent in each of the last rounds
         self._before = nothing_known  # demanded in the last round
         self._situation = self._situate(rivals=0)  # nobody has posted yet
-        self._records: list[RoundRecord] = []  # the last rounds, newest first
+        self._records: list[RoundRecord] = []  # the last `habits.PAST` rounds, newest first
         self._history = np.zeros((self.count, games.rsus, 0, len(observation.ROUND)))
         self.round = 0
 
     def observe(self) -> Observation:
         """[G, M, observation.SIZE], before prices are posted."""
         return observation.assemble(self._situation, self._history)
+
+    def observe_every(self, rounds: int) -> Observation:
+        """What would be seen had only every so many-th round been played, counted back to the one so long ago."""
+        if rounds == 1:
+            return self.observe()
+        chosen = self._records[rounds - 1 :: rounds]
+        nothing = np.full(self.unit_cost.shape, np.nan)
+        before = [*(each.demanded for each in chosen[1:]), nothing]
+        most = self._records[0].most_spent
+        told = [self._encoded(r._replace(before=b, most_spent=most)) for r, b in zip(chosen, before, strict=True)]
+        return observation.assemble(self._situation, np.stack(told[: observation.ROUNDS], axis=2))
+
+    def rivals_levels(self) -> FloatArray:
+        """[T, G, M] of what rivals posted in past rounds, see `habits.misses`; some RSU has to have one."""
+        return np.array([np.log(each.rivals).mean(axis=-1) for each in self._records])
+
+    def earned(self, rounds: int) -> FloatArray:
+        """[rounds, G, M] credit, at the present cost: profits of the last rounds, newest first."""
+        last = self._records[:rounds]
+        return np.stack([(r.price - self.unit_cost) * np.minimum(r.demanded, r.capacity) for r in last])
 
     def step(self, prices: FloatArray) -> Outcome:
         """Play one round at `prices` [G, M], credit/MHz. Raises IndexError after the last round."""
@@ -106,9 +126,10 @@ class MarketEnvironment:
             self._offered,
             prices[:, self.others],
         )
-        self._records = [record, *self._records[: observation.ROUNDS - 1]]
-        again = self._records if changed else [record]  # what an RSU remembers counts by what is now
-        told = [observation.encode_round(each, self.unit_cost, self.price_cap, self._rho) for each in again]
+        self._records = [record, *self._records[: habits.PAST - 1]]
+        # What an RSU remembers counts by what is now.
+        again = self._records[: observation.ROUNDS] if changed else [record]
+        told = [self._encoded(each) for each in again]
         kept = self._history[:, :, len(again) - 1 : observation.ROUNDS - 1]
         self._history = np.concatenate([np.stack(told, axis=2), kept], axis=2)
         self._before = demanded
@@ -119,6 +140,9 @@ class MarketEnvironment:
         self.round += 1
         reward = profit / (SPENDING * np.maximum(self.uavs[self.round - 1], 1.0))
         return Outcome(market, prices, demanded, profit, reward, self.round - 1, spread, largest, offered)
+
+    def _encoded(self, record: RoundRecord) -> FloatArray:
+        return observation.encode_round(record, self.unit_cost, self.price_cap, self._rho)
 
     def _situate(self, rivals: int) -> FloatArray:
         return observation.encode_situation(self.unit_cost, self.price_cap, self._rho, rivals)

@@ -14,6 +14,7 @@ from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
 from uav_twin_migration.market.leader import LeaderSettings, Pricer, RoundResult
 from uav_twin_migration.market.pricing import ElasticityPricer, PluggedRule
 from uav_twin_migration.plugins import check
+from uav_twin_migration.policy import habits
 from uav_twin_migration.policy.actor import price_of
 from uav_twin_migration.policy.artifact import Policy
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
@@ -201,11 +202,25 @@ class PolicyPlayer:
 
     def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
         seen = environment.observe()
-        prices = price_of(self.policy.actor(seen), environment.unit_cost, environment.price_cap)
+        action = self._by_habit(environment, self.policy.actor(seen).astype(np.float64))
+        prices = price_of(action, environment.unit_cost, environment.price_cap)
         outside = np.asarray(((seen < self._low) | (seen > self._high)).any(axis=-1))
         self._rule.remember(environment, last)
         self.decisions, self.ruled = self.decisions + outside.size, self.ruled + int(outside.sum())
         return np.where(outside, self._rule.prices(environment, outside), prices)
+
+    def _by_habit(self, environment: MarketEnvironment, action: FloatArray) -> FloatArray:
+        """[G, M] the actions, other ones where rivals keep jumping; see `habits`."""
+        if environment.round < habits.FEWEST or environment.games.rsus == 1:
+            return action
+        missed = habits.misses(environment.rivals_levels())
+        jumping = missed[0] > habits.RESTLESS
+        if not jumping.any():
+            return action
+        seen = np.stack([environment.observe_every(rounds) for rounds in range(1, len(missed) + 1)])
+        answers = self.policy.actor(np.clip(seen, self._low, self._high))
+        averaged = (answers * habits.weights(missed, environment.earned(len(missed)))).sum(axis=0)
+        return np.where(jumping, averaged, action)
 
 
 def player_of(name: str) -> PolicyPlayer | PerRsu:

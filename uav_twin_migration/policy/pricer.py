@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from uav_twin_migration.market.leader import AdaptablePricer, PriceDecision, RoundResult
 from uav_twin_migration.plugins import Plugged
-from uav_twin_migration.policy import artifact, observation
+from uav_twin_migration.policy import artifact, habits, observation
 from uav_twin_migration.policy.artifact import Policy, PolicyRefused, Reason
-from uav_twin_migration.policy.single import ask, observe
+from uav_twin_migration.policy.single import ask, observe, restless
 
 
 class PolicyPricer:
@@ -83,7 +85,8 @@ class PolicyPricer:
         seen = observe(history, rival_prices, self.unit_cost, self.price_cap, self.capacity, self.rho)
         if not self._inside(seen):
             return self.fallback.decide(history, rival_prices)
-        mean = float(policy.actor(seen))
+        levels = restless(history, rival_prices)
+        mean = self._by_habit(policy, levels, history, rival_prices) if levels else float(policy.actor(seen))
         deviation = policy.exploration if self._exploration is None else self._exploration
         action, log_probability = mean, math.nan
         if deviation > 0.0:
@@ -94,6 +97,18 @@ class PolicyPricer:
         if not math.isfinite(price):
             return self.fallback.decide(history, rival_prices)
         return PriceDecision(price, action, log_probability, tuple(seen.tolist()), policy.schema, policy.version)
+
+    def _by_habit(
+        self, policy: Policy, levels: Sequence[float], history: Sequence[RoundResult], rival_prices: Sequence[float]
+    ) -> float:
+        """The action where rivals keep jumping, see `habits`."""
+        missed = habits.misses(np.array(levels))
+        own = self.unit_cost, self.price_cap, self.capacity, self.rho
+        seen = [observe(history, rival_prices, *own, every) for every in range(1, len(missed) + 1)]
+        answers = policy.actor(np.clip(seen, self._low, self._high))
+        last = [history[-age] for age in range(1, len(missed) + 1)]
+        earned = np.array([(result.price - self.unit_cost) * result.sold for result in last])
+        return float(answers @ habits.weights(missed, earned))
 
     def _use(self, policy: Policy | None) -> None:
         self.policy = policy

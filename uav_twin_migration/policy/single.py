@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from uav_twin_migration.market.leader import RoundResult
 from uav_twin_migration.policy import observation
 from uav_twin_migration.policy.actor import MOST_STEEP
+from uav_twin_migration.policy.habits import FEWEST, PAST, RESTLESS
 from uav_twin_migration.policy.observation import (
     LEAST_LOAD,
     MEMORY,
@@ -37,13 +39,15 @@ def observe(
     price_cap: float,
     capacity: float,
     rho: float,
+    every: int = 1,
 ) -> observation.Observation:
     """One RSU's observation [observation.SIZE] before it posts, from its closed rounds (oldest first).
 
     A round's result holds what rivals had posted when it opened; what they posted in it is known when the next one is
     priced. So each round goes with the rival prices of its successor, and the last one with `rival_prices`.
 
-    `capacity`: of rounds that do not tell theirs.
+    `capacity`: of rounds that do not tell theirs. `every`: what it would be had only every so many-th round been
+    played, counted back to the one so long ago (see `habits`).
     """
     span = math.log(price_cap / unit_cost)
     features = [
@@ -52,18 +56,39 @@ def observe(
         5.0 * (rho - 0.55),
         math.log1p(min(len(rival_prices), MOST_RIVALS)) - 1.2,
     ]
-    rivals = rival_prices
     spent = [result.price * result.largest for result in history]  # by one UAV at most
-    for age in range(1, min(ROUNDS, len(history)) + 1):
+    for age in range(every, min(ROUNDS * every, len(history)) + 1, every):
         result = history[-age]
-        before = history[-age - 1].demanded if age < len(history) else math.nan
+        rivals = rivals_in(history, rival_prices, age)
+        before = history[-age - every].demanded if age + every <= len(history) else math.nan
         own = capacity if math.isnan(result.capacity) else result.capacity
-        until = len(history) - age + 1
+        # For older rounds the last `MEMORY` ones count, too: not all that came before them is kept.
+        until = len(history) - age + 1 if every == 1 else len(history)
         most = max(spent[max(until - MEMORY, 0) : until])
         features += _round(result, before, own, most, rivals, unit_cost, span, rho)
-        rivals = result.rival_prices
     features += [0.0] * (SIZE - len(features))
     return np.array(features, dtype=np.float32)
+
+
+def rivals_in(history: Sequence[RoundResult], rival_prices: Sequence[float], age: int) -> Sequence[float]:
+    """What rivals posted in the round so many rounds ago, credit/MHz; see `observe`."""
+    return rival_prices if age == 1 else history[1 - age].rival_prices
+
+
+def restless(history: Sequence[RoundResult], rival_prices: Sequence[float]) -> Sequence[float]:
+    """Levels of rivals' prices as `habits.misses` takes them, where they keep jumping; else nothing."""
+    ages = range(1, min(len(history), PAST) + 1)
+    if len(ages) < FEWEST:
+        return ()
+    levels = []
+    for age in ages:
+        posted = rivals_in(history, rival_prices, age)
+        if not posted:
+            return ()
+        levels.append(math.fsum(map(math.log, posted)) / len(posted))
+    jumps = sorted(abs(one - other) for one, other in pairwise(levels))
+    middle = len(jumps) // 2
+    return levels if jumps[middle] + jumps[~middle] > 2.0 * RESTLESS else ()
 
 
 def ask(action: float, unit_cost: float, price_cap: float) -> float:

@@ -1,7 +1,9 @@
 """How well RSUs price with the shipped policy, beside the rule: everywhere, after shocks, among strange rivals.
 
 Exploitability is measured on games that nobody trained on, over the last four of sixteen rounds that start from random
-prices, with the policy's fallback as in an RSU; the baseline is the rule alone.
+prices, with the policy's fallback as in an RSU; the baseline is the rule alone. Beside it stands what an RSU forgoes
+that knows everything about the last round, also what no RSU can see, and asks the price that would have been best in
+it: what UAVs, links and rivals do next nobody knows.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from uav_twin_migration.errors import UavTwinError
-from uav_twin_migration.game.leaders import exploitability, profits
+from uav_twin_migration.game.leaders import best_prices, exploitability, profits
 from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
-from uav_twin_migration.learning.evaluation import Games, play, score
+from uav_twin_migration.learning.evaluation import SETTLED, Games, play, score
 from uav_twin_migration.learning.games import MIXED, GameDistribution, draw_games
 from uav_twin_migration.learning.rules import PerRsu, PolicyPlayer
 from uav_twin_migration.market.pricing import ElasticityPricer
@@ -72,13 +74,28 @@ def everywhere(policy: Policy) -> list[Figure]:
     """Exploitability in every kind of game."""
     figures = []
     for name, distribution in cases().items():
-        player = PolicyPlayer(policy)
-        found = score(Games.draw(distribution, GAMES), player).mean
+        player, games = PolicyPlayer(policy), Games.draw(distribution, GAMES)
+        prices = play(games, player)
+        found = exploitability(games.last(SETTLED), prices[-SETTLED:]).mean()
         ruled = score(Games.draw(distribution, RULED_GAMES), PerRsu(ElasticityPricer)).mean
         figures.append(_percent(f"exploitability, {name} (beside: the rule)", found, ruled))
+        figures.append(_percent(f"forgone by who knows all of the last round, {name}", _behind(games, prices)))
         if player.ruled:
             figures.append(_percent(f"of it priced by the rule, {name}", player.ruled / player.decisions))
     return figures
+
+
+def _behind(games: Games, prices: FloatArray) -> float:
+    """What each RSU would have forgone in the last rounds had it asked the best price of the round before."""
+    before, now = (games.games[len(prices) - SETTLED - k : len(prices) - k] for k in (1, 0))
+    known = best_prices(before, prices[-SETTLED - 1 : -1]).prices
+    most = best_prices(now, prices[-SETTLED:]).profits
+    forgone = np.empty_like(most)
+    for m in range(now.rsus):
+        instead = prices[-SETTLED:].copy()
+        instead[..., m] = known[..., m]
+        forgone[..., m] = 1.0 - profits(now, instead)[..., m] / np.where(most[..., m] > 0.0, most[..., m], 1.0)
+    return float(np.where(most > 0.0, forgone, 0.0).mean())
 
 
 def first_rounds(policy: Policy) -> list[Figure]:
@@ -173,7 +190,28 @@ def strangers(policy: Policy) -> list[Figure]:
     for name, rivals in RIVALS.items():
         found = [_regret(player, rivals, count) for player, count in ((PolicyPlayer(policy), GAMES), (_rule(), 12))]
         figures.append(_percent(f"regret where rivals {name} (beside: the rule)", *found))
-    return figures
+    name = "regret of who knows all but what random rivals draw next"
+    return [*figures, _percent(name, _regret(BestOnAverage(), _random, GAMES))]
+
+
+class BestOnAverage:
+    """The price that is best on average over what random rivals may ask, in the round's own market: as no RSU knows
+    it, and the most that anybody can expect to earn who does not know what they draw."""
+
+    PRICES, DRAWS = 32, 32
+
+    def __call__(self, environment: MarketEnvironment, last: Outcome | None) -> FloatArray:
+        market, random = environment.games[environment.round], np.random.default_rng([SEED + 1, environment.round])
+        cost, span = market.unit_cost, market.price_cap / market.unit_cost
+        own = cost * span ** ((np.arange(self.PRICES)[:, None, None] + 0.5) / self.PRICES)  # [PRICES, G, M]
+        earned = np.zeros(own.shape[:2])
+        for _ in range(self.DRAWS):
+            prices = cost * span ** random.random(cost.shape)
+            for k, one in enumerate(own):
+                prices[:, 0] = one[:, 0]
+                earned[k] += profits(market, prices)[:, 0]
+        best = np.take_along_axis(own[..., 0], earned.argmax(axis=0)[None], axis=0)
+        return np.repeat(best[0][:, None], cost.shape[1], axis=1)
 
 
 def _rule() -> PerRsu:
