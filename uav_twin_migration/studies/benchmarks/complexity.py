@@ -6,8 +6,9 @@ An iteration of A RSUs in games of M, with N UAVs, T rounds, S steps of B situat
 - learning: each of the S B situations takes the actor forth and back, and the profit of N UAVs.
 
 So the time is a sum of A T N, A T M, (A T + S B) W and S B N, each with a constant, and of what numpy and torch take
-for a call whatever its size: T of them in playing, S in learning. One RSU decides in: M rivals, W weights, and calls.
-Constants are fitted with all of them >= 0, to the relative error, and the fit says how far off it is.
+for a call whatever its size: T of them in playing, S in learning. One RSU decides in: M - 1 rivals, W weights, calls,
+and those that only an RSU with rivals makes. Constants are fitted with all of them >= 0, to the relative error, and the
+fit says how far off it is.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def work_of_iteration(size: Sizes) -> dict[str, float]:
 
 def work_of_decision(size: Sizes) -> dict[str, float]:
     """How often each part of a decision is done."""
-    return {"calls": 1.0, "M, rivals": size["M"], "W, weights": weights(size)}
+    rivals = size["M"] - 1
+    return {"calls": 1.0, "calls for rivals": rivals > 0, "M - 1, rivals": rivals, "W, weights": weights(size)}
 
 
 def iteration(size: Sizes) -> float:

@@ -230,6 +230,6 @@ def _plot(found: dict[str, float], path: Path) -> None:
     for place, value in enumerate(found.values()):
         axes.text(value, place, f" {value:.2f}", va="center", fontsize=9)
     axes.set_xlabel("forgone of the best profit, %")
-    axes.set_title("4 RSUs, 16 moving UAVs, ρ 0.7: the same training on other observations", fontsize=10)
+    canvas.suptitle("4 RSUs, 16 moving UAVs, ρ 0.7: the same training on other observations", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     canvas.savefig(path, dpi=150)

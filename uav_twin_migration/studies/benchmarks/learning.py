@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ from uav_twin_migration.learning import recordings
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, score
 from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.interactions import Interactions
-from uav_twin_migration.learning.offline import OfflineSettings, train_from_recordings
+from uav_twin_migration.learning.offline import OfflineSettings, OfflineTrainer, train_from_recordings
 from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.learning.rules import PerRsu
 from uav_twin_migration.learning.simulated import collect
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy import artifact
-from uav_twin_migration.policy.choice import UNTRAINED_EXPLORATION, untrained
+from uav_twin_migration.policy.choice import DEFAULT, UNTRAINED_EXPLORATION, choose, untrained
 from uav_twin_migration.studies.baselines.weighted import train_by_weights
 from uav_twin_migration.studies.benchmarks import Figure
 
@@ -41,6 +42,14 @@ STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 SEED = 1
 RULE_EXPLORATION = 0.3
 LATER_EXPLORATION = 0.25  # of a policy that has learned something
+TUNING_EXPLORATION = 0.15  # of the shipped policy, to learn from where it is
+TUNED = {
+    "standard games": STANDARD,
+    "alpha 50-200": replace(STANDARD, alpha=(50.0, 200.0)),
+    "costs 0.1-0.5": replace(STANDARD, unit_cost=(0.1, 0.5)),
+    "half the links blocked": replace(STANDARD, blocked=(0.5, 0.5)),
+    "alpha 500-2000, which it was not trained for": replace(STANDARD, alpha=(500.0, 2000.0)),
+}
 PRUNED = PruningSettings(0.9, every=OfflineSettings.pruning.every)
 SCENARIO = "default"
 REAL_TIME_FACTOR = 4.0
@@ -53,7 +62,11 @@ def run(directory: Path | None) -> list[Figure]:
     """Both parts; some five minutes of CPU time and three of waiting."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        return [*from_recordings(Path(folder)), *while_running(Path(folder), directory)]
+        return [
+            *from_recordings(Path(folder)),
+            *fine_tuned(Path(folder)),
+            *while_running(Path(folder), directory),
+        ]
 
 
 # -- from recordings alone -------------------------------------------------------------------------------------------
@@ -80,7 +93,11 @@ def from_recordings(folder: Path) -> list[Figure]:
     once = learn("20,000 of an untrained policy", first)
     small = learn("the same, 90 % pruned", first, settings=OfflineSettings(pruning=PRUNED))
     weighted = measure(ActorPlayer(train_by_weights(first, UNTRAINED_EXPLORATION)))
+    few = recorded(folder / "few", nobody, 1_000, UNTRAINED_EXPLORATION, random)
     figures = [
+        figure(
+            "1,000 interactions of an untrained policy", measure(learn("1,000 of an untrained policy", few)), before
+        ),
         figure("20,000 interactions of an untrained policy", measure(once), before),
         figure("the same beside importance-weighted PPO", measure(once), weighted),
         figure("the same, 90 % of the neurons removed", measure(small), before),
@@ -94,10 +111,35 @@ def from_recordings(folder: Path) -> list[Figure]:
     return [*figures, figure("4 times 20,000, each of what was learned before", measure(player), before)]
 
 
-def recorded(folder: Path, player: Player, count: int, exploration: float, random: np.random.Generator) -> Interactions:
+def fine_tuned(folder: Path) -> list[Figure]:
+    """The shipped policy after learning from 2,000 interactions of its own in games of one kind, beside before."""
+    shipped = choose(DEFAULT)
+    if shipped is None:
+        raise UavTwinError("the shipped policy is not installed")
+    random, figures = np.random.default_rng(SEED + 1), []
+    for number, (name, games) in enumerate(TUNED.items()):
+        data = recorded(folder / f"local{number}", ActorPlayer(shipped.actor), 2_000, TUNING_EXPLORATION, random, games)
+        trainer = OfflineTrainer(data, OfflineSettings(), start=shipped)
+        trainer.run()
+        unseen = Games.draw(games, 256)
+        after, before = (
+            100.0 * score(unseen, ActorPlayer(policy.actor)).mean for policy in (trainer.policy(), shipped)
+        )
+        figures.append(figure(f"the shipped policy after 2,000 interactions, {name}", after, before))
+    return figures
+
+
+def recorded(
+    folder: Path,
+    player: Player,
+    count: int,
+    exploration: float,
+    random: np.random.Generator,
+    games: GameDistribution = STANDARD,
+) -> Interactions:
     """Interactions of a way to price, by way of a recording."""
     say(f"{folder.name}: recording {count} interactions")
-    recordings.write(folder, collect(player, count, exploration, STANDARD, random))
+    recordings.write(folder, collect(player, count, exploration, games, random))
     return recordings.read([folder], say)
 
 

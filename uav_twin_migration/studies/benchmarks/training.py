@@ -24,7 +24,7 @@ from uav_twin_migration.learning.distillation import DistillationSettings, disti
 from uav_twin_migration.learning.evaluation import ActorPlayer, Games, score
 from uav_twin_migration.learning.games import MIXED, GameDistribution
 from uav_twin_migration.learning.networks import Perceptron
-from uav_twin_migration.learning.pruning import Criterion, PruningSettings, Scope, left_of, prune
+from uav_twin_migration.learning.pruning import Criterion, PruningSettings, left_of, prune
 from uav_twin_migration.learning.training import Trainer, measure
 from uav_twin_migration.policy import artifact
 from uav_twin_migration.shipped import shipped_file
@@ -39,12 +39,12 @@ SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 LEVELS = (0.05, 0.02, 0.01, 0.0075)
 LONG = 200  # iterations of the run that shows the speed
+SHORT = (18, 45)  # of runs that are planned to be short: the rate of learning falls earlier
 ITERATIONS = 150  # of each run that is pruned
 SHARES = (0.75, 0.9, 0.95)
 LAST_STEP = DistillationSettings(iterations=100)
 ALONE = 1  # process at a time, where CPU time is measured
 FOUND = ("parameters", "cpu_s", "exploitability", "p95")  # of each way of pruning
-FINE_TUNING = 100  # iterations after pruning once
 MIXED_ITERATIONS = 300
 
 
@@ -72,12 +72,15 @@ def _mean(rows: Sequence[Row], name: str) -> float:
 def speed(folder: Path) -> list[Figure]:
     """CPU time until the policy is so good, and how good it is in the end."""
     rows = _each_seed(one_speed, folder, jobs=ALONE)
+    short = _each_seed(one_short, folder.with_name("short"), jobs=ALONE)
     reached = [(level, _mean(rows, f"below.{_percent(level)}")) for level in LEVELS]
     return [
         *(Figure(f"training until exploitability below {100 * level:g} %", cpu_s, "CPU-s") for level, cpu_s in reached),
         Figure(f"exploitability after {LONG} iterations, mean", _mean(rows, "mean"), "%"),
         Figure(f"exploitability after {LONG} iterations, p95", _mean(rows, "p95"), "%"),
         Figure(f"CPU time of {LONG} iterations", _mean(rows, "cpu_s"), "CPU-s"),
+        *(Figure(f"exploitability of a run of {n} iterations", _mean(short, f"found_{n}"), "%") for n in SHORT),
+        *(Figure(f"CPU time of a run of {n} iterations", _mean(short, f"cpu_s_{n}"), "CPU-s") for n in SHORT),
     ]
 
 
@@ -96,6 +99,17 @@ def one_speed(seed: int) -> dict[str, object]:
     below = {_percent(level): cpu_s for level, cpu_s in found.items() if cpu_s is not None}
     final = score(Games.draw(STANDARD, 256), ActorPlayer(trainer.average.to_actor()))
     return {"below": below, "mean": 100 * final.mean, "p95": 100 * final.p95, "cpu_s": trainer.cpu_s}
+
+
+def one_short(seed: int) -> dict[str, object]:
+    """What runs come to that are planned to be short; exploitability, %, and CPU-s of each."""
+    torch.set_num_threads(1)
+    games, told = Games.draw(STANDARD, 256), {}
+    for iterations in SHORT:
+        trainer = _trained(Settings(iterations=iterations, seed=seed))
+        found = score(games, ActorPlayer(trainer.average.to_actor())).mean
+        told |= {f"found_{iterations}": 100 * found, f"cpu_s_{iterations}": trainer.cpu_s}
+    return dict(told)
 
 
 def _percent(level: float) -> str:
@@ -178,12 +192,8 @@ def compare_pruning(
             yield result("dynamic", share, seed, ours.average, ours.cpu_s)
             small, cpu_s = _timed(last_step, ours.average)
             yield result("dynamic and last step", share, seed, small, ours.cpu_s + dense.cpu_s + cpu_s)
-            for method, other in (
-                ("random neurons", PruningSettings(share, criterion=Criterion.RANDOM)),
-                ("global threshold", PruningSettings(share, scope=Scope.GLOBAL)),
-            ):
-                trainer = _trained(replace(settings, pruning=other))
-                yield result(method, share, seed, trainer.average, trainer.cpu_s)
+            trainer = _trained(replace(settings, pruning=PruningSettings(share, criterion=Criterion.RANDOM)))
+            yield result("random neurons", share, seed, trainer.average, trainer.cpu_s)
             scratch = _trained(
                 replace(
                     settings,
@@ -194,11 +204,6 @@ def compare_pruning(
             once = copy.deepcopy(dense.average)
             prune(once, inputs, settings.hidden, share, PruningSettings(share))
             yield result("once at the end", share, seed, once, dense.cpu_s)
-            tuned = ActorCritic(replace(settings, iterations=FINE_TUNING, exploration=(0.2, 0.1)), copy.deepcopy(once))
-            tuned.run()
-            yield result("once, fine-tuned", share, seed, tuned.average, dense.cpu_s + tuned.cpu_s)
-            small, cpu_s = _timed(last_step, once)
-            yield result("once and last step", share, seed, small, dense.cpu_s + cpu_s)
 
 
 def _trained(settings: Settings) -> ActorCritic:

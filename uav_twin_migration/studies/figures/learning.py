@@ -7,7 +7,6 @@ What is shown is measured on games or markets that nobody trained on. Every trai
 
 from __future__ import annotations
 
-import copy
 import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,14 +26,14 @@ from uav_twin_migration.game.market import FloatArray, Market
 from uav_twin_migration.game.sample import sample
 from uav_twin_migration.learning.actor_critic import ActorCritic, Settings
 from uav_twin_migration.learning.environment import flatten
-from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, compare, hold_still, play, score
+from uav_twin_migration.learning.evaluation import ActorPlayer, Games, Player, hold_still, play, score
 from uav_twin_migration.learning.games import COSTS_AND_CAPS, GameDistribution
-from uav_twin_migration.learning.networks import Perceptron
-from uav_twin_migration.learning.pruning import PruningSettings, left_of, prune
+from uav_twin_migration.learning.pruning import PruningSettings
 from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.policy import observation
 from uav_twin_migration.studies.baselines.libraries import Trial, stable_baselines3
+from uav_twin_migration.studies.benchmarks.training import SHARES, Result, compare_pruning
 from uav_twin_migration.studies.figures.pieces import Pieces
 from uav_twin_migration.studies.figures.style import save
 from uav_twin_migration.studies.sweep.results import band
@@ -46,7 +45,6 @@ SEEDS = (0, 1, 2)
 STANDARD = GameDistribution()  # 4 RSUs, 16 moving UAVs, rho .7
 ITERATIONS = 150
 EVERY = 5  # iterations between two points of a curve
-SHARES = (0.5, 0.75, 0.9, 0.95)  # of the hidden neurons to remove
 TINY, DENSE = "Tiny MADRL, 90 % pruned", "the same, dense"
 PPO, DDPG = "PPO (Stable-Baselines3)", "DDPG (Stable-Baselines3)"
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#882299", "#777777"
@@ -183,41 +181,30 @@ def convergence(done: Pieces) -> Study:
 
 
 def prune_every_way(seed: int, iterations: int) -> list[Row]:
-    """Method, share removed, seed, and what `_measured` tells, of the dense network and of each pruned one."""
-    games = Games.draw(STANDARD, 128)
-    settings = Settings(iterations=iterations, seed=seed)
-    dense = _trained(settings)
-    seen = dense.play().observation
-    inputs = torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
-    rows: list[Row] = [("dense", 0.0, seed, *_measured(games, dense.average))]
-    for share in SHARES:
-        ours = _trained(replace(settings, pruning=PruningSettings(share))).average
-        small = tuple(left_of(neurons, share) for neurons in settings.hidden)
-        scratch = _trained(replace(settings, hidden=small)).average
-        once = copy.deepcopy(dense.average)
-        prune(once, inputs, settings.hidden, share, PruningSettings(share))
-        for method, network in (("dynamic", ours), ("small from scratch", scratch), ("once at the end", once)):
-            rows.append((method, share, seed, *_measured(games, network)))
-    return rows
+    """`training.Result` of the dense network and of each pruned one."""
+    torch.set_num_threads(1)
+    return [tuple(result) for result in compare_pruning((seed,), iterations=iterations)]
 
 
 def pruning(done: Pieces) -> Study:
-    """Reward, exploitability and distance to the equilibrium's prices against the share of neurons removed."""
-    rows: list[Row] = [tuple(row) for seed in SEEDS for row in done.of(prune_every_way, seed, ITERATIONS)]
+    """Exploitability, of the mean game and of one in twenty, and CPU time against the share of neurons removed."""
+    rows = [Result(*row) for seed in SEEDS for row in done.of(prune_every_way, seed, ITERATIONS)]
     canvas, panels = _canvas("What is left after pruning", 3)
-    shown = (("dynamic", BLUE), ("small from scratch", GREEN), ("once at the end", RED))
-    labels = ("exploitability, %", "mean distance to the equilibrium's prices, %", "reward, % of the equilibrium's")
-    for k, (axes, label) in enumerate(zip(panels, labels, strict=True)):
-        base = float(np.mean([row[3 + k] for row in rows if row[0] == "dense"]))
+    shown = {"dynamic": BLUE, "dynamic and last step": PURPLE, "random neurons": RED, "small from scratch": GREEN}
+    for axes, name, label, unit in (
+        (panels[0], "exploitability", "exploitability, %", 100.0),
+        (panels[1], "p95", "exploitability of one game in twenty, %", 100.0),
+        (panels[2], "cpu_s", "CPU time of all that was needed, s", 1.0),
+    ):
+        base = unit * float(np.mean([getattr(row, name) for row in rows if row.method == "dense"]))
         axes.axhline(base, color=GREY, ls="--", lw=1, label="dense")
-        for method, color in shown:
-            values = [[row[3 + k] for row in rows if row[:2] == (method, share)] for share in SHARES]
-            _band(axes, [100 * share for share in SHARES], np.array(values).T, color, method)
-        if k < 2:
-            axes.set_yscale("log")
+        for method, color in shown.items():
+            some = [[r for r in rows if (r.method, r.share) == (method, share)] for share in SHARES]
+            values = unit * np.array([[getattr(r, name) for r in each] for each in some])
+            _band(axes, [100 * share for share in SHARES], values.T, color, method)
+        axes.set_ylim(bottom=0.0)
         _labels(axes, "hidden neurons removed, %", label, "4 RSUs, 16 moving UAVs, ρ 0.7")
-    columns = ("method", "removed", "seed", "exploitability_percent", "price_gap_percent", "reward_percent")
-    return Study(canvas, columns, rows)
+    return Study(canvas, Result._fields, rows)
 
 
 def _trained(settings: Settings) -> ActorCritic:
@@ -225,15 +212,6 @@ def _trained(settings: Settings) -> ActorCritic:
     trainer = ActorCritic(settings)
     trainer.run()
     return trainer
-
-
-def _measured(games: Games, network: Perceptron) -> tuple[float, float, float]:
-    """Exploitability, distance to the equilibrium's prices, profit over the equilibrium's; all in %, last round."""
-    prices = play(games, ActorPlayer(network.to_actor()))[-1]
-    market = flatten(games.last(1))
-    both = compare(market, prices)
-    reward = _reward(games, prices, solve(market))
-    return 100 * float(both.exploitability.mean()), 100 * float(both.price_gap.mean()), reward
 
 
 # -- strategies ------------------------------------------------------------------------------------------------------
