@@ -187,13 +187,13 @@ def prune_every_way(seed: int, iterations: int) -> list[Row]:
 
 
 def pruning(done: Pieces) -> Study:
-    """Exploitability, of the mean game and of one in twenty, and CPU time against the share of neurons removed."""
+    """Exploitability, its mean and 95th percentile over games, and CPU time against the share of neurons removed."""
     rows = [Result(*row) for seed in SEEDS for row in done.of(prune_every_way, seed, ITERATIONS)]
     canvas, panels = _canvas("What is left after pruning", 3)
     shown = {"dynamic": BLUE, "dynamic and last step": PURPLE, "random neurons": RED, "small from scratch": GREEN}
     for axes, name, label, unit in (
         (panels[0], "exploitability", "exploitability, %", 100.0),
-        (panels[1], "p95", "exploitability of one game in twenty, %", 100.0),
+        (panels[1], "p95", "exploitability, 95th percentile of games, %", 100.0),
         (panels[2], "cpu_s", "CPU time of all that was needed, s", 1.0),
     ):
         base = unit * float(np.mean([getattr(row, name) for row in rows if row.method == "dense"]))
@@ -203,6 +203,7 @@ def pruning(done: Pieces) -> Study:
             values = unit * np.array([[getattr(r, name) for r in each] for each in some])
             _band(axes, [100 * share for share in SHARES], values.T, color, method)
         axes.set_ylim(bottom=0.0)
+        axes.set_xticks([100 * share for share in SHARES])
         _labels(axes, "hidden neurons removed, %", label, "4 RSUs, 16 moving UAVs, ρ 0.7")
     return Study(canvas, Result._fields, rows)
 
