@@ -49,7 +49,7 @@ MIXED_ITERATIONS = 300
 
 
 def run(directory: Path | None) -> list[Figure]:
-    """Three benchmarks, one after the other; some ten minutes of CPU time. What is done is kept in `directory`."""
+    """Three benchmarks, one after the other; some twelve minutes of CPU time. What is done is kept in `directory`."""
     with tempfile.TemporaryDirectory(prefix="uavtwin-training-") as made:
         folder = directory / "training" if directory else Path(made)
         return [*speed(folder / "speed"), *pruning(folder / "pruning", directory), *sizes(folder / "sizes")]
@@ -104,12 +104,13 @@ def one_speed(seed: int) -> dict[str, object]:
 def one_short(seed: int) -> dict[str, object]:
     """What runs come to that are planned to be short; exploitability, %, and CPU-s of each."""
     torch.set_num_threads(1)
-    games, told = Games.draw(STANDARD, 256), {}
+    games = Games.draw(STANDARD, 256)
+    told: dict[str, object] = {}
     for iterations in SHORT:
         trainer = _trained(Settings(iterations=iterations, seed=seed))
         found = score(games, ActorPlayer(trainer.average.to_actor())).mean
         told |= {f"found_{iterations}": 100 * found, f"cpu_s_{iterations}": trainer.cpu_s}
-    return dict(told)
+    return told
 
 
 def _percent(level: float) -> str:
