@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from test.house.imports import imported
 from uav_twin_migration import __version__
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -38,11 +39,9 @@ def section(text: str, title: str) -> str:
 )
 def test_every_parameter_is_documented_as_it_is_declared(node: str, module: str, table: str) -> None:
     pytest.importorskip("rclpy", reason="needs ROS 2")
-    from importlib import import_module
-
     page = section((CHECKOUT / "docs" / "parameters.md").read_text(), node)
     rows = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$", page, re.M)}
-    declared = getattr(import_module(f"uav_twin_migration.nodes.{module}"), table)
+    declared = getattr(imported(f"uav_twin_migration.nodes.{module}"), table)
     assert rows.keys() == {parameter.name for parameter in declared}
     for one in declared:
         _, _, shown, meaning = rows[one.name]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import runpy
 import tokenize
 from argparse import Namespace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from test.house.imports import imported
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXECUTABLES = runpy.run_path(str(CHECKOUT / "setup.py"))["EXECUTABLES"]
@@ -19,7 +20,7 @@ EXECUTABLES = runpy.run_path(str(CHECKOUT / "setup.py"))["EXECUTABLES"]
 def test_every_executable_exists(name: str) -> None:
     pytest.importorskip("rclpy", reason="needs ROS 2")
     module, function = EXECUTABLES[name].split(":")
-    assert callable(getattr(import_module(module), function))
+    assert callable(getattr(imported(module), function))
 
 
 def test_every_plan_node_is_an_executable() -> None:
