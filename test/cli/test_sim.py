@@ -65,7 +65,8 @@ def lines_until(process: subprocess.Popen[str], pattern: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("compose", ["processes", "composed", "uav_container"])
 def test_a_simulation_ends_by_itself_with_a_summary(processes: Processes, compose: str) -> None:  # noqa: F811
-    command = [*SIM, "small", "--duration", "12", "--real-time-factor", "4", "--compose", compose, "--json", "-"]
+    # the world's time goes on while nodes are still starting: ten seconds of the wall are enough on a slow machine, too
+    command = [*SIM, "small", "--duration", "40", "--real-time-factor", "4", "--compose", compose, "--json", "-"]
     process = processes.run(command)
     out, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, errors

@@ -56,10 +56,10 @@ def test_a_city_runs_on_plugins(processes: Processes, domain: int, tmp_path: Pat
     radio = replace(scenario.radio, model=f"{EXAMPLES}/radio.py:Rain")
     city, out = tmp_path / "city.yaml", tmp_path / "out.json"
     city.write_text(dump(replace(scenario, rsus=rsus, uavs=uavs, radio=radio, twins=twins)))
-    command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", str(city), "--duration", "12", "--json", str(out)]
+    command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", str(city), "--duration", "30", "--json", str(out)]
     for compose in ("processes", "uav_container"):
         run = processes.run([*command, "--real-time-factor", "3", "--plain", "--compose", compose])
-        told = "".join(run.communicate(timeout=120))
+        told = "".join(run.communicate(timeout=3 * PATIENCE))
         assert run.returncode == 0, told
         assert "plug-in" not in told, told
         summary = json.loads(out.read_text())

@@ -121,8 +121,8 @@ def test_killed_it_loses_a_second_at_most_and_goes_on_beside(
 def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: Path) -> None:
     bag = tmp_path / "bag"
     command = [sys.executable, "-m", "uav_twin_migration.cli", "sim", "small", "--plain", "--record", str(bag)]
-    simulation = processes.run([*command, "--duration", "8", "--real-time-factor", "2", "--seed", "3"])
-    simulation.communicate(timeout=120)
+    simulation = processes.run([*command, "--duration", "20", "--real-time-factor", "2", "--seed", "3"])
+    simulation.communicate(timeout=3 * PATIENCE)
     assert simulation.returncode == 0
     held = contents(bag)
     assert not held.damage
@@ -130,8 +130,8 @@ def test_a_simulation_is_recorded_by_an_option(processes: Processes, tmp_path: P
     # simulated time, though it went by twice as fast
     assert held.span.first is not None
     assert held.span.last is not None
-    assert 0 <= held.span.first < held.span.last < 10 * SECOND
-    assert held.span.last > 6 * SECOND
+    assert 0 <= held.span.first < held.span.last < 22 * SECOND
+    assert held.span.last > 18 * SECOND
     # and what it was made from
     about = held.about["uav_twin_migration"]
     assert (about["seed"], about["policy"], about["version"]) == ("3", "default", __version__)
