@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from test.debian_root import NoRootError, base_system, run
 from uav_twin_migration.studies.harnesses.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,8 +34,7 @@ STUBS = {"SYSTEM": ("libgazebo_ros_init.so", "libgazebo_ros_factory.so"), "MODEL
 PATIENCE = 300.0  # s until a loaded machine must have loaded a world
 
 
-class NoGazeboClassicError(Exception):
-    """It cannot be had here; the message says why."""
+NoGazeboClassicError = NoRootError  # it cannot be had here; the message says why
 
 
 def available() -> bool:
@@ -51,52 +51,18 @@ def available() -> bool:
 
 def provision() -> None:
     """Make the root: debootstrap, then Gazebo by apt. Raises NoGazeboClassicError where that fails."""
-    if os.geteuid() != 0:
-        raise NoGazeboClassicError("needs root for debootstrap and chroot")
-    shutil.rmtree(ROOT, ignore_errors=True)
-    ROOT.mkdir(parents=True)
-    script, environment = _debootstrap()
-    _run("the base system", [script, "--variant=minbase", RELEASE, str(ROOT)], environment)
+    base_system(ROOT, RELEASE)
     _run("its package lists", ["chroot", str(ROOT), "apt-get", "update"])
     install = "DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "
-    install += "-o Dpkg::Options::=--force-unsafe-io " + " ".join(PACKAGES)  # a throw-away root needs no fsync
+    install += " ".join(PACKAGES)
     _run("Gazebo Classic", ["chroot", str(ROOT), "sh", "-c", install])
     _run("tidying up", ["chroot", str(ROOT), "apt-get", "clean"])
     COMPLETE.parent.mkdir(exist_ok=True)
     COMPLETE.write_text("\n".join(PACKAGES))
 
 
-def _debootstrap() -> tuple[str, dict[str, str]]:
-    """debootstrap and the environment it needs: the installed one, or its package unpacked beside the root."""
-    installed = shutil.which("debootstrap")
-    if installed:
-        return installed, {}
-    folder = ROOT.with_name(ROOT.name + "-debootstrap")
-    folder.mkdir(exist_ok=True)
-    _run("debootstrap", ["apt-get", "download", "debootstrap"], folder=folder)
-    for package in folder.glob("debootstrap_*.deb"):
-        _run("debootstrap", ["dpkg-deb", "-x", str(package), str(folder)])
-    return str(folder / "usr/sbin/debootstrap"), {"DEBOOTSTRAP_DIR": str(folder / "usr/share/debootstrap")}
-
-
-def _run(what: str, command: Sequence[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
-    print(f"Gazebo Classic: getting {what} ...", file=sys.stderr, flush=True)
-    try:
-        result = subprocess.run(
-            command,
-            env={**os.environ, **(environment or {})},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-    except OSError as error:
-        raise NoGazeboClassicError(f"{what} cannot be had: {error}") from None
-    if result.returncode != 0:
-        tail = " | ".join(result.stdout.splitlines()[-4:])
-        raise NoGazeboClassicError(f"{what} of Debian {RELEASE} cannot be had: {tail}")
+def _run(what: str, command: Sequence[str]) -> None:
+    run(what, command, ROOT)
 
 
 def oracle() -> Path:
