@@ -17,7 +17,7 @@ from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.ros.other_versions import OtherVersions
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
-LOOK_EVERY = 30  # periods between two looks for nodes of another version
+LOOK_EVERY = 10  # periods between two looks for nodes of another version
 MOST_NAMED = 10
 PERIOD = 1.0  # s
 LATE = 0.5  # s by which a node's timers may be late before it says that the machine is too slow
