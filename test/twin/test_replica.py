@@ -144,6 +144,49 @@ def test_a_host_that_returns_after_a_takeover_is_fenced(town: Town) -> None:
     assert town.hosted_twin("A").replica_state.record.status in (Status.FENCED, Status.REPLICA)
 
 
+def taken_over(town: Town) -> None:
+    """B takes over from A, which comes back, is named for the replica, and gets one; other chunks change meanwhile."""
+    town.rsus["A"].crash()
+    town.run_until(lambda: town.host_discovery.host == "B" and town.is_served())
+    live(town, 2.0)
+    town.rsus["A"].start()
+    fenced = town.hosted_twin("A")
+    assert fenced.own is not None
+    town.host_discovery = town.host_discovery.__class__(**{**town.host_discovery.__dict__, "replica_host": "A"})
+
+
+def test_after_a_takeover_the_next_replica_takes_changes_alone(tmp_path: Path) -> None:
+    town = Town(tmp_path, replica_host="B", rate=RATE, size=3_000_000)
+    town.run_until(town.is_served)
+    live(town, 6.0)
+    assert kept_up(town)
+    taken_over(town)
+    live(town, 6.0)
+    assert kept_up(town, "A")
+    flow = town.hosted_twin("B").outbound[Purpose.REPLICATION].flow
+    assert flow is not None
+    assert flow.known
+    assert flow.bytes_sent < town.size / 2  # with what changed in eight seconds
+    lose(town, "B")  # what A put together is a whole twin
+    town.run_until(lambda: town.host_discovery.host == "A" and town.is_served())
+    store, own = town.hosted_twin("A"), town.rsus["A"].host
+    assert own is not None
+    assert store.own is not None
+    assert list(own.store.damaged(store.own)) == []
+
+
+def test_after_a_takeover_what_is_damaged_is_sent(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_over(town)
+    host, own = town.rsus["A"].host, town.hosted_twin("A").own
+    assert host is not None
+    read = host.store.read
+    monkeypatch.setattr(host.store, "read", lambda copy, number: b"rot" if copy == own else read(copy, number))
+    live(town, 8.0)
+    assert kept_up(town, "A")
+    assert town.hosted_twin("A").own != own
+    assert age(town) < 2.0
+
+
 def test_a_twin_moves_to_its_replica_host_by_changes_and_the_two_change_places(town: Town) -> None:
     town.migrate("B", RATE)
     live(town, 3.0)

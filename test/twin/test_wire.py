@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
-from uav_twin_migration.twin.protocol.messages import Data, Purpose, Reason, Stamp
+from uav_twin_migration.twin.protocol.messages import Data, Known, Purpose, Reason, Stamp
 
 whole = st.integers(0, (1 << 62) - 1)
 seconds = st.floats(0.0, 1e9)
@@ -35,7 +35,8 @@ def messages(kind: Any) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: names if name in ("uav", "rsu") else value for name, value in values.items()})
 
 
-anything = st.one_of([messages(kind) for kind in wire._KINDS.values()])
+known = st.builds(Known, names, whole, st.lists(VALUES[bytes], max_size=9).map(tuple))
+anything = st.one_of([*[messages(kind) for kind in wire._KINDS.values()], known])
 
 
 def heard(data: bytes, cuts: list[int] | None = None, trusted: bool = True) -> list[Any]:

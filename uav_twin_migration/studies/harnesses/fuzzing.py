@@ -32,7 +32,7 @@ from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.chunks import Chunk, digest
-from uav_twin_migration.twin.protocol.messages import Data, Fenced, Offer, PeerMessage, Purpose, Stamp, Verified
+from uav_twin_migration.twin.protocol.messages import Data, Fenced, Known, Offer, PeerMessage, Purpose, Stamp, Verified
 
 SLOW = 0.05  # s of CPU that an input may take
 LARGE = 50 * 1024  # KiB of memory by which an input may have the process grow
@@ -77,6 +77,7 @@ def _frames() -> Sequence[bytes]:
         Offer("uav_1", 3, 1 << 24, Purpose.MIGRATION, 1000, 1024, "uav_twin/1"),
         Verified("uav_1", 3, 10, Stamp(1, 2.5)),
         Fenced("uav_1", 1 << 40),
+        Known("uav_1", 3, (digest(b"content"),)),
     ]
     chunk = Chunk(0, 1, digest(b"content"), b"content")
     chunks = b"".join(wire.encode_chunks(Data("uav_1", 3, 0, 1), [chunk]))

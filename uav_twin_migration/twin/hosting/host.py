@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from uav_twin_migration.twin.hosting.admission import HostSettings, objection_to_hosting
 from uav_twin_migration.twin.hosting.application import Application, Twin
@@ -25,24 +26,22 @@ from uav_twin_migration.twin.hosting.draining import Draining
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.expiry import Expiry
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, Visible
-from uav_twin_migration.twin.hosting.inbound import InboundTransfers
+from uav_twin_migration.twin.hosting.inbound import InboundTransfers, Reader
 from uav_twin_migration.twin.hosting.links import Links
 from uav_twin_migration.twin.hosting.outbound import OutboundTransfers
 from uav_twin_migration.twin.hosting.outputs import Durable, Output, Progress, Reply, Served
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import Stored, StoreError
 from uav_twin_migration.twin.hosting.transaction import Transaction
-from uav_twin_migration.twin.protocol import wire
 from uav_twin_migration.twin.protocol.epochs import horizon, is_epoch
 from uav_twin_migration.twin.protocol.messages import (
     Ack,
     CancelRequest,
-    Checkpoint,
     HostHeartbeat,
     HostRequest,
+    Known,
     LeaseRenewal,
     MigrateRequest,
-    Offer,
     Reason,
     SourceMessage,
 )
@@ -92,6 +91,7 @@ class TwinHost:
         self.contents = Contents(self.state, self._step)
         self._outbound = OutboundTransfers(self.state, self._links, self._step, self.contents.flush)
         self._inbound = InboundTransfers(self.state, self._links, self._step, self.contents.try_restore)
+        self._readers: dict[type, Reader] = {**self._inbound.readers(), Known: self._outbound.known}
         self._transaction = Transaction(self.state, self._links.taken)
         self._draining = Draining(self.state, lambda request, rate: self.migrate(request, rate, self.state.now))
         self._expiry = Expiry(self.state, self._step)
@@ -114,19 +114,16 @@ class TwinHost:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def receive(self, link: int, peer: str, frame: wire.Chunks | object, now: float) -> None:
+    def receive(self, link: int, peer: str, frame: Any, now: float) -> None:
         """A message from another RSU, known by its certificate, over a link (an own one, or one that came in)."""
         self.state.now = now
-        if isinstance(frame, wire.Chunks):
-            self._inbound.received(link, peer, frame)
-        elif not self._is_epoch(getattr(frame, "newest_epoch", 0)):
+        read = self._readers.get(type(frame))
+        if not self._is_epoch(getattr(frame, "newest_epoch", 0)):
             self.counts["bad_epoch"] += 1
-        elif isinstance(frame, Checkpoint):
-            self._inbound.checkpoint(link, peer, frame)
-        elif isinstance(frame, Offer):
-            self._inbound.offered(link, peer, frame)
+        elif read is not None:
+            read(link, peer, frame)
         else:
-            self._step(self.state.twin(frame.uav), frame, peer, link)  # type: ignore[attr-defined, arg-type]
+            self._step(self.state.twin(frame.uav), frame, peer, link)
 
     def _is_epoch(self, epoch: object) -> bool:
         """Whether it can be believed to be an epoch, whoever says so: none of the far future is."""

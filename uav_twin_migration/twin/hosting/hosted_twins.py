@@ -32,6 +32,7 @@ class Outbound:
     alive: bool = False  # whether the link still stands
     rate: float = 0.0  # bytes/s, its part of what was granted
     flow: Flow | None = None
+    known: frozenset[bytes] = frozenset()  # digests of what the peer has of it in a copy of another term
     sent: int = 0  # bytes, in earlier sessions
     started: float = 0.0  # s
     copying_since: float = math.nan  # s
@@ -59,6 +60,7 @@ class InboundChunks:
     limit: int  # bytes
     total: int = 0  # bytes
     twin: Twin | None = None  # made when the copy was whole
+    known: Mapping[bytes, int] = field(default_factory=dict)  # digests of the own copy's chunks, and their numbers
 
 
 @dataclass
@@ -69,6 +71,7 @@ class HostedTwin:
     replica_state: ReplicaState = field(default_factory=ReplicaState)
     own: Copy | None = None
     inbound: Copy | None = None
+    own_damaged: bool = False  # the own copy, of another term, was not what it should be: nothing of it is used
     twin: Twin | None = None
     filling: Iterator[Piece] | None = None  # what is left of the first snapshot
     stored_version: int = 0  # the twin's own version up to which the store has it

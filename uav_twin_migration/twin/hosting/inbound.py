@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from uav_twin_migration.twin.hosting.admission import (
     Occupancy,
@@ -16,9 +16,13 @@ from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState, 
 from uav_twin_migration.twin.hosting.links import Links
 from uav_twin_migration.twin.hosting.store_reader import Copy
 from uav_twin_migration.twin.protocol import wire
-from uav_twin_migration.twin.protocol.chunks import Entry, digest_of_twin
-from uav_twin_migration.twin.protocol.messages import Cancel, Checkpoint, Offer, Purpose, Reason, Refuse
+from uav_twin_migration.twin.protocol.chunks import Entry, digest, digest_of_twin
+from uav_twin_migration.twin.protocol.epochs import term_of
+from uav_twin_migration.twin.protocol.messages import Cancel, Checkpoint, Known, Offer, Purpose, Reason, Refuse
 from uav_twin_migration.twin.protocol.migration import Event
+from uav_twin_migration.twin.protocol.replica_state import Status
+
+Reader = Callable[[int, str, Any], None]  # takes the link, the RSU that a message came from, and the message
 
 
 class Step(Protocol):
@@ -42,6 +46,10 @@ class InboundTransfers:
         """restore: the twin that a whole copy makes, if it makes one."""
         self._state, self._links, self._step, self._restore = state, links, step, restore
 
+    def readers(self) -> dict[type, Reader]:
+        """What takes which messages."""
+        return {wire.Chunks: self.received, Checkpoint: self.checkpoint, Offer: self.offered}
+
     def occupancy(self, hosted_twin: HostedTwin) -> Occupancy:
         """How full this RSU is without a twin. What was promised is taken: to inbound copies, to new twins."""
         state = self._state
@@ -63,6 +71,9 @@ class InboundTransfers:
         state, hosted_twin = self._state, self._state.twin(offer.uav)
         here = self.occupancy(hosted_twin)
         refusal = objection_to_offer(offer, state.application.name, state.settings, here)
+        known = self._known(hosted_twin, offer) if refusal is None else {}
+        if known:
+            self._links.say(link, Known(offer.uav, offer.session, tuple(known)))
         self._step(hosted_twin, offer, peer, link, refusal=refusal)
         replica_state, inbound = hosted_twin.replica_state, hosted_twin.replica_state.record.inbound
         if inbound is None or (replica_state.source, replica_state.session) != (peer, offer.session):
@@ -72,7 +83,21 @@ class InboundTransfers:
             hosted_twin.inbound = state.store.add_copy(hosted_twin.uav, *kind, base=base)
         latest = {entry.number: entry for entry in state.store.entries(hosted_twin.inbound)}
         total = sum(entry.size for entry in latest.values())
-        hosted_twin.inbound_chunks = InboundChunks(link, latest, limit_of(offer, state.settings), total)
+        limit = limit_of(offer, state.settings)
+        hosted_twin.inbound_chunks = InboundChunks(link, latest, limit, total, known=known)
+
+    def _known(self, hosted_twin: HostedTwin, offer: Offer) -> dict[bytes, int]:
+        """What there is of a twin whose copy begins anew, though one is here: of another term, or overtaken.
+
+        Versions of two terms are two histories, but most chunks are the same.
+        """
+        own, record = hosted_twin.own, hosted_twin.replica_state.record
+        if own is None or hosted_twin.own_damaged or record.status not in (Status.FENCED, Status.REPLICA):
+            return {}
+        if record.status is Status.REPLICA and term_of(record.epoch) == term_of(offer.epoch):
+            return {}
+        entries = self._state.store.entries(own)[: wire.MOST_KNOWN]
+        return {entry.digest: entry.number for entry in entries if entry.size}
 
     def received(self, link: int, peer: str, frame: wire.Chunks) -> None:
         """Chunks of a copy came in."""
@@ -85,7 +110,12 @@ class InboundTransfers:
         if chunks is None or hosted_twin.inbound is None:  # the disk refused meanwhile
             self._links.say(link, Refuse(data.uav, data.session, Reason.NO_SESSION))
             return
-        chunk_size = hosted_twin.inbound.chunk_size
+        found = self._found(hosted_twin, chunks, frame)
+        if found is None:
+            hosted_twin.own_damaged = True  # from the next session on, all is sent
+            self._links.say(link, Refuse(data.uav, data.session, Reason.NO_SESSION))
+            return
+        frame, chunk_size = found, hosted_twin.inbound.chunk_size
         reason = objection_to_chunks(frame.chunks, frame.intact, chunk_size, chunks.total, chunks.limit)
         if reason is not None:
             state.counts[f"chunks_{reason.value}"] += 1
@@ -97,6 +127,19 @@ class InboundTransfers:
         if hosted_twin.replica_state.record.inbound != before:  # else it was out of order
             state.store.write(hosted_twin.inbound, frame.chunks)
             self._count(chunks, frame)
+
+    def _found(self, hosted_twin: HostedTwin, chunks: InboundChunks, frame: wire.Chunks) -> wire.Chunks | None:
+        """The frame with what its references stand for; None where that is not here, or not as it was."""
+        whole = []
+        for chunk in frame.chunks:
+            if wire.is_reference(chunk):
+                number, own = chunks.known.get(chunk.digest), hosted_twin.own
+                content = self._state.store.read(own, number) if own is not None and number is not None else None
+                if content is None or digest(content) != chunk.digest:
+                    return None
+                chunk = chunk._replace(content=content)
+            whole.append(chunk)
+        return frame._replace(chunks=tuple(whole))
 
     def _count(self, chunks: InboundChunks, frame: wire.Chunks) -> None:
         for chunk in frame.chunks:
@@ -131,7 +174,7 @@ class InboundTransfers:
         else:
             self._state.drop(hosted_twin.own)
             hosted_twin.own = inbound
-        hosted_twin.inbound = None
+        hosted_twin.inbound, hosted_twin.own_damaged = None, False
         hosted_twin.twin = hosted_twin.inbound_chunks.twin if hosted_twin.inbound_chunks is not None else None
         hosted_twin.inbound_chunks, hosted_twin.stored_version = None, 0
 
@@ -143,7 +186,7 @@ class InboundTransfers:
             store.merge(inbound)
             return
         self._state.drop(hosted_twin.own)
-        hosted_twin.own = inbound
+        hosted_twin.own, hosted_twin.own_damaged = inbound, False
         kind = (inbound.application, inbound.chunk_size, inbound.size)
         hosted_twin.inbound = store.add_copy(hosted_twin.uav, *kind, base=inbound)
 

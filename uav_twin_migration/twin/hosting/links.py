@@ -49,7 +49,7 @@ class Links:
         """Begin anew, with another link."""
         self.let_go(outbound)
         self._opened += 1
-        outbound.link, outbound.alive = self._opened, True
+        outbound.link, outbound.alive, outbound.known = self._opened, True, frozenset()
         self._uavs[outbound.link] = uav
         self.outputs.append(Open(outbound.link, peer, outbound.rate))
 
@@ -96,7 +96,12 @@ class Links:
     def _send_frame(self, hosted_twin: HostedTwin, outbound: Outbound, flow: Flow, session: int) -> None:
         assert hosted_twin.own is not None
         after, entries = flow.sent, flow.take(frame_size(outbound.rate))
-        chunks = [self._chunk(hosted_twin.own, entry) for entry in entries]
+        chunks = [
+            wire.reference(entry.number, entry.version, entry.digest)
+            if entry.digest in flow.known
+            else self._chunk(hosted_twin.own, entry)
+            for entry in entries
+        ]
         frame = wire.Chunks(Data(hosted_twin.uav, session, after, flow.sent), tuple(chunks))
         self._pending[outbound.link] += wire.size_of(frame)
         self.outputs.append(Transmit(outbound.link, frame, paced=True))

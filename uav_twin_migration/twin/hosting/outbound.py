@@ -14,7 +14,15 @@ from uav_twin_migration.twin.hosting.links import Links
 from uav_twin_migration.twin.hosting.outputs import MigrationReport, Progress
 from uav_twin_migration.twin.hosting.transfer_strategy import TransferProgress
 from uav_twin_migration.twin.protocol.flow import Flow
-from uav_twin_migration.twin.protocol.messages import CancelRequest, Commit, Offer, Purpose, Reason, SourceMessage
+from uav_twin_migration.twin.protocol.messages import (
+    CancelRequest,
+    Commit,
+    Known,
+    Offer,
+    Purpose,
+    Reason,
+    SourceMessage,
+)
 from uav_twin_migration.twin.protocol.migration import Event
 from uav_twin_migration.twin.protocol.outbound import may_complete
 from uav_twin_migration.twin.protocol.records import replace
@@ -105,6 +113,15 @@ class OutboundTransfers:
             self._links.let_go(hosted_twin.outbound.pop(purpose))
         self.share_out(hosted_twin)
 
+    def known(self, link: int, peer: str, known: Known) -> None:
+        """An RSU that is offered a copy says what it has of it already."""
+        hosted_twin = self._state.twins.get(known.uav)
+        if hosted_twin is None:
+            return
+        for outbound in hosted_twin.outbound.values():
+            if outbound.alive and (outbound.link, outbound.session) == (link, known.session):
+                outbound.known = frozenset(known.digests)
+
     # -- links and rates ---------------------------------------------------------------------------------------------
 
     def link_down(self, link: int) -> None:
@@ -179,7 +196,7 @@ class OutboundTransfers:
 
     def _begin_copying(self, hosted_twin: HostedTwin, transfer: OutboundTransfer, outbound: Outbound) -> None:
         assert hosted_twin.own is not None
-        outbound.flow = Flow(self._state.store.entries(hosted_twin.own), transfer.acked)
+        outbound.flow = Flow(self._state.store.entries(hosted_twin.own), transfer.acked, outbound.known)
         outbound.size = outbound.flow.size
         outbound.ready_at, outbound.stopped_at = math.inf, math.nan
         if math.isnan(outbound.copying_since):

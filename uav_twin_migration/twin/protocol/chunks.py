@@ -12,6 +12,7 @@ SMALL_TWIN = 32 * 1024 * 1024  # bytes, up to which a twin is small
 LARGEST_CHUNK = 1024 * 1024  # bytes, that anybody may choose
 LARGEST_NUMBER = (1 << 24) - 1
 DIGEST_SIZE = 32
+NOTHING = hashlib.sha256().digest()  # of a chunk without content
 
 
 class Chunk(NamedTuple):

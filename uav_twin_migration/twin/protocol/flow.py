@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from uav_twin_migration.twin.protocol.chunks import Chunk, Entry, digest_of_twin
 from uav_twin_migration.twin.protocol.pacing import UNLIMITED
@@ -27,8 +27,12 @@ GUESSED_RATE = 50e6  # bytes/s, of an unlimited migration that has not been meas
 class Flow:
     """What is still to be sent of a copy, in the order of its versions."""
 
-    def __init__(self, entries: Iterable[Entry], version: int) -> None:
-        """entries: all chunks of the copy. version: the target has what is not newer."""
+    def __init__(self, entries: Iterable[Entry], version: int, known: Collection[bytes] = ()) -> None:
+        """entries: all chunks of the copy. version: the target has what is not newer.
+
+        known: digests of what it has elsewhere, and is sent references to.
+        """
+        self.known = known
         self.latest = {entry.number: entry for entry in entries}
         self.size = sum(entry.size for entry in self.latest.values())  # bytes of the whole copy
         newer = sorted((entry.version, entry.number) for entry in self.latest.values() if entry.version > version)
@@ -81,7 +85,7 @@ class Flow:
             self.sent = taken[-1].version
             self._unsent -= total
             self.unacknowledged += total
-            self.bytes_sent += total
+            self.bytes_sent += sum([entry.size for entry in taken if entry.digest not in self.known])
             self._flying.append((self.sent, total))
         return taken
 

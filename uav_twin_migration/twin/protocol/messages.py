@@ -119,6 +119,18 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Chunks with these digests (SHA-256) are here already, in a copy of another term: a reference will do for them.
+
+    Said before an offer is accepted. To the protocol it is all one: a reference is a way to send a chunk.
+    """
+
+    uav: str
+    session: int
+    digests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class Accept:
     """Send what changed after `version`: everything up to it is on the target's disk."""
 
@@ -181,7 +193,7 @@ class Fenced:
 
 
 SourceMessage = Offer | Data | Checkpoint | Commit | Cancel
-TargetMessage = Accept | Refuse | Ack | Verified | Activated | Unprepared | Fenced
+TargetMessage = Known | Accept | Refuse | Ack | Verified | Activated | Unprepared | Fenced
 PeerMessage = SourceMessage | TargetMessage
 
 # -- between a UAV and RSUs --------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """How RSUs' messages become bytes and, from whoever sent them, messages again. No I/O.
 
-A frame is a length (4 bytes, big-endian, of what follows), a kind (1 byte) and a body. Chunks have a binary body; all
-else is a JSON object with exactly the fields of its message. Whatever is not as it must be raises WireError: the
-connection is then closed.
+A frame is a length (4 bytes, big-endian, of what follows), a kind (1 byte) and a body. Chunks have a binary body, as
+have digests of those that are known: a chunk without content that has another's digest is a reference to that. All else
+is a JSON object with exactly the fields of its message. Whatever is not as it must be raises WireError: the connection
+is then closed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from uav_twin_migration.twin.protocol.chunks import (
     DIGEST_SIZE,
     LARGEST_CHUNK,
     LARGEST_NUMBER,
+    NOTHING,
     Chunk,
     is_intact,
 )
@@ -34,6 +36,7 @@ from uav_twin_migration.twin.protocol.messages import (
     Commit,
     Data,
     Fenced,
+    Known,
     Offer,
     PeerMessage,
     Purpose,
@@ -48,12 +51,14 @@ VERSION = 2
 LARGEST_CONTROL = 4096  # bytes of a frame that carries no chunks
 LARGEST_DATA = LARGEST_CHUNK + 4096  # bytes of one that does
 MOST_CHUNKS = 64  # in one frame
+MOST_KNOWN = 32_000  # digests in one frame: of larger twins the rest is sent as a whole
 LONGEST_NAME = 64
 LONGEST_TIME = 1e10  # s, of a stamp or a lease: three centuries
 
 _HEADER = struct.Struct(">IB")
 _DATA = struct.Struct(">BQQH")  # length of the UAV's id, session, after, how many chunks
 _CHUNK = struct.Struct(f">IQI{DIGEST_SIZE}s")  # number, version, size, digest
+_KNOWN = struct.Struct(">BQH")  # length of the UAV's id, session, how many digests
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
 _TEXT = re.compile(r"[ -~]{0,64}\Z")
 _LARGEST = (1 << 62) - 1  # of versions: what counts on from there stays within the store's 63 bits
@@ -81,12 +86,12 @@ class Chunks(NamedTuple):
 
     data: Data
     chunks: tuple[Chunk, ...]
-    intact: bool = True  # whether each is what its digest says
+    intact: bool = True  # whether each is what its digest says, or a reference
 
 
 Frame = Hello | KeepAlive | Chunks | PeerMessage
 
-_DATA_KIND = 1
+_DATA_KIND, _KNOWN_KIND = 1, 3
 _KINDS: Mapping[int, type] = {
     0: Hello,
     2: KeepAlive,
@@ -107,6 +112,11 @@ _KIND_OF = {kind: number for number, kind in _KINDS.items()}
 
 def encode(message: Hello | KeepAlive | PeerMessage) -> bytes:
     """A frame without chunks."""
+    if isinstance(message, Known):
+        name = message.uav.encode()
+        head = _KNOWN.pack(len(name), message.session, len(message.digests))
+        content = b"".join([head, name, *message.digests])
+        return _HEADER.pack(len(content) + 1, _KNOWN_KIND) + content
     body = {field.name: _plain(getattr(message, field.name)) for field in fields(message)}
     content = json.dumps(body, separators=(",", ":")).encode()
     return _HEADER.pack(len(content) + 1, _KIND_OF[type(message)]) + content
@@ -120,6 +130,16 @@ def encode_chunks(data: Data, chunks: Sequence[Chunk]) -> list[bytes | memoryvie
     contents = [chunk.content for chunk in chunks]
     length = sum(map(len, head)) + sum(map(len, contents)) + 1
     return [_HEADER.pack(length, _DATA_KIND) + b"".join(head), *contents]
+
+
+def reference(number: int, version: int, known: bytes) -> Chunk:
+    """A chunk whose content the peer has: it has said so of its digest."""
+    return Chunk(number, version, known, b"")
+
+
+def is_reference(chunk: Chunk) -> bool:
+    """Whether the content is not here, but where its digest is known."""
+    return not len(chunk.content) and chunk.digest != NOTHING
 
 
 def encoded(frame: Frame) -> bytes:
@@ -167,12 +187,14 @@ class FrameReader:
         if self._got < len(self._body):
             return None
         body, self._body, self._got = self._body, None, 0
+        if self._kind == _KNOWN_KIND:
+            return _decode_known(bytes(body))
         return _decode_chunks(memoryview(body)) if self._kind == _DATA_KIND else _decode(_KINDS[self._kind], body)
 
     def _begin(self, length: int, kind: int) -> None:
-        if kind not in _KINDS and kind != _DATA_KIND:
+        if kind not in _KINDS and kind not in (_DATA_KIND, _KNOWN_KIND):
             raise WireError(f"no frame is of kind {kind}")
-        largest = LARGEST_DATA if kind == _DATA_KIND and self.trusted else LARGEST_CONTROL
+        largest = LARGEST_DATA if kind not in _KINDS and self.trusted else LARGEST_CONTROL
         if not 1 <= length <= largest:
             raise WireError(f"a frame of {length} bytes where at most {largest} are allowed")
         self._body, self._kind, self._got = bytearray(length - 1), kind, 0
@@ -197,6 +219,21 @@ def _decode(kind: type, body: bytes | bytearray) -> Any:
     return kind(**{name: check(f"{kind.__name__}.{name}", said[name]) for name, check in checks.items()})
 
 
+def _decode_known(body: bytes) -> Known:
+    try:
+        length, session, count = _KNOWN.unpack_from(body)
+        place = _KNOWN.size + length
+        uav = str(body[_KNOWN.size : place], "ascii")
+    except (struct.error, UnicodeDecodeError):
+        raise WireError("Known: the frame ends too early") from None
+    if _NAME.match(uav) is None or count > MOST_KNOWN or session > _LARGEST:
+        raise WireError("Known: no UAV, session or number of digests can be that")
+    if len(body) != place + count * DIGEST_SIZE:
+        raise WireError("Known: the frame is not as long as its digests")
+    ends = range(place + DIGEST_SIZE, len(body) + 1, DIGEST_SIZE)
+    return Known(uav, session, tuple(body[end - DIGEST_SIZE : end] for end in ends))
+
+
 def _decode_chunks(body: memoryview) -> Chunks:
     try:
         length, session, after, count = _DATA.unpack_from(body)
@@ -211,7 +248,8 @@ def _decode_chunks(body: memoryview) -> Chunks:
     versions = [after, *(chunk.version for chunk in chunks)]
     if any(late <= early for early, late in pairwise(versions)) or versions[-1] > _LARGEST:
         raise WireError("Data: the versions do not rise")
-    return Chunks(Data(uav, session, after, versions[-1]), chunks, all(map(is_intact, chunks)))
+    intact = all(is_reference(one) or is_intact(one) for one in chunks)
+    return Chunks(Data(uav, session, after, versions[-1]), chunks, intact)
 
 
 def _cut(body: memoryview, place: int, heads: Sequence[tuple[int, int, int, bytes]]) -> Iterator[Chunk]:
