@@ -28,6 +28,7 @@ NAMES = {
     "rclpy.action.server": "ServerGoalHandle",
     "rclpy.clock": "Clock ClockType",
     "rclpy.duration": "Duration",
+    "rclpy.event_handler": "PublisherEventCallbacks SubscriptionEventCallbacks",  # newer; see NOT_EVERYWHERE
     "rclpy.exceptions": "InvalidParameterTypeException InvalidParameterValueException",
     "rclpy.executors": "Executor ExternalShutdownException SingleThreadedExecutor",
     "rclpy.experimental": "EventsExecutor",  # Jazzy and newer; see NOT_EVERYWHERE
@@ -35,13 +36,14 @@ NAMES = {
     "rclpy.node": "Node",
     "rclpy.parameter": "Parameter",
     "rclpy.qos": "DurabilityPolicy HistoryPolicy QoSProfile ReliabilityPolicy",
+    "rclpy.qos_event": "PublisherEventCallbacks SubscriptionEventCallbacks",  # of Foxy to Humble
     "rclpy.serialization": "serialize_message",
     "rclpy.signals": "SignalHandlerOptions",
     "rclpy.task": "Future",
     "rclpy.timer": "Timer",
     "rclpy.type_support": "check_for_type_support",
 }
-NOT_EVERYWHERE = {"rclpy.experimental"}  # imported where an ImportError has an answer
+NOT_EVERYWHERE = {"rclpy.event_handler", "rclpy.experimental"}  # imported where an ImportError has an answer
 
 # what is called, and the keywords it is called with
 KEYWORDS = {
@@ -60,10 +62,12 @@ KEYWORDS = {
     "respawn_delay",
     "OpaqueFunction": "function",
     "Parameter": "value",
+    "PublisherEventCallbacks": "use_default_callbacks",
     "QoSProfile": "depth durability history reliability",
     "SetEnvironmentVariable": "",
     "Shutdown": "reason",
     "SingleThreadedExecutor": "context",
+    "SubscriptionEventCallbacks": "use_default_callbacks",
     "add_on_set_parameters_callback": "",
     "check_for_type_support": "",
     "count_publishers": "",
