@@ -153,13 +153,14 @@ def graph(probe: Probe) -> tuple[set[str], set[tuple[str, tuple[str, ...]]]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("colcon") is None, reason="needs colcon")
-def test_colcon_builds_the_package_in_a_workspace(tmp_path: Path) -> None:
-    """And installs links to what it has built where that is asked for, as the second time here."""
+@pytest.mark.parametrize("further", [[], ["--symlink-install"]])
+def test_colcon_builds_the_package_in_a_workspace(tmp_path: Path, further: list[str]) -> None:
     source = tmp_path / "src" / "uav_twin_migration"
     shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     command = [
         "colcon",
         "build",
+        *further,
         "--cmake-args",
         "-DBUILD_TESTING=OFF",
         f"-DPython3_EXECUTABLE={sys.executable}",
@@ -174,19 +175,16 @@ def test_colcon_builds_the_package_in_a_workspace(tmp_path: Path) -> None:
         if not (Path(path) / "share" / "uav_twin_migration").exists()  # not on top of itself
     ]
     env["AMENT_PREFIX_PATH"] = env["CMAKE_PREFIX_PATH"] = os.pathsep.join(prefixes)
-    for further in ([], ["--symlink-install", "--install-base", "links"]):
-        command[2:2] = further
-        result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-        installed = tmp_path / ("links" if further else "install") / "uav_twin_migration"
-        program = installed / "lib" / "uav_twin_migration" / "uavtwin"
-        assert os.access(program, os.X_OK)
-        share = installed / "share" / "uav_twin_migration"
-        for file in ("launch/sim.launch.py", "config/scenarios/default.yaml", "msg/PriceOffer.msg", "package.xml"):
-            assert (share / file).is_file()
-        assert (share / "launch" / "sim.launch.py").is_symlink() == bool(further)
-        if not further:
-            without_studies(tmp_path / "build" / "uav_twin_migration", tmp_path / "rsu", env)
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    installed = tmp_path / "install" / "uav_twin_migration"
+    program = installed / "lib" / "uav_twin_migration" / "uavtwin"
+    assert os.access(program, os.X_OK)
+    share = installed / "share" / "uav_twin_migration"
+    for file in ("launch/sim.launch.py", "config/scenarios/default.yaml", "msg/PriceOffer.msg", "package.xml"):
+        assert (share / file).is_file()
+    if not further:
+        without_studies(tmp_path / "build" / "uav_twin_migration", tmp_path / "rsu", env)
 
 
 def without_studies(build: Path, prefix: Path, env: dict[str, str]) -> None:
