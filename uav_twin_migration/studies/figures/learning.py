@@ -77,7 +77,7 @@ def run(directory: Path) -> None:
     done.work(
         [
             *[(prune_every_way, (seed, n)) for seed in SEEDS],
-            *[(price_costs_and_caps, (seed, 2 * n)) for seed in SEEDS],
+            *[(price_at_costs_and_caps, (seed, 2 * n)) for seed in SEEDS],
             *[(converge, (name, seed, n)) for seed in SEEDS for name in COLORS],
             *[(watch_strategies, (seed, n)) for seed in SEEDS],
             *[(follow_rule, (name,)) for name in RULES],
@@ -275,16 +275,16 @@ COSTS, CAPS = np.geomspace(0.25, 8.0, 11), np.array([1.5, 2.0, 2.5, 3.0, 4.0, 5.
 
 
 def _varied() -> list[tuple[str, float, Market]]:
-    """Markets of each unit cost, then of each price cap."""
+    """Markets of each unit cost, then of each price cap; with capacities, by which a policy counts its sales."""
     points = [("unit cost", float(c), {"unit_cost": float(c)}) for c in COSTS]
     points += [("price cap", float(c), {"unit_cost": 1.0, "price_cap": float(c)}) for c in CAPS]
     return [
-        (name, value, sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, limited=False, **options))
+        (name, value, sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, **options))
         for name, value, options in points
     ]
 
 
-def price_costs_and_caps(seed: int, iterations: int) -> list[float]:
+def price_at_costs_and_caps(seed: int, iterations: int) -> list[float]:
     """An RSU's profit in each of the markets by one policy for all, credit."""
     wide = replace(COSTS_AND_CAPS, rsus=(4, 4), uavs=(16, 16), blocked=(0.0, 0.0), price_cap=(1.5, 40.0))
     trainer = _trained(Settings(iterations=iterations, seed=seed, distribution=(wide,)))
@@ -296,7 +296,7 @@ def cost_and_cap(done: Pieces) -> Study:
     """An RSU's profit against everybody's unit cost and against the price cap: learned, and the equilibrium's."""
     points = _varied()
     best = np.array([solve(market).profits.mean() for _, _, market in points])
-    learned = np.array([done.of(price_costs_and_caps, seed, 2 * ITERATIONS) for seed in SEEDS])
+    learned = np.array([done.of(price_at_costs_and_caps, seed, 2 * ITERATIONS) for seed in SEEDS])
     rows: list[Row] = [
         (name, value, seed, float(best[i]), float(learned[s, i]))
         for i, (name, value, _) in enumerate(points)
