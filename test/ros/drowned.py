@@ -24,14 +24,21 @@ ENOUGH = 20  # ticks
 SETTLED = 2.0  # s from the flood's begin, after which ticks count
 
 
+def work(seconds: float) -> None:
+    """Have a processor for so long."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
 class Drowned(Guarded):
     """Says and hears the same noise."""
 
     def __init__(self) -> None:
         super().__init__("drowned")
         self.ticks = list[float]()
-        self.said = self.create_publisher(String, "/noise", QoSProfile(depth=10))
-        self.create_subscription(String, "/noise", lambda message: time.sleep(0.002), QoSProfile(depth=10))
+        self.said = self.create_publisher(String, "/noise", QoSProfile(depth=100))
+        self.create_subscription(String, "/noise", lambda message: work(0.002), QoSProfile(depth=100))
         self.create_timer(0.1, lambda: self.ticks.append(time.monotonic()))
 
     def begin(self, coroutine: Any) -> None:
@@ -47,7 +54,7 @@ class Drowned(Guarded):
 
 def main() -> None:
     """Flood it until its timer has come often enough, then answer the coroutine, and end."""
-    flood.LATE = 0.5
+    flood.LATE = 0.3
     stop = spin.Stop()
     rclpy.init()
     node = Drowned()
@@ -60,8 +67,9 @@ def main() -> None:
     def shout() -> None:
         begun.wait(PATIENCE)
         while not stop.requested.done():
-            node.said.publish(String(data="a"))
-            time.sleep(0.0005)
+            for _ in range(20):  # 40 ms of work, each few ms
+                node.said.publish(String(data="a"))
+            time.sleep(0.005)
 
     def tell() -> None:
         while ticks() < ENOUGH and time.monotonic() < began + PATIENCE:

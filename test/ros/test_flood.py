@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from test.ros.conftest import PATIENCE, Probe, Processes
 from test.ros.drowned import ENOUGH
-from uav_twin_migration.nodes.ros.flood import CALM, LATE, LOOK, SAVED, SHARE, Flood, Pulse, Share
+from uav_twin_migration.nodes.ros.flood import CALM, LATE, SAVED, SHARE, Flood, Pulse, Share
 from uav_twin_migration.nodes.ros.guarded import Guarded
 
 EventsExecutor = pytest.importorskip("rclpy.experimental", reason="floods stop events executors alone").EventsExecutor
@@ -51,27 +51,25 @@ def test_in_a_flood_each_subscription_gets_the_same_share_of_the_time() -> None:
     assert flood.sharers == 1
 
 
-def test_timers_that_stand_still_are_starved_but_not_where_who_looks_was_late_too(probe: Probe) -> None:
-    now = 0.0
+def test_timers_that_stand_still_while_the_process_works_are_starved(probe: Probe) -> None:
+    now = worked = 0.0
     flood = Flood(clock=lambda: now)
-    pulse = Pulse(probe, flood, clock=lambda: now)
-
-    def looks(seconds: float) -> bool:
-        nonlocal now
-        now += seconds
+    pulse = Pulse(probe, flood, clock=lambda: worked)
+    for _ in range(100):  # suspended, or without a processor
+        now += 60.0
         pulse.look()
-        return flood.on
-
-    assert not any(looks(LOOK) for _ in range(round(LATE / LOOK)))
-    assert looks(LOOK)
-    pulse.beat()
-    while now < CALM + LATE + 2 * LOOK:
+    assert not flood.on
+    worked += LATE + 0.1
+    pulse.look()
+    assert flood.on
+    while flood.on:
         assert flood.noticed == 1
-        looks(LOOK)
         pulse.beat()
-    assert not looks(LOOK)
-    assert not looks(60.0)  # the process was suspended
-    assert not looks(LOOK)
+        pulse.look()
+        now, worked = now + 1.0, worked + 0.5
+    worked += LATE + 0.1
+    pulse.look()
+    assert flood.noticed == 2
 
 
 def test_a_subscription_may_go_while_somebody_offers_what_does_not_match_it(probe: Probe) -> None:

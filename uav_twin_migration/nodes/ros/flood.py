@@ -14,7 +14,7 @@ from rclpy.node import Node
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 LOOK = 0.25  # s between two looks, and between two beats of the timer that is looked at
-LATE = 3.0  # s that timers have to stand still to be called starved
+LATE = 1.0  # s of the process's own CPU time that timers have to stand still to be called starved
 CALM = 30.0  # s that a flood is taken to last once it was noticed
 SHARE = 0.5  # of the time, that messages get in a flood; each subscription the same
 SAVED = 0.2  # s of its share that a subscription may save up
@@ -65,12 +65,16 @@ class Share:
 
 
 class Pulse:
-    """A timer of the process's first node that another thread looks at."""
+    """A timer of the process's first node that another thread looks at.
 
-    def __init__(self, node: Node, flood: Flood, clock: Callable[[], float] = time.monotonic) -> None:
+    It is looked at by the time that the process has worked: one that was suspended, or has no processor, is not flooded
+    for that, and one that gets a tenth of a processor is, sooner or later.
+    """
+
+    def __init__(self, node: Node, flood: Flood, clock: Callable[[], float] = time.process_time) -> None:
         self._node, self._flood, self._clock = node, flood, clock
         self._told = flood.noticed
-        self._beat_at = self._looked_at = clock()
+        self._beat_at = clock()
         # what an RSU's cleanup leaves alone: it is not of its configuration
         getattr(node, "bare", set[object]()).add(steady_timer(node, LOOK, self.beat))
 
@@ -83,16 +87,8 @@ class Pulse:
             self._node.get_logger().warning(f"{told} until it is calm, the rest is dropped")
 
     def look(self) -> None:
-        """Notice a flood where timers have stood still for `LATE`, though who looks came in time. For another thread.
-
-        A process that was suspended, or had no processor, is late with both.
-        """
-        now = self._clock()
-        punctual = now - self._looked_at < 2.0 * LOOK
-        self._looked_at = now
-        if not punctual:
-            self._beat_at = max(self._beat_at, now - LATE / 2.0)
-        if now - self._beat_at > LATE:
+        """Notice a flood where timers have stood still for `LATE`. For another thread."""
+        if self._clock() - self._beat_at > LATE:
             self._flood.notice()
 
 
