@@ -279,7 +279,7 @@ def _varied() -> list[tuple[str, float, Market]]:
     points = [("unit cost", float(c), {"unit_cost": float(c)}) for c in COSTS]
     points += [("price cap", float(c), {"unit_cost": 1.0, "price_cap": float(c)}) for c in CAPS]
     return [
-        (name, value, sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, **options))
+        (name, value, sample(np.random.default_rng(1), 64, 4, 16, rho=0.6, limited=True, **options))
         for name, value, options in points
     ]
 
