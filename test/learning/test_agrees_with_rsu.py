@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="needs the learning requirements")
+
 from test.policy.test_artifact import make_policy
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.learning.environment import MarketEnvironment, Outcome
