@@ -37,7 +37,7 @@ NAMES = {
     "rclpy.parameter": "Parameter",
     "rclpy.qos": "DurabilityPolicy HistoryPolicy QoSProfile ReliabilityPolicy",
     "rclpy.qos_event": "PublisherEventCallbacks SubscriptionEventCallbacks",  # of Foxy to Humble
-    "rclpy.serialization": "serialize_message",
+    "rclpy.serialization": "deserialize_message serialize_message",
     "rclpy.signals": "SignalHandlerOptions",
     "rclpy.task": "Future",
     "rclpy.timer": "Timer",
@@ -82,6 +82,7 @@ KEYWORDS = {
     "destroy_subscription": "",
     "destroy_timer": "",
     "get_package_prefix": "",
+    "deserialize_message": "",
     "init": "args context signal_handler_options",
     "ok": "",
     "serialize_message": "",

@@ -37,8 +37,8 @@ class Drowned(Guarded):
     def __init__(self) -> None:
         super().__init__("drowned")
         self.ticks = list[float]()
-        self.said = self.create_publisher(String, "/noise", QoSProfile(depth=100))
-        self.create_subscription(String, "/noise", lambda message: work(0.002), QoSProfile(depth=100))
+        self.said = self.create_publisher(String, "/noise", QoSProfile(depth=1000))
+        self.create_subscription(String, "/noise", lambda message: work(0.002), QoSProfile(depth=1000))
         self.create_timer(0.1, lambda: self.ticks.append(time.monotonic()))
 
     def begin(self, coroutine: Any) -> None:
@@ -67,12 +67,12 @@ def main() -> None:
     def shout() -> None:
         begun.wait(PATIENCE)
         while not stop.requested.done():
-            for _ in range(20):  # 40 ms of work, each few ms
+            for _ in range(50):  # 100 ms of work, each few ms
                 node.said.publish(String(data="a"))
             time.sleep(0.005)
 
     def tell() -> None:
-        while ticks() < ENOUGH and time.monotonic() < began + PATIENCE:
+        while (ticks() < ENOUGH or not flood.FLOOD.noticed) and time.monotonic() < began + PATIENCE:
             time.sleep(0.05)
         ended.set_result(7)
         while not answers and time.monotonic() < began + 2.0 * PATIENCE:

@@ -1,7 +1,7 @@
 """Notices where messages come faster than a process takes them, and bounds the time that it spends on them.
 
 rclpy's events executor keeps every event there has been, in the order in which they came: in a flood timers wait behind
-ever more messages. A message that is dropped as soon as it is taken costs a fifth of one that is heeded.
+ever more messages. One that is taken as bytes and dropped costs 20 us less than one that is only converted.
 """
 
 from __future__ import annotations

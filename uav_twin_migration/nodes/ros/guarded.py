@@ -16,6 +16,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
 
 from uav_twin_migration.nodes.ros.flood import FLOOD, Share
 
@@ -40,15 +41,18 @@ class Guarded(Node):
 
         # what is latched is said once, and never again where it is dropped
         said_again = not isinstance(qos_profile, QoSProfile) or qos_profile.durability == DurabilityPolicy.VOLATILE
-        share = Share(FLOOD)
+        wants_bytes, share = options.get("raw", False), Share(FLOOD)
 
         def guarded(message: Any) -> None:
-            flooded = FLOOD.on
-            if flooded and said_again and share.is_spent():
+            flooded = said_again and FLOOD.on
+            # in a flood messages are taken as bytes, from the next one on: to drop one costs less
+            subscription.raw = wants_bytes or flooded
+            if flooded and share.is_spent():
                 return
             began = time.monotonic()
             try:
-                callback(message)
+                as_bytes = isinstance(message, bytes) and not wants_bytes
+                callback(deserialize_message(message, msg_type) if as_bytes else message)
             except Exception as error:
                 self._tell_of(error, topic)
             if flooded:
