@@ -42,11 +42,13 @@ class Guarded(Node):
         # what is latched is said once, and never again where it is dropped
         said_again = not isinstance(qos_profile, QoSProfile) or qos_profile.durability == DurabilityPolicy.VOLATILE
         wants_bytes, share = options.get("raw", False), Share(FLOOD)
+        subscription: Any = None  # until it is made: where another thread spins, its first message may be sooner
 
         def guarded(message: Any) -> None:
             flooded = said_again and FLOOD.on
             # in a flood messages are taken as bytes, from the next one on: to drop one costs less
-            subscription.raw = wants_bytes or flooded
+            if subscription is not None:
+                subscription.raw = wants_bytes or flooded
             if flooded and share.is_spent():
                 return
             began = time.monotonic()
