@@ -6,6 +6,7 @@ ever more messages. One that is taken as bytes and dropped costs 20 us less than
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from rclpy.node import Node
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 LOOK = 0.25  # s between two looks, and between two beats of the timer that is looked at
-LATE = 1.0  # s of the process's own CPU time that timers have to stand still to be called starved
+LATE = 1.0  # s that the executor's thread has to work while timers stand still, for these to be called starved
 CALM = 30.0  # s that a flood is taken to last once it was noticed
 SHARE = 0.5  # of the time, that messages get in a flood; each subscription the same
 SAVED = 0.2  # s of its share that a subscription may save up
@@ -67,14 +68,16 @@ class Share:
 class Pulse:
     """A timer of the process's first node that another thread looks at.
 
-    It is looked at by the time that the process has worked: one that was suspended, or has no processor, is not flooded
-    for that, and one that gets a tenth of a processor is, sooner or later.
+    It is looked at by the time that the executor's thread has worked: where the process was suspended, has no processor
+    or trains in another thread, that is no flood; where it gets a tenth of a processor, a flood is still one.
     """
 
-    def __init__(self, node: Node, flood: Flood, clock: Callable[[], float] = time.process_time) -> None:
-        self._node, self._flood, self._clock = node, flood, clock
+    def __init__(self, node: Node, flood: Flood, clock: Callable[[], float] | None = None) -> None:
+        """For the thread that serves the node; it works by `clock`, its own CPU time if there is none."""
+        own = time.pthread_getcpuclockid(threading.get_ident())
+        self._node, self._flood, self._clock = node, flood, clock or (lambda: time.clock_gettime(own))
         self._told = flood.noticed
-        self._beat_at = clock()
+        self._beat_at = self._clock()
         # what an RSU's cleanup leaves alone: it is not of its configuration
         getattr(node, "bare", set[object]()).add(steady_timer(node, LOOK, self.beat))
 
