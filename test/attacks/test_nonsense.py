@@ -145,7 +145,10 @@ def test_of_two_processes_with_one_id_the_earlier_falls_silent(
     processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "rsu_0.db"))
     processes.start("uav", "/uav/uav_0", **UAV)
     probe.fly()
-    own = lambda: max((one.incarnation for one in said), default=0)  # noqa: E731
+
+    def own() -> int:
+        return max((one.incarnation for one in said), default=0)
+
     probe.wait_for(lambda: states and own(), "a twin that is served, and its host's own word")
     later = host_status("rsu_0", states[-1].epochs[0])
     later.incarnation = own() + 1

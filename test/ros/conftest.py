@@ -187,7 +187,10 @@ class Probe(Node):
         Of two topics the one may be heard before the other: what is discovered when is the middleware's choice.
         """
         start = len(self.grants)
-        traded = lambda: sum(shares.get(uav, 0.0) > 0.0 for shares in self.shares(start)) >= rounds  # noqa: E731
+
+        def traded() -> bool:
+            return sum(shares.get(uav, 0.0) > 0.0 for shares in self.shares(start)) >= rounds
+
         self.wait_for(lambda: traded() and self.offers and self.demands, f"grants for {uav}")
 
     def call(self, kind: Any, service: str, request: Any) -> Any:

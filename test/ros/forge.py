@@ -59,7 +59,10 @@ class Forked:
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """All that it has said until its end and has not been read. Raises subprocess.TimeoutExpired."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        left = lambda: None if deadline is None else max(deadline - time.monotonic(), 0.0)  # noqa: E731
+
+        def left() -> float | None:
+            return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
         if not self._readers:
             for file, said in zip((self.stdout, self.stderr), self._said, strict=True):
                 self._readers.append(threading.Thread(target=_drain, args=(file.fileno(), said), daemon=True))

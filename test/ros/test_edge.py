@@ -84,7 +84,10 @@ def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, proces
 
 def test_what_may_pass_does_not_end_it(host: Path, port: int, processes: Processes, probe: Probe) -> None:
     """A port that somebody else has: it sells without twins, says so, and hosts them once the port is free."""
-    trouble = lambda: probe.diagnostics.get("rsu/rsu_1", {}).get("trouble", "")  # noqa: E731
+
+    def trouble() -> str:
+        return probe.diagnostics.get("rsu/rsu_1", {}).get("trouble", "")
+
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()

@@ -100,7 +100,10 @@ def test_a_thousand_forged_demands_a_second_from_one_sender_do_not_keep_others_f
     probe.create_timer(0.02, flood)
     start = len(probe.grants)
     probe.wait_for(lambda: sent >= 3000, "the flood", patience=120.0)
-    served = lambda: [shares["uav_0"] for shares in probe.shares(start) if "uav_0" in shares]  # noqa: E731
+
+    def served() -> list[float]:
+        return [shares["uav_0"] for shares in probe.shares(start) if "uav_0" in shares]
+
     probe.wait_for(lambda: len(served()) >= 3, "rounds that serve the other while the flood goes on", patience=120.0)
     assert set(served()) == {4.0}
     probe.wait_for(lambda: sum(probe.refused().values()) > 1000, "refusals counted")

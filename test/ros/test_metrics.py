@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,10 @@ def test_who_has_been_silent_is_forgotten(probe: Probe, monkeypatch: pytest.Monk
     said = probe.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
     probe.create_timer(0.1, lambda: said.publish(DiagnosticArray(status=[status])))
     monkeypatch.setattr(metrics, "STALE", 1e9)
-    shown = lambda: [family for family in node.collect() if family.samples]  # noqa: E731
+
+    def shown() -> Any:
+        return [family for family in node.collect() if family.samples]
+
     probe.wait_for(shown, "metrics")
     probe.executor.remove_node(node)
     monkeypatch.setattr(metrics, "STALE", -1.0)

@@ -42,6 +42,9 @@ def test_a_node_of_another_version_is_named_and_costs_nobody_a_round(
         probe.demand_publisher.publish(bytes(whole[:length]) + dice.randbytes(max(0, length - len(whole))))
     seen = len(probe.grants)
     probe.wait_for(lambda: {"uav_0": 4.0} in probe.shares(seen + 2), "a round after that")
-    named = lambda: probe.diagnostics.get("rsu/rsu_0", {}).get("other_versions")  # noqa: E731
+
+    def named() -> str | None:
+        return probe.diagnostics.get("rsu/rsu_0", {}).get("other_versions")
+
     probe.wait_for(lambda: named() == "/stranger", "its name in /diagnostics")
     assert rsu.poll() is None

@@ -117,7 +117,10 @@ def test_an_rsu_asks_the_same_in_every_unit(processes: Processes, probe: Probe, 
     probe.change_state(Transition.TRANSITION_CONFIGURE)
     probe.wait_for(lambda: probe.count_publishers(topics.INTERACTIONS) > 0, "the RSU, to be heard from its first round")
     probe.change_state(Transition.TRANSITION_ACTIVATE)
-    whole = lambda: [told for told in probe.interactions[:-1] if told.demanded == sum(BUYERS) * mhz]  # noqa: E731
+
+    def whole() -> Any:
+        return [told for told in probe.interactions[:-1] if told.demanded == sum(BUYERS) * mhz]
+
     probe.wait_for(lambda: len(whole()) > 2, "three rounds of both, and one after them")
     *before, last = probe.interactions
     assert not any(before[0].observation[len(observation.SITUATION) :])  # it is the first

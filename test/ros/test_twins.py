@@ -221,7 +221,10 @@ def test_a_replica_takes_over_when_its_host_is_lost_with_its_disk(
     delete(tmp_path / f"{host}.db")
     seen = town.states[-1].stamps[0]
     town.wait_for_host(replica_host, newer_than=epoch)
-    taken_over = lambda: [one for one in town.replies if one.epochs[0] > epoch and not one.reasons[0]]  # noqa: E731
+
+    def taken_over() -> Any:
+        return [one for one in town.replies if one.epochs[0] > epoch and not one.reasons[0]]
+
     probe.wait_for(taken_over, "what the UAV was told")
     reply = taken_over()[0]
     assert (reply.rsu_id, list(reply.restored)) == (replica_host, [True])
@@ -255,7 +258,10 @@ def test_an_rsu_that_is_deactivated_has_its_twins_moved_away(
     first = town.epoch()
     probe.change_state(Transition.TRANSITION_DEACTIVATE)
     town.wait_for_host("rsu_1", newer_than=first)
-    draining = lambda: "rsu_0" in town.addresses and town.addresses["rsu_0"].draining  # noqa: E731
+
+    def draining() -> bool:
+        return "rsu_0" in town.addresses and town.addresses["rsu_0"].draining
+
     probe.wait_for(draining, "word that rsu_0 takes no more twins")
     town.check_states()
 

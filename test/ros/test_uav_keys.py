@@ -59,7 +59,10 @@ class Guarded:
         # the UAV asks for a host once, when it knows where it is: by then it should be heard
         probe.wait_for(lambda: probe.count_publishers(topics.TWIN_REQUESTS) > 1, "the UAV beside ourselves")
         probe.fly()
-        served = lambda: self.states and self.heartbeats and self.heartbeats[-1].hosts == ["rsu_0"]  # noqa: E731
+
+        def served() -> Any:
+            return self.states and self.heartbeats and self.heartbeats[-1].hosts == ["rsu_0"]
+
         probe.wait_for(served, "a twin that is served")
         probe.wait_for_trade()
 
