@@ -195,16 +195,22 @@ class Leader:
         low, high = self.settings.unit_cost / PLAUSIBLE, self.settings.price_cap
         return tuple(min(max(rival.price, low), high) for _, rival in self._believed())
 
+    def doubted(self, now: float) -> list[str]:
+        """The rivals that were not wanted lately: of bids to other RSUs, those to these alone may tell something."""
+        return [rsu for rsu in self._rivals if self._wanted.get(rsu, -math.inf) <= self._lately(now)]
+
     def doubts(self, now: float, bid: Bid) -> bool:
-        """Whether a bid to another RSU would tell something: to a rival that was not wanted lately, more than a trifle.
+        """Whether a bid to another RSU would tell something: to one of those rivals, more than a trifle.
 
         UAVs ask for trifles of RSUs that have granted them nothing yet.
         """
-        stale = now - 0.5 * BELIEVED_FOR * self.settings.round_period
-        if bid.rsu not in self._rivals or self._wanted.get(bid.rsu, -math.inf) > stale:
+        if bid.rsu not in self._rivals or self._wanted.get(bid.rsu, -math.inf) > self._lately(now):
             return False
         least = WANTED if self._rivals[bid.rsu].price > 0.5 * self.price else WANTED_CHEAP
         return bid.bandwidth > least * self.leased() / max(len(self._leases), 1)
+
+    def _lately(self, now: float) -> float:
+        return now - 0.5 * BELIEVED_FOR * self.settings.round_period
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -269,6 +275,8 @@ class Leader:
 
     def _advance(self, now: float) -> None:
         """Follow the clock: forget what has expired, and count deadlines anew where it jumped back."""
+        if now == self._now:
+            return
         settings = self.settings
         if now < self._now:
             self._deadline = min(self._deadline, now + settings.offer_window)

@@ -49,6 +49,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._twins: RsuTwins | None = None
         self._values = declare(self, parameters_of(RSU), self._on_change)
         self._check_files(self._values)
+        self.settings = self._read_settings()  # those of the next round
         self._signing = Signing(self._values["signing_key"])
         self._verifying = Verifying(self._values["market_key"], self._values["require_uav_signatures"])
         self._policies = PolicyDesk(self._values["learners"], self._values["policy_kept"])
@@ -79,15 +80,13 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
             where = f"parameters of {self.get_fully_qualified_name()}"
             raise InputError(where, "market_key", "", "the file market.pub, which require_uav_signatures needs")
 
-    @property
-    def settings(self) -> LeaderSettings:
-        """Those of the next round."""
+    def _read_settings(self) -> LeaderSettings:
         values = self._values
         return made_of(LeaderSettings, values, rsu=values["rsu_id"], admitted=values["admitted_uavs"])
 
     def _on_change(self, names: frozenset[str]) -> None:
         """Parameters were set while running."""
-        settings = self.settings
+        settings = self.settings = self._read_settings()
         self._pricer.adopt(settings.unit_cost, settings.price_cap, settings.capacity)
         if self._leader is not None:
             self._leader.change(settings)
@@ -265,18 +264,15 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if convert.has_length_mismatch(message):
             self._leader.refusals.note(Refusal.LENGTH_MISMATCH, next(iter(message.uav_ids), ""))
             return
-        now, own, elsewhere = self._timing.now(), [], []
-        for bid in convert.all_bids(message):
-            if bid.rsu == self.settings.rsu:
-                own.append(bid)
-            elif self._leader.doubts(now, bid):
-                elsewhere.append(bid)
+        now, rsu = self._timing.now(), self.settings.rsu
+        bids = convert.bids_to(message, {rsu, *self._leader.doubted(now)})
+        own = [bid for bid in bids if bid.rsu == rsu]
+        elsewhere = [bid for bid in bids if bid.rsu != rsu and self._leader.doubts(now, bid)]
         if not (own or elsewhere) or not self._verifying.believes_uavs(message):
             return
         for bid in elsewhere:
             self._leader.on_bid_elsewhere(now, bid)
-        for bid in own:
-            self._send(self._leader.on_demand(now, message.sequence, bid))
+        self._send([output for bid in own for output in self._leader.on_demand(now, message.sequence, bid)])
 
     def _on_offer(self, message: PriceOffer) -> None:
         assert self._leader is not None  # the subscription came with it

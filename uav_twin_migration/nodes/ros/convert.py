@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration, Time
@@ -94,6 +94,12 @@ def has_length_mismatch(message: BandwidthDemand | BandwidthGrant) -> bool:
 def all_bids(message: BandwidthDemand) -> Iterator[Bid]:
     """All bids of a demand that is not of mismatched lengths."""
     return map(Bid, message.uav_ids, message.rsu_ids, message.rounds, message.bandwidth)
+
+
+def bids_to(message: BandwidthDemand, rsus: Container[str]) -> list[Bid]:
+    """Those of them that are to some RSUs: of a UAV container's demand, most are to others."""
+    entries = zip(message.uav_ids, message.rsu_ids, message.rounds, message.bandwidth, strict=True)
+    return [Bid(*entry) for entry in entries if entry[1] in rsus]
 
 
 def grant_to_message(grant: Grant, now: float) -> BandwidthGrant:
