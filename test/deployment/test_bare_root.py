@@ -99,7 +99,7 @@ def bound(root: Path) -> list[str]:
 def test_an_rsu_is_installed_and_sells_on_a_bare_debian(root: Path, tmp_path: Path) -> None:
     host = tmp_path / "rsu_1"
     command = ["rsu", "init", str(host), "--rsu", "rsu_1", "--scenario", "small", "--keys", str(tmp_path / "keys")]
-    assert main([*command, "--address", "127.0.0.1", "--at", "/etc/uavtwin/rsu_1"]) == 0
+    assert main([*command, "--address", "127.0.0.1"]) == 0
     shutil.copyfile(CHECKOUT / "config" / "fastdds" / "loopback.xml", host / "fastdds.xml")
     for old in (root / "opt" / "rsu_1", root / "etc" / "uavtwin"):
         shutil.rmtree(old, ignore_errors=True)

@@ -13,7 +13,7 @@ import yaml
 
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.deployment import installation
-from uav_twin_migration.deployment.host_directory import check_parameters, load_host, read_parameters
+from uav_twin_migration.deployment.host_directory import EdgeHost, check_parameters, load_host
 from uav_twin_migration.deployment.installation import Choices, plan
 from uav_twin_migration.deployment.merging import MISSING, merge
 from uav_twin_migration.errors import InputError
@@ -38,15 +38,16 @@ def init(directory: Path, *options: str) -> None:
 
 def install(desk: Path, root: Path) -> list[str]:
     """Returns what was done."""
-    changes = plan(desk, Choices(getpass.getuser(), metrics="127.0.0.1:9464", discovery=0, root=root))
+    changes = plan(desk, Choices(getpass.getuser(), "127.0.0.1:9464", 0, root))
     for change in changes:
         change.do()
     return [change.what for change in changes]
 
 
 def edit(directory: Path, **values: object) -> None:
-    parameters = read_parameters(directory) | values
-    (directory / "rsu.yaml").write_text(yaml.safe_dump({"/rsu/rsu_1/rsu": {"ros__parameters": parameters}}))
+    document = load_host(directory).document()
+    document["parameters"] |= values
+    (directory / "host.yaml").write_text("# edited\n" + yaml.safe_dump(document))
 
 
 def test_it_installs_once_and_then_has_nothing_to_do(desk: Path, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_it_installs_once_and_then_has_nothing_to_do(desk: Path, tmp_path: Path)
     assert install(desk, root) == []
     host = root / AT[1:]
     assert load_host(host).rsu == "rsu_1"
-    for name in ("rsu.yaml", "keys/rsu_1.key", "keys/rsu_1.signing"):
+    for name in ("host.yaml", "keys/rsu_1.key", "keys/rsu_1.signing"):
         assert stat.S_IMODE((host / name).stat().st_mode) == 0o600
     assert stat.S_IMODE((host / "store").stat().st_mode) == 0o700
     assert (root / "usr/local/bin/uavtwin").stat().st_mode & 0o111
@@ -83,20 +84,30 @@ def test_a_changed_key_is_applied_and_told_and_restarts_the_rsu(desk: Path, tmp_
     assert {change.restarts for change in changes} >= {"uavtwin-rsu-rsu_1.service"}
 
 
+def test_what_install_was_told_once_stands_in_host_yaml_from_then_on(desk: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    install(desk, root)
+    host = load_host(root / AT[1:])
+    assert (host.user, host.metrics, host.discovery) == (getpass.getuser(), "127.0.0.1:9464", 0)
+    assert plan(desk, Choices(root=root)) == []
+    assert any("127.0.0.1:9999" in change.what for change in plan(desk, Choices(metrics="127.0.0.1:9999", root=root)))
+
+
 def test_what_was_changed_on_the_host_stays(desk: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     install(desk, root)
     edit(root / AT[1:], drain_limit=44.0)
     edit(desk, capacity=12.5)
     install(desk, root)
-    parameters = read_parameters(root / AT[1:])
+    parameters = load_host(root / AT[1:]).parameters
     assert (parameters["drain_limit"], parameters["capacity"]) == (44.0, 12.5)
-    assert stat.S_IMODE((root / AT[1:] / "rsu.yaml").stat().st_mode) == 0o600
+    assert stat.S_IMODE((root / AT[1:] / "host.yaml").stat().st_mode) == 0o600
     assert install(desk, root) == []
     edit(root / AT[1:], drain_limit=55.0)
     told = install(root / AT[1:], root)  # in place: its unit starts anew with what was changed there
     assert any(UNIT in line for line in told)
-    assert read_parameters(root / AT[1:])["drain_limit"] == 55.0
+    assert load_host(root / AT[1:]).parameters["drain_limit"] == 55.0
+    assert (root / AT[1:] / "host.yaml").read_text().startswith("# edited\n")
 
 
 def test_init_again_keeps_what_was_changed_and_says_what_changes(
@@ -106,7 +117,8 @@ def test_init_again_keeps_what_was_changed_and_says_what_changes(
     edit(desk, drain_limit=44.0)
     capsys.readouterr()
     init(desk)
-    parameters, host = read_parameters(desk), load_host(desk)
+    host = load_host(desk)
+    parameters = host.parameters
     assert "drain_limit: stays 44.0, as it was changed here" in capsys.readouterr().out
     assert parameters["drain_limit"] == 44.0
     assert (host.domain, host.discovery_servers) == (7, ("10.0.0.1",))
@@ -117,28 +129,30 @@ def test_init_again_keeps_what_was_changed_and_says_what_changes(
 
 
 def test_a_new_uav_needs_no_edit(desk: Path) -> None:
-    assert read_parameters(desk)["admitted_uavs"] == ["*"]
-    init(desk, "--admit", "uav_*", "--admit", "drone_7")
-    assert read_parameters(desk)["admitted_uavs"] == ["uav_*", "drone_7"]
+    assert load_host(desk).parameters["admitted_uavs"] == ["*"]
+    options: tuple[str, ...]
+    for options in (("--admit", "uav_*", "--admit", "drone_7"), ()):  # not given again, it stays
+        init(desk, *options)
+        assert load_host(desk).parameters["admitted_uavs"] == ["uav_*", "drone_7"]
 
 
 @pytest.mark.parametrize(
     ("values", "key"),
-    [({"capacity": -1.0}, "capacity"), ({"capactiy": 5.0}, "capactiy"), ({"twin_port": 70_000}, "twin_port")],
+    [({"capacity": -1.0}, "capacity"), ({"capactiy": 5.0}, "capactiy"), ({"rsu_id": "rsu_1"}, "rsu_id")],
 )
 def test_every_value_is_checked(desk: Path, tmp_path: Path, values: dict[str, object], key: str) -> None:
     edit(desk, **values)
     with pytest.raises(InputError) as caught:
         install(desk, tmp_path / "root")
-    assert caught.value.key == key
+    assert (caught.value.source, caught.value.key) == (str(desk / "host.yaml"), f"parameters.{key}")
     assert not (tmp_path / "root").exists()
 
 
 def test_a_missing_parameter_is_named(desk: Path) -> None:
-    parameters = read_parameters(desk)
+    parameters = dict(load_host(desk).parameters)
     del parameters["capacity"]
-    with pytest.raises(InputError, match="capacity"):
-        check_parameters(parameters, "here")
+    with pytest.raises(InputError, match=r"parameters\.capacity"):
+        check_parameters(EdgeHost("rsu_1", parameters=parameters), desk)
 
 
 @pytest.mark.parametrize(

@@ -74,12 +74,12 @@ def test_the_doctor_finds_a_running_rsu(host: Path, processes: Processes, probe:
 
 
 def test_a_host_with_bad_parameters_ends_at_once_and_says_why(host: Path, processes: Processes) -> None:
-    file = host / "rsu.yaml"
+    file = host / "host.yaml"
     file.write_text(file.read_text().replace("capacity: ", "capacity: -"))
     process = processes.run([*UAVTWIN, "rsu", "run", str(host)])
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
-    assert "capacity: got -" in errors
+    assert f"{file}: parameters.capacity: got -" in errors
 
 
 def test_what_may_pass_does_not_end_it(host: Path, port: int, processes: Processes, probe: Probe) -> None:

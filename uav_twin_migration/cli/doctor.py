@@ -32,9 +32,7 @@ from uav_twin_migration.deployment.checks import (
 )
 from uav_twin_migration.deployment.host_directory import (
     STORE,
-    Address,
     EdgeHost,
-    read_parameters,
 )
 from uav_twin_migration.errors import InputError
 
@@ -87,7 +85,7 @@ def examine(directory: Path | None, patience: float) -> list[Finding]:
     findings += guarded("ros", lambda: checks.check_ros(environment, source_of("rclpy")))
     findings += guarded("interfaces", lambda: checks.check_interfaces(source_of("uav_twin_migration.msg")))
     findings += guarded("middleware", lambda: check_middleware(environment))
-    heard = listen(patience, environment, region_of(directory)) if patience > 0.0 else Unheard("not listened to")
+    heard = listen(patience, environment, region_of(host)) if patience > 0.0 else Unheard("not listened to")
     if isinstance(heard, Unheard):
         findings.append(Finding("market", UNKNOWN, heard.why))
         heard = {"ages": {}, "states": {}, "nodes": []}
@@ -116,7 +114,7 @@ def of_files(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         *guarded("discovery", lambda: checks.check_discovery(host.servers)),
-        *guarded("port", lambda: checks.check_port(twin_address(directory), running)),
+        *guarded("port", lambda: checks.check_port(host.address, running)),
         *guarded("keys", lambda: checks.check_keys(directory, host.rsu, now)),
         *guarded("signing_key", lambda: checks.check_signing_key(directory, host.rsu, now)),
         *guarded("learners", lambda: checks.check_learners(directory)),
@@ -153,14 +151,8 @@ def as_owner(directory: Path) -> Iterator[None]:
 
 def heard_of(directory: Path, host: EdgeHost, patience: float) -> dict[str, str]:
     """What an RSU says of itself within `patience` seconds; empty where it is not heard."""
-    found = listen(patience, {**os.environ, **host.variables(directory)}, region_of(directory))
+    found = listen(patience, {**os.environ, **host.variables(directory)}, region_of(host))
     return {} if isinstance(found, Unheard) else dict(found["states"].get(f"rsu/{host.rsu}", {}))
-
-
-def twin_address(directory: Path) -> Address:
-    """Where the RSU listens for others."""
-    parameters = read_parameters(directory)
-    return str(parameters.get("twin_address", "127.0.0.1")), int(parameters.get("twin_port", 0))
 
 
 def guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -206,12 +198,9 @@ class Unheard(NamedTuple):
     why: str
 
 
-def region_of(directory: Path | None) -> str:
+def region_of(host: EdgeHost | None) -> str:
     """The region of a host's RSU."""
-    try:
-        return str(read_parameters(directory).get("region", "")) if directory else ""
-    except InputError:
-        return ""
+    return str(host.parameters.get("region", "")) if host else ""
 
 
 def listen(patience: float, environment: Mapping[str, str], region: str = "") -> dict[str, Any] | Unheard:

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uav_twin_migration.deployment.host_directory import (
-    PARAMETERS_FILE,
+    METRICS_PORT,
     EdgeHost,
+    check_parameters,
+    is_earlier,
     load_host,
-    read_parameters,
     split_address,
 )
 from uav_twin_migration.errors import InputError, UavTwinError
@@ -28,7 +29,7 @@ from uav_twin_migration.errors import InputError, UavTwinError
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
 # ROS 2's messages bring it along, and go on where it is missing
 GENERATOR = "rosidl_generator_py.generate_py_impl"
-METRICS = "127.0.0.1:9464"  # where Prometheus asks
+METRICS = f"127.0.0.1:{METRICS_PORT}"  # where Prometheus asks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--address", metavar="IP[:PORT]", help="the host's own, where RSUs bring twins")
     init.add_argument("--admit", metavar="PATTERN", action="append", help="ids of UAVs that it serves (default: all)")
     init.add_argument("--log", choices=("text", "json"), help="what its nodes print (default text)")
-    init.add_argument("--at", metavar="DIR", type=Path, help="where the directory will lie on the host (default: DIR)")
-    init.add_argument("--workspace", metavar="DIR", type=Path, default=Path("/opt/uavtwin/install"))
-    init.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
+    init.add_argument("--at", metavar="DIR", type=Path, help="where it goes on the host (default /etc/uavtwin/ID)")
     init.add_argument(
         "--uav-signatures",
         action=argparse.BooleanOptionalAction,
@@ -58,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     install = verbs.add_parser("install", help="put a host directory to work on this host, again after each change")
     install.add_argument("directory", metavar="DIR", type=Path)
     install.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    install.add_argument("--user", default="uavtwin", help="user that the service runs as (default uavtwin)")
+    install.add_argument("--user", help="user that the service runs as (default uavtwin)")
     install.add_argument("--metrics", metavar="IP:PORT", nargs="?", const=METRICS, help="answer Prometheus here, too")
     install.add_argument("--discovery", metavar="N", type=int, choices=(0, 1), help="run discovery server N here, too")
     install.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="an image of a host (default /)")
@@ -116,17 +115,21 @@ def spare_memory() -> None:
 def serve(directory: Path) -> int:
     """Run the RSU in this process. Returns its exit code."""
     host = load_host(directory)
-    read_parameters(directory)
+    parameters = check_parameters(host, directory)
+    if is_earlier(directory):
+        print(f"{directory} is an earlier version's; bring it over: sudo uavtwin rsu install {directory}", flush=True)
     spare_memory()
     prepare(host, directory)
     try:
+        from uav_twin_migration.nodes.ros.parameters import overrides
         from uav_twin_migration.nodes.ros.spin import run as spin
         from uav_twin_migration.nodes.rsu import RsuNode
     except ImportError as error:
         raise UavTwinError(f"ROS 2 is not complete ({error}); see `uavtwin doctor {directory}`") from error
     # ROS's own log files would grow for months: what the node prints goes to the journal, which rotates
-    arguments = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(directory / PARAMETERS_FILE)]
-    return spin(lambda: [RsuNode(namespace=f"/rsu/{host.rsu}")], arguments)
+    arguments = ["--ros-args", "--disable-external-lib-logs"]
+    given = overrides(parameters)
+    return spin(lambda: [RsuNode(namespace=f"/rsu/{host.rsu}", parameter_overrides=given)], arguments)
 
 
 def prepare(host: EdgeHost, directory: Path) -> None:
@@ -142,7 +145,7 @@ def answer(args: argparse.Namespace) -> int:
     """Run the metrics node of a host. Returns its exit code."""
     host = load_host(args.directory)
     try:
-        address, port = split_address(args.listen, 9464)
+        address, port = split_address(args.listen, METRICS_PORT)
     except ValueError:
         raise InputError("command line", "--listen", args.listen, "IP:PORT") from None
     spare_memory()
@@ -150,7 +153,7 @@ def answer(args: argparse.Namespace) -> int:
     from uav_twin_migration.nodes.metrics import MetricsNode
     from uav_twin_migration.nodes.ros.spin import run as spin
 
-    region = str(read_parameters(args.directory).get("region", ""))
+    region = str(host.parameters.get("region", ""))
     values = {"address": address, "port": port, "rsu": host.rsu} | ({"region": region} if region else {})
     arguments = ["--ros-args", "--disable-external-lib-logs"]
     arguments += [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]

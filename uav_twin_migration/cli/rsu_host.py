@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from uav_twin_migration.deployment.host_directory import STORE, STORE_FILE, load_host, read_parameters, split_address
-from uav_twin_migration.deployment.installation import Choices, call, plan, unreadable
+from uav_twin_migration.deployment.host_directory import STORE, STORE_FILE, EdgeHost, load_host
+from uav_twin_migration.deployment.installation import Choices, call, installed, plan, unreadable
 from uav_twin_migration.deployment.systemd_unit import unit_name
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import UavTwinError
 
 PATIENCE = 120.0  # s until it is heard to sell, or has stopped
 LOOK = 2.0  # s of listening
@@ -20,12 +20,13 @@ LOOK = 2.0  # s of listening
 
 def install(args: argparse.Namespace) -> int:
     """Bring the host to what is wanted, and say what that took."""
-    choices = Choices(args.user, listening(args.metrics), args.discovery, root=args.root)
+    choices = Choices(args.user, args.metrics, args.discovery, root=args.root)
     if os.geteuid() != 0 and not args.dry_run:
         raise UavTwinError(f"only root can install: sudo uavtwin rsu install {args.directory} (or --dry-run)")
-    closed = unreadable(args.user)
+    host, _ = installed(args.directory, choices)
+    closed = unreadable(host.user)
     if closed and args.root == Path("/"):
-        what = f"{closed} is closed to user {args.user}, who is to run what lies in it"
+        what = f"{closed} is closed to user {host.user}, who is to run what lies in it"
         raise UavTwinError(f"{what}: put the checkout where all can read it, as /opt/uavtwin, and install from there")
     changes = plan(args.directory, choices)
     would = "would be done" if args.dry_run else "done"
@@ -33,29 +34,19 @@ def install(args: argparse.Namespace) -> int:
         if not args.dry_run:
             change.do()
         print(change.what)
-    started = [] if args.dry_run or args.root != Path("/") else start_units(args.directory, choices, changes)
+    started = [] if args.dry_run or args.root != Path("/") else start_units(host, changes)
     for line in started:
         print(line)
     print(f"{len(changes)} changes {would}" if changes else "nothing to change: all is as it should be")
     return 0
 
 
-def listening(where: str | None) -> str:
-    """IP:PORT as it was given, if it is one. Raises InputError."""
-    if where:
-        try:
-            split_address(where, 9464)
-        except ValueError:
-            raise InputError("command line", "--metrics", where, "IP:PORT") from None
-    return where or ""
-
-
-def start_units(directory: Path, choices: Choices, changes: Iterable[object]) -> list[str]:
+def start_units(host: EdgeHost, changes: Iterable[object]) -> list[str]:
     """Enable the units, and start anew those whose files have changed. Returns what was done."""
     restarted = {getattr(change, "restarts", "") for change in changes}
-    units = [unit_name(load_host(directory).rsu)]
-    units += ["uavtwin-metrics.service"] if choices.metrics else []
-    units += [f"uavtwin-discovery-{choices.discovery}.service"] if choices.discovery is not None else []
+    units = [unit_name(host.rsu)]
+    units += ["uavtwin-metrics.service"] if host.metrics else []
+    units += [f"uavtwin-discovery-{host.discovery}.service"] if host.discovery is not None else []
     if not Path("/run/systemd/system").is_dir():
         call(["systemctl", "enable", *units])
         return ["systemd does not run here: the units start at the next boot"]
@@ -96,7 +87,8 @@ def wait(until: Callable[[], bool], patience: float) -> bool:
 
 def stop(args: argparse.Namespace) -> int:
     """Stop the service: it sells no more, has its twins move away, and ends."""
-    host, limit = load_host(args.directory), float(read_parameters(args.directory).get("drain_limit", 30.0))
+    host = load_host(args.directory)
+    limit = float(host.parameters.get("drain_limit", 30.0))
     print(f"RSU {host.rsu} goes down: its twins have {limit:g} s to move to other RSUs", flush=True)
     call(["systemctl", "stop", unit_name(host.rsu)])
     left = hosted(args.directory)
@@ -141,7 +133,7 @@ def hosted(directory: Path) -> int:
 
 def store_of(directory: Path) -> Path:
     """Where the twins of a host are. Raises InputError."""
-    return Path(str(read_parameters(directory).get("twin_store") or directory / STORE / STORE_FILE))
+    return Path(load_host(directory).node_parameters(directory)["twin_store"] or directory / STORE / STORE_FILE)
 
 
 def backup(args: argparse.Namespace) -> int:

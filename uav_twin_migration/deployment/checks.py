@@ -21,8 +21,8 @@ from uav_twin_migration.deployment.host_directory import (
     Address,
     EdgeHost,
     check_parameters,
+    is_earlier,
     load_host,
-    read_parameters,
 )
 from uav_twin_migration.deployment.machines import WITHOUT_WHEELS, lacks_wheels
 from uav_twin_migration.errors import InputError, UavTwinError
@@ -151,9 +151,9 @@ def check_port(address: Address, running: bool) -> list[Finding]:
         if error.errno == errno.EADDRINUSE:
             if running:
                 return [Finding("port", OK, f"{where} is in use, as it should be")]
-            hint = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `twin_port` in rsu.yaml"
+            hint = f"see who has it: ss -ltnp 'sport = :{address[1]}'; or change `twin_port` in host.yaml"
             return [Finding("port", ERROR, f"{where} is taken, and this RSU does not run", hint)]
-        hint = "name an address of this host as `twin_address` in rsu.yaml"
+        hint = "name an address of this host as `twin_address` in host.yaml"
         return [Finding("port", ERROR, f"{where}: {(error.strerror or str(error)).lower()}", hint)]
     if running:
         hint = "open the port in the firewall, and see the RSU's log for why it does not listen"
@@ -189,20 +189,17 @@ def check_clocks(ages: Mapping[str, float], synchronised: bool | None) -> list[F
 
 
 def check_directory(directory: Path) -> tuple[EdgeHost | None, list[Finding]]:
-    """The files that `uavtwin rsu init` writes."""
+    """The settings that `uavtwin rsu init` writes."""
     hint = "mend what it names, or write it anew, which keeps all else: uavtwin rsu init DIR --rsu ID --scenario FILE"
+    host = None
     try:
         host = load_host(directory)
-    except InputError as error:
-        return None, [Finding("host", ERROR, str(error), hint)]
-    try:
-        parameters = read_parameters(directory)
-        check_parameters(parameters, str(directory / "rsu.yaml"))
-        id_ = parameters.get("rsu_id")
-        if id_ != host.rsu:
-            raise InputError(str(directory / "rsu.yaml"), "rsu_id", id_, f"{host.rsu!r}, as host.yaml says")
+        check_parameters(host, directory)
     except InputError as error:
         return host, [Finding("host", ERROR, str(error), hint)]
+    if is_earlier(directory):
+        what, hint = "it works, but is as an earlier version wrote it", f"sudo uavtwin rsu install {directory}"
+        return host, [Finding("host", WARNING, f"{directory}, RSU {host.rsu}'s: {what}", hint)]
     return host, [Finding("host", OK, f"{directory} is RSU {host.rsu}'s")]
 
 

@@ -1,11 +1,12 @@
 """Puts an RSU's host directory to work on its host: user, files, units, permissions; says what it changed.
 
 What is wanted is listed first, then compared with what is there: done again, nothing is left to do. Root owns all but
-the store and the keys, so that who takes the service changes neither its parameters nor its units.
+the store, the keys and host.yaml, and the units let the services write the store alone, so that who takes one changes
+neither its parameters nor its units.
 
     /etc/uavtwin/environment    the variables with which the command line runs here, of ROS 2 and Python
     /usr/local/bin/uavtwin      the command line with them, for whoever may sudo
-    AT/                         the host's directory, where its parameters say that it lies
+    AT/                         the host's directory: /etc/uavtwin/RSU, or as `at` in host.yaml says
     /etc/systemd/system/        the units
 """
 
@@ -20,29 +21,33 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
 
+from uav_twin_migration.deployment import earlier_directories
 from uav_twin_migration.deployment.host_directory import (
+    DISCOVERY_PORT,
+    EARLIER_FILE,
     FAST_DDS_FILE,
     HOST_FILE,
     KEYS,
     LEARNERS,
-    PARAMETERS_FILE,
     PLUGINS,
     STORE,
     WRITTEN,
+    EdgeHost,
     check_parameters,
+    host_of,
+    is_earlier,
     load_host,
-    read_parameters,
-    read_yaml,
 )
 from uav_twin_migration.deployment.merging import merge
 from uav_twin_migration.deployment.systemd_unit import Launcher, discovery_unit, metrics_unit, unit, unit_name
-from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.errors import UavTwinError
 
 ENVIRONMENT, COMMAND, UNITS = Path("/etc/uavtwin/environment"), Path("/usr/local/bin/uavtwin"), "etc/systemd/system"
 VARIABLES = (
@@ -72,106 +77,119 @@ class Change(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What the operator wants."""
+    """What the operator wants that may differ from what host.yaml says, which then says it; and where."""
 
-    user: str = "uavtwin"
-    metrics: str = ""  # ADDRESS:PORT; empty for no such unit
-    discovery: int | None = None  # the number of the discovery server that runs here
-    discovery_port: int = 11811
+    user: str | None = None
+    metrics: str | None = None
+    discovery: int | None = None
     root: Path = Path("/")  # where the host's files are, for an image that is being made
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings among them."""
+        return {name: value for name, value in self._asdict().items() if name != "root" and value is not None}
 
 
 def plan(directory: Path, choices: Choices) -> list[Change]:
     """What is left to do, in order. Raises InputError, UavTwinError."""
-    changes = [] if has_user(choices) else [Change(f"user {choices.user} is made", lambda: add_user(choices))]
-    for wanted in listed(directory, choices):
-        changes += compared(wanted, choices)
-    return changes
+    host, files = installed(directory, choices)
+    changes = [] if has_user(host.user) else [Change(f"user {host.user} is made", lambda: add_user(host.user))]
+    for wanted in listed(directory, host, files, choices.root):
+        changes += compared(wanted, choices.root)
+    left = earlier_directories.left_over(under(choices.root, host.home))
+    return changes + [
+        Change(f"/{file.relative_to(choices.root)} goes: host.yaml has all of it", file.unlink) for file in left
+    ]
 
 
-def has_user(choices: Choices) -> bool:
+def installed(directory: Path, choices: Choices) -> tuple[EdgeHost, dict[str, bytes]]:
+    """What the host says once it is installed, and the files that say so, by their places. Raises InputError."""
+    brought = load_host(directory)
+    check_parameters(brought, directory)
+    to = under(choices.root, brought.home)
+    in_place = directory.resolve() == to.resolve()
+    files, _ = settings_files(to, None if in_place else brought, choices.given)
+    host = host_of(yaml.safe_load(files[HOST_FILE]), str(to / HOST_FILE))
+    check_parameters(host, to)
+    return host, files
+
+
+def settings_files(
+    to: Path, new: EdgeHost | None, given: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[dict[str, bytes], list[str]]:
+    """The settings of a directory, brought up to date: files by their places in it, and what changes in them.
+
+    new: what is to be there; None for what is there. given: what overrides both. Raises InputError.
+    """
+    own = load_host(to).document() if (to / HOST_FILE).exists() else {}
+    base = load_host(to / WRITTEN).document() if (to / WRITTEN / HOST_FILE).exists() else own
+    wanted = new.document() if new else own
+    merged = merge(base, own, wanted)
+    values = {**merged.values, **given}
+    whole = dumped(values) if values != own or is_earlier(to) else (to / HOST_FILE).read_bytes()  # with its comments
+    copies = earlier_directories.copies(to) if is_earlier(to) else {}
+    told = [*merged.changes, *merged.kept, *([earlier_directories.told(to)] if copies else [])]
+    return {**copies, HOST_FILE: whole, f"{WRITTEN}/{HOST_FILE}": dumped(wanted if new else base)}, told
+
+
+def has_user(user: str) -> bool:
     """Whether the service's user is there."""
     try:
-        pwd.getpwnam(choices.user)
+        pwd.getpwnam(user)
     except KeyError:
         return False
     return True
 
 
-def add_user(choices: Choices) -> None:
+def add_user(user: str) -> None:
     """Make it. Raises UavTwinError."""
-    call(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", choices.user])
+    call(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", user])
 
 
-def listed(directory: Path, choices: Choices) -> Iterator[Wanted]:
-    """All files and folders. Raises InputError."""
-    host, parameters = load_host(directory), read_parameters(directory)
-    at = lies_at(directory, parameters)
-    to, user = under(choices.root, at), choices.user
-    name = unit_name(host.rsu)
-    files = dict(configuration(directory, to))
-    digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
+def listed(directory: Path, host: EdgeHost, settings: Mapping[str, bytes], root: Path) -> Iterator[Wanted]:
+    """All files and folders. settings: content by places in the host's directory."""
+    at, user, name = host.home, host.user, unit_name(host.rsu)
+    to = under(root, at)
+    beside = beside_settings(directory)
+    digest = hashlib.sha256(b"".join([settings[HOST_FILE], *beside.values()])).hexdigest()[:12]
     launcher = Launcher(f"{sys.executable} -m uav_twin_migration.cli", str(ENVIRONMENT))
-    yield Wanted(under(choices.root, ENVIRONMENT.parent), None, 0o755, ROOT)
-    yield Wanted(under(choices.root, ENVIRONMENT), environment(), 0o644, ROOT, name)
-    yield Wanted(under(choices.root, COMMAND), command(), 0o755, ROOT)
+    yield Wanted(under(root, ENVIRONMENT.parent), None, 0o755, ROOT)
+    yield Wanted(under(root, ENVIRONMENT), environment(), 0o644, ROOT, name)
+    yield Wanted(under(root, COMMAND), command(), 0o755, ROOT)
     yield Wanted(to, None, 0o755, ROOT)
-    for folder, mode in ((KEYS, 0o700), (STORE, 0o700)):
-        yield Wanted(to / folder, None, mode, user)
+    for folder in (KEYS, STORE):
+        yield Wanted(to / folder, None, 0o700, user)
     for folder in (LEARNERS, PLUGINS, WRITTEN):
         yield Wanted(to / folder, None, 0o755, ROOT)
-    for file, content in files.items():
-        private = file.parent.name == KEYS or file.name == PARAMETERS_FILE
-        owner = user if private and file.parent.name != WRITTEN else ROOT
-        yield Wanted(file, content, 0o600 if private else 0o644, owner, name)
-    units = [(name, unit(host.rsu, at, launcher, user, "install") + f"# configuration {digest}\n")]
-    if choices.metrics:
-        units.append(metrics_unit(at, launcher, user, choices.metrics))
-    if choices.discovery is not None:
-        units.append(discovery_unit(choices.discovery, choices.discovery_port, launcher, user))
+    for place, content in {**settings, **beside}.items():
+        private = place == HOST_FILE or place.startswith(f"{KEYS}/")
+        secret = private or Path(place).name in (HOST_FILE, EARLIER_FILE)
+        yield Wanted(to / place, content, 0o600 if secret else 0o644, user if private else ROOT, name)
+    units = [(name, unit(host.rsu, at, launcher, user) + f"# configuration {digest}\n")]
+    if host.metrics:
+        units.append(metrics_unit(at, launcher, user, host.metrics))
+    if host.discovery is not None:
+        units.append(discovery_unit(host.discovery, DISCOVERY_PORT, launcher, user))
     for file_name, text in units:
-        yield Wanted(choices.root / UNITS / file_name, text.encode(), 0o644, ROOT, file_name)
+        yield Wanted(root / UNITS / file_name, text.encode(), 0o644, ROOT, file_name)
 
 
-def lies_at(directory: Path, parameters: dict[str, Any]) -> Path:
-    """Where the host's directory belongs, as its parameters say. Raises InputError."""
-    store = Path(str(parameters.get("twin_store", "")))
-    if not store.is_absolute() or store.parent.name != STORE:
-        where = str(directory / PARAMETERS_FILE)
-        raise InputError(where, "twin_store", str(store), f"DIR/{STORE}/FILE, as `uavtwin rsu init --at DIR` writes it")
-    return store.parent.parent
-
-
-def configuration(directory: Path, to: Path) -> Iterator[tuple[Path, bytes]]:
-    """The files that are copied, merged with what the operator changed where they go. Raises InputError."""
-    for name in (HOST_FILE, PARAMETERS_FILE):
-        new = document(directory / name)
-        own = document(to / name) if (to / name).exists() else {}
-        base = document(to / WRITTEN / name) if (to / WRITTEN / name).exists() else own
-        merged = own if directory.resolve() == to.resolve() else merge(base, own, new).values
-        if name == PARAMETERS_FILE:
-            check_parameters(merged, str(to / name))
-        yield to / name, dumped(name, merged)
-        yield to / WRITTEN / name, dumped(name, base if directory.resolve() == to.resolve() else new)
+def beside_settings(directory: Path) -> dict[str, bytes]:
+    """The files that are copied as they are, by their places in the host's directory."""
+    found = {}
     for file in sorted(directory.rglob("*")):
         part = file.relative_to(directory)
         if file.is_file() and (part.parts[0] in (KEYS, LEARNERS, PLUGINS) or part.name in COPIED):
-            yield to / part, file.read_bytes()
+            found[str(part)] = file.read_bytes()
+    return found
 
 
 COPIED = (FAST_DDS_FILE, "sros2-policy.xml")
 
 
-def document(file: Path) -> dict[str, Any]:
-    """host.yaml, or the parameters in rsu.yaml. Raises InputError."""
-    return read_parameters(file.parent) if file.name == PARAMETERS_FILE else read_yaml(file)
-
-
-def dumped(name: str, values: dict[str, Any]) -> bytes:
-    """Such a file's content."""
-    rsu = values.get("rsu_id", "")
-    whole = {f"/rsu/{rsu}/rsu": {"ros__parameters": values}} if name == PARAMETERS_FILE else values
-    return yaml.safe_dump(whole, sort_keys=False).encode()
+def dumped(values: Mapping[str, Any]) -> bytes:
+    """The content of host.yaml."""
+    return yaml.safe_dump({**values, "parameters": dict(values["parameters"])}, sort_keys=False).encode()
 
 
 def environment() -> bytes:
@@ -201,9 +219,9 @@ def under(root: Path, path: Path) -> Path:
     return root / path.relative_to("/")
 
 
-def compared(wanted: Wanted, choices: Choices) -> Iterator[Change]:
+def compared(wanted: Wanted, root: Path) -> Iterator[Change]:
     """What is to be done about one file or folder."""
-    path, shown = wanted.path, f"/{wanted.path.relative_to(choices.root)}"
+    path, shown = wanted.path, f"/{wanted.path.relative_to(root)}"
     if not path.exists():
         kind = "/ is made" if wanted.content is None else " is written"
         yield Change(f"{shown}{kind}, {wanted.owner}'s", lambda: put(wanted), wanted.restarts)
@@ -219,14 +237,14 @@ def compared(wanted: Wanted, choices: Choices) -> Iterator[Change]:
 
 
 def differences(path: Path, content: bytes) -> str:
-    """Which settings change in a file of them."""
-    if path.name not in (HOST_FILE, PARAMETERS_FILE) or path.parent.name == WRITTEN:
+    """Which settings change in host.yaml."""
+    if path.name != HOST_FILE or path.parent.name in (WRITTEN, earlier_directories.ASIDE):
         return ""
-    before = document(path)
-    after = yaml.safe_load(content)
-    if path.name == PARAMETERS_FILE:
-        after = next(iter(after.values()))["ros__parameters"]
-    return "".join(f"\n    {line}" for line in merge(before, before, after).changes)
+    before, after = load_host(path.parent).document(), host_of(yaml.safe_load(content), str(path)).document()
+    lines = [*merge(before, before, after).changes]
+    if is_earlier(path.parent):
+        lines.append(earlier_directories.told(path.parent))
+    return "".join(f"\n    {line}" for line in lines)
 
 
 def owner_of(path: Path) -> str:

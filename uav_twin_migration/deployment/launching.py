@@ -24,7 +24,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from uav_twin_migration.deployment.discovery import HEARS_OF_ALL, discovery_server, loopback
-from uav_twin_migration.deployment.host_directory import PARAMETERS_FILE, load_host
+from uav_twin_migration.deployment.host_directory import check_parameters, load_host
 from uav_twin_migration.deployment.options import SCENARIO, SIM, Option, Options, read_all
 from uav_twin_migration.deployment.plan import (
     NodeSpec,
@@ -131,8 +131,7 @@ def edge_actions(directory: Path) -> list[Any]:
     """The RSU of a host directory, in the host's environment."""
     host = load_host(directory)
     variables = [SetEnvironmentVariable(name, value) for name, value in host.variables(directory).items()]
-    node = NodeSpec("rsu", f"/rsu/{host.rsu}", {"rsu_id": host.rsu})
-    return [*variables, node_action(node, extra=[str(directory / PARAMETERS_FILE)])]
+    return [*variables, node_action(NodeSpec("rsu", f"/rsu/{host.rsu}", check_parameters(host, directory)))]
 
 
 def uav_actions(context: LaunchContext) -> list[Any]:

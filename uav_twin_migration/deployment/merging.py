@@ -1,4 +1,4 @@
-"""Brings a configuration up to date, and keeps what an operator changed in it.
+"""Brings a configuration up to date, and keeps what an operator changed in it, also in the mappings within it.
 
 Three states of each value: as it was written last (the base), as it is now (the operator's), as it would be written now
 (the new one). Who alone has changed it wins; where both have, the operator does, and is told.
@@ -27,6 +27,12 @@ def merge(base: Mapping[str, Any], own: Mapping[str, Any], new: Mapping[str, Any
     changes, kept = [], []
     for name in dict.fromkeys([*new, *own]):
         was, here, wanted = (values_.get(name, MISSING) for values_ in (base, own, new))
+        if isinstance(wanted, Mapping) and isinstance(here, Mapping):
+            within = merge(was if isinstance(was, Mapping) else here, here, wanted)
+            values[name] = within.values
+            changes += [f"{name}.{line}" for line in within.changes]
+            kept += [f"{name}.{line}" for line in within.kept]
+            continue
         mine = here != was and here != wanted and own
         value = here if mine else wanted
         if mine:

@@ -10,7 +10,7 @@ from uav_twin_migration.deployment.host_directory import STORE
 WATCHDOG = 20  # s without a sign of life after which systemd restarts the node
 
 HEAD = """\
-# Written by `uavtwin rsu {verb}`, which writes it anew: what is to differ belongs into {name}.d/*.conf
+# Written by `uavtwin rsu install`, which writes it anew: what is to differ belongs into {name}.d/*.conf
 [Unit]
 Description={description}
 Wants=network-online.target
@@ -87,12 +87,7 @@ def unit_name(rsu: str) -> str:
     return f"uavtwin-rsu-{rsu}.service"
 
 
-def from_workspace(workspace: Path) -> Launcher:
-    """Out of a built ROS 2 workspace."""
-    return Launcher(f"/bin/bash -c 'source {workspace}/setup.bash && exec python3 -m uav_twin_migration.cli \"$@\"' -")
-
-
-def unit(rsu: str, directory: Path, launcher: Launcher, user: str, verb: str = "init") -> str:
+def unit(rsu: str, directory: Path, launcher: Launcher, user: str) -> str:
     """The unit file of an RSU. directory: where it lies on the RSU's host."""
     return _unit(
         unit_name(rsu),
@@ -100,7 +95,6 @@ def unit(rsu: str, directory: Path, launcher: Launcher, user: str, verb: str = "
         launcher,
         f"rsu run {directory}",
         user,
-        verb,
         RSU_UNIT.format(directory=directory),
         RSU_SERVICE.format(watchdog=WATCHDOG, directory=directory, store=STORE),
     )
@@ -110,7 +104,7 @@ def metrics_unit(directory: Path, launcher: Launcher, user: str, where: str) -> 
     """Name and content of the unit that answers Prometheus. where: ADDRESS:PORT."""
     name = "uavtwin-metrics.service"
     arguments = f"rsu metrics {directory} --listen {where}"
-    return name, _unit(name, "UAV twin market, metrics", launcher, arguments, user, "install", "", BESIDE)
+    return name, _unit(name, "UAV twin market, metrics", launcher, arguments, user, "", BESIDE)
 
 
 def discovery_unit(number: int, port: int, launcher: Launcher, user: str) -> tuple[str, str]:
@@ -118,12 +112,10 @@ def discovery_unit(number: int, port: int, launcher: Launcher, user: str) -> tup
     name = f"uavtwin-discovery-{number}.service"
     arguments = f"rsu discovery --number {number} --port {port}"
     title = f"UAV twin market, discovery server {number}"
-    return name, _unit(name, title, launcher, arguments, user, "install", "", DISCOVERY_SERVICE)
+    return name, _unit(name, title, launcher, arguments, user, "", DISCOVERY_SERVICE)
 
 
-def _unit(
-    name: str, description: str, launcher: Launcher, arguments: str, user: str, verb: str, unit: str, service: str
-) -> str:
+def _unit(name: str, description: str, launcher: Launcher, arguments: str, user: str, unit: str, service: str) -> str:
     environment = f"EnvironmentFile={launcher.environment}\n" if launcher.environment else ""
     return HEAD.format(
         name=name,
@@ -133,5 +125,4 @@ def _unit(
         command=f"{launcher.command} {arguments}",
         service=service.rstrip(),
         user=user,
-        verb=verb,
     )

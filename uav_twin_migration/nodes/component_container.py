@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from uav_twin_migration.deployment.plan import NodeSpec, ProcessSpec
+from uav_twin_migration.nodes.ros.parameters import overrides
 from uav_twin_migration.nodes.ros.spin import run
 
 # executable -> class, for the nodes that can share a process
@@ -40,8 +40,8 @@ def node_class(executable: str) -> Any:
 
 def make_node(spec: NodeSpec) -> Node:
     """Create a node in its namespace with its parameters."""
-    overrides = [Parameter(name, value=value) for name, value in spec.parameters.items()]
-    return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=overrides)
+    given = overrides(spec.parameters)
+    return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=given)
 
 
 def host(process: ProcessSpec, quiet: bool = False, further: Sequence[str] = ()) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -95,6 +95,11 @@ def _given(node: Node, setting: Setting) -> Any:
 
 def _plain(value: Any) -> Any:
     return list(value) if hasattr(value, "tolist") or isinstance(value, tuple) else value
+
+
+def overrides(values: Mapping[str, Any]) -> list[RosParameter]:
+    """Values for a node that is made, in the place of those of a parameter file."""
+    return [RosParameter(name, value=value) for name, value in values.items()]
 
 
 def descriptor(setting: Setting) -> ParameterDescriptor:

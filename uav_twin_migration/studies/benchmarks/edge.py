@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 from uav_twin_migration.cli.doctor import Unheard, listen
-from uav_twin_migration.cli.rsu_init import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu_init import bring_keys, parameters_of, write_files
 from uav_twin_migration.deployment.discovery import discovery_server, keep_to_this_machine
 from uav_twin_migration.deployment.host_directory import FAST_DDS_FILE, KEYS, EdgeHost
 from uav_twin_migration.deployment.options import Options
@@ -83,8 +83,9 @@ def edge_host(directory: Path, scenario: Scenario, file: str) -> Path:
         rsu.id,
         domain=int(os.environ.get("ROS_DOMAIN_ID", "0")),
         discovery_servers=tuple(filter(None, servers.split(";"))),
+        parameters=parameters_of(rsu.id, file, ("127.0.0.1", 7549)),
     )
-    write_files(directory, host, parameters_of(rsu.id, file) | own_parameters(directory, rsu.id, ("127.0.0.1", 7549)))
+    write_files(directory, host)
     bring_keys(directory.parent / "keys", directory / KEYS, rsu.id)
     loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
     if loopback:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.rsu_init import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu_init import bring_keys, parameters_of, write_files
 from uav_twin_migration.deployment.host_directory import (
     DISCOVERY_PORT,
     KEYS,
@@ -98,9 +98,10 @@ class City:
         """An RSU's host directory, with its keys."""
         directory = self.folder / rsu
         address = (self.hosts[rsu].address, TWIN_PORT)
-        parameters = parameters_of(rsu, self._file) | own_parameters(directory, rsu, address)
+        parameters = parameters_of(rsu, self._file, address)
         parameters |= {"require_uav_signatures": True, "drain_on_stop": False}  # what ends there, ends at once
-        write_files(directory, EdgeHost(rsu, discovery_servers=self.servers, peers=self.peers), parameters)
+        host = EdgeHost(rsu, discovery_servers=self.servers, peers=self.peers, parameters=parameters)
+        write_files(directory, host)
         bring_keys(self._keys, directory / KEYS, rsu)
         shutil.copyfile(self._keys / f"{LEARNER}.pub", directory / LEARNERS / f"{LEARNER}.pub")
 
@@ -138,7 +139,7 @@ class City:
         """Of a host's processes, other than an RSU's."""
         host, folder = EdgeHost(name, discovery_servers=self.servers, peers=self.peers), self.folder / name
         if name not in self.rsus:  # who have their directories already
-            write_files(folder, host, {})
+            write_files(folder, host)
         return host.variables(folder)
 
     def _start_uavs(self) -> None:

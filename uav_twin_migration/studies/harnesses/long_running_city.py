@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uav_twin_migration.cli.rsu_init import bring_keys, own_parameters, parameters_of, write_files
+from uav_twin_migration.cli.rsu_init import bring_keys, parameters_of, write_files
 from uav_twin_migration.deployment.host_directory import (
     FAST_DDS_FILE,
     KEYS,
@@ -166,9 +166,9 @@ class LongRunningCity:
 
     def _make_host(self, rsu: str, port: int) -> None:
         directory = self.folder / rsu
-        parameters = parameters_of(rsu, self.file) | own_parameters(directory, rsu, ("127.0.0.1", port))
+        parameters = parameters_of(rsu, self.file, ("127.0.0.1", port))
         parameters |= {"use_sim_time": True, "time_scale": self._speed, "drain_on_stop": False}  # it ends at once
-        write_files(directory, EdgeHost(rsu, domain=self._domain), parameters)
+        write_files(directory, EdgeHost(rsu, domain=self._domain, parameters=parameters))
         bring_keys(self.folder / "keys", directory / KEYS, rsu)
         loopback = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
         if loopback:
