@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -166,6 +167,15 @@ def test_a_revoked_signature(tmp_path: Path) -> None:
     assert "list 1 of revoked keys" in checks.check_signing_key(tmp_path, "rsu_2", NOW)[1].detail
     (tmp_path / "keys" / "revoked").write_text("nobody signed this")
     assert statuses(checks.check_signing_key(tmp_path, "rsu_2", NOW)) == [ERROR]
+
+
+def test_a_signing_key_of_another_authority(tmp_path: Path) -> None:
+    pytest.importorskip("nacl")
+    for folder in ("keys", "others"):
+        make_signing_keys(tmp_path / folder, ["rsu_1"])
+    shutil.copyfile(tmp_path / "others" / "market.pub", tmp_path / "keys" / "market.pub")
+    (finding,) = checks.check_signing_key(tmp_path, "rsu_1", NOW)
+    assert (finding.status, "nobody believes" in finding.detail) == (ERROR, True)
 
 
 def test_store(directory: Path) -> None:

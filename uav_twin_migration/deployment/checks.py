@@ -271,7 +271,7 @@ def _validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
 def check_signing_key(directory: Path, rsu: str, now: datetime.datetime) -> list[Finding]:
     """What the RSU signs with, and verifies others' signatures with; and the list of revoked keys."""
     from uav_twin_migration.security import ed25519, revocation
-    from uav_twin_migration.security.message_signature import MessageSigner
+    from uav_twin_migration.security.message_signature import MessageSigner, MessageVerifier
 
     keys = directory / KEYS
     file = keys / f"{rsu}.signing"
@@ -284,7 +284,10 @@ def check_signing_key(directory: Path, rsu: str, now: datetime.datetime) -> list
         return [Finding("signing_key", ERROR, str(error), hint)]
     until = datetime.datetime.fromtimestamp(signer.until, datetime.timezone.utc)
     findings = [_until("signing_key", file, now, until, hint)]
-    if signer.public in revoked:
+    if MessageVerifier(authority).refusal(rsu, b"", signer.signature(b""), wall_time=0.0):
+        what = f"{file}: not certified as {rsu}'s by market.pub's authority: nobody believes what it signs"
+        findings = [Finding("signing_key", ERROR, what, hint)]
+    elif signer.public in revoked:
         findings = [Finding("signing_key", ERROR, f"{file} is revoked: whoever has the list refuses it", hint)]
     if version:
         findings.append(
