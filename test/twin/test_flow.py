@@ -100,3 +100,19 @@ def test_a_bucket_follows_its_rate() -> None:
     assert bucket.wait(10.0, 10.0) == 0.01
     bucket.set_rate(UNLIMITED, 10.0)
     assert bucket.wait(1e9, 10.0) == 0.0
+
+
+@given(rest=st.integers(1, 3_000_000), rate=st.floats(1e4, 1e8), passed=st.floats(0.0, 1e5))
+def test_a_copy_may_freeze_when_it_says_and_not_before(rest: int, rate: float, passed: float) -> None:
+    """What waits for the pause to have doubled enough is told when that will be, and need not look all the time."""
+    flow = Flow([Entry(0, 1, b"", rest)], 0)
+    assert flow.freezes_at(rate) in (math.inf, flow.freezes_at(0.0))  # the first pass is not over
+    flow.take(rest)
+    flow.may_freeze(passed, rate)
+    at = flow.freezes_at(rate)
+    if at == math.inf:
+        assert not flow.may_freeze(passed + 1e6, rate)
+        return
+    assert at >= passed
+    assert flow.may_freeze(at + 1e-6 * max(at, 1.0), rate)
+    assert at == passed or not flow.may_freeze(max(at - 1e-6 * max(at, 1.0), passed), rate) or at - passed < 1e-6 * at

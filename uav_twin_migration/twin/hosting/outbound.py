@@ -187,12 +187,23 @@ class OutboundTransfers:
         left = _transfer(hosted_twin, transfer.purpose)
         if left is None or left.phase is not Phase.COPYING:
             return NEVER
-        if left.purpose is Purpose.MIGRATION or (
-            outbound.rate > 0.0 and not (outbound.flow and outbound.flow.is_empty)
-        ):
-            return self._state.now + max(PUMP_PERIOD, self._links.wait(outbound))
+        if migrates or (outbound.rate > 0.0 and not (outbound.flow and outbound.flow.is_empty)):
+            return self._next_look(outbound, migrates)
         waits = outbound.rate > 0.0 and may_complete(hosted_twin.replica_state, left)
         return outbound.complete_at if waits else NEVER
+
+    def _next_look(self, outbound: Outbound, migrates: bool) -> float:
+        """When a transfer may go on by time alone, s; whatever happens to its twin has it looked at before."""
+        flow, rate, soon = outbound.flow, outbound.rate, self._state.now + PUMP_PERIOD
+        if flow is None:
+            return soon
+        asks = self._state.settings.transfer.own is not None and math.isnan(outbound.stopped_at)
+        at = NEVER
+        if rate > 0.0 and not flow.is_empty and not flow.fills_window(rate):
+            at = self._state.now + self._links.wait(outbound)
+        elif migrates:
+            at = soon if asks else min(flow.freezes_at(rate), flow.diverges_at)
+        return max(soon, at)
 
     def _begin_copying(self, hosted_twin: HostedTwin, transfer: OutboundTransfer, outbound: Outbound) -> None:
         assert hosted_twin.own is not None

@@ -96,17 +96,33 @@ class Flow:
 
     def may_send(self, queued: int, rate: float) -> bool:
         """Whether another frame should go to the carrier now. rate: bytes/s."""
+        return bool(self._waiting) and queued < most_queued(rate) and not self.fills_window(rate)
+
+    def fills_window(self, rate: float) -> bool:
+        """Whether so much is on its way that an acknowledgement must come first. rate: bytes/s."""
         window = MOST_WINDOW if rate == UNLIMITED else min(max(rate * WINDOW_TIME, LEAST_WINDOW), MOST_WINDOW)
-        return bool(self._waiting) and queued < most_queued(rate) and self.unacknowledged < window
+        return self.unacknowledged >= window
 
     def may_freeze(self, now: float, rate: float) -> bool:
         """Whether the rest would take no longer than the pause that is allowed by now."""
         pause = self._pause(now)
         return pause > 0 and self.remaining <= pause * (GUESSED_RATE if rate == UNLIMITED else rate)
 
+    def freezes_at(self, rate: float) -> float:
+        """When `may_freeze` comes true, s, if nothing happens until then: nothing is taken, acknowledged or changed."""
+        pause = self.remaining / (GUESSED_RATE if rate == UNLIMITED else rate) if rate > 0.0 else math.inf
+        if pause > LONGEST_PAUSE:
+            return math.inf
+        return self._passed_at + PAUSE_DOUBLES * max(math.log2(max(pause, FIRST_PAUSE) / FIRST_PAUSE), 0.0)
+
+    @property
+    def diverges_at(self) -> float:
+        """When it counts as changing faster than it is sent, s."""
+        return self._passed_at + PAUSE_DOUBLES * math.log2(LONGEST_PAUSE / FIRST_PAUSE) + PATIENCE
+
     def diverges(self, now: float) -> bool:
         """Whether the twin has long been changing faster than it is sent."""
-        return now > self._passed_at + PAUSE_DOUBLES * math.log2(LONGEST_PAUSE / FIRST_PAUSE) + PATIENCE
+        return now > self.diverges_at
 
     def digest(self, uav: str) -> bytes:
         """The whole copy's digest."""
