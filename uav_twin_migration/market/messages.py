@@ -102,29 +102,41 @@ def is_id(text: str) -> bool:
 
 def check_number(value: float, largest: float) -> Refusal | None:
     """Why `value` is not a number in [0, largest], or None."""
+    if 0.0 <= value <= largest:  # as nearly all are
+        return None
     if not math.isfinite(value):
         return Refusal.NOT_FINITE
     if value < 0.0:
         return Refusal.NEGATIVE
-    return Refusal.ABSURD if value > largest else None
+    return Refusal.ABSURD
 
 
 def check_offer(offer: Offer) -> Refusal | None:
     """Why an offer cannot be believed, or None."""
     if not is_id(offer.rsu):
         return Refusal.BAD_ID
-    x, y, z = offer.position
+    x, y, z = map(abs, offer.position)
+    if (
+        0.0 < offer.price <= LARGEST_PRICE
+        and 0.0 <= offer.free_bandwidth <= LARGEST_BANDWIDTH
+        and 0.0 <= offer.range <= LARGEST_RANGE
+        and 0.0 < offer.offer_window <= LONGEST_WINDOW
+        and x <= LARGEST_COORDINATE
+        and y <= LARGEST_COORDINATE
+        and z <= LARGEST_COORDINATE
+    ):
+        return None  # as nearly all: the rest finds out what is wrong
     bounded = (
         (offer.price, LARGEST_PRICE),
         (offer.free_bandwidth, LARGEST_BANDWIDTH),
         (offer.range, LARGEST_RANGE),
         (offer.offer_window, LONGEST_WINDOW),
-        (abs(x), LARGEST_COORDINATE),
-        (abs(y), LARGEST_COORDINATE),
-        (abs(z), LARGEST_COORDINATE),
+        (x, LARGEST_COORDINATE),
+        (y, LARGEST_COORDINATE),
+        (z, LARGEST_COORDINATE),
     )
     for value, largest in bounded:
         refusal = check_number(value, largest)
         if refusal:
             return refusal
-    return Refusal.ABSURD if offer.price == 0.0 or offer.offer_window == 0.0 else None
+    return Refusal.ABSURD  # a price or a window of 0

@@ -80,7 +80,7 @@ class TwinMonitor:
                 self._gaps.append(now - newest.at)
                 self.handovers.append((now, state.uav, newest.state.rsu, state.rsu))
         elif state.epoch == newest.state.epoch and state.rsu == newest.state.rsu:
-            self._newest[state.uav] = newest._replace(state=state, at=now)
+            self._newest[state.uav] = _Newest(state, newest.since, now)
         elif state.epoch == newest.state.epoch or now > newest.since + OVERLAP:
             self.duplicated.add(state.uav)
             return

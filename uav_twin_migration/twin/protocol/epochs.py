@@ -11,6 +11,7 @@ So a hand-over that is still under way when the UAV re-hosts its twin can never 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeGuard
 
 HANDOVER_BITS = 24
@@ -43,7 +44,12 @@ def horizon(clock: float) -> int:
     Terms are given no faster than seconds pass. So who claims the highest there is ends no twin: a second later its
     UAV may go beyond.
     """
-    return make_epoch(min(max(int(clock), 0) + FORESIGHT, LAST_TERM - 1), LAST_HANDOVER)
+    return _horizon(int(clock))
+
+
+@lru_cache(maxsize=16)
+def _horizon(second: int) -> int:
+    return make_epoch(min(max(second, 0) + FORESIGHT, LAST_TERM - 1), LAST_HANDOVER)
 
 
 def is_epoch(value: object) -> TypeGuard[int]:

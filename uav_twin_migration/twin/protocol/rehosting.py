@@ -65,11 +65,13 @@ def recognised(replica_state: ReplicaState, event: LeaseRenewal, context: Contex
     """Hear whom the UAV takes for its host: it renews a lease, or ends a hosting that was overtaken."""
     epoch = max(event.epoch, event.newest_epoch)
     if epoch >= replica_state.heard_epoch:
-        replica_state = replace(
-            replica_state, heard_host=event.host, heard_epoch=epoch, replica_host=event.replica_host
-        )
+        known = replica_state.heard_host, replica_state.heard_epoch, replica_state.replica_host
+        if known != (event.host, epoch, event.replica_host):
+            replica_state = replace(
+                replica_state, heard_host=event.host, heard_epoch=epoch, replica_host=event.replica_host
+            )
         replica_state = replica.named(replica_state, event, context)
-    if epoch > replica_state.gone_epoch:
+    if epoch > replica_state.gone_epoch and (replica_state.gone_to or replica_state.gone_epoch):
         replica_state = replace(replica_state, gone_to="", gone_epoch=0)
     record = replica_state.record
     if _is_overtaken(record, epoch):

@@ -76,7 +76,7 @@ def named(replica_state: ReplicaState, event: LeaseRenewal, context: Context) ->
     """The UAV told which RSU shall have a replica."""
     elsewhere = event.host not in ("", context.me) and event.replica_host != context.me
     if replica_state.record.status is not Status.REPLICA or event.replica_host == context.me:
-        return replace(replica_state, unwanted_at=NEVER)
+        return replica_state if replica_state.unwanted_at == NEVER else replace(replica_state, unwanted_at=NEVER)
     if elsewhere and event.epoch >= replica_state.record.epoch and replica_state.unwanted_at == NEVER:
         return replace(replica_state, unwanted_at=context.now + context.timing.keep_unwanted)
     return replica_state

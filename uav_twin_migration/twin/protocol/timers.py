@@ -19,6 +19,9 @@ def timers(replica_state: ReplicaState) -> dict[Timer, float]:
 
 def next_timer(replica_state: ReplicaState) -> float:
     """When the first of them comes, s."""
-    if replica_state.migration is None and replica_state.replication is None:
-        return min(replica_state.inbound_deadline, replica_state.unwanted_at)  # as of nearly all twins
-    return min(timers(replica_state).values(), default=NEVER)
+    migration, replication = replica_state.migration, replica_state.replication
+    at = min(replica_state.inbound_deadline, replica_state.unwanted_at)
+    if migration is not None:
+        funding = NEVER if migration.phase is Phase.HANDING_OVER else replica_state.unfunded_at
+        at = min(at, migration.deadline, funding)
+    return at if replication is None else min(at, replication.deadline)
