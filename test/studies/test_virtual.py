@@ -16,8 +16,9 @@ from uav_twin_migration.errors import InputError
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.scenario.load import dump, load, loads
 from uav_twin_migration.scenario.model import Randomness
+from uav_twin_migration.studies.virtual import flights
+from uav_twin_migration.studies.virtual.flights import Fading
 from uav_twin_migration.studies.virtual.run import run
-from uav_twin_migration.studies.virtual.world import Fading
 from uav_twin_migration.twin.hosting.store_reader import StoreReader
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -132,3 +133,19 @@ def test_a_recording_tells_the_same_when_it_is_replayed(tmp_path: Path) -> None:
     tables = Tables(tmp_path / "run")
     assert {"interactions", "states", "odometry", "link_quality"} <= {entry.table for entry in tables}
     assert tables.unread == {}
+
+
+def test_what_is_worked_out_ahead_is_what_each_instant_gives_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario, periods = load("default"), flights.Periods(clock=0.1, odometry=0.2, link=0.25)
+    ahead = flights.Flights(scenario, periods, seed=1)
+    together = [ahead.next() for _ in range(60)]
+    monkeypatch.setattr(flights, "AHEAD", 0.1)
+    alone = flights.Flights(scenario, periods, seed=1)
+    for instant in together:
+        other = alone.next()
+        assert (instant.position == other.position).all()
+        assert (instant.measured is None) == (other.measured is None)
+        if instant.measured is not None and other.measured is not None:
+            assert instant.measured.uavs == other.measured.uavs
+            assert (instant.measured.efficiency == other.measured.efficiency).all()
+    assert sum(instant.measured is not None for instant in together) > 20

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from uav_twin_migration.twin.hosting.admission import HostSettings
-from uav_twin_migration.twin.hosting.contents import FILL
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.store import Store
@@ -85,8 +84,8 @@ def test_many_new_twins_are_written_a_little_at_a_time(store: CountingStore) -> 
     size = 300_000
     request_all(host, size)
     ticks = settle(host, 0.0)
-    assert ticks >= len(UAVS) * size / (FILL + size)
-    assert max(store.written) < FILL + size
+    assert ticks >= len(UAVS) * size / (HostSettings.fill + size)
+    assert max(store.written) < HostSettings.fill + size
     assert len(host.hosted) == len(UAVS)
     assert all(own is not None and own.whole for _, own, _ in store.load().values())
     store.close()

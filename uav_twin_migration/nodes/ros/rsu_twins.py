@@ -41,7 +41,7 @@ from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.runtime import TwinService
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
-from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard
+from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard, news_of
 from uav_twin_migration.twin.protocol.messages import (
     HostReply,
     Reason,
@@ -202,7 +202,8 @@ class RsuTwins:
         if heartbeats is None:
             self._refused["length_mismatch"] += 1
             return
-        relevant = [heartbeat for heartbeat in heartbeats if self._uavs.is_relevant(heartbeat.lease_renewal)]
+        said = [(heartbeat, heartbeat.lease_renewal) for heartbeat in heartbeats]
+        relevant = [heartbeat for heartbeat, one in said if self._uavs.is_relevant(one.uav, news_of(one))]
         if relevant and self._verifying.believes_uavs(message):
             self._proofs.take(message.grants, self._uavs.held)
             for heartbeat in relevant:

@@ -63,7 +63,7 @@ def fly(
 
     def look(city: City, sample: Sample) -> None:
         now, reports = city.air.clock, city.listener.twins.completed
-        places.append(city.world.flight.position[:, :2].copy())
+        places.append(city.world.position[:, :2].copy())
         flown.times.append(now)
         flown.prices.append(sample.price)
         flown.immersion.append(sample.immersion)
@@ -112,5 +112,5 @@ def _seen(city: City, uav: int, now: float, time: float) -> Seen:
     if told is None:
         return Seen(time, math.nan, math.nan, "")
     state, at = told
-    error = math.dist(state.position, city.world.flight.position[uav])
+    error = math.dist(state.position, city.world.position[uav])
     return Seen(time, now - state.stamp, error, state.rsu if now - at < SILENT else "")

@@ -14,6 +14,7 @@ from uav_twin_migration.scenario.settings import RSU, UAV, Setting
 from uav_twin_migration.studies.virtual.air import Air
 from uav_twin_migration.studies.virtual.carrier import Carrier
 from uav_twin_migration.studies.virtual.events import Events
+from uav_twin_migration.studies.virtual.flights import Periods
 from uav_twin_migration.studies.virtual.learner import VirtualLearner
 from uav_twin_migration.studies.virtual.network import Network
 from uav_twin_migration.studies.virtual.payload import BlankTwins
@@ -46,7 +47,7 @@ class City:
         nodes = [node for process in plan(scenario, "", options) for node in process.nodes]
         of = {kind: [node for node in nodes if node.executable == kind] for kind in KINDS}
         world, link = of["world"][0].parameters, of["link"][0].parameters
-        self.world = World(self, world["clock_period"], world["odometry_period"], link["period"])
+        self.world = World(self, Periods(world["clock_period"], world["odometry_period"], link["period"]))
         for node in of["rsu"]:
             rsu = VirtualRsu(self, _filled(node.parameters, parameters_of(RSU)))
             self.air.rsus[rsu.name] = rsu
@@ -85,7 +86,7 @@ class City:
         draw = drawer(self.scenario.randomness.start_delay, stream(self.seed, "start"), 0.0, LONGEST_START)
         everybody: list[VirtualRsu | VirtualUavs] = [*self.air.rsus.values(), *self.air.uavs]
         for one in everybody:
-            one.process.is_up = False
+            one.process.kill()
             self.events.at(draw(), one.start)
         self.events.at(0.0, self.world.tick)
 

@@ -69,9 +69,9 @@ class Hosting:
         self._store.close()
 
     def post(self, event: Event, calm: bool = False) -> None:
-        """Let the host have an event at its next turn."""
+        """Let the host have an event at its next turn; calm ones wait a little for others, as the service has them."""
         self._items.append(_Item(event, calm=calm))
-        self._turn_by(self._events.now)
+        self._turn_by(self._events.now + (GATHER if calm else 0.0))
 
     def _arrived(self, link: int, peer: str, frame: Any, size: int) -> None:
         bulk = isinstance(frame, Chunks)

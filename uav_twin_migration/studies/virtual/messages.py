@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uav_twin_migration.market.leader import ClosedRound, LeaderSettings
 from uav_twin_migration.twin.hosting.estimate import Telemetry
+from uav_twin_migration.twin.hosting.uavs_heard import News
 from uav_twin_migration.twin.protocol.messages import LeaseRenewal
 from uav_twin_migration.twin.protocol.twin_client import Move
 
@@ -22,6 +23,7 @@ class Said(NamedTuple):
     lease_renewal: LeaseRenewal
     telemetry: Telemetry | None
     rate: float  # Mbit/s
+    news: News  # what of it other RSUs than the host need to hear, once
 
 
 def interaction(booked: ClosedRound, settings: LeaderSettings) -> dict[str, Any]:

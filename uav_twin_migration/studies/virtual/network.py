@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from uav_twin_migration.scenario.chance import Draw
 from uav_twin_migration.studies.virtual.events import Act, Events, Process
@@ -26,7 +25,7 @@ class Network:
         """
         if (self._cuts and self.is_cut(source, target.name)) or (not reliable and self._is_lost()):
             return
-        self.events.at(self.events.now + self.delay(source, target.name), partial(target.deliver, act))
+        self.events.at(self.events.now + self.delay(source, target.name), act, target)
 
     def delay(self, source: str, target: str = "") -> float:
         """How long a message takes, s."""

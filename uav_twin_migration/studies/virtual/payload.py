@@ -14,7 +14,7 @@ from uav_twin_migration.twin.hosting.estimate import Noise
 from uav_twin_migration.twin.hosting.twin import PAYLOAD_AT, UavTwin, UavTwins
 from uav_twin_migration.twin.protocol.chunks import digest
 
-PIECE = 128 * 1024  # bytes
+PIECE = 512 * 1024  # bytes
 
 
 @lru_cache(maxsize=1024)

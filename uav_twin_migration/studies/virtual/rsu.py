@@ -21,7 +21,7 @@ from uav_twin_migration.studies.virtual.events import Process
 from uav_twin_migration.studies.virtual.hosting import Hosting
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Said
 from uav_twin_migration.twin.hosting import outputs as hosting
-from uav_twin_migration.twin.hosting.admission import HostSettings, plugged_admission, plugged_transfer
+from uav_twin_migration.twin.hosting.admission import MEGABYTE, HostSettings, plugged_admission, plugged_transfer
 from uav_twin_migration.twin.hosting.application import NamedApplication
 from uav_twin_migration.twin.hosting.carrying_out import Callbacks
 from uav_twin_migration.twin.hosting.memory_store import IN_MEMORY, Disk, MemoryStore
@@ -31,6 +31,8 @@ from uav_twin_migration.twin.protocol.messages import CancelRequest, HostReply, 
 
 if TYPE_CHECKING:
     from uav_twin_migration.studies.virtual.city import City
+
+FILL = 8 * MEGABYTE  # bytes of first snapshots in one commit: they are zeros, and take no time
 
 
 class VirtualRsu:
@@ -74,7 +76,7 @@ class VirtualRsu:
     def _start_hosting(self, now: float) -> None:
         values = self.values
         plugged = plugged_admission(values["admission"], rsu=self.name), plugged_transfer(values["transfer"])
-        settings = replace(HostSettings.of(values, *plugged), scrub=0)  # memory does not rot
+        settings = replace(HostSettings.of(values, *plugged), scrub=0, fill=FILL)  # memory does not rot, and is quick
         application = values["application"]
         callbacks = Callbacks(
             reply=self._send_reply, report=self._send_report, hosting_change=lambda change: self._on_hosting_change()
@@ -85,8 +87,8 @@ class VirtualRsu:
             *(settings, callbacks, self.city.wall_clock),
         )
         phase = self.city.phase
-        self.process.every(lambda: values["twin_beat"], self._on_beat, now + phase() * values["twin_beat"])
-        self.process.every(lambda: values["state_period"], self._send_states, now + phase() * values["state_period"])
+        self.process.every(values["twin_beat"], self._on_beat, now + phase() * values["twin_beat"])
+        self.process.every(values["state_period"], self._send_states, now + phase() * values["state_period"])
 
     def _open_store(self) -> Store:
         path = Path(self.values["twin_store"])
@@ -159,8 +161,8 @@ class VirtualRsu:
         if self.hosting is None:
             return
         now, world_time, uavs = self.city.events.now, self.air.clock, self._uavs
-        for said, telemetry, rate in heartbeats:
-            if not uavs.is_relevant(said):
+        for said, telemetry, rate, told in heartbeats:
+            if not uavs.is_relevant(said.uav, told):
                 continue
             news, hosted = uavs.hear(said, telemetry.sequence if telemetry is not None else None, now)
             if news:

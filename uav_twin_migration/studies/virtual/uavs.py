@@ -21,6 +21,7 @@ from uav_twin_migration.scenario.settings import made_of
 from uav_twin_migration.studies.virtual.events import Process
 from uav_twin_migration.studies.virtual.messages import BYTES_PER_MBIT, Goal, Said
 from uav_twin_migration.twin.hosting.estimate import Telemetry, Vector
+from uav_twin_migration.twin.hosting.uavs_heard import news_of
 from uav_twin_migration.twin.protocol.host_discovery import HostDiscoveryTiming
 from uav_twin_migration.twin.protocol.messages import HostHeartbeat, HostReply, HostRequest
 from uav_twin_migration.twin.protocol.twin_client import Move, Stop, TwinClient
@@ -61,8 +62,8 @@ class VirtualUavs:
         city.world.on_tick(self.process, self._on_tick)
         if self.twin_clients:
             period = values["heartbeat_period"]
-            self.process.every(lambda: period, self._on_beat, now + city.phase() * period)
-        self.process.every(lambda: 1.0, self._describe, now + city.phase())
+            self.process.every(period, self._on_beat, now + city.phase() * period)
+        self.process.every(1.0, self._describe, now + city.phase())
 
     def _make_twin_clients(self, now: float) -> dict[str, TwinClient]:
         values = self.values
@@ -198,7 +199,8 @@ class VirtualUavs:
                     self.air.cancel(self, self._goals[output.uav])
             motion = self._motion.get(uav)
             telemetry = Telemetry(self._sequence, *motion) if motion else None
-            heartbeats.append(Said(twin_client.lease_renewal(), telemetry, rate))
+            said = twin_client.lease_renewal()
+            heartbeats.append(Said(said, telemetry, rate, news_of(said)))
         self.air.uav_heartbeats(self, heartbeats)
 
     def _move(self, move: Move) -> None:

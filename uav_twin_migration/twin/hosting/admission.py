@@ -73,6 +73,7 @@ class HostSettings:
 
     timing: Timing = field(default_factory=Timing)
     flush_period: float = 0.5  # s between two writings of what changed in a twin
+    fill: int = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
     largest_twin: int = 16 * 1024 * MEGABYTE  # bytes
     most_twins: int = 1000  # held at once
     most_inbound: int = 64  # copies at once

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 
-from uav_twin_migration.twin.hosting.admission import MEGABYTE
 from uav_twin_migration.twin.hosting.application import Piece, Twin
 from uav_twin_migration.twin.hosting.hosted_twins import HostedTwin, HostState
 from uav_twin_migration.twin.hosting.outputs import Durable
@@ -15,7 +14,6 @@ from uav_twin_migration.twin.protocol.messages import Reason
 from uav_twin_migration.twin.protocol.migration import Event
 from uav_twin_migration.twin.protocol.replica_state import Filled, Wrote
 
-FILL = MEGABYTE  # bytes of new twins' first snapshots that are written in one go
 # What bad chunks make of a `restore`.
 NOT_RESTORABLE = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, struct.error)
 
@@ -134,7 +132,8 @@ class Contents:
 
     def fill(self, hosted_twin: HostedTwin) -> None:
         """Write some more of a new twin's first snapshot, where others have not written enough for now."""
-        if self._filled >= FILL or hosted_twin.filling is None:
+        most = self._state.settings.fill
+        if self._filled >= most or hosted_twin.filling is None:
             return
         assert hosted_twin.own is not None
         self._state.touch(hosted_twin)
@@ -142,7 +141,7 @@ class Contents:
         for piece in hosted_twin.filling:
             pieces.append(piece)
             self._filled += len(piece.content)
-            if self._filled >= FILL:
+            if self._filled >= most:
                 self._write(hosted_twin, pieces, self._state.store.write)
                 return
         self._write(hosted_twin, pieces, self._state.store.write)

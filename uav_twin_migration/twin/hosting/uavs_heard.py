@@ -13,7 +13,7 @@ MOST_UAVS = 10_000  # that it listens to
 News = tuple[str, int, int, str]
 
 
-def _news(said: LeaseRenewal) -> News:
+def news_of(said: LeaseRenewal) -> News:
     """What other RSUs than the host need to hear, once."""
     return said.host, said.epoch, said.newest_epoch, said.replica_host
 
@@ -35,9 +35,9 @@ class UavsHeard:
         """How many UAVs it remembers."""
         return len(self._recognised)
 
-    def is_relevant(self, said: LeaseRenewal) -> bool:
+    def is_relevant(self, uav: str, news: News) -> bool:
         """Whether it is news, or concerns a twin that is here: nothing else is worth verifying."""
-        return said.uav in self.held or self._recognised.get(said.uav) != _news(said)
+        return uav in self.held or self._recognised.get(uav) != news
 
     def hear(self, said: LeaseRenewal, sequence: int | None, now: float) -> tuple[bool, bool]:
         """A UAV told whom it takes for its twin's host.
@@ -58,9 +58,10 @@ class UavsHeard:
             return False, False
         self._heard_at[uav] = now
         held = uav in self.held
-        news = self._recognised.get(uav) != _news(said) or (held and said.host != self.rsu)
+        told = news_of(said)
+        news = self._recognised.get(uav) != told or (held and said.host != self.rsu)
         if news:
-            self._recognised[uav] = _news(said)
+            self._recognised[uav] = told
         return news, held and said.host == self.rsu
 
     def hears(self, uav: str, lease: float, now: float) -> bool:
