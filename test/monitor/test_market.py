@@ -10,6 +10,7 @@ import pytest
 from uav_twin_migration.market.messages import Grant
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.scenario.load import load
+from uav_twin_migration.vehicle.motion import Flight
 
 
 @pytest.fixture
@@ -50,3 +51,23 @@ def test_what_cannot_be_is_not_taken_for_a_measurement(monitor: MarketMonitor) -
     assert monitor.leases(1.5).sum() == 0.0
     assert monitor.efficiency.max() == 0.0
     assert monitor.position_of(uav) is None
+
+
+def test_moments_that_are_compared_together_tell_what_they_tell_one_by_one() -> None:
+    scenario = load("small")
+    alone, together, flight = MarketMonitor(scenario), MarketMonitor(scenario), Flight(scenario)
+    for second in range(1, 8):
+        flight.advance(float(second))
+        for monitor in (alone, together):
+            monitor.position, monitor.velocity = flight.position.copy(), flight.velocity.copy()
+            monitor.price = np.array([1.2, 1.5]) * [rsu.unit_cost for rsu in scenario.rsus] * (1.0 + 0.1 * second)
+            monitor.bandwidth[:], monitor.expires[:] = 2.0, 100.0
+        alone.sample(float(second))
+        together.note(float(second))
+        together.compare(together=5)
+    told, one_by_one = together.summary(), alone.summary()  # which compares the rest
+    assert told["equilibria_compared"] == one_by_one["equilibria_compared"] > 0
+    for key in ("mean_immersion", "mean_rate", "price_gap_to_equilibrium", "exploitability"):
+        assert told[key] == pytest.approx(one_by_one[key], rel=1e-9), key
+    assert together.equilibrium == pytest.approx(alone.equilibrium, rel=1e-9)
+    assert together.sampled_at == alone.sampled_at

@@ -26,6 +26,7 @@ from uav_twin_migration.scenario.snapshot import best_links
 # of topics' names, after the region, the UAV and the RSU that they are about
 MARKET, ODOMETRY, FEEDBACK = "/market/", "/odometry", "/migrate_twin/_action/feedback"
 ERROR = 2  # a level of diagnostics
+TOGETHER = 10  # samples that are compared with their equilibria at once, where nobody sees them
 
 
 class Listener:
@@ -273,17 +274,24 @@ class Listener:
         """The city now. sampled: with the market beside its equilibrium, which takes some milliseconds."""
         return self.city.frame(now, self.sample(now) if sampled else None)
 
-    def sample(self, now: float) -> Sample:
-        """Compare the market with its equilibrium; the summary gets what is found, too."""
+    def note(self, now: float) -> None:
+        """A sample that nobody sees, for the summary: the market is compared with its equilibrium with some others."""
         self.twins.sample(now)
         if self.market:
-            self.market.sample(now - self._started)
+            self.market.note(now - self._started)
+            self.market.compare(TOGETHER)
+        hosts = [(uav, uav.host) for uav in self.city.uavs.values() if uav.host]
+        self._hosted += len(hosts)
+        self._out_of_range += sum(not uav.links.get(host) for uav, host in hosts)
+
+    def sample(self, now: float) -> Sample:
+        """Compare the market with its equilibrium; the summary gets what is found, too."""
+        self.note(now)
+        if self.market:
+            self.market.compare()
         city, index = self.city, {id_: number for number, id_ in enumerate(self.city.rsus)}
         uavs = list(city.uavs.values())
         rsus = list(city.rsus.values())
-        hosts = [(uav, uav.host) for uav in uavs if uav.host]
-        self._hosted += len(hosts)
-        self._out_of_range += sum(not uav.links.get(host) for uav, host in hosts)
         held = np.zeros((len(uavs), len(rsus)))
         price = np.zeros_like(held)
         efficiency = np.zeros_like(held)

@@ -7,7 +7,7 @@ the posted prices are from the true equilibrium. Nobody in the market hears the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,16 @@ Array = NDArray[np.float64]
 MOST_NODES = 10_000  # whose diagnostics are kept
 COUNTED = ("answers_granted", "answers_ungranted", "rounds_missed")
 REFUSED = "refused/"
+
+
+class _Moment(NamedTuple):
+    """What there is to compare with an equilibrium."""
+
+    at: float  # s
+    position: Array  # [N, 3] m
+    velocity: Array  # [N, 3] m/s
+    price: Array  # [M] credit/MHz
+    leases: Array  # [N, M] MHz
 
 
 class MarketMonitor:
@@ -82,6 +92,7 @@ class MarketMonitor:
         self.unsolved = 0
         self.rounds_not_opened = 0
         self._now = 0.0  # s, of the last sample
+        self._noted: list[_Moment] = []
         self._round_at = np.full(rsus, np.nan)  # s, of the last grant
         self.nonsense = 0  # diagnostics that cannot be read
         self.full = False  # whether every UAV has been granted something at least once
@@ -130,18 +141,19 @@ class MarketMonitor:
 
     def on_links(self, uavs: Iterable[str], rsus: Iterable[str], efficiency: Array) -> None:
         """Link qualities [uavs, rsus], bit/s/Hz."""
-        columns = [self.rsu_index.get(rsu) for rsu in rsus]
-        known = [column is not None for column in columns]
-        for uav, row in zip(uavs, efficiency, strict=True):
-            index = self.uav_index.get(uav)
-            if index is not None:
-                self.efficiency[index] = 0.0
-                sound = np.nan_to_num(row[known], nan=0.0).clip(0.0, LARGEST_EFFICIENCY)
-                self.efficiency[index, [c for c in columns if c is not None]] = sound
+        columns = [(self.rsu_index[rsu], place) for place, rsu in enumerate(rsus) if rsu in self.rsu_index]
+        rows = [(self.uav_index[uav], place) for place, uav in enumerate(uavs) if uav in self.uav_index]
+        if not rows:
+            return
+        known = np.array(rows, dtype=np.intp)
+        self.efficiency[known[:, 0]] = 0.0
+        sound = np.nan_to_num(efficiency, nan=0.0).clip(0.0, LARGEST_EFFICIENCY)
+        for column, place in columns:
+            self.efficiency[known[:, 0], column] = sound[known[:, 1], place]
 
     def on_motion(self, uav: str, position: Vector, velocity: Vector) -> None:
         """A UAV's odometry."""
-        if any(check_number(abs(value), LARGEST_COORDINATE) for value in (*position, *velocity)):
+        if not all(-LARGEST_COORDINATE <= value <= LARGEST_COORDINATE for value in (*position, *velocity)):
             return
         index = self.uav_index[uav]
         self.position[index], self.velocity[index] = position, velocity
@@ -199,27 +211,48 @@ class MarketMonitor:
 
     def sample(self, now: float) -> None:
         """Compare the market of this moment with its equilibrium, and note what users get."""
+        self.note(now)
+        self.compare()
+
+    def note(self, now: float) -> None:
+        """Remember this moment for `compare`."""
         self._now = now
-        if np.isnan(self.position).any() or np.isnan(self.price).any():
+        if not np.isnan(self.position).any() and not np.isnan(self.price).any():
+            seen = self.position.copy(), self.velocity.copy(), self.price.copy(), self.leases(now)
+            self._noted.append(_Moment(now, *seen))
+
+    def compare(self, together: int = 1) -> None:
+        """Compare the moments that were noted with their equilibria, once there are so many.
+
+        Many at once take a tenth of the time of one after the other.
+        """
+        if not self._noted or len(self._noted) < together:
             return
-        market = self.present = self._snapshot.market(self.position, self.velocity)
+        moments, self._noted = self._noted, []
+        position, velocity, price, leases = (
+            np.stack([moment[field] for moment in moments]) for field in range(1, len(_Moment._fields))
+        )
+        markets = self._snapshot.market(position, velocity)
+        rates = game.effective_rate(leases, markets.efficiency, markets.rho[:, None])
+        immersions = self.utilities.worth(markets, rates)
+        self.present, self.rate, self.immersion = markets[-1], rates[-1], immersions[-1]
+        self.rates += rates.mean(axis=1).tolist()
+        self.immersions += immersions.mean(axis=1).tolist()
         self.equilibrium = None
-        self.rate = game.effective_rate(self.leases(now), market.efficiency, market.rho)
-        self.rates.append(float(self.rate.mean()))
-        self.immersion = self.utilities.worth(market, self.rate)
-        self.immersions.append(float(self.immersion.mean()))
-        served = market.efficiency.max(axis=0) > 0.0
-        if not served.any() or not self.utilities.plain:  # the equilibrium of utilities of their own takes seconds
+        served = markets.efficiency.max(axis=1) > 0.0  # [moments, M]
+        some = np.flatnonzero(served.any(axis=1))
+        if not len(some) or not self.utilities.plain:  # the equilibrium of utilities of their own takes seconds
             return
-        self.exploitabilities.append(float(exploitability(market, self.price)))
-        self.sampled_at.append(now)
-        equilibrium = solve(market)
-        if not equilibrium.found:
-            self.unsolved += 1
-            return
-        self.equilibrium = equilibrium.prices
-        gap = np.abs(self.price - equilibrium.prices) / equilibrium.prices
-        self.gaps.append(float(gap[served].mean()))
+        self.exploitabilities += exploitability(markets[some], price[some]).tolist()
+        self.sampled_at += [moments[index].at for index in some]
+        found = solve(markets[some], threads=1)
+        self.unsolved += int((~found.found).sum())
+        for index, is_found, prices in zip(some.tolist(), found.found, found.prices, strict=True):
+            if is_found:
+                gap = np.abs(price[index] - prices) / prices
+                self.gaps.append(float(gap[served[index]].mean()))
+        if found.found[-1] and some[-1] == len(moments) - 1:
+            self.equilibrium = found.prices[-1]
 
     def curve(self, points: int = 20) -> list[dict[str, float]]:
         """How exploitability went, in up to `points` means over equal numbers of moments."""
@@ -233,6 +266,7 @@ class MarketMonitor:
 
     def summary(self) -> dict[str, Any]:
         """The run in numbers: the keys of `uavtwin sim --json`."""
+        self.compare()
         latencies = np.array(self.latencies)
         refused: dict[str, int] = {}
         for counts in self.refused.values():

@@ -57,21 +57,21 @@ class Snapshot:
         return self.radio.links(self.antennas, self.ranges, positions, self._view.line_of_sight(positions))
 
     def stay(self, positions: ArrayLike, velocities: ArrayLike) -> Array:
-        """Predicted stay [N, M] (s) of UAVs [N, 3] in the coverage of each RSU."""
-        position, velocity = np.asarray(positions)[:, None, :2], np.asarray(velocities)[:, None, :2]
+        """Predicted stay [..., N, M] (s) of UAVs [..., N, 3] in the coverage of each RSU."""
+        position, velocity = np.asarray(positions)[..., None, :2], np.asarray(velocities)[..., None, :2]
         return predicted_stay(position, velocity, self.antennas[:, :2], self.ranges)
 
     def market(self, positions: ArrayLike, velocities: ArrayLike) -> Market:
-        """The game between the scenario's N UAVs at `positions` with `velocities` [N, 3] and its M RSUs.
+        """The game between the scenario's N UAVs at `positions` with `velocities` [..., N, 3] and its M RSUs.
 
         A UAV's market are the `max_bids` RSUs to which its links are best, equal ones in the order of their ids; its
         twin should arrive within the predicted stay in the coverage of the very best.
         """
         rules, rsus, uavs = self.scenario.market, self.scenario.rsus, self.scenario.uavs
         efficiency = self.links(positions).efficiency
-        best = self._by_id[efficiency[:, self._by_id].argmax(axis=1)]
-        efficiency[:, self._by_id] = best_links(efficiency[:, self._by_id], rules.max_bids)
-        stay = self.stay(positions, velocities)[np.arange(len(uavs)), best]
+        best = self._by_id[efficiency[..., self._by_id].argmax(axis=-1)]
+        efficiency[..., self._by_id] = best_links(efficiency[..., self._by_id], rules.max_bids)
+        stay = np.take_along_axis(self.stay(positions, velocities), best[..., None], axis=-1)[..., 0]
         sizes = [transfer_size(uav.twin_size, self.scenario.twins.replicas) for uav in uavs]
         return Market.of(
             alpha=[uav.immersion_weight for uav in uavs],

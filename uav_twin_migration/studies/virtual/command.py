@@ -12,7 +12,7 @@ from typing import Any
 from uav_twin_migration.deployment.options import SIM, check
 from uav_twin_migration.deployment.simulation import check_files, make_folder, warn
 from uav_twin_migration.errors import InputError
-from uav_twin_migration.monitor.frames import Frame, Sample
+from uav_twin_migration.monitor.frames import Frame
 from uav_twin_migration.monitor.html import page
 from uav_twin_migration.monitor.server import PageServer
 from uav_twin_migration.monitor.terminal import Display
@@ -44,13 +44,14 @@ def simulate(values: Mapping[str, Any]) -> int:
         values["exploration"],
         [one for one in values["faults"].split(";") if one.strip()],
         values["compose"],
-        show.watch,
+        None,
         show.say,
         Path(values["record"]) if values["record"] else None,
         Path(values["learned"]) if values["learned"] else None,
         values["train"],
         viewed.show if viewed is not None else None,
         _stores(values["twin_stores"]),
+        show.tick,
     )
     if viewed is not None:
         viewed.server.close()
@@ -106,7 +107,7 @@ class _Show:
         """A line, once there is a display."""
         self._lines.append(line)
 
-    def watch(self, city: City, sample: Sample) -> None:
+    def tick(self, city: City) -> None:
         """A simulated second has passed."""
         display = self._display or self._begin(city)
         while self._lines:

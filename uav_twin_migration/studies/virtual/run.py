@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,8 +31,10 @@ DURATION = 60.0  # s, where nobody says
 LOOK = 0.2  # s between two looks while the run begins
 FRAME = 0.1  # s between two frames for who views
 LINGER = 0.05  # s after its end until who watches `sim` has seen that it is over: it looks ten times a second
+SELDOM = 100_000  # objects more than before, until Python looks for cycles: events make none, and looking takes long
 SAMPLE = 1.0  # s between two comparisons with the equilibrium
 
+Tick = Callable[[City], None]
 Watch = Callable[[City, Sample], None]
 View = Callable[[City, Frame], None]
 
@@ -45,13 +48,14 @@ def run(
     exploration: float = -1.0,
     faults: Sequence[str] = (),
     compose: str = "auto",
-    watch: Watch = lambda city, sample: None,
+    watch: Watch | None = None,
     say: Callable[[str], None] = lambda line: None,
     record: Path | None = None,
     learned: Path | None = None,
     train: bool = False,
     view: View | None = None,
     twin_stores: str = IN_MEMORY,
+    tick: Tick = lambda city: None,
 ) -> dict[str, Any]:
     """Play a scenario for `duration` s, and say what happened: the keys of `sim --json`.
 
@@ -65,11 +69,13 @@ def run(
         exploration: noise on the RSUs' actions; -1 for none.
         faults: more of them than the scenario has; see `scenario/faults.py`.
         compose: how nodes are put together, as of `sim`.
-        watch: called after each sample, once a simulated second.
+        watch: called once a simulated second with what is seen then. Each equilibrium is then solved by itself, which
+            takes longer, and its last digits may differ from those that are solved together.
         say: gets a line about the first grant and the first full round.
         record: new folder for a recording, which `view`, `export` and `compare` read.
         train: RSUs start untrained, and a learner learns while it runs. learned: file for its newest policy.
         view: called with each frame, ten a simulated second.
+        tick: called once a simulated second, after `watch`.
         twin_stores: folder for stores on a disk; without, they are in memory.
 
     Raises:
@@ -94,9 +100,12 @@ def run(
     carry_out(city, planned)
     settling = Settling(city.listener.market_of_scenario, say)
     recorder = city.air.recorder = None if record is None else _recorder(record, city.scenario, options)
+    thresholds = gc.get_threshold()
     try:
-        _play(city, duration, settling, watch, view)
+        gc.set_threshold(SELDOM, *thresholds[1:])
+        _play(city, duration, settling, watch, view, tick)
     finally:
+        gc.set_threshold(*thresholds)
         if recorder is not None:
             recorder.close()
     return {
@@ -118,7 +127,7 @@ def _recorder(directory: Path, scenario: Scenario, options: Options) -> Recorder
     return Recorder(directory, about, files)
 
 
-def _play(city: City, duration: float, settling: Settling, watch: Watch, view: View | None) -> None:
+def _play(city: City, duration: float, settling: Settling, watch: Watch | None, view: View | None, tick: Tick) -> None:
     """Samples are taken half-way between rounds, which start at whole periods."""
     market, now, next_sample, frames = city.listener.market_of_scenario, 0.0, SAMPLE / 2.0, 0
     while now < duration:
@@ -127,14 +136,15 @@ def _play(city: City, duration: float, settling: Settling, watch: Watch, view: V
         now = min(look, next_frame, duration)
         city.run(now)
         settling.look(now)
-        sample = None
-        if view is not None and now >= min(next_frame, next_sample):
-            frame = city.listener.frame(city.air.clock, now >= next_sample)
-            sample, frames = frame.sample, frames + (now >= next_frame)
-            view(city, frame)
-        elif now >= next_sample:
-            sample = city.listener.sample(city.air.clock)
-        if sample is not None:
+        sampled = now >= next_sample
+        if view is not None and (sampled or now >= next_frame):
+            frames += now >= next_frame
+            view(city, city.listener.frame(city.air.clock, sampled))
+        elif sampled and watch is not None:
+            watch(city, city.listener.sample(city.air.clock))
+        elif sampled:
+            city.listener.note(city.air.clock)
+        if sampled:
             next_sample += SAMPLE
-            watch(city, sample)
+            tick(city)
     city.run(duration + LINGER)
