@@ -10,6 +10,7 @@ docs/game.md derives the closed forms.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -104,11 +105,18 @@ def effective_rate_of_one(bandwidth: Sequence[float], efficiency: Sequence[float
     in_range = total = 0.0
     for e in efficiency:
         in_range += e
-    logs = [rho * log for log in np.log([b for b, _ in held]).tolist()]
-    top = max(logs)
-    for (_, e), power in zip(held, np.exp([log - top for log in logs]).tolist(), strict=True):
+    top, powers = _powers(tuple([b for b, _ in held]), rho)
+    for (_, e), power in zip(held, powers, strict=True):
         total += e / in_range * power
     return float(in_range * np.exp((top + np.log(total)) / rho))
+
+
+@lru_cache(maxsize=4096)  # links change more often than what is held
+def _powers(values: tuple[float, ...], exponent: float) -> tuple[float, list[float]]:
+    """The logarithm of the largest power of some values, and each power in units of that."""
+    logs = [exponent * log for log in np.log(values).tolist()]
+    top = max(logs)
+    return top, np.exp([log - top for log in logs]).tolist()
 
 
 def immersion(rate: npt.ArrayLike, alpha: npt.ArrayLike, required_rate: npt.ArrayLike) -> FloatArray:
