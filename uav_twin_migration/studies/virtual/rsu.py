@@ -165,8 +165,8 @@ class VirtualRsu:
             if not uavs.is_relevant(said.uav, told):
                 continue
             news, hosted = uavs.hear(said, telemetry.sequence if telemetry is not None else None, now)
-            if news:
-                self.hosting.post(partial(_recognise, said))
+            if news:  # nothing is done about a twin that is not here; what comes after is heard after it
+                self.hosting.post(partial(_recognise, said), calm=said.uav not in uavs.held)
             if hosted:
                 self.hosting.post(partial(_hear, said, telemetry, world_time, rate * BYTES_PER_MBIT), calm=True)
 
