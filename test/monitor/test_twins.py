@@ -63,6 +63,22 @@ def test_a_twin_that_begins_anew_is_lost_unless_it_is_the_first_time() -> None:
     assert not monitor.is_flawless
 
 
+def test_of_several_slow_rsus_that_begin_a_twin_none_loses_what_never_was_served() -> None:
+    monitor = TwinMonitor()
+    monitor.on_begun_anew("uav", 5)
+    monitor.on_begun_anew("uav", 9)  # asked when the first had not answered
+    monitor.on_state(1.0, state("b", 9), HERE)
+    assert monitor.summary()["twins_lost"] == 0
+
+
+def test_a_loss_is_seen_in_whatever_order_it_is_heard_of() -> None:
+    monitor = TwinMonitor()
+    monitor.on_begun_anew("uav", 5)
+    monitor.on_begun_anew("uav", 9)
+    monitor.on_state(1.0, state("a", 5), HERE)  # served after all, before the other began
+    assert monitor.summary()["twins_lost"] == 1
+
+
 def test_a_reply_that_its_hosting_overtakes_tells_of_no_loss() -> None:
     monitor = TwinMonitor()
     monitor.on_state(1.0, state("a", 5), HERE)

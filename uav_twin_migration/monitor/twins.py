@@ -61,7 +61,8 @@ class TwinMonitor:
         self.versions_fallen = 0  # times that a host told of an older change than before, within one hosting
         self.longest_silence = 0.0  # s without any state of a twin that was served before
         self._newest: dict[str, _Newest] = {}
-        self._first: dict[str, int] = {}  # epoch of the first hosting that was heard of, by UAV
+        self._first: dict[str, int] = {}  # epoch of the first hosting that users saw, by UAV
+        self._begun: dict[str, int] = {}  # epoch of the last one that began from nothing, by UAV
         self._versions: dict[str, tuple[int, str, int]] = {}  # epoch, host and version told last, by UAV
         self._sampled_at = -math.inf  # s
         self._gaps: list[float] = []  # s without any state at hand-overs
@@ -71,7 +72,7 @@ class TwinMonitor:
     def on_state(self, now: float, state: State, truth: Vector | None) -> None:
         """A host told users of a twin. truth: where the UAV is, m."""
         newest = self._newest.get(state.uav)
-        self._first.setdefault(state.uav, state.epoch)
+        self.on_known(state.uav, state.epoch)
         if newest is not None:
             self.longest_silence = max(self.longest_silence, now - newest.at)
         if newest is None or state.epoch > newest.state.epoch:
@@ -87,12 +88,22 @@ class TwinMonitor:
         if truth is not None:
             self.errors.append(math.dist(state.position, truth))
 
-    def on_begun_anew(self, uav: str, epoch: int) -> None:
-        """An RSU hosts a twin from nothing. The first time that is how it begins; later the old one is lost.
+    def on_known(self, uav: str, epoch: int) -> None:
+        """There is, or was, a twin that was served under that epoch: what begins from nothing later is a loss."""
+        self._first[uav] = min(self._first.get(uav, epoch), epoch)
+        self._look_for_loss(uav)
 
-        What is said of the first hosting may come after its first state: then nothing is lost.
+    def on_begun_anew(self, uav: str, epoch: int) -> None:
+        """An RSU hosts a twin from nothing. Until users saw one that is how it begins; later the old one is lost.
+
+        Slow RSUs may each begin one, of which the UAV takes the last; what is said and what users see comes in any
+        order.
         """
-        if epoch > self._first.setdefault(uav, epoch):
+        self._begun[uav] = max(self._begun.get(uav, epoch), epoch)
+        self._look_for_loss(uav)
+
+    def _look_for_loss(self, uav: str) -> None:
+        if uav in self._first and self._begun.get(uav, 0) > self._first[uav]:
             self.lost.add(uav)
 
     def on_version(self, uav: str, rsu: str, epoch: int, version: int) -> None:

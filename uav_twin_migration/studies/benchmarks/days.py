@@ -155,7 +155,7 @@ def upgrade(city: LongRunningCity) -> dict[str, Left]:
     if missing:
         raise UavTwinError(f"{version} left no twin of {', '.join(missing)}")
     for uav, twin in left.items():
-        city.hearing.twins.on_begun_anew(uav, twin.epoch)
+        city.hearing.twins.on_known(uav, twin.epoch)
     records = sum(twin.records for twin in left.values())
     print(f"  {version} has left {len(left)} twins with {records} records of telemetry", file=sys.stderr, flush=True)
     return left
