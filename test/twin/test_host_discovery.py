@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -132,6 +133,20 @@ def test_who_does_not_answer_or_refuses_is_passed_over(hosted: HostDiscovery) ->
     other = {"north": "south", "south": "north"}[host_discovery.asked]
     host_discovery, requests = act(answer(host_discovery, refusal, now), now, TIMING)
     assert [one.rsu for one in requests] == [other]
+
+
+def test_the_more_rsus_do_not_answer_the_longer_the_next_may_take(hosted: HostDiscovery) -> None:
+    # they are slow, most likely: whoever is asked makes a twin in the end, which makes all of them slower
+    host_discovery, now, turns = hosted, 11.0, []
+    while now < 200.0:
+        before = host_discovery.newest_epoch
+        host_discovery, _ = act(host_discovery, now, TIMING)
+        if host_discovery.newest_epoch != before:
+            turns.append(now)
+        now += 0.25
+    waits = [late - early for early, late in pairwise(turns)]
+    assert waits[:3] == [2.0, 4.0, 8.0]
+    assert set(waits[3:]) == {8.0}
 
 
 def test_a_refusal_that_knows_a_newer_epoch_is_heeded_within_reason(hosted: HostDiscovery) -> None:

@@ -31,6 +31,7 @@ from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
 from uav_twin_migration.nodes.ros.twin_convert import BYTES_PER_MBIT, Heartbeat
+from uav_twin_migration.nodes.ros.voice import Voice
 from uav_twin_migration.scenario.model import MOST_RATE
 from uav_twin_migration.security.certificates import Identity
 from uav_twin_migration.transport.addresses import Address
@@ -75,7 +76,8 @@ class RsuTwins:
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
-        self._uavs = UavsHeard(rsu, boot_time(), verifying.verifies_uavs)
+        self._voice = Voice(self._send_host_heartbeats, lambda: values["twin_beat"], partial(self._ended, "the voice"))
+        self._uavs = UavsHeard(rsu, self._voice.now, verifying.verifies_uavs)
         self._refused = self._uavs.refused  # what was heard and makes no sense, by why
         self._drain_until: float | None = None
         self.trouble = ""
@@ -87,6 +89,7 @@ class RsuTwins:
         self._service = self._open(values)
         self._connect(node)
         self._service.start()
+        self._voice.start()
         self._announce()
 
     def _open(self, values: dict[str, Any]) -> TwinService:
@@ -110,9 +113,12 @@ class RsuTwins:
                 hosting_change=lambda hosting_change: post(self._on_hosting_change),
                 trouble=lambda trouble: post(lambda: self._on_trouble(trouble)),
                 expired=lambda expired: post(lambda: self._on_expired(expired)),
-                ended=lambda thread, error: self.fail(f"{thread} of RSU {self.rsu} has ended: {error!r}"),
+                ended=self._ended,
             ),
         )
+
+    def _ended(self, thread: str, error: BaseException) -> None:
+        self.fail(f"{thread} of RSU {self.rsu} has ended: {error!r}")
 
     def _connect(self, node: Node) -> None:
         here = partial(topics.in_region, self._values["region"])
@@ -153,6 +159,7 @@ class RsuTwins:
 
     def close(self) -> None:
         """Stop serving. What was accepted is on the disk then; it does not drain."""
+        self._voice.close()
         for timer in self._timers:
             self._node.destroy_timer(timer)
         for subscription in self._entities:
@@ -213,7 +220,7 @@ class RsuTwins:
         """Pass on what a UAV has told."""
         said, telemetry = heartbeat.lease_renewal, heartbeat.telemetry
         sequence = telemetry.sequence if telemetry is not None else None
-        news, hosted = self._uavs.hear(said, sequence, boot_time())
+        news, hosted = self._uavs.hear(said, sequence, self._voice.now)
         if news:
             self._service.recognise(said)
         if hosted:
@@ -283,8 +290,8 @@ class RsuTwins:
         self._announcements.publish(self._signing.signed(message))
 
     def _on_beat(self) -> None:
+        self._voice.beat()
         self._mail.empty()
-        self._send_host_heartbeats()
         self._watch_drain()
         self._throttled_log.tick()
         self._news.tick()
@@ -292,7 +299,7 @@ class RsuTwins:
             self._action.tell(progress, self._values["time_scale"])
 
     def _on_hosting_change(self) -> None:
-        self._send_host_heartbeats()
+        self._voice.speak()
         self._send_states()
 
     def _send_host_heartbeats(self) -> None:
@@ -307,7 +314,7 @@ class RsuTwins:
         self._host_heartbeats.publish(self._signing.signed(message))
 
     def _hears(self, uav: str) -> bool:
-        return self._uavs.hears(uav, self._values["twin_lease"], boot_time())
+        return self._uavs.hears(uav, self._values["twin_lease"], self._voice.now)
 
     def _send_states(self) -> None:
         if not self._states.get_subscription_count():

@@ -19,7 +19,7 @@ def news_of(said: LeaseRenewal) -> News:
 
 
 class UavsHeard:
-    """The UAVs around one RSU. Times are seconds of a clock that counts suspension."""
+    """The UAVs around one RSU. Times are seconds in which it could hear somebody."""
 
     def __init__(self, rsu: str, now: float, verifies: bool = False) -> None:
         """verifies: whether what UAVs say is signed: then what is told again is refused."""

@@ -60,6 +60,7 @@ from uav_twin_migration.twin.protocol.records import replace
 LONG_AGO = -math.inf
 MOST_HEARD = 64  # RSUs that are remembered to have said something of a twin
 MOST_HOSTS = 16  # of these, and of those that hosted it
+MOST_DOUBLINGS = 2  # of the time that an RSU has to answer, with each that was asked in vain
 
 
 class Stage(str, Enum):
@@ -77,7 +78,7 @@ class HostDiscoveryTiming:
 
     quarantine: float = 3.3  # the RSUs' `lease` and 10 %: more than their clocks may differ in rate
     rehost_after: float = 10.0  # of silence: the host is given up for good
-    ask_again: float = 0.5  # without an answer to a request
+    ask_again: float = 0.5  # without an answer to a request; twice, then four times as long where another gave none
     tries: int = 4  # of one RSU before the next
     begin_anew_after: float = 60.0  # of silence: a replica, known of but out of reach, is given up as well
 
@@ -226,7 +227,9 @@ def act(
     if host_discovery.stage is Stage.SEEKING and not fallen:
         host_discovery = _turn_to(host_discovery, _best_candidate(host_discovery, now, timing), now)
     if host_discovery.stage is Stage.ASKING and now >= host_discovery.ask_at:
-        host_discovery = replace(host_discovery, ask_at=now + timing.ask_again, tries=host_discovery.tries + 1)
+        # Where RSUs are slow, not dead, each that is asked begins a twin in the end: so more and more patience.
+        pause = timing.ask_again * 2.0 ** min(host_discovery.turn, MOST_DOUBLINGS)
+        host_discovery = replace(host_discovery, ask_at=now + pause, tries=host_discovery.tries + 1)
         least = _least(host_discovery) if _insists(host_discovery, now, timing) else (0, 0)
         return host_discovery, (
             HostRequest(
