@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from typing import Any
 
 from uav_twin_migration.deployment.options import SCENARIO, SIM, add_to_parser
@@ -43,15 +44,21 @@ def run_virtually(values: dict[str, Any]) -> int:
 
 def run_processes(values: dict[str, Any]) -> int:
     """As ROS 2 processes. Returns the exit code."""
+    told = sys.stderr if values["json"] == "-" else sys.stdout
+    print(f"uavtwin: reading {values['scenario']}, to start its nodes", file=told, flush=True)
+
     from uav_twin_migration.deployment.discovery import keep_to_this_machine
-    from uav_twin_migration.deployment.simulation import claim_domain, simulation, store_folder
+    from uav_twin_migration.deployment.simulation import claim_domain, examine, simulation, store_folder
     from uav_twin_migration.errors import InputError
+    from uav_twin_migration.monitor.hints import about_to_run
 
     if values["faults"]:
         raise InputError("options", "faults", values["faults"], "nothing: faults are for --virtual")
     with store_folder(values) as twin_stores:
         wanted = simulation(values, twin_stores)
         claim_domain()
+        summary = about_to_run(wanted.scenario, len(wanted.processes), values["seed"])
+        print(f"{summary}; its nodes are starting, Ctrl-C stops", file=told, flush=True)
         os.environ.update(wanted.variables)
         if values["localhost_only"] and not values["hosts"]:
             keep_to_this_machine()
@@ -60,7 +67,8 @@ def run_processes(values: dict[str, Any]) -> int:
 
         if wanted.monitor is None:
             print(f"uavtwin: {values['host']}'s share, until it is stopped", file=sys.stderr)
-            return Runner(wanted.processes).run()
-        live = not values["plain"] and (sys.stderr if values["json"] == "-" else sys.stdout).isatty()
+            return Runner(wanted.processes).run(partial(examine, wanted.scenario))
+        live = not values["plain"] and told.isatty()
+        wanted.monitor.nodes[0].parameters["processes"] = 0  # said above: the monitor takes a while to come
         processes, until = [*wanted.processes, wanted.monitor], wanted.monitor.name
-        return Runner(processes, until, quiet=live, server=wanted.server).run()
+        return Runner(processes, until, quiet=live, server=wanted.server).run(partial(examine, wanted.scenario))

@@ -34,7 +34,15 @@ from uav_twin_migration.deployment.plan import (
     rsu_node,
     uav_node,
 )
-from uav_twin_migration.deployment.simulation import NAMESPACE, absolute, claim_domain, simulation, store_folder, warn
+from uav_twin_migration.deployment.simulation import (
+    NAMESPACE,
+    absolute,
+    claim_domain,
+    examine,
+    simulation,
+    store_folder,
+    warn,
+)
 from uav_twin_migration.errors import InputError
 from uav_twin_migration.nodes.start import LAUNCHED_BY, THREADS
 from uav_twin_migration.scenario.examine import loaded
@@ -98,6 +106,7 @@ def sim_actions(context: LaunchContext) -> list[Any]:
     atexit.register(kept.close)  # a folder of twins that was not asked for goes when the launch ends
     wanted = simulation(values, kept.enter_context(store_folder(values)), pushed(context))
     claim_domain()
+    examine(wanted.scenario)
     alone = values["localhost_only"] and not values["hosts"]
     variables = {**wanted.variables, **(loopback(os.environ) if alone else {})}
     actions: list[Any] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]

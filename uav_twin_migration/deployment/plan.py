@@ -67,21 +67,21 @@ def plan(
     rsus = [rsu_node(rsu, scenario, options, options.seed + scenario.rsus.index(rsu)) for rsu in share.rsus]
     for node in rsus:
         node.parameters["twin_address"] = share.host.address
-    snapshot = []
-    if here == 0:
-        told = [(container(number), uavs) for number, (_, uavs) in containers] if apart else []
-        snapshot += movers(scenario, scenario_file, options)
-        links = link_node(scenario, scenario_file, options, told)
-        snapshot += one_each([links, *learning_nodes(scenario_file, options)])
     if composition == "uav_container":
         own = [(number, uavs) for number, (host, uavs) in containers if host == here]
         uav_containers = [uav_container_node(number, uavs, scenario, options, apart) for number, uavs in own]
-        return [*snapshot, *grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
-    uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
-    if composition == "composed":
+        market = [*grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
+    else:
+        uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
+        composed = composition == "composed"
         groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
-        return [*snapshot, *groups]
-    return [*snapshot, *one_each([*rsus, *uavs])]
+        market = groups if composed else one_each([*rsus, *uavs])
+    if here:
+        return market
+    told = [(container(number), uavs) for number, (_, uavs) in containers] if apart else []
+    others = [link_node(scenario, scenario_file, options, told), *learning_nodes(scenario_file, options)]
+    nodes = len(others) + sum(len(process.nodes) for process in market) + 1  # and the monitor
+    return [*movers(scenario, scenario_file, options, nodes), *one_each(others), *market]
 
 
 def choose_composition(scenario: Scenario) -> str:
@@ -100,15 +100,15 @@ def needs_discovery_server(processes: Sequence[ProcessSpec]) -> bool:
 # -- one function for each kind of node ------------------------------------------------------------------------------
 
 
-def movers(scenario: Scenario, scenario_file: str, options: Options) -> list[ProcessSpec]:
-    """Who moves the UAVs."""
+def movers(scenario: Scenario, scenario_file: str, options: Options, nodes: int) -> list[ProcessSpec]:
+    """Who moves the UAVs. nodes: how many others there are."""
     if options.world == "gazebo":
         gazebo = NodeSpec("gazebo", "", {"scenario": scenario_file, "gui": options.gui})
         return [ProcessSpec("gazebo", (gazebo, pilot_node(scenario, scenario_file)))]
     if options.world == "px4":
         drones = [px4_node(uav, index, scenario_file, options) for index, uav in enumerate(scenario.uavs)]
         return [ProcessSpec(f"px4_{drone.parameters['uav_id']}", (drone,)) for drone in drones]
-    return one_each([world_node(scenario, scenario_file, options)])
+    return one_each([world_node(scenario, scenario_file, options, nodes)])
 
 
 def pilot_node(scenario: Scenario, scenario_file: str) -> NodeSpec:
@@ -129,8 +129,10 @@ def px4_node(uav: Uav, instance: int, scenario_file: str, options: Options) -> N
     return NodeSpec("px4", f"/uav/{uav.id}", parameters)
 
 
-def world_node(scenario: Scenario, scenario_file: str, options: Options) -> NodeSpec:
-    """The embedded world. The clock ticks ten times a second of wall time, and four times a round at least.
+def world_node(scenario: Scenario, scenario_file: str, options: Options, nodes: int = 0) -> NodeSpec:
+    """The embedded world, which begins once the other `nodes` are there.
+
+    The clock ticks ten times a second of wall time, and four times a round at least.
 
     Each tick is a callback in each node, which is most of what an idle node costs.
     """
@@ -140,6 +142,7 @@ def world_node(scenario: Scenario, scenario_file: str, options: Options) -> Node
         "real_time_factor": options.real_time_factor,
         "clock_period": clock_period,
         "odometry_period": max(measurement_period(scenario), clock_period),
+        "nodes": nodes,
     }
     return NodeSpec("world", "", parameters)
 

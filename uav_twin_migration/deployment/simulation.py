@@ -30,11 +30,10 @@ from uav_twin_migration.deployment.shares import (
     whole,
 )
 from uav_twin_migration.errors import InputError, UavTwinError
-from uav_twin_migration.monitor.server import check_address
 from uav_twin_migration.policy.choice import DEFAULT, NONE, UNTRAINED, choose
 from uav_twin_migration.radio.model import check_map
-from uav_twin_migration.scenario.examine import loaded
-from uav_twin_migration.scenario.load import check_plugins, save, scenario_path
+from uav_twin_migration.scenario.examine import warnings
+from uav_twin_migration.scenario.load import check_plugins, load, save, scenario_path
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.vary import as_run
 from uav_twin_migration.transport.addresses import is_loopback
@@ -45,6 +44,7 @@ NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before ever
 class Simulation(NamedTuple):
     """What to start."""
 
+    scenario: Scenario
     processes: list[ProcessSpec]
     monitor: ProcessSpec | None  # with whose end the simulation ends; another host's where there are several
     variables: dict[str, str]  # that the processes' environment must hold
@@ -66,7 +66,7 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
     if scenario_path(values["scenario"]).is_fifo():
         expected = "a file on a disk, which every node can read: save it first"
         raise InputError("options", "scenario", values["scenario"], expected)
-    scenario = loaded(values["scenario"], warn)
+    scenario = load(values["scenario"])
     hosts = read_hosts(values["hosts"]) if values["hosts"] else ()
     here = place_of(values["host"], hosts)
     run = as_run(scenario, values["seed"], local=len(hosts) > 1)
@@ -85,6 +85,7 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
             "options", "namespace", prefix, "nothing: Gazebo's world and bridge name the topics themselves"
         )
     return Simulation(
+        scenario,
         [moved(process, prefix) for process in processes],
         moved(monitor, prefix) if monitor else None,
         {NAMESPACE: prefix, **(across(hosts) if hosts else {})},
@@ -119,6 +120,12 @@ def warn(sentence: str) -> None:
     print(f"uavtwin: warning: {sentence}", file=sys.stderr)
 
 
+def examine(scenario: Scenario) -> None:
+    """Tell all that is odd about it."""
+    for sentence in warnings(scenario):
+        warn(sentence)
+
+
 def absolute(*namespaces: str) -> str:
     """One namespace of several, one within the other: "/north/city", or nothing. Raises InputError."""
     tokens = [token for namespace in namespaces for token in namespace.split("/") if token]
@@ -150,6 +157,8 @@ def check_files(values: Mapping[str, Any], scenario: Scenario) -> None:
         if values[name] and not Path(values[name]).is_dir():
             raise InputError("options", name, values[name], "a folder that exists")
     if values["view"]:
+        from uav_twin_migration.monitor.server import check_address  # asyncio takes a while to load
+
         check_address(values["view_address"], values["view_token"])
     check_plugins(scenario)
     check_map(scenario.radio, [(*rsu.position, rsu.antenna_height) for rsu in scenario.rsus])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uav_twin_migration.scenario.model import Scenario
 
 EXAMINE = "examine its sender: it is broken, of another version, or means harm"
 SLOW = "now and then this is harmless; often, its sender's network or CPU is too slow for the offer_window"
@@ -57,3 +61,9 @@ OTHERWISE = "docs/market.md and docs/migration.md tell the reasons; uavtwin doct
 def hint(reason: str) -> str:
     """What to do."""
     return HINTS.get(reason, OTHERWISE)
+
+
+def about_to_run(scenario: Scenario, processes: int, seed: int) -> str:
+    """What a simulation is that starts."""
+    size = f"{len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs, {processes} process{'es' * (processes != 1)}"
+    return f"scenario {scenario.name}: {size}, seed {seed}"

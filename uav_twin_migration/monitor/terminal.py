@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from uav_twin_migration.monitor.hints import TOO_SLOW
+from uav_twin_migration.monitor.hints import TOO_SLOW, about_to_run
 from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.summary import in_words
 from uav_twin_migration.monitor.twins import TwinMonitor
@@ -51,24 +51,22 @@ class Display:
 
     def start(self, processes: int, seed: int) -> None:
         """Say what is about to run."""
-        scenario = self._monitor.scenario
-        self.say(
-            f"scenario {scenario.name}: {len(scenario.rsus)} RSUs, {len(scenario.uavs)} UAVs, "
-            f"{processes} process{'es' * (processes != 1)}, seed {seed}; Ctrl-C stops"
-        )
-        if not self._plain:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
+        self.say(f"{about_to_run(self._monitor.scenario, processes, seed)}; Ctrl-C stops")
 
     def say(self, line: str) -> None:
         """One line, above the table where there is one."""
         self._console.print(line, soft_wrap=True)
 
     def update(self, now: float) -> None:
-        """Show the present state."""
-        if self._live is not None:
+        """Show the present state, once there is one: until then lines may come, of whoever starts."""
+        if now <= 0.0:
+            return
+        if not self._plain:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False)
+                self._live.start()
             self._live.update(self._picture(now), refresh=True)
-        elif now > 0.0 and time.monotonic() - self._said >= LINE_PERIOD:
+        elif time.monotonic() - self._said >= LINE_PERIOD:
             self._said = time.monotonic()
             self.say(self._line(now))
 

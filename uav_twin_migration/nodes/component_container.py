@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -44,16 +44,25 @@ def make_node(spec: NodeSpec) -> Node:
     return node_class(spec.executable)(namespace=spec.namespace or None, parameter_overrides=given)
 
 
-def host(process: ProcessSpec, quiet: bool = False, further: Sequence[str] = ()) -> int:
+def host(
+    process: ProcessSpec, quiet: bool = False, further: Sequence[str] = (), made: Callable[[], object] = bool
+) -> int:
     """Run the nodes of one process until told to stop. Returns the exit code.
 
     Args:
         process: whose nodes.
         quiet: log errors alone.
         further: ROS arguments from the command line: remaps and parameters for all of them.
+        made: is called once all of them are there.
     """
     arguments = ["--ros-args", "--log-level", "error"] if quiet else list(further)
-    return run(lambda: [make_node(spec) for spec in process.nodes], arguments)
+
+    def create() -> list[Node]:
+        nodes = [make_node(spec) for spec in process.nodes]
+        made()
+        return nodes
+
+    return run(create, arguments)
 
 
 def main() -> int:

@@ -8,14 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uav_twin_migration import __version__
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.foxglove import FoxgloveServer
 from uav_twin_migration.monitor.html import page
 from uav_twin_migration.monitor.listener import Listener
-from uav_twin_migration.monitor.server import PageServer
 from uav_twin_migration.monitor.settling import Settling
 from uav_twin_migration.monitor.terminal import Display
 from uav_twin_migration.nodes.ros.guarded import Guarded
@@ -28,6 +27,9 @@ from uav_twin_migration.nodes.ros.timing import Timing, steady_timer
 from uav_twin_migration.scenario.load import load
 from uav_twin_migration.scenario.settings import parameter
 
+if TYPE_CHECKING:
+    from uav_twin_migration.monitor.server import PageServer
+
 TICK = 0.2  # s of wall time between two frames
 
 PARAMETERS = (
@@ -39,7 +41,7 @@ PARAMETERS = (
     parameter("sample_period", 1.0, "time between two comparisons with the equilibrium, s"),
     parameter("began", 0.0, "when the simulation was started, s of this machine's steady clock; 0 for now"),
     parameter("real_time_factor", 0.0, "simulated seconds per second that were wanted; 0: not to be compared"),
-    parameter("processes", 0, "processes of the simulation, to be shown"),
+    parameter("processes", 0, "processes of the simulation, to be shown; 0: they have been"),
     parameter("link_namespaces", [], "namespaces in which UAVs' links are told to them alone"),
     parameter("seed", 0, "seed of the simulation, to be shown"),
     parameter("view_port", -1, "TCP port to serve the page at; 0 for any, -1 for no page"),
@@ -72,7 +74,8 @@ class MonitorNode(Guarded):
         self.stop = lambda: None  # the spin puts its own here
         out = sys.stderr if self._values["json"] == "-" else sys.stdout
         self._display = Display(self._monitor, self._twins, out, self._values["plain"], self._values["verbose"])
-        self._display.start(self._values["processes"], self._values["seed"])
+        if self._values["processes"]:
+            self._display.start(self._values["processes"], self._values["seed"])
         self._settling = Settling(self._monitor, self._display.say)
         self._publisher = StatePublisher(self)
         self._markers = MarkerPublisher(self)
@@ -87,6 +90,8 @@ class MonitorNode(Guarded):
         sinks: list[PageServer | FoxgloveServer] = []
         address, port = self._values["view_address"], self._values["view_port"]
         if port >= 0:
+            from uav_twin_migration.monitor.server import PageServer  # asyncio takes a while to load
+
             server = PageServer(page(), address, port, self._values["view_token"])
             self._display.say(f"the city is at {server.url}")
             sinks.append(server)

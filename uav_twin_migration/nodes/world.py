@@ -35,6 +35,7 @@ STEERING_HOLDS = 0.5  # s that a cmd_vel counts for
 WATCH = 2.0  # s of wall time between two looks at how late nodes are
 LATE = 0.5  # of an offer's window: a node whose timers are later than that cannot answer in time
 MOST_TOLD = 10_000  # that are counted between two looks
+PATIENCE = 30.0  # s of wall time without another node that comes, after which time begins without the rest
 MOST_TICKS_BEHIND = 20  # wall-clock ticks after which lost time is given up instead of being caught up
 
 PARAMETERS = (
@@ -42,6 +43,7 @@ PARAMETERS = (
     parameter("real_time_factor", 1.0, "simulated seconds per second", 1e-3, 1e3),
     parameter("clock_period", 0.05, "simulated time between two /clock messages, s", 1e-3, 10.0),
     parameter("odometry_period", 0.1, "simulated time between two odometry messages of a UAV, s", 1e-3, 10.0),
+    parameter("nodes", 0, "others that listen to /clock, which it waits for before time begins", 0),
 )
 
 
@@ -59,6 +61,8 @@ class WorldNode(Guarded):
         self._missed: dict[str, int] = {}  # rounds, by UAV
         self._ticks_per_odometry = max(round(values["odometry_period"] / self._step), 1)
         self._ticks = 0
+        self._awaited: int = values["nodes"]
+        self._there, self._came_at = 0, time.monotonic()
         self._yaw = self._flight.yaw.tolist()  # rad, as told last
         self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._tracks = [self._make_track(index, uav.id) for index, uav in enumerate(self._scenario.uavs)]
@@ -83,8 +87,22 @@ class WorldNode(Guarded):
         set_covariances(message, SIMULATED_POSITION, SIMULATED_TURN)
         return self.create_publisher(Odometry, topics.odometry(uav), qos_profiles.ODOMETRY), message
 
+    def _waits(self) -> bool:
+        """Whether nodes are missing that live by this clock: others would be silent, or late, to who comes later."""
+        there, now = self._clock_publisher.get_subscription_count(), time.monotonic()
+        if there > self._there:
+            self._there, self._came_at = there, now
+        if there < self._awaited and now < self._came_at + PATIENCE:
+            return True
+        if there < self._awaited:
+            self.get_logger().warning(f"{self._awaited - there} of {self._awaited} nodes are missing; time begins")
+        self._awaited, self._due = 0, self._steady.now().nanoseconds
+        return False
+
     def _on_tick(self) -> None:
         """One step of the world; several where the machine had no time for the timer."""
+        if self._awaited and self._waits():
+            return
         now = self._steady.now().nanoseconds
         pace = int(self._step / self._pace.factor * convert.NANOSECONDS)
         if now - self._due > MOST_TICKS_BEHIND * pace:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rclpy.type_support import check_for_type_support
@@ -23,6 +23,7 @@ from uav_twin_migration.deployment.plan import ProcessSpec, needs_discovery_serv
 from uav_twin_migration.monitor.throttled_log import ThrottledLog
 from uav_twin_migration.nodes.component_container import CLASSES, host, node_class
 from uav_twin_migration.nodes.ros.children import die_with_parent
+from uav_twin_migration.nodes.ros.starting import PERIOD, Starting
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.2  # s that processes get to stop before they are killed
@@ -42,10 +43,14 @@ class _Child:
     restarts: int = field(default=0)
 
 
-def preload(processes: Sequence[ProcessSpec]) -> None:
-    """Import what the processes need, once for all: node classes, and the type support of every interface they use."""
+def preload(processes: Sequence[ProcessSpec], look: Callable[[], object] = bool) -> None:
+    """Import what the processes need, once for all: node classes, and the type support of every interface they use.
+
+    look: is called now and then meanwhile.
+    """
     for executable in {node.executable for process in processes for node in process.nodes} & CLASSES.keys():
         node_class(executable)
+        look()
     using = [module for name, module in sys.modules.items() if name.startswith((__package__, "rclpy."))]
     for interface in {value for module in using for value in vars(module).values() if is_interface(value)}:
         check_for_type_support(interface)
@@ -62,8 +67,8 @@ def rename(name: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
 
 
-def spawn(process: ProcessSpec, quiet: bool = False) -> int:
-    """Fork a process of the plan. Returns its pid. quiet: errors alone are logged."""
+def spawn(process: ProcessSpec, starting: Starting, quiet: bool = False) -> int:
+    """Fork a process of the plan. Returns its pid. starting: is told once it is up. quiet: errors alone are logged."""
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,7 +85,7 @@ def spawn(process: ProcessSpec, quiet: bool = False) -> int:
             os.environ.update(HEARS_OF_ALL.get(node.executable, {}))
         os.setsid()  # a Ctrl-C in the terminal is the runner's to pass on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGCHLD])  # `spin` keeps the others blocked
-        code = host(process, quiet)
+        code = host(process, quiet, made=starting.tell)
     except BaseException:  # whatever it is, this copy of the runner must not go on as one
         import traceback
 
@@ -106,19 +111,25 @@ class Runner:
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
-        self._throttled_log = ThrottledLog(lambda line: print(f"uavtwin: {line}", file=sys.stderr, flush=True))
+        self._starting = Starting(len(processes), say)
+        self._throttled_log = ThrottledLog(say)
 
-    def run(self) -> int:
-        """Returns an exit code: 0 done, 1 the awaited process failed, 2 a process refused its parameters."""
+    def run(self, meanwhile: Callable[[], object] = bool) -> int:
+        """Returns an exit code: 0 done, 1 the awaited process failed, 2 a process refused its parameters.
+
+        meanwhile: is called while the processes make their nodes.
+        """
         watched = [*STOP_SIGNALS, signal.SIGCHLD]
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         try:
             processes = [child.process for child in self._children]
             if self._wanted_server is not None or needs_discovery_server(processes):
                 self._server = start_discovery_server(self._wanted_server or discovery_server(os.environ))
-            preload(processes)
+            preload(processes, self._starting.look)
             for child in self._children:
                 self._start(child)
+                self._starting.look()
+            meanwhile()
             return self._watch(watched)
         finally:
             self._stop()
@@ -126,13 +137,14 @@ class Runner:
 
     def _start(self, child: _Child) -> None:
         child.started, child.restart_at = time.monotonic(), None
-        child.pid = spawn(child.process, self._quiet)
+        child.pid = spawn(child.process, self._starting, self._quiet)
 
     def _watch(self, watched: list[signal.Signals]) -> int:
         """Wait for signals, deaths and restarts that are due."""
         while True:
             due = [child.restart_at for child in self._children if child.restart_at is not None]
             patience = max(min(due) - time.monotonic(), 0.0) if due else 3600.0
+            patience = min(patience, PERIOD) if self._starting.look() else patience
             caught = signal.sigtimedwait(watched, patience)
             if caught is not None and caught.si_signo in STOP_SIGNALS:
                 return 0
@@ -201,10 +213,15 @@ class Runner:
             signal.sigtimedwait([signal.SIGCHLD], left)
 
 
+def say(line: str) -> None:
+    """To people, beside what the nodes log."""
+    print(f"uavtwin: {line}", file=sys.stderr, flush=True)
+
+
 def start_discovery_server(server: DiscoveryServer | None) -> subprocess.Popen[bytes] | None:
     """Start a discovery server, and point this process's children to it; say so where there is none to start."""
     if server is None:
-        print("uavtwin: going without a discovery server; some nodes may not find each other", file=sys.stderr)
+        say("going without a discovery server; some nodes may not find each other")
         return None
     os.environ.update(server.variables)
     if not server.command:
