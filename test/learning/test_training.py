@@ -145,10 +145,33 @@ def test_the_critic_is_the_game() -> None:
         played = trainer.play()
         at = actor_critic.situations(played)
         scale = at.worth.numpy() / (np.minimum(played.games.capacity, 1e300) * played.games.unit_cost).reshape(-1)
-        told = actor_critic.profit(torch.from_numpy(action(played).astype(np.float32)), at).numpy()
+        told = actor_critic.profit(torch.from_numpy(action(played).astype(np.float32)), at)[0].numpy()
         booked = played.profit.reshape(-1) * scale
         some = booked > 1e-4
         assert told[some] == pytest.approx(booked[some], rel=2e-3, abs=2e-3)
+
+
+def test_the_critics_slope_is_that_of_what_it_says() -> None:
+    """By torch's own derivative; also where nobody buys, and where all is sold."""
+    trainer = ActorCritic(actor_critic.Settings(distribution=GAMES["wide"], seed=6))
+    random = np.random.default_rng(6)
+    for _ in range(8):
+        at = actor_critic.situations(trainer.play())
+        asked = torch.from_numpy(random.normal(0.0, 3.0, len(at.epsilon)).astype(np.float32)).requires_grad_()
+        told, slope = actor_critic.profit(asked, at)
+        told.sum().backward()
+        assert asked.grad is not None
+        torch.testing.assert_close(slope, asked.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_a_networks_gradients_are_those_of_backward() -> None:
+    network = Perceptron(5, (7, 3), output_gain=1.0)
+    seen, slope = torch.randn(20, 5), torch.randn(20)
+    network(seen).backward(slope)
+    expected = [values.grad for values in network.parameters()]
+    with torch.no_grad():
+        network.descend(network.said(seen), slope)
+    torch.testing.assert_close([values.grad for values in network.parameters()], expected)
 
 
 def action(played: Any) -> np.ndarray:

@@ -27,7 +27,8 @@ from uav_twin_migration.policy import artifact
 from uav_twin_migration.policy.artifact import Policy
 
 ITERATIONS_PER_SECOND = {"standard": 10.0, "mixed": 7.0, "wide": 7.0}  # of CPU: of dense networks on a busy machine
-MANY_SIZES: dict[str, Any] = {"parts": 4, "memory": 64}  # where games differ, a step is to look at several kinds
+# Where games differ, a step is to look at several kinds.
+MANY_SIZES: dict[str, Any] = {"minibatch": 512, "parts": 4, "memory": 64}
 STRANGE = {"standard": 0.0, "mixed": 0.0, "wide": 0.08}  # share of games with RSUs that follow no policy
 CHEAPER = 0.4  # how many more the pruned ones train, all neurons removed
 METHODS: dict[str, tuple[type[Settings], type[Trainer]]] = {

@@ -46,6 +46,7 @@ BEYOND = 3.0  # how far, in logarithms of the price index
 class Settings(training.Settings):
     """What shapes a run of this method besides what shapes any."""
 
+    minibatch: int = 256  # samples
     steps: int = 16  # gradient steps in an iteration
     memory: int = 8  # iterations whose situations are learned from, the newest among them
     parts: int = 1  # iterations that a minibatch is drawn from
@@ -91,24 +92,37 @@ def situations(played: Played) -> Situations:
     return Situations(*(torch.from_numpy(np.ascontiguousarray(column, dtype=np.float32)) for column in columns))
 
 
-def profit(action: Tensor, at: Situations) -> Tensor:
-    """[B] what an RSU earns with `action` [B] in a situation: the critic.
+def profit(action: Tensor, at: Situations) -> tuple[Tensor, Tensor]:
+    """[B] what an RSU earns with `action` [B] in a situation, and its slope by the action: the critic.
 
     With `x = ln(p / C)` a UAV gives the RSU the share `s = own e^(-epsilon x) / S` of what it spends, where
     `S = own e^(-epsilon x) + rivals`, and spends `alpha (1 - S^(-1 / epsilon))`, or nothing where S < 1. What the RSU
-    sells cannot exceed its capacity.
+    sells cannot exceed its capacity. By x, the slope of s is `-epsilon s (1 - s)`, that of `ln S^(1 / epsilon)` is -s.
     """
-    x = at.ceiling * torch.sigmoid(action)
+    sigmoid = torch.sigmoid(action)
+    x = at.ceiling * sigmoid
     epsilon = at.epsilon[:, None]
     own = at.own - epsilon * x[:, None]
-    log_share = logsigmoid(own - at.rivals)
-    depth = (own - log_share) / epsilon  # ln of S^(1 / epsilon)
-    share = torch.exp(log_share)
-    revenue = (share * at.alpha * torch.relu(-torch.expm1(-depth.clamp(min=-1.0)))).sum(dim=1)
+    over = own - at.rivals
+    share = torch.sigmoid(over)
+    depth = (own - logsigmoid(over)) / epsilon  # ln of S^(1 / epsilon)
+    spent = at.alpha * -torch.expm1(-depth.clamp(min=0.0))
+    lost = epsilon * (1.0 - share)
+    revenue = (share * spent).sum(dim=1)
+    slope = -(share * (lost * spent + share * (at.alpha - spent) * (depth > 0.0))).sum(dim=1)
     # Where nobody buys, the price is too high: without a slope nothing would say so.
-    revenue = torch.where(revenue > 0.0, revenue, SLOPE_BEYOND * (share * depth.clamp(-BEYOND, 0.0)).sum(dim=1))
+    nobody = revenue <= 0.0
+    if nobody.any():
+        beyond = depth.clamp(-BEYOND, 0.0)
+        revenue = torch.where(nobody, SLOPE_BEYOND * (share * beyond).sum(dim=1), revenue)
+        falling = share * (lost * beyond + share * (depth > -BEYOND))
+        slope = torch.where(nobody, -SLOPE_BEYOND * falling.sum(dim=1), slope)
     price = torch.exp(x)
-    return torch.minimum(at.worth * price, revenue) * (1.0 - 1.0 / price)
+    most = at.worth * price
+    full = most < revenue
+    margin = 1.0 - 1.0 / price
+    by_x = torch.where(full, most, slope * margin + revenue / price)
+    return torch.where(full, most, revenue) * margin, by_x * at.ceiling * sigmoid * (1.0 - sigmoid)
 
 
 class ActorCritic(training.Trainer):
@@ -121,29 +135,32 @@ class ActorCritic(training.Trainer):
         self.optimizer = torch.optim.Adam(self.actor.parameters(), settings.learning_rate, eps=1e-5, **FUSED)
         self.memory: list[Situations] = []
 
+    @torch.no_grad()
     def update(self, played: Played) -> Tensor:
         """A few steps up the profit."""
         s = self.settings
         newest = situations(played)
         self.memory = [*self.memory[len(self.memory) + 1 - s.memory :], newest]
         for step in range(s.steps):
-            loss = -self.earned(newest, step).mean()
-            self.optimizer.zero_grad()
-            loss.backward()
+            drawn = self.drawn(newest, step)
+            said = self.actor.said(torch.cat([at.observation for at in drawn]))
+            actions = said[-1][:, 0].split(s.minibatch // s.parts)
+            earned, slopes = zip(*(profit(action, at) for action, at in zip(actions, drawn, strict=True)), strict=True)
+            slope = torch.cat(slopes)
+            self.actor.descend(said, -slope / len(slope))
             self.optimizer.step()
-        self.losses["profit"] = -loss.item()
+        self.losses["profit"] = float(torch.cat(earned).mean())
         return newest.observation
 
-    def earned(self, newest: Situations, step: int) -> Tensor:
-        """[minibatch] what the actor earns in situations of several iterations, every other one the newest."""
+    def drawn(self, newest: Situations, step: int) -> list[Situations]:
+        """A minibatch, in parts: situations of several iterations, every other one the newest."""
         s = self.settings
-        each = s.minibatch // s.parts
         drawn = []
         for part in range(step, step + s.parts):
             some = newest if part % 2 == 0 else self.memory[int(self.random.integers(len(self.memory)))]
-            drawn.append(some.part(torch.from_numpy(self.random.integers(0, len(some.epsilon), each))))
-        actions = self.actor(torch.cat([at.observation for at in drawn])).split(each)
-        return torch.cat([profit(action, at) for action, at in zip(actions, drawn, strict=True)])
+            rows = self.random.integers(0, len(some.epsilon), s.minibatch // s.parts)
+            drawn.append(some.part(torch.from_numpy(rows)))
+        return drawn
 
     def remembered(self) -> Any:
         """The situations."""

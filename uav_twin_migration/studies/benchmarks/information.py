@@ -102,7 +102,7 @@ def play_games(batches: int) -> Data:
     known = Situations(*(column.flatten(0, 1) for column in joined[: len(Situations._fields)]))
     best = torch.zeros(len(known.epsilon))
     for share in torch.linspace(0.01, 0.99, PRICES):
-        best = torch.maximum(best, profit(torch.logit(share).expand(len(best)), known))
+        best = torch.maximum(best, profit(torch.logit(share).expand(len(best)), known)[0])
     return Data(known, best.reshape(joined[0].shape[:2]), *joined[len(Situations._fields) :])
 
 
@@ -207,14 +207,14 @@ def learned(how: tuple[Callable[[], nn.Module], Columns], data: Data) -> float:
         optimizer.param_groups[0]["lr"] = RATE * (0.02 + 0.49 * (1.0 + math.cos(math.pi * step / STEPS)))
         rows = torch.from_numpy(random.integers(0, kept, MINIBATCH // rounds))
         at = data.situations.part(places[:, rows].flatten())
-        loss = -profit(network(*columns(rows)).flatten(), at).mean()
+        action = network(*columns(rows)).flatten()
         optimizer.zero_grad()
-        loss.backward()
+        action.backward(-profit(action.detach(), at)[1] / len(action))
         optimizer.step()
     rows = torch.arange(kept, data.sequences)
     with torch.no_grad():
         action = network(*columns(rows))
-        earned = profit(action.flatten(), data.situations.part(places[:, rows].flatten())).reshape(action.shape)
+        earned = profit(action.flatten(), data.situations.part(places[:, rows].flatten()))[0].reshape(action.shape)
     best = data.best[:, rows]
     forgone = torch.where(best > NOTHING, 1.0 - earned / best, 0.0)
     return float(forgone[rounds // 2 :].mean())
