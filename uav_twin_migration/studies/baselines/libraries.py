@@ -1,8 +1,10 @@
 """Well-known libraries on the same market: Stable-Baselines3 (PPO, DDPG) and TorchRL (MAPPO), as baselines.
 
 All share one policy among all RSUs and are told gamma = 0, which this market needs, unless told otherwise. They get the
-batched environment, which costs a fraction of one game at a time, unless the latter is asked for. Their networks are as
-large as ours.
+batched environment, which costs a fraction of one game at a time, unless the latter is asked for, and with it the
+reward of our own methods: profit over about the most that could be earned. Their networks are as large as ours. A
+centralised critic gets what our MAPPO's gets (`environment.Judgement`); those of Stable-Baselines3 see what its actors
+see.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
 from uav_twin_migration.game.market import FloatArray
-from uav_twin_migration.learning.environment import MarketEnvironment
+from uav_twin_migration.learning.environment import STATE_SIZE, MarketEnvironment, judge
 from uav_twin_migration.learning.evaluation import Player, random_start
 from uav_twin_migration.learning.games import GameDistribution, draw_games, draw_size
 from uav_twin_migration.learning.parallel_env import LARGEST_ACTION, MarketParallelEnv
@@ -47,6 +49,15 @@ class Trial:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+class _Stepped(NamedTuple):
+    """A round of G games."""
+
+    seen: observation.Observation  # [G, M, observation.SIZE], after it
+    reward: FloatArray  # [G, M]
+    state: FloatArray  # [G, M, STATE_SIZE] that a centralised critic may know of it
+    over: bool  # whether it was the last one
+
+
 class _Batch:
     """Games that are dealt anew when they are over; the first prices are random in half of them."""
 
@@ -65,15 +76,18 @@ class _Batch:
         self.left = self.rounds
         return self.market.observe()
 
-    def step(self, action: FloatArray) -> tuple[observation.Observation, FloatArray, bool]:
-        """Actions [G, M]. What is seen next, rewards [G, M], and whether the games are over."""
+    def step(self, action: FloatArray) -> _Stepped:
+        """Actions [G, M]."""
         outcome = self.market.step(price_of(action, self.market.unit_cost, self.market.price_cap))
+        judgement = judge(outcome.market, outcome.prices)
         self.left -= 1
-        return self.market.observe(), outcome.reward, self.left == 0
+        reward = outcome.profit / judgement.reference
+        return _Stepped(self.market.observe(), reward, judgement.state, self.left == 0)
 
 
 class _Separate:
-    """The same, each game a `MarketParallelEnv` of its own: what a library gets that knows nothing of batches."""
+    """The same, each game a `MarketParallelEnv` of its own, with its reward, profit in units of what UAVs spend: what a
+    library gets that knows nothing of batches."""
 
     def __init__(self, distribution: GameDistribution, games: int, rounds: int, seed: int) -> None:
         self.games, self.rounds = games, rounds
@@ -89,15 +103,16 @@ class _Separate:
         self.left = self.rounds
         return np.stack([self._rows(market.reset()[0]) for market in self.markets])
 
-    def step(self, action: FloatArray) -> tuple[observation.Observation, FloatArray, bool]:
-        """Actions [G, M]. What is seen next, rewards [G, M], and whether the games are over."""
+    def step(self, action: FloatArray) -> _Stepped:
+        """Actions [G, M]."""
         told = [
             market.step(dict(zip(market.agents, row[:, None], strict=True)))
             for market, row in zip(self.markets, action, strict=True)
         ]
         self.left -= 1
         seen = np.stack([self._rows(each[0]) for each in told])
-        return seen, np.array([list(each[1].values()) for each in told]), self.left == 0
+        reward = np.array([list(each[1].values()) for each in told])
+        return _Stepped(seen, reward, np.zeros((*reward.shape, STATE_SIZE)), self.left == 0)
 
     @staticmethod
     def _rows(told: dict[str, observation.Observation]) -> observation.Observation:
@@ -143,7 +158,7 @@ def stable_baselines3(
             self.actions = actions
 
         def step_wait(self) -> Any:
-            seen, reward, over = self.batch.step(self.actions.reshape(trial.games, -1).astype(np.float64))
+            seen, reward, _, over = self.batch.step(self.actions.reshape(trial.games, -1).astype(np.float64))
             last = seen.reshape(self.num_envs, -1)
             infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
             if over:
@@ -244,8 +259,9 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
         def __init__(self) -> None:
             super().__init__(device="cpu", batch_size=[trial.games])
             self.batch = _games(distribution, trial, seed)
-            seen = Unbounded((*shape, observation.SIZE))
-            self.observation_spec = Composite(agents=Composite(observation=seen, shape=shape), shape=[trial.games])
+            seen, state = Unbounded((*shape, observation.SIZE)), Unbounded((*shape, STATE_SIZE))
+            agents = Composite(observation=seen, state=state, shape=shape)
+            self.observation_spec = Composite(agents=agents, shape=[trial.games])
             self.action_spec = Composite(
                 agents=Composite(action=Bounded(-LARGEST_ACTION, LARGEST_ACTION, (*shape, 1)), shape=shape),
                 shape=[trial.games],
@@ -254,17 +270,18 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
                 agents=Composite(reward=Unbounded((*shape, 1)), shape=shape), shape=[trial.games]
             )
 
-        def _tell(self, seen: observation.Observation) -> Any:
-            agents = TensorDict({"observation": torch.from_numpy(seen)}, batch_size=shape)
+        def _tell(self, seen: observation.Observation, state: FloatArray) -> Any:
+            told = {"observation": torch.from_numpy(seen), "state": torch.from_numpy(state.astype(np.float32))}
+            agents = TensorDict(told, batch_size=shape)
             return TensorDict({"agents": agents}, batch_size=[trial.games])
 
         def _reset(self, tensordict: Any = None, **kwargs: Any) -> Any:
-            return self._tell(self.batch.deal())
+            return self._tell(self.batch.deal(), np.zeros((*shape, STATE_SIZE)))
 
         def _step(self, tensordict: Any) -> Any:
             action = tensordict["agents", "action"][..., 0].numpy().astype(np.float64)
-            seen, reward, over = self.batch.step(action)
-            told = self._tell(seen)
+            seen, reward, state, over = self.batch.step(action)
+            told = self._tell(seen, state)
             told["agents", "reward"] = torch.from_numpy(reward.astype(np.float32))[..., None]
             told["done"] = told["terminated"] = torch.full((trial.games, 1), over)
             return told
@@ -299,8 +316,11 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
         return_log_prob=True,
         log_prob_key=("agents", "log_prob"),
     )
+    known = ("agents", "known")  # what RSUs saw before the round, and the state of the round
     critic = TensorDictModule(
-        network(observation.SIZE, 1, trial.critic_hidden, True), in_keys=[where], out_keys=[("agents", "state_value")]
+        network(observation.SIZE + STATE_SIZE, 1, trial.critic_hidden, True),
+        in_keys=[known],
+        out_keys=[("agents", "state_value")],
     )
     loss = ClipPPOLoss(
         actor, critic, clip_epsilon=trial.clip, entropy_bonus=False, normalize_advantage=True, **trial.more
@@ -326,6 +346,7 @@ def torchrl_mappo(distribution: GameDistribution, trial: Trial, seed: int, repor
     for i in itertools.count(1):
         with torch.no_grad(), set_exploration_type(ExplorationType.RANDOM):
             batch = env.rollout(trial.rounds, actor).reshape(-1)
+            batch[known] = torch.cat([batch[where], batch["next", "agents", "state"]], dim=-1)
             # gamma = 0: a reward is its own return
             batch["agents", "value_target"] = batch["next", "agents", "reward"]
             critic(batch)

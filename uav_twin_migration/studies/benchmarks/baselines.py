@@ -1,12 +1,15 @@
 """Tiny MADRL beside well-known libraries on the same market, and beside rules that do not learn beforehand.
 
-Every learner gets the same observation and reward, networks of the same size, one thread, and settings chosen from as
-many trials (docs/learning.md). Time is CPU time of learning alone; exploitability is measured on unseen games.
+Every learner gets the same observation and, but for the one on the PettingZoo environment, the same reward, networks of
+the same size, one thread, and settings that were chosen in trials (docs/learning.md). Time is CPU time of learning
+alone; exploitability is measured on unseen games. Figures are interquartile means over seeds, told with their bootstrap
+intervals.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,7 +25,7 @@ from uav_twin_migration.learning.games import GameDistribution
 from uav_twin_migration.learning.rules import ConstantMarkup, Greedy, PerRsu, Random, Structural
 from uav_twin_migration.market.pricing import ElasticityPricer
 from uav_twin_migration.studies.benchmarks import Figure
-from uav_twin_migration.studies.sweep.results import Row
+from uav_twin_migration.studies.sweep.results import Band, Row, band
 from uav_twin_migration.studies.sweep.sweep import rows_of_function
 
 SUMMARY = "Tiny MADRL beside Stable-Baselines3, TorchRL, and rules that do not learn"
@@ -99,13 +102,16 @@ def learners(folder: Path) -> list[Figure]:
     points = [{"learner": name, "seed": seed} for name in contestants() for seed in SEEDS]
     rows = rows_of_function(f"{__name__}:one", points, folder, jobs=1)  # CPU time is measured
     found = {name: [row for row in rows if row["learner"] == name] for name in contestants()}
-    figures, ours = [], found["Tiny MADRL"]
+    measures = {
+        **{_key(level): (f"until below {100 * level:g} %", "CPU-s", LIMIT) for level in LEVELS},
+        "last": (f"exploitability after {LIMIT:g} CPU-s", "%", math.nan),
+    }
+    figures = []
     for name, theirs in found.items():
-        for level in LEVELS:
-            value, own = (_mean(each, _key(level), LIMIT) for each in (theirs, ours))
-            figures.append(Figure(f"{name}: until below {100 * level:g} %", value, "CPU-s", own, value / own))
-        value, own = (_mean(each, "last") for each in (theirs, ours))
-        figures.append(Figure(f"{name}: exploitability after {LIMIT:g} CPU-s", value, "%", own, value / own))
+        for key, (what, unit, otherwise) in measures.items():
+            there, own = (_band(each, key, otherwise) for each in (theirs, found["Tiny MADRL"]))
+            print(f"  {name}: {what}: {there.middle:.3g} ({there.low:.3g} to {there.high:.3g})", file=sys.stderr)
+            figures.append(Figure(f"{name}: {what}", there.middle, unit, own.middle, there.middle / own.middle))
     return figures
 
 
@@ -122,8 +128,9 @@ def _key(level: float) -> str:
     return f"below_{1e4 * level:.0f}bp"
 
 
-def _mean(rows: Sequence[Row], name: str, otherwise: float = math.nan) -> float:
-    return float(np.mean([row.get(name, otherwise) for row in rows]))
+def _band(rows: Sequence[Row], name: str, otherwise: float) -> Band:
+    """Interquartile mean over seeds with its bootstrap interval; of who did not get so far, `otherwise` at least."""
+    return band([float(row.get(name, otherwise)) for row in rows])
 
 
 def rules() -> list[Figure]:
