@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 
 from test.ros.conftest import RSU, Probe
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat, uav_heartbeats_to_message
@@ -27,7 +28,7 @@ def test_more_uavs_pass_by_an_rsu_than_it_remembers(
     assert twins is not None
     for number in range(100):
         passing = Heartbeat(LeaseRenewal(f"uav_{number}", "rsu_1", 1 << 24, 1 << 24), None, 1.0)
-        twins._on_uav_heartbeat(uav_heartbeats_to_message([passing], 0.0))
+        twins._on_uav_heartbeat(serialize_message(uav_heartbeats_to_message([passing], 0.0)))
     described = twins.describe()
     node.destroy_node()
     assert "refused/twin_stranger" not in described

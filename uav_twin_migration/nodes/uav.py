@@ -90,16 +90,16 @@ class AgentsNode(ExplainsParameters, Guarded):
             self._twins.change()
 
     def _follow_motion(self, follower: Follower) -> None:
-        def on_odometry(message: Odometry) -> None:
-            position, velocity = convert.motion_from_message(message)
-            follower.on_motion(self._timing.now(), position, velocity)
-            if self._twins is not None:
-                stamp = convert.seconds(message.header.stamp) or self._timing.now()
-                self._twins.on_motion(follower.settings.uav, stamp, position, velocity)
+        uav = follower.settings.uav
 
-        self.create_subscription(
-            Odometry, topics.odometry(follower.settings.uav), on_odometry, qos_profiles.MEASUREMENT
-        )
+        def on_odometry(data: bytes) -> None:
+            stamp, position, velocity = convert.motion_from_bytes(data)
+            now = self._timing.now()
+            follower.on_motion(now, position, velocity)
+            if self._twins is not None:
+                self._twins.on_motion(uav, stamp or now, position, velocity)
+
+        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, qos_profiles.MEASUREMENT, raw=True)
 
     # -- events ------------------------------------------------------------------------------------------------------
 

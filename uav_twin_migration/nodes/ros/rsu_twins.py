@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 
 from uav_twin_migration import plugins
 from uav_twin_migration.clocks import boot_time
@@ -43,11 +44,7 @@ from uav_twin_migration.twin.hosting.runtime import TwinService
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.hosting.twin import UavTwins
 from uav_twin_migration.twin.hosting.uavs_heard import UavsHeard, news_of
-from uav_twin_migration.twin.protocol.messages import (
-    HostReply,
-    Reason,
-    Stamp,
-)
+from uav_twin_migration.twin.protocol.messages import HostReply, Reason, Stamp
 
 HARMLESS = {"not_served_here", "closed", "finished", "old_session"}  # of what the service counts: part of every move
 NAMESAKE_SILENCE = 10.0  # s after which a later incarnation that is silent no longer keeps this one from serving
@@ -131,7 +128,7 @@ class RsuTwins:
         self._announcements = node.create_publisher(TwinHost, topics.TWIN_HOSTS, qos_profiles.LATCHED)
         self._entities = [
             node.create_subscription(
-                UavHeartbeat, here(topics.TWIN_UAV_HEARTBEATS), self._on_uav_heartbeat, qos_profiles.REPEATED
+                UavHeartbeat, here(topics.TWIN_UAV_HEARTBEATS), self._on_uav_heartbeat, qos_profiles.REPEATED, raw=True
             ),
             node.create_subscription(TwinRequest, here(topics.TWIN_REQUESTS), self._on_request, qos_profiles.REPEATED),
             node.create_subscription(TwinHost, topics.TWIN_HOSTS, self._on_host, qos_profiles.LATCHED_BY_MANY),
@@ -204,17 +201,24 @@ class RsuTwins:
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 
-    def _on_uav_heartbeat(self, message: UavHeartbeat) -> None:
-        heartbeats = twin_convert.uav_heartbeats_from_message(message)
+    def _on_uav_heartbeat(self, data: bytes) -> None:
+        """The bytes of a UavHeartbeat: no message is so frequent, and few have to be made a message of."""
+        heartbeats, hands_over = twin_convert.uav_heartbeats_from_bytes(data)
+        if (hands_over or self._verifying.verifies_uavs) and self._relevant(heartbeats or ()):
+            message = deserialize_message(data, UavHeartbeat)
+            if not self._verifying.believes_uavs(message):
+                return
+            self._proofs.take(message.grants, self._uavs.held)
+            heartbeats = twin_convert.uav_heartbeats_from_message(message)  # what was verified, to the letter
         if heartbeats is None:
             self._refused["length_mismatch"] += 1
             return
+        for heartbeat in self._relevant(heartbeats):
+            self._hear(heartbeat)
+
+    def _relevant(self, heartbeats: Sequence[Heartbeat]) -> list[Heartbeat]:
         said = [(heartbeat, heartbeat.lease_renewal) for heartbeat in heartbeats]
-        relevant = [heartbeat for heartbeat, one in said if self._uavs.is_relevant(one.uav, news_of(one))]
-        if relevant and self._verifying.believes_uavs(message):
-            self._proofs.take(message.grants, self._uavs.held)
-            for heartbeat in relevant:
-                self._hear(heartbeat)
+        return [heartbeat for heartbeat, one in said if self._uavs.is_relevant(one.uav, news_of(one))]
 
     def _hear(self, heartbeat: Heartbeat) -> None:
         """Pass on what a UAV has told."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from rclpy.serialization import deserialize_message
 
 from uav_twin_migration.deployment.topics import MAP
 from uav_twin_migration.market.messages import is_id
@@ -20,6 +22,7 @@ from uav_twin_migration.msg import (
     TwinState,
     UavHeartbeat,
 )
+from uav_twin_migration.nodes.ros import cdr
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.twin.hosting import outputs as hosting
 from uav_twin_migration.twin.hosting.estimate import Telemetry
@@ -78,9 +81,10 @@ NO_TELEMETRY = Telemetry(0, 0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 def uav_heartbeats_from_message(message: UavHeartbeat) -> list[Heartbeat] | None:
     """What UAVs told; None where the arrays do not fit together."""
-    count = len(message.uav_ids)
     columns = (
+        message.uav_ids,
         message.hosts,
+        message.replica_hosts,
         message.epochs,
         message.newest_epochs,
         message.stamp_incarnations,
@@ -88,19 +92,48 @@ def uav_heartbeats_from_message(message: UavHeartbeat) -> list[Heartbeat] | None
         message.sequences,
         message.telemetry_stamps,
         message.rates,
-        message.replica_hosts,
     )
-    if any(len(column) != count for column in columns):
+    return _heartbeats(columns, tuple(message.positions), tuple(message.velocities))
+
+
+def uav_heartbeats_from_bytes(data: bytes) -> tuple[list[Heartbeat] | None, bool]:
+    """The same of a message's bytes, and whether it hands grants over.
+
+    In a third of the time that rclpy takes to make a message; what is not as it should be is left to that.
+    """
+    try:
+        return _from_plain_bytes(data)
+    except ValueError:
+        message = deserialize_message(data, UavHeartbeat)
+        return uav_heartbeats_from_message(message), bool(message.grants)
+
+
+def _from_plain_bytes(data: bytes) -> tuple[list[Heartbeat], bool]:
+    """Raises ValueError where they are none, or no UAV or columns of different lengths are in it."""
+    at = cdr.skip_text(data, cdr.start(data) + 8)  # the header: its stamp, its frame
+    uavs, at = cdr.texts(data, at)
+    hosts, at = cdr.texts(data, at)
+    replica_hosts, at = cdr.texts(data, at)
+    count = len(uavs)
+    columns, at = cdr.columns(data, at, "QQQdQdddd", (*[count] * 6, 3 * count, 3 * count, count))
+    heartbeats = _heartbeats((uavs, hosts, replica_hosts, *columns[:6], columns[8]), *columns[6:8])
+    if heartbeats is None:
+        raise ValueError("the arrays do not fit together")
+    return heartbeats, cdr.length(data, at)[0] > 0
+
+
+def _heartbeats(
+    columns: Sequence[Sequence[Any]], positions: tuple[float, ...], velocities: tuple[float, ...]
+) -> list[Heartbeat] | None:
+    count = len(columns[0])
+    if any(len(column) != count for column in columns) or not len(positions) == len(velocities) == 3 * count:
         return None
-    if len(message.positions) != 3 * count or len(message.velocities) != 3 * count:
-        return None
-    positions, velocities = message.positions.tolist(), message.velocities.tolist()
     heartbeats = []
-    for row, (uav, host, epoch, newest_epoch, incarnation, time, sequence, at, rate, replica_host) in enumerate(
-        zip(message.uav_ids, *columns, strict=True)
+    for row, (uav, host, replica_host, epoch, newest_epoch, incarnation, time, sequence, at, rate) in enumerate(
+        zip(*columns, strict=True)
     ):
         three = slice(3 * row, 3 * row + 3)
-        telemetry = Telemetry(sequence, at, tuple(positions[three]), tuple(velocities[three])) if sequence else None
+        telemetry = Telemetry(sequence, at, positions[three], velocities[three]) if sequence else None  # type: ignore[arg-type]
         stamp = Stamp(incarnation, time) if incarnation else None
         heartbeats.append(Heartbeat(LeaseRenewal(uav, host, epoch, newest_epoch, stamp, replica_host), telemetry, rate))
     return heartbeats

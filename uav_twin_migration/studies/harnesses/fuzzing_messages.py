@@ -203,7 +203,7 @@ class Hearers:
         elif kind == "TwinHost":
             twin_convert.is_host(message)
         elif kind == "Odometry":
-            self.follower.on_motion(self.now, *convert.motion_from_message(message))
+            self.follower.on_motion(self.now, *convert.motion_from_message(message)[1:])
         self._go_on()
 
     def _go_on(self) -> None:
