@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
+from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.msg import BandwidthDemand, BandwidthGrant, LinkQuality, PriceOffer
 
 from test.ros.conftest import PATIENCE, RSU, UAV, Probe, Processes
@@ -55,6 +59,26 @@ def forgeries(round_: int) -> dict[str, list[Bid]]:
         "past_round": [Bid("uav_9", "rsu_0", 0, 1.0)],
         "future_round": [Bid("uav_9", "rsu_0", round_ + 10**6, 1.0)],
     }
+
+
+def test_a_clean_up_among_goals_and_timers_ends_nothing(processes: Processes, probe: Probe, tmp_path: Path) -> None:
+    """What an executor holds for a server, timer or subscription that goes had ended an RSU in its first clean-ups."""
+    rsu = processes.start("rsu", "/rsu/rsu_0", **RSU, twin_store=str(tmp_path / "twins.db"), state_period=0.01)
+    client = ActionClient(probe, MigrateTwin, topics.migrate_twin("rsu_0"))
+    goal = MigrateTwin.Goal(uav_id="uav_0", epoch=1, target="rsu_1", rate=10.0)
+    probe.wait_for(client.server_is_ready, "the action")
+    asking = probe.create_timer(0.005, lambda: [client.send_goal_async(goal) for _ in range(10)])
+    for _ in range(6):
+        probe.change_state(
+            Transition.TRANSITION_DEACTIVATE,
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_ACTIVATE,
+        )
+    probe.destroy_timer(asking)
+    assert rsu.poll() is None
+    heard = len(probe.offers)
+    probe.wait_for(lambda: len(probe.offers) > heard, "an offer")
 
 
 def test_bad_demands_are_refused_by_reason_and_nobodys_share_changes(processes: Processes, probe: Probe) -> None:

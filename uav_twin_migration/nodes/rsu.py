@@ -21,6 +21,7 @@ from uav_twin_migration.nodes.ros import convert, qos_profiles, systemd
 from uav_twin_migration.nodes.ros.diagnostics import Diagnostics
 from uav_twin_migration.nodes.ros.guarded import Guarded
 from uav_twin_migration.nodes.ros.ledgers import describe_ledger, open_ledger
+from uav_twin_migration.nodes.ros.migrate_action import MigrateAction
 from uav_twin_migration.nodes.ros.parameters import ExplainsParameters, declare
 from uav_twin_migration.nodes.ros.policies import PolicyDesk
 from uav_twin_migration.nodes.ros.proofs import Proofs
@@ -146,7 +147,8 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         if not self._values["twin_store"]:
             return None
         try:
-            own = (self._values, self._timing, self._signing, self._verifying, self._proofs)
+            self._action = self._action or MigrateAction(self, self.settings.rsu)
+            own = (self._values, self._timing, self._signing, self._verifying, self._proofs, self._action)
             twins = RsuTwins(self, self.settings.rsu, *own)
         except UavTwinError as error:
             if at_start and not (error.may_pass or isinstance(error, PluginError)):
@@ -312,6 +314,7 @@ class RsuNode(ExplainsParameters, Guarded, LifecycleNode):
         self._waker.set(self._leader.wake_at)
 
     _own_rounds: tuple[int, ...] = ()
+    _action: MigrateAction | None = None  # of its twins; made with the first of them
     _going_down = False  # it was deactivated: its twins are to move away
     _retry: Timer | None = None
 

@@ -27,7 +27,7 @@ except ImportError:  # Humble
 
 
 class Guarded(Node):
-    """A node none of whose subscriptions can end it."""
+    """A node that no message can end, nor a call that comes after the timer or subscription it was for."""
 
     unexpected: Counter[str]  # messages that were dropped, by topic
     _shares: dict[Any, Share]  # of the time in a flood, by subscription
@@ -46,8 +46,10 @@ class Guarded(Node):
 
         def guarded(message: Any) -> None:
             flooded = said_again and FLOOD.on
-            # in a flood messages are taken as bytes, from the next one on: to drop one costs less
             if subscription is not None:
+                if subscription not in self._shares:
+                    return  # destroyed while this was waiting
+                # in a flood messages are taken as bytes, from the next one on: to drop one costs less
                 subscription.raw = wants_bytes or flooded
             if flooded and share.is_spent():
                 return
@@ -69,6 +71,16 @@ class Guarded(Node):
         """As rclpy's, without handlers of the middleware's events."""
         options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
         return super().create_publisher(msg_type, topic, qos_profile, **options)
+
+    def create_timer(self, timer_period_sec: float, callback: Callable[[], object], *more: Any, **options: Any) -> Any:
+        """As rclpy's, but a destroyed one calls nobody: rclpy's executor may have a call of it waiting."""
+        timer: Any = None
+
+        def unless_destroyed() -> object:
+            return callback() if timer is None or timer in self.timers else None
+
+        timer = super().create_timer(timer_period_sec, unless_destroyed, *more, **options)
+        return timer
 
     def destroy_subscription(self, subscription: Any) -> bool:
         """As rclpy's."""

@@ -14,9 +14,12 @@ class Mailbox:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._letters: deque[Callable[[], None]] = deque()
+        self._closed = False
 
     def post(self, letter: Callable[[], None]) -> None:
-        """Call `letter` soon. Before the node is spun it waits for the next `empty`."""
+        """Call `letter` soon; where the node is not spun yet, at the next `empty`; never once it is closed."""
+        if self._closed:
+            return
         self._letters.append(letter)
         executor = self._node.executor
         if executor is not None:
@@ -27,3 +30,8 @@ class Mailbox:
         """Call what has come in. To be called now and then by a timer, too."""
         while self._letters:
             self._letters.popleft()()
+
+    def close(self) -> None:
+        """Call what has come in, and take no more: what letters speak of goes."""
+        self._closed = True
+        self.empty()

@@ -27,7 +27,7 @@ from uav_twin_migration.msg import (
 from uav_twin_migration.nodes.ros import qos_profiles, twin_convert
 from uav_twin_migration.nodes.ros.convert import to_time
 from uav_twin_migration.nodes.ros.mailbox import Mailbox
-from uav_twin_migration.nodes.ros.migrate_action import MigrateAction
+from uav_twin_migration.nodes.ros.migrate_action import MigrateAction, Served
 from uav_twin_migration.nodes.ros.proofs import Proofs
 from uav_twin_migration.nodes.ros.signatures import Signing, Verifying
 from uav_twin_migration.nodes.ros.timing import Timing, change_period, steady_timer
@@ -67,9 +67,10 @@ class RsuTwins:
         signing: Signing,
         verifying: Verifying,
         proofs: Proofs,
+        action: MigrateAction,
     ) -> None:
         """Open the store and the port. Raises StoreError, CarrierError, IdentityError."""
-        self._proofs = proofs
+        self._proofs, self._action = proofs, action
         self._node, self.rsu, self._values, self._timing = node, rsu, values, timing
         self._signing, self._verifying = signing, verifying
         self._hosts: dict[str, TwinHost] = {}
@@ -140,13 +141,8 @@ class RsuTwins:
             steady_timer(node, self._values["twin_beat"], self._on_beat),
             steady_timer(node, self._values["state_period"], self._send_states),
         ]
-        self._action = MigrateAction(
-            node,
-            self.rsu,
-            self._service,
-            self._proven,
-            self._verifying.believes_uavs,
-            lambda uav: uav in self._uavs.held,
+        self._action.serve(
+            Served(self._service, self._proven, self._verifying.believes_uavs, lambda uav: uav in self._uavs.held)
         )
 
     def change(self) -> None:
@@ -161,8 +157,9 @@ class RsuTwins:
             self._node.destroy_timer(timer)
         for subscription in self._entities:
             self._node.destroy_subscription(subscription)
-        self._action.close()
+        self._mail.close()
         self._service.stop()
+        self._action.pause()
         for publisher in (self._host_heartbeats, self._replies, self._states, self._reports, self._announcements):
             self._node.destroy_publisher(publisher)
 
