@@ -245,3 +245,11 @@ def test_a_running_rsu_that_does_not_hear_who_is_heard_from_its_host_is_deaf() -
     assert statuses(checks.check_hearing("north", states, {"north": 0.0, "south": 0.1})) == [OK]
     assert statuses(checks.check_hearing("north", states, {"south": 0.1, "east": 0.1})) == [ERROR]
     assert checks.check_hearing("north", {}, {"south": 0.1}) == []
+
+
+def test_an_rsu_that_is_heard_and_not_believed_is_nothing_that_a_restart_mends() -> None:
+    states = {"rsu/north": {"rsus_heard": "", "refused/forged": "124"}}
+    (finding,) = checks.check_hearing("north", states, {"south": 0.1})
+    assert finding.status == WARNING
+    assert "124" in finding.detail
+    assert "restart" not in finding.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -177,8 +178,9 @@ def test_a_policy_that_is_good_already_is_kept_unless_it_is_beaten(recorded: Int
     few = OfflineSettings(model_steps=200, policy_steps=1)  # learns nothing
     good = choose("default")
     assert good is not None
-    trainer = OfflineTrainer(recorded, few, start=good)
+    trainer = OfflineTrainer(recorded, few, start=replace(good, ranges={}))
     trainer.run()
+    assert not trainer.fits
     assert not trainer.better
     assert trainer.policy(9).version == 9
     assert to_bytes(trainer.policy(good.version)).count(b"kept") == 1
@@ -188,6 +190,21 @@ def test_a_policy_that_is_good_already_is_kept_unless_it_is_beaten(recorded: Int
     bad.run()
     assert bad.better
     assert bad.gain()[0] > 0.01
+
+
+def test_a_policy_stays_where_it_was_trained_for_what_was_recorded(recorded: Interactions) -> None:
+    shipped = choose("default")
+    assert shipped is not None
+    inside = OfflineTrainer(recorded, SHORT, start=shipped)
+    assert inside.beyond < 0.01
+    assert inside.fits
+    assert inside.policy().actor is shipped.actor
+    name = next(iter(shipped.ranges))
+    lowest = float(inside.rounds.seen[:, observation.NAMES.index(name)].min())
+    narrow = {**shipped.ranges, name: (lowest - 2.0, lowest - 1.0)}
+    outside = OfflineTrainer(recorded, SHORT, start=replace(shipped, ranges=narrow))
+    assert outside.beyond == 1.0
+    assert not outside.fits
 
 
 def test_too_few_interactions_are_refused(recorded: Interactions) -> None:

@@ -41,13 +41,11 @@ def run(args: argparse.Namespace) -> int:
     trainer = OfflineTrainer(data, settings, ", ".join(map(str, args.from_bag)), start)
     if not quiet:
         print(f"{len(data)} interactions")
-    curve = _train(trainer, Games.draw(GameDistribution(), 128), quiet)
+    curve = [] if trainer.fits else _train(trainer, Games.draw(GameDistribution(), 128), quiet)
     policy = trainer.policy()
     network = from_actor(policy.actor)
     if start is not None and not quiet:
-        mean, error = trainer.gain()
-        kept = "what was learned replaces it" if trainer.better else "it stays"
-        print(f"{args.improve}: {100 * mean:+.2f} % ({100 * error:.2f}) of the best profit, on held-out rounds: {kept}")
+        print(f"{args.improve}: {_judged(trainer)}")
     final = score(Games.draw(GameDistribution(), 256), ActorPlayer(network.to_actor()))
     document: dict[str, Any] = {
         "interactions": len(data),
@@ -59,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     }
     size = artifact.save(replace(policy, training={**policy.training, **document}), args.output)
     if args.json:
-        further = {"cpu_s": trainer.cpu_s, "curve": curve, "model_error": trainer.model_error(), "seed": settings.seed}
+        error = None if trainer.fits else trainer.model_error()
+        further = {"cpu_s": trainer.cpu_s, "curve": curve, "model_error": error, "seed": settings.seed}
         write(document | further | {"bytes": size}, args.json)
     if not quiet:
         print(
@@ -67,6 +66,15 @@ def run(args: argparse.Namespace) -> int:
             f"{100 * final.mean:.2f} % (p95 {100 * final.p95:.2f} %) after {trainer.cpu_s:.1f} CPU-seconds"
         )
     return 0
+
+
+def _judged(trainer: OfflineTrainer) -> str:
+    """What becomes of the policy that was to be improved, and why."""
+    if trainer.fits:
+        return f"it stays, for it was trained for {100 * (1.0 - trainer.beyond):.1f} % of what was recorded"
+    mean, error = trainer.gain()
+    kept = "what was learned replaces it" if trainer.better else "it stays"
+    return f"{100 * mean:+.2f} % ({100 * error:.2f}) of the best profit, on held-out rounds: {kept}"
 
 
 def _train(trainer: OfflineTrainer, games: Games, quiet: bool) -> list[dict[str, float]]:

@@ -385,6 +385,11 @@ def check_hearing(rsu: str, states: Mapping[str, Mapping[str, str]], ages: Mappi
     deaf = sorted({other for other in ages if other != rsu} - hears)
     if deaf:
         what = f"{', '.join(deaf)} can be heard from here, and the running RSU does not hear it"
+        forged = state.get("refused/forged")
+        if forged:
+            what = f"{', '.join(deaf)} can be heard from here, and the running RSU refused {forged} messages as forged"
+            hint = "keys of another authority, or another version: docs/edge.md, Upgrades, and the way back"
+            return [Finding("hearing", WARNING, what, hint)]
         hint = f"its discovery is stuck, as after a server's restart: sudo systemctl restart uavtwin-rsu-{rsu}"
         return [Finding("hearing", ERROR, what, hint)]
     return [Finding("hearing", OK, f"it hears {', '.join(sorted(hears)) or 'no other RSU'}")]

@@ -9,8 +9,9 @@ together, are the equilibrium. Rivals' prices of the round are not known when pr
 they were recorded. So a policy learned from one generation of prices is a best answer to that generation; recording
 again with what was learned brings it to the equilibrium.
 
-A policy that is already good can be the start (`start`). What was learned then replaces it only where the model says,
-on rounds that were held out, that it earns clearly more; else the start stays. A model errs, so chance alone is no bar.
+A policy that is already good can be the start (`start`). Where it was trained for nearly all that was recorded it
+stays: a model of few rounds knows less than what learned from millions, and cannot tell (docs/learner.md). Elsewhere
+what was learned replaces it only where the model says, on rounds that were held out, that it earns clearly more.
 
 Importance-weighted PPO (`weighted`) on the same data does worse: it can only say more or less of what was tried, where
 the model's structure says what would have happened. docs/learner.md has the figures.
@@ -42,6 +43,7 @@ FEWEST = 100  # interactions to learn from
 PRICES = 16  # that are compared to find the model's best profit, log-uniform between cost and cap
 SURE = 2.0  # standard errors by which something must be better to replace what is there,
 LEAST_GAIN = 0.005  # and of the best profit
+BEYOND = 0.05  # share of the recorded situations out of a policy's ranges, from which on it may be replaced
 LEAST_BEST = 0.005  # in the model's unit of money, the last revenue per UAV
 
 
@@ -146,6 +148,20 @@ class OfflineTrainer:
         if self.step + 1 == self.settings.model_steps:
             self.model.load_state_dict(self._best_model)
 
+    @property
+    def beyond(self) -> float:
+        """Share of the recorded situations for which the start was not trained; 1 where it names no ranges."""
+        if self.start is None or not self.start.ranges:
+            return 1.0
+        low, high = self.start.bounds()
+        seen = self.rounds.seen.numpy()
+        return float(((seen < low) | (seen > high)).any(axis=1).mean())
+
+    @property
+    def fits(self) -> bool:
+        """Whether the start was trained for nearly all that was recorded, and stays whatever is learned."""
+        return self.beyond < BEYOND
+
     def improve(self) -> None:
         """One step of the actor towards the profit that the model predicts."""
         s = self.settings
@@ -199,6 +215,8 @@ class OfflineTrainer:
         """Whether what was learned is clearly better than the start; true where there is none."""
         if self.start is None:
             return True
+        if self.fits:
+            return False
         mean, error = self.gain()
         return mean > max(SURE * error, LEAST_GAIN)
 
