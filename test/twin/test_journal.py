@@ -23,6 +23,8 @@ from uav_twin_migration.twin.protocol.messages import Reason
 from uav_twin_migration.twin.protocol.replica_state import Record as TwinRecord
 from uav_twin_migration.twin.protocol.replica_state import Status
 
+CHECKOUT = Path(__file__).resolve().parents[2]  # where a program of its own finds `test`
+
 
 def chunk(number: int, content: bytes, version: int = 1) -> Chunk:
     return Chunk(number, version, digest(content), content)
@@ -184,7 +186,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_process_leaves_all_it_committed_and_nothing_else(tmp_path: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "s.db")], check=False)
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "s.db")], cwd=CHECKOUT)
     assert ended.returncode == -signal.SIGKILL
     with Store(tmp_path / "s.db", "rsu1") as opened:
         stored = opened.load()["u1"]

@@ -77,12 +77,13 @@ class Reader:
             at = part.holes[-1].start if part.holes else len(data)
             rest = f"byte {at} of {len(data)}"
             self.damage.append(f"{file}: was cut off, or is broken from {rest} on; what stands before is there")
+        told = len(self.damage)
         announced = _Announced(self._note)
         for piece in part.pieces:  # also at a file's end: what a hole swallowed is announced there again
             if piece.kind in (scan.SCHEMA, scan.CHANNEL):
                 for record in self._try(file, "an announcement", partial(_inside, data, piece)):
                     announced.take(record)
-        lost = 0
+        read = lost = 0
         for piece in part.pieces:
             what = "a chunk" if piece.kind == scan.CHUNK else "a record"
             for record in self._try(file, what, partial(_inside, data, piece)):
@@ -90,6 +91,7 @@ class Reader:
                 if kind in ("Schema", "Channel"):
                     announced.take(record)
                 elif kind == "Message" and (topic := announced.topic(record.channel_id)) is not None:
+                    read += 1
                     topic.messages += 1
                     self.span.note(record.log_time)
                     yield Recorded(topic, record.log_time, record.data, record.publish_time, record.sequence)
@@ -102,6 +104,9 @@ class Reader:
                     self.about.setdefault(record.name, dict(record.metadata))
         if lost:
             self.damage.append(f"{file}: {lost} messages are of topics whose announcement is lost")
+        counted = _counted(data, part)
+        if counted not in (None, read) and len(self.damage) == told:  # a wrong byte made one kind of record another
+            self.damage.append(f"{file}: {read} messages were found, and it counts {counted}")
 
     def _try(self, file: Path, what: str, read: Callable[[], list[Any]]) -> list[Any]:
         try:
@@ -158,6 +163,12 @@ class _Announced:
                 )
             )
         return self._topics[channel]
+
+
+def _counted(data: mmap.mmap | bytes, part: scan.Part) -> int | None:
+    """How many messages a file says that it holds; None where it does not say."""
+    said = [piece.start for piece in part.pieces if piece.kind == scan.STATISTICS]
+    return int.from_bytes(data[said[-1] : said[-1] + 8], "little") if said else None
 
 
 def _decoded(data: mmap.mmap | bytes, piece: scan.Piece) -> Any:

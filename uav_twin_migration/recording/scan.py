@@ -21,10 +21,11 @@ from uav_twin_migration.errors import InputError
 
 MAGIC = b"\x89MCAP0\r\n"  # the digit is MCAP's version
 ZSTD = b"\x28\xb5\x2f\xfd"
-HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, ATTACHMENT, METADATA, DATA_END = 1, 2, 3, 4, 5, 6, 9, 12, 15
+HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = range(1, 7)
+ATTACHMENT, STATISTICS, METADATA, DATA_END = 9, 11, 12, 15
 SHORTEST = {  # bytes of content that each kind of record has at least
     **{HEADER: 8, FOOTER: 20, SCHEMA: 14, CHANNEL: 16, MESSAGE: 22, CHUNK: 40, 7: 6, 8: 60, ATTACHMENT: 36},
-    **{10: 48, 11: 42, METADATA: 8, 13: 20, 14: 17, DATA_END: 4},
+    **{10: 48, STATISTICS: 42, METADATA: 8, 13: 20, 14: 17, DATA_END: 4},
 }
 PRIVATE = 0x80  # opcodes from here on are other programs' own
 HEAD = 9  # bytes of a record before its content
