@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from test.ros.conftest import RSU
@@ -52,8 +53,16 @@ def rsu(domain: int, tmp_path: Path) -> Iterator[RsuNode]:
     gc.collect()  # what is left of it stays in ROS's graph until then
 
 
-def trigger(node: RsuNode, transition: str) -> None:
-    getattr(node, f"trigger_{transition}")()
+def trigger(node: RsuNode, transition: str) -> object:
+    return getattr(node, f"trigger_{transition}")()
+
+
+def is_refused(node: RsuNode, transition: str) -> bool:
+    """Jazzy's rclpy raises where there is no such transition from here, Kilted's returns (its wheels, 2026-11-30)."""
+    try:
+        return trigger(node, transition) is TransitionCallbackReturn.ERROR
+    except RCLError:
+        return True
 
 
 def state(node: RsuNode) -> str:
@@ -80,8 +89,7 @@ def test_every_transition_from_every_state(rsu: RsuNode, tmp_path: Path, start: 
         trigger(rsu, step)
     wanted = LEADS[start].get(transition)
     if wanted is None:
-        with pytest.raises(RCLError):
-            trigger(rsu, transition)
+        assert is_refused(rsu, transition)
     else:
         trigger(rsu, transition)
     assert state(rsu) == (wanted or start)
