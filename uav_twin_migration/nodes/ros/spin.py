@@ -140,5 +140,14 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
     finally:
         for node in nodes:
             node.destroy_node()
-        rclpy.try_shutdown()
+        _shut_down(whole=bool(nodes))
     return FAILED if stop.failed else max((getattr(node, "exit_code", 0) for node in nodes), default=0)
+
+
+def _shut_down(whole: bool) -> None:
+    """Kilted's rclpy also destroys a node whose making failed: it misses what its own `destroy_node` looks for."""
+    try:
+        rclpy.try_shutdown()
+    except AttributeError:
+        if whole:
+            raise
