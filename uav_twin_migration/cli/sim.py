@@ -58,7 +58,7 @@ def run_processes(values: dict[str, Any]) -> int:
         wanted = simulation(values, twin_stores)
         claim_domain()
         summary = about_to_run(wanted.scenario, len(wanted.processes), values["seed"])
-        print(f"{summary}; its nodes are starting, Ctrl-C stops", file=told, flush=True)
+        print(f"{summary}; its nodes are starting", file=told, flush=True)
         os.environ.update(wanted.variables)
         if values["localhost_only"] and not values["hosts"]:
             keep_to_this_machine()

@@ -76,6 +76,8 @@ class MonitorNode(Guarded):
         self._display = Display(self._monitor, self._twins, out, self._values["plain"], self._values["verbose"])
         if self._values["processes"]:
             self._display.start(self._values["processes"], self._values["seed"])
+        else:  # from now on there is somebody who sums up
+            self._display.say("Ctrl-C stops")
         self._settling = Settling(self._monitor, self._display.say)
         self._publisher = StatePublisher(self)
         self._markers = MarkerPublisher(self)
