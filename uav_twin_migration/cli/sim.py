@@ -67,8 +67,9 @@ def run_processes(values: dict[str, Any]) -> int:
 
         if wanted.monitor is None:
             print(f"uavtwin: {values['host']}'s share, until it is stopped", file=sys.stderr)
-            return Runner(wanted.processes).run(partial(examine, wanted.scenario))
+            return Runner(wanted.processes, alone=False).run(partial(examine, wanted.scenario))
         live = not values["plain"] and told.isatty()
         wanted.monitor.nodes[0].parameters["processes"] = 0  # said above: the monitor takes a while to come
         processes, until = [*wanted.processes, wanted.monitor], wanted.monitor.name
-        return Runner(processes, until, quiet=live, server=wanted.server).run(partial(examine, wanted.scenario))
+        runner = Runner(processes, until, quiet=live, server=wanted.server, alone=not values["hosts"])
+        return runner.run(partial(examine, wanted.scenario))

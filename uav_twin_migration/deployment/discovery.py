@@ -1,22 +1,28 @@
-"""How nodes find each other: a discovery server for hosts, and what keeps a simulation to one machine.
+"""How nodes find each other: by hosts' addresses or a discovery server, and what keeps a simulation to one machine.
 
 A simulation keeps to itself: two of them on one network must not hear each other's clocks. ROS's own way to say that,
 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, stops at 32 processes with Fast DDS and insists on shared memory, which hangs
 for ever when a process is killed at the wrong moment. So Fast DDS gets a profile of ours; what the user has set wins.
+
+Fast DDS 2.14's discovery server loses some endpoints for ever where a dozen processes start at once: an RSU then never
+learns that a UAV listens. So a server is for very many processes alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.shipped import shipped_file
 
 FIRST_PORT = 11811  # Fast DDS's own default
 FORGOTTEN = 3.5  # s after which nobody believes in a server that was killed: the lease in server.xml, and a little
+PROFILES = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 
 
@@ -56,12 +62,47 @@ def keep_to_this_machine() -> None:
     os.environ.update(loopback(os.environ))
 
 
-def between_hosts(environment: Mapping[str, str], server: str) -> dict[str, str]:
+def by_server(environment: Mapping[str, str], server: str) -> dict[str, str]:
     """Variables for a simulation on several hosts, with a discovery server at HOST:PORT. What the user has set wins."""
     variables = {"ROS_DISCOVERY_SERVER": server}
     profile = shipped_file("config/fastdds/edge.xml")
     if profile is not None:
         variables |= with_profile(str(profile))
+    return unless_chosen(variables, environment)
+
+
+def by_address(environment: Mapping[str, str], hosts: Sequence[str], processes: int, file: Path) -> dict[str, str]:
+    """Variables for a simulation on several hosts that ask each other, without a server. What the user has set wins.
+
+    Args:
+        hosts: all their addresses.
+        processes: that any of them may run: so many ports of each are asked.
+        file: where Fast DDS's profile is written.
+    """
+    profile = shipped_file("config/fastdds/edge.xml")
+    if profile is None or not uses_fast_dds(environment):
+        return unless_chosen({"ROS_STATIC_PEERS": ";".join(hosts)}, environment)
+    file.write_text(with_hosts(profile.read_text(), hosts, processes))
+    return unless_chosen(with_profile(str(file)), environment)
+
+
+def with_hosts(profile: str, hosts: Sequence[str], processes: int) -> str:
+    """A profile of Fast DDS that has nodes ask hosts for others; ROS's own ROS_STATIC_PEERS asks four ports of each."""
+    ElementTree.register_namespace("", PROFILES.strip("{}"))
+    document = ElementTree.fromstring(profile)
+    (transport,) = document.iter(f"{PROFILES}transport_descriptor")
+    (participant,) = document.iter(f"{PROFILES}rtps")
+    ElementTree.SubElement(transport, f"{PROFILES}maxInitialPeersRange").text = str(processes)
+    builtin = ElementTree.SubElement(participant, f"{PROFILES}builtin")
+    peers = ElementTree.SubElement(builtin, f"{PROFILES}initialPeersList")
+    for host in hosts:
+        udp = ElementTree.SubElement(ElementTree.SubElement(peers, f"{PROFILES}locator"), f"{PROFILES}udpv4")
+        ElementTree.SubElement(udp, f"{PROFILES}address").text = host
+    return ElementTree.tostring(document, encoding="unicode")
+
+
+def unless_chosen(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Those that the user has not set."""
     return {name: value for name, value in variables.items() if name not in environment}
 
 

@@ -59,29 +59,46 @@ def plan(
     scenario: Scenario, scenario_file: str, options: Options, shares: Sequence[Share] = (), here: int = 0
 ) -> list[ProcessSpec]:
     """All processes of a simulation, the world first. shares: of several hosts; then those of the one `here`."""
-    composition = choose_composition(scenario) if options.compose == "auto" else options.compose
     shares = shares or whole(scenario)
-    share = shares[here]
-    containers = list(enumerate(all_uav_containers(shares))) if composition == "uav_container" else []
-    apart = len(containers) > 1
-    rsus = [rsu_node(rsu, scenario, options, options.seed + scenario.rsus.index(rsu)) for rsu in share.rsus]
-    for node in rsus:
-        node.parameters["twin_address"] = share.host.address
-    if composition == "uav_container":
-        own = [(number, uavs) for number, (host, uavs) in containers if host == here]
-        uav_containers = [uav_container_node(number, uavs, scenario, options, apart) for number, uavs in own]
-        market = [*grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(uav_containers)]
-    else:
-        uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
-        composed = composition == "composed"
-        groups = [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
-        market = groups if composed else one_each([*rsus, *uavs])
+    market = market_processes(scenario, options, shares, here)
     if here:
         return market
-    told = [(container(number), uavs) for number, (_, uavs) in containers] if apart else []
+    containers = uav_containers(scenario, options, shares)
+    told = [(container(number), uavs) for number, (_, uavs) in containers] if len(containers) > 1 else []
     others = [link_node(scenario, scenario_file, options, told), *learning_nodes(scenario_file, options)]
     nodes = len(others) + sum(len(process.nodes) for process in market) + 1  # and the monitor
     return [*movers(scenario, scenario_file, options, nodes), *one_each(others), *market]
+
+
+def market_processes(scenario: Scenario, options: Options, shares: Sequence[Share], here: int) -> list[ProcessSpec]:
+    """The RSUs and UAVs of one of the hosts."""
+    share = shares[here]
+    rsus = [rsu_node(rsu, scenario, options, options.seed + scenario.rsus.index(rsu)) for rsu in share.rsus]
+    for node in rsus:
+        node.parameters["twin_address"] = share.host.address
+    composition = composed_as(scenario, options)
+    if composition == "uav_container":
+        containers = uav_containers(scenario, options, shares)
+        own = [(number, uavs) for number, (host, uavs) in containers if host == here]
+        nodes = [uav_container_node(number, uavs, scenario, options, len(containers) > 1) for number, uavs in own]
+        return [*grouped("rsus", rsus, RSUS_PER_UAV_CONTAINER_PROCESS), *one_each(nodes)]
+    uavs = [uav_node(uav, scenario, options) for uav in share.uavs]
+    if composition == "composed":
+        return [*grouped("rsus", rsus, NODES_PER_PROCESS), *grouped("uavs", uavs, NODES_PER_PROCESS)]
+    return one_each([*rsus, *uavs])
+
+
+def uav_containers(
+    scenario: Scenario, options: Options, shares: Sequence[Share]
+) -> list[tuple[int, tuple[int, Sequence[Uav]]]]:
+    """All hosts' UAV containers, where UAVs are in such: their numbers, their hosts' numbers, their UAVs."""
+    contained = composed_as(scenario, options) == "uav_container"
+    return list(enumerate(all_uav_containers(shares))) if contained else []
+
+
+def composed_as(scenario: Scenario, options: Options) -> str:
+    """What nodes share a process: as was asked for, or as suits the size."""
+    return choose_composition(scenario) if options.compose == "auto" else options.compose
 
 
 def choose_composition(scenario: Scenario) -> str:

@@ -18,9 +18,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, NamedTuple
 
-from uav_twin_migration.deployment.discovery import DiscoveryServer, between_hosts, hosts_server
+from uav_twin_migration.deployment.discovery import DiscoveryServer, by_address, by_server, hosts_server
 from uav_twin_migration.deployment.options import Options, check
-from uav_twin_migration.deployment.plan import ProcessSpec, monitor_process, plan
+from uav_twin_migration.deployment.plan import (
+    ProcessSpec,
+    market_processes,
+    monitor_process,
+    needs_discovery_server,
+    plan,
+)
 from uav_twin_migration.deployment.shares import (
     Share,
     SimulationHost,
@@ -38,6 +44,7 @@ from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.vary import as_run
 from uav_twin_migration.transport.addresses import is_loopback
 
+OTHERS = 10  # processes of a host beside RSUs and UAVs: the world, the links, the monitor, and who listens by hand
 NAMESPACE = "UAVTWIN_NAMESPACE"  # environment variable: what stands before every topic's name, see topics.py
 
 
@@ -84,12 +91,14 @@ def simulation(values: Mapping[str, Any], twin_stores: str, namespace: str = "")
         raise InputError(
             "options", "namespace", prefix, "nothing: Gazebo's world and bridge name the topics themselves"
         )
+    runs = [market_processes(run, options, shares, host) for host in range(len(hosts))]
+    by_a_server = needs_discovery_server([process for processes in runs for process in processes])
     return Simulation(
         scenario,
         [moved(process, prefix) for process in processes],
         moved(monitor, prefix) if monitor else None,
-        {NAMESPACE: prefix, **(across(hosts) if hosts else {})},
-        hosts_server(discovery_address(hosts), os.environ) if hosts and here == 0 else None,
+        {NAMESPACE: prefix, **(across(hosts, by_a_server, max(map(len, runs))) if hosts else {})},
+        hosts_server(discovery_address(hosts), os.environ) if by_a_server and here == 0 else None,
     )
 
 
@@ -101,18 +110,27 @@ def place_of(name: str, hosts: Sequence[SimulationHost]) -> int:
     return names.index(name) if hosts else 0
 
 
-def across(hosts: Sequence[SimulationHost]) -> dict[str, str]:
-    """Variables that let a simulation's hosts find each other."""
-    address, port = discovery_address(hosts)
-    return between_hosts(os.environ, f"{address}:{port}")
+def across(hosts: Sequence[SimulationHost], by_a_server: bool, processes: int) -> dict[str, str]:
+    """Variables that let a simulation's hosts find each other. processes: that one of them runs of the market's."""
+    if by_a_server:
+        address, port = discovery_address(hosts)
+        return by_server(os.environ, f"{address}:{port}")
+    addresses = [host.address for host in hosts]
+    return by_address(os.environ, addresses, processes + OTHERS, own_folder() / "fastdds.xml")
 
 
 def saved(scenario: Scenario) -> str:
     """A file, while we run, of a scenario."""
-    folder = Path(mkdtemp(prefix="uavtwin-scenario-"))
+    file = own_folder() / "scenario.yaml"
+    save(scenario, file)
+    return str(file)
+
+
+def own_folder() -> Path:
+    """A folder that is there while we run."""
+    folder = Path(mkdtemp(prefix="uavtwin-simulation-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    save(scenario, folder / "scenario.yaml")
-    return str(folder / "scenario.yaml")
+    return folder
 
 
 def warn(sentence: str) -> None:

@@ -105,9 +105,13 @@ class Runner:
         until: str | None = None,
         quiet: bool = False,
         server: DiscoveryServer | None = None,
+        alone: bool = True,
     ) -> None:
-        """quiet: the processes log errors alone, since a live table has the terminal. server: of several hosts."""
-        self._quiet, self._wanted_server = quiet, server
+        """quiet: the processes log errors alone, since a live table has the terminal.
+
+        alone: no other host has a share; else it is decided for all of them whether there is a `server`.
+        """
+        self._quiet, self._wanted_server, self._alone = quiet, server, alone
         self._children = [_Child(process) for process in processes]
         self._until = until
         self._server: subprocess.Popen[bytes] | None = None
@@ -123,7 +127,7 @@ class Runner:
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         try:
             processes = [child.process for child in self._children]
-            if self._wanted_server is not None or needs_discovery_server(processes):
+            if self._wanted_server is not None or (self._alone and needs_discovery_server(processes)):
                 self._server = start_discovery_server(self._wanted_server or discovery_server(os.environ))
             preload(processes, self._starting.look)
             for child in self._children:
