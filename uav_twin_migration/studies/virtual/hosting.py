@@ -19,7 +19,7 @@ from uav_twin_migration.twin.hosting.application import Application
 from uav_twin_migration.twin.hosting.carrying_out import Callbacks, carry_out
 from uav_twin_migration.twin.hosting.host import TwinHost
 from uav_twin_migration.twin.hosting.outputs import Output
-from uav_twin_migration.twin.hosting.runtime import GATHER, LONG_GATHER, MUCH
+from uav_twin_migration.twin.hosting.runtime import CALM_GATHER, GATHER, LONG_GATHER, MUCH
 from uav_twin_migration.twin.hosting.store import Store
 from uav_twin_migration.twin.hosting.store_reader import StoreError
 from uav_twin_migration.twin.protocol.wire import Chunks
@@ -71,7 +71,7 @@ class Hosting:
     def post(self, event: Event, calm: bool = False) -> None:
         """Let the host have an event at its next turn; calm ones wait a little for others, as the service has them."""
         self._items.append(_Item(event, calm=calm))
-        self._turn_by(self._events.now + (GATHER if calm else 0.0))
+        self._turn_by(self._events.now + (CALM_GATHER if calm else 0.0))
 
     def _arrived(self, link: int, peer: str, frame: Any, size: int) -> None:
         bulk = isinstance(frame, Chunks)

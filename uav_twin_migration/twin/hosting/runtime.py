@@ -46,7 +46,8 @@ from uav_twin_migration.twin.protocol.replica_state import Phase
 from uav_twin_migration.twin.protocol.wire import Chunks, encoded
 
 BATCH = 8 * 1024 * 1024  # bytes of chunks at most in one commit
-GATHER = 0.02  # s between two commits while nothing but chunks comes in, and that UAVs' heartbeats may wait for others
+GATHER = 0.02  # s between two commits while nothing but chunks comes in
+CALM_GATHER = 0.05  # s that UAVs' heartbeats may wait for others: a fiftieth of a lease
 MUCH, LONG_GATHER = 512 * 1024, 0.04  # bytes that came in so soon, and s: fewer commits cost less
 LONG_LOG = KEPT_LOG  # bytes of the write-ahead log from which it is brought into the file
 TOO_LONG_LOG = 256 * 1024 * 1024  # bytes from which the store waits for that
@@ -321,7 +322,7 @@ class TwinService:
             except queue.Empty:
                 break
             if item is NUDGE:
-                until = min(until, boot_time() + GATHER)
+                until = min(until, boot_time() + CALM_GATHER)
                 continue
             items.append(item)
             size += max(item.size, 0)
