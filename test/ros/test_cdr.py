@@ -18,6 +18,7 @@ from uav_twin_migration.nodes.ros import cdr, convert, twin_convert
 from uav_twin_migration.nodes.ros.twin_convert import Heartbeat
 from uav_twin_migration.twin.hosting.estimate import Telemetry
 from uav_twin_migration.twin.protocol.messages import LeaseRenewal, Stamp
+from uav_twin_migration.vehicle import attitude
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
 WHOLE, NUMBERS = st.integers(0, (1 << 64) - 1), st.floats(allow_nan=False)
@@ -88,7 +89,7 @@ def test_a_velocity_turns_with_the_uav_as_transforms3d_turns_it() -> None:
 
     w, x, y, z = euler2quat(0.3, -1.1, 2.4)
     expected = tuple(rotate_vector((3.0, -4.0, 5.0), (w, x, y, z)))
-    assert convert._turned((3.0, -4.0, 5.0), (x, y, z, w)) == pytest.approx(expected, abs=1e-12)
+    assert attitude.turned((3.0, -4.0, 5.0), (x, y, z, w)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_messages_of_the_wire_are_as_they_are_read() -> None:

@@ -21,8 +21,9 @@ from uav_twin_migration.monitor.frames import (
     Transfer,
     UavFacts,
 )
-from uav_twin_migration.monitor.readers import Hosting, Progress, Status, Vector
+from uav_twin_migration.monitor.readers import Hosting, Progress, Status
 from uav_twin_migration.scenario.model import Scenario
+from uav_twin_migration.vehicle.attitude import Vector
 
 NOWHERE = (math.nan, math.nan, math.nan)
 MOST_RSUS, MOST_UAVS = 2_000, 5_000  # that are shown of a city nobody described

@@ -22,6 +22,7 @@ from uav_twin_migration.monitor.market import MarketMonitor
 from uav_twin_migration.monitor.twins import Report, State, TwinMonitor
 from uav_twin_migration.scenario.model import Scenario
 from uav_twin_migration.scenario.snapshot import best_links
+from uav_twin_migration.vehicle.attitude import Vector
 
 # of topics' names, after the region, the UAV and the RSU that they are about
 MARKET, ODOMETRY, FEEDBACK = "/market/", "/odometry", "/migrate_twin/_action/feedback"
@@ -85,6 +86,11 @@ class Listener:
         except (ValueError, TypeError, AttributeError, OverflowError):  # fields of another version, or senseless ones
             self.unreadable += 1
 
+    def hear_motion(self, topic: str, position: Vector, velocity: Vector) -> None:
+        """An odometry that was read already; m and m/s, both in the map frame."""
+        self.messages += 1
+        self._move(topic, position, velocity)
+
     # -- messages, as what they say ----------------------------------------------------------------------------------
 
     def _on_offer(self, now: float, topic: str, message: Any) -> None:
@@ -139,9 +145,12 @@ class Listener:
             self.report(now, report)
 
     def _on_motion(self, now: float, topic: str, message: Any) -> None:
+        self._move(topic, *readers.motion(message))
+
+    def _move(self, topic: str, position: Vector, velocity: Vector) -> None:
         id_ = topic.removesuffix(ODOMETRY).rpartition("/")[2]
-        if (read := readers.motion(message)) is not None and is_id(id_):
-            self.motion(id_, *read)
+        if readers.is_motion(position, velocity) and is_id(id_):
+            self.motion(id_, position, velocity)
 
     def _on_diagnostics(self, now: float, topic: str, message: Any) -> None:
         for status in readers.statuses(message):
@@ -252,7 +261,7 @@ class Listener:
 
     # -- everything else ---------------------------------------------------------------------------------------------
 
-    def motion(self, id_: str, position: readers.Vector, velocity: readers.Vector) -> None:
+    def motion(self, id_: str, position: Vector, velocity: Vector) -> None:
         """Where a UAV is, m, and how it moves, m/s."""
         if (uav := self.city.uav(id_)) is not None:
             uav.position, uav.velocity = position, velocity

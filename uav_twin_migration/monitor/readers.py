@@ -26,8 +26,8 @@ from uav_twin_migration.market.messages import (
     is_id,
 )
 from uav_twin_migration.monitor.twins import Report, State
+from uav_twin_migration.vehicle.attitude import Vector, turned
 
-Vector = tuple[float, float, float]
 MOST_ENTRIES = 10_000  # of one message
 LONGEST_TEXT = 200  # characters
 
@@ -128,26 +128,15 @@ def links(message: Any) -> tuple[list[str], list[str], FloatArray] | None:
     return uavs, rsus, efficiency.reshape(len(uavs), len(rsus))
 
 
-def motion(message: Any) -> tuple[Vector, Vector] | None:
+def is_motion(position: Vector, velocity: Vector) -> bool:
+    """Whether a UAV can be there, m, and so fast, m/s."""
+    return all(abs(value) <= LARGEST_COORDINATE for value in (*position, *velocity))  # also false for NaN
+
+
+def motion(message: Any) -> tuple[Vector, Vector]:
     """Position, m, and velocity, m/s, both in the map frame: an Odometry's twist is in the UAV's own frame."""
     at, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
-    position, velocity = (float(at.x), float(at.y), float(at.z)), (float(v.x), float(v.y), float(v.z))
-    if not all(abs(value) <= LARGEST_COORDINATE for value in (*position, *velocity)):  # also false for NaN
-        return None
-    if math.isclose(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z, 1.0, abs_tol=1e-3):
-        velocity = rotate(velocity, (q.w, q.x, q.y, q.z))
-    return position, velocity
-
-
-def rotate(v: Vector, q: tuple[float, float, float, float]) -> Vector:
-    """A vector turned by a unit quaternion (w, x, y, z)."""
-    w, x, y, z = q
-    tx, ty, tz = 2.0 * (y * v[2] - z * v[1]), 2.0 * (z * v[0] - x * v[2]), 2.0 * (x * v[1] - y * v[0])
-    return (
-        float(v[0] + w * tx + y * tz - z * ty),
-        float(v[1] + w * ty + z * tx - x * tz),
-        float(v[2] + w * tz + x * ty - y * tx),
-    )
+    return (float(at.x), float(at.y), float(at.z)), turned((v.x, v.y, v.z), (q.x, q.y, q.z, q.w))
 
 
 def decisions(message: Any) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
+from rclpy.serialization import deserialize_message
 
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.msg import LinkQuality
@@ -74,12 +75,12 @@ class LinkNode(Guarded):
         yield self.create_publisher(LinkQuality, topics.LINK_QUALITY, qos_profiles.MEASUREMENT), rest, True
 
     def _follow_motion(self, index: int, uav: str) -> None:
-        def on_odometry(message: Odometry) -> None:
-            at = message.pose.pose.position
-            self._position[index] = at.x, at.y, at.z
-            self._frames.on_odometry(uav, message)
+        def on_odometry(data: bytes) -> None:
+            stamp, self._position[index], _ = convert.motion_from_bytes(data)
+            if self._frames.are_wanted(uav, stamp):
+                self._frames.on_odometry(uav, deserialize_message(data, Odometry))
 
-        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, qos_profiles.MEASUREMENT)
+        self.create_subscription(Odometry, topics.odometry(uav), on_odometry, qos_profiles.MEASUREMENT, raw=True)
 
     def _on_time(self, now: float) -> None:
         self._waker.set((math.floor(now / self._period) + 1 + PHASE) * self._period)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from uav_twin_migration.msg import (
     PriceOffer,
 )
 from uav_twin_migration.nodes.ros import cdr
+from uav_twin_migration.vehicle.attitude import Vector, turned
 
 if TYPE_CHECKING:  # an RSU has no use for these, and they take 2 MB
     from nav_msgs.msg import Odometry
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # an RSU has no use for these, and they take 2 MB
     from uav_twin_migration.market.follower import HostChange
 
 NANOSECONDS = 1_000_000_000
-Vector = tuple[float, float, float]
 
 
 def to_duration(seconds: float) -> Duration:
@@ -162,7 +161,7 @@ def hosting_to_message(changes: Sequence[HostChange], now: float) -> HostingDeci
 def motion_from_message(message: Odometry) -> tuple[float, Vector, Vector]:
     """Its stamp, s, position, m, and velocity, m/s, both in the map frame: an Odometry's twist is in the UAV's own."""
     at, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
-    return seconds(message.header.stamp), (at.x, at.y, at.z), _turned((v.x, v.y, v.z), (q.x, q.y, q.z, q.w))
+    return seconds(message.header.stamp), (at.x, at.y, at.z), turned((v.x, v.y, v.z), (q.x, q.y, q.z, q.w))
 
 
 def motion_from_bytes(data: bytes) -> tuple[float, Vector, Vector]:
@@ -177,20 +176,4 @@ def motion_from_bytes(data: bytes) -> tuple[float, Vector, Vector]:
 
         return motion_from_message(deserialize_message(data, Odometry))
     stamp = float(sec) + int.from_bytes(nanosec, "little") / NANOSECONDS
-    return stamp, (x, y, z), _turned((vx, vy, vz), (qx, qy, qz, qw))
-
-
-def _turned(vector: Vector, attitude: tuple[float, float, float, float]) -> Vector:
-    """A vector of the UAV's own frame in the map's; as it is where attitude, a quaternion (x, y, z, w), is none."""
-    (x, y, z), (a, b, c, w) = vector, attitude
-    square = w * w + a * a + b * b + c * c
-    if not (math.isclose(square, 1.0, abs_tol=1e-3) and all(map(math.isfinite, vector))):
-        return vector  # the reader's to refuse
-    # v + 2 w u + 2 q x u, u = q x v
-    k = 2.0 / square
-    ux, uy, uz = b * z - c * y, c * x - a * z, a * y - b * x
-    return (
-        x + k * (w * ux + b * uz - c * uy),
-        y + k * (w * uy + c * ux - a * uz),
-        z + k * (w * uz + a * uy - b * ux),
-    )
+    return stamp, (x, y, z), turned((vx, vy, vz), (qx, qy, qz, qw))

@@ -68,6 +68,15 @@ class Frames:
         at.z = float(rsu.antenna_height)
         return transform
 
+    def are_wanted(self, uav: str, now: float) -> bool:
+        """Whether somebody listens to what this UAV's odometry of that time would tell. now: s, its stamp."""
+        if self._message is not None and self._moving.get_subscription_count():
+            return True
+        return self._fix_is_due(uav, now) and self._fixes[uav].get_subscription_count() > 0
+
+    def _fix_is_due(self, uav: str, now: float) -> bool:
+        return uav in self._fixes and not 0.0 <= now - self._told[uav] < FIX_PERIOD  # time may have been set back
+
     def on_odometry(self, uav: str, message: Odometry) -> None:
         """A UAV has moved."""
         at = message.pose.pose.position
@@ -80,7 +89,7 @@ class Frames:
             transform.transform.rotation = message.pose.pose.orientation
             self._moving.publish(self._message(transforms=[transform]))
         now = convert.seconds(message.header.stamp)
-        if uav in self._fixes and not 0.0 <= now - self._told[uav] < FIX_PERIOD:  # time may have been set back
+        if self._fix_is_due(uav, now):
             self._told[uav] = now
             self._fixes[uav].publish(self._fix(uav, message))
 

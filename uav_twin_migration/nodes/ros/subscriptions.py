@@ -15,6 +15,7 @@ from uav_twin_migration.action import MigrateTwin
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.monitor.listener import Listener
 from uav_twin_migration.nodes.ros import qos_profiles
+from uav_twin_migration.nodes.ros.convert import motion_from_bytes
 from uav_twin_migration.nodes.ros.timing import steady_timer
 
 DISCOVERY_PERIOD = 1.0  # s of wall time between two looks for topics nobody told of
@@ -91,4 +92,11 @@ class Subscriptions:
         def on_message(message: Any) -> None:
             self._listener.hear(self._now(), topic, called, message)
 
-        self._node.create_subscription(kind, topic, on_message, qos)
+        def on_odometry(data: bytes) -> None:
+            _, position, velocity = motion_from_bytes(data)
+            self._listener.hear_motion(topic, position, velocity)
+
+        if kind is Odometry:  # the most frequent by far
+            self._node.create_subscription(kind, topic, on_odometry, qos, raw=True)
+        else:
+            self._node.create_subscription(kind, topic, on_message, qos)

@@ -77,13 +77,13 @@ def run(directory: Path | None) -> list[Figure]:
     return figures + [Figure(one.key, one.virtual.value, "", one.sim.value) for one in compared if not one.agrees]
 
 
-def study(command: str) -> Mapping[str, object]:
-    """The sweep of one of the two."""
+def study(command: str, seeds: int = SEEDS, duration: float = DURATION) -> Mapping[str, object]:
+    """The sweep of one of the two. duration: s."""
     return {
         "run": command,
         "scenario": SCENARIO,
-        "options": {"duration": DURATION},
-        "over": {"seed": list(range(SEEDS))},
+        "options": {"duration": duration},
+        "over": {"seed": list(range(seeds))},
     }
 
 
