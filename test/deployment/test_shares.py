@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from uav_twin_migration.deployment.discovery import CHOICES, with_hosts
+from uav_twin_migration.deployment.discovery import CHOICES, by_address, with_hosts
 from uav_twin_migration.deployment.options import SCENARIO, SIM, Options
 from uav_twin_migration.deployment.plan import plan
 from uav_twin_migration.deployment.shares import SimulationHost, divided, read_hosts, whole
@@ -78,6 +78,14 @@ def test_hosts_ask_each_other_and_with_very_many_processes_the_first_ones_server
     many = [simulation({**values, "host": host.name}, "") for host in HOSTS]
     assert {each.variables["ROS_DISCOVERY_SERVER"] for each in many} == {"10.0.0.1:11811"}
     assert [each.server is None for each in many[1:]] == [True] * 3
+
+
+def test_an_address_that_the_profile_is_not_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="IPv4"):
+        by_address({}, ["10.0.0.1", "fd00::2"], 4, tmp_path / "fastdds.xml")
+    assert by_address({"RMW_IMPLEMENTATION": "rmw_zenoh_cpp"}, ["fd00::1", "fd00::2"], 4, tmp_path / "fastdds.xml") == {
+        "ROS_STATIC_PEERS": "fd00::1;fd00::2"
+    }
 
 
 def test_the_profile_that_names_hosts_is_the_edges_with_these_hosts() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from uav_twin_migration.errors import UavTwinError
+from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.shipped import shipped_file
 
 FIRST_PORT = 11811  # Fast DDS's own default
@@ -78,10 +78,16 @@ def by_address(environment: Mapping[str, str], hosts: Sequence[str], processes: 
         hosts: all their addresses.
         processes: that any of them may run: so many ports of each are asked.
         file: where Fast DDS's profile is written.
+
+    Raises:
+        InputError: an address is not of IPv4, which the profile of Fast DDS is for.
     """
     profile = shipped_file("config/fastdds/edge.xml")
     if profile is None or not uses_fast_dds(environment):
         return unless_chosen({"ROS_STATIC_PEERS": ";".join(hosts)}, environment)
+    for host in hosts:
+        if ":" in host:
+            raise InputError("hosts", "address", host, "an IPv4 address: config/fastdds/edge.xml is for UDP over IPv4")
     file.write_text(with_hosts(profile.read_text(), hosts, processes))
     return unless_chosen(with_profile(str(file)), environment)
 
