@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
 from uav_twin_migration.studies.benchmarks.agreement import Compared, compare, study
