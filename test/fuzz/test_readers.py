@@ -17,7 +17,8 @@ from uav_twin_migration.studies.harnesses.fuzzing import READERS, fuzz, tried
 CORPUS = Path(__file__).parent / "corpus"
 EXECUTIONS = {"scenarios": 60, "recordings": 300}  # a page of YAML each time; a file
 SECONDS = 8.0  # at most
-NEEDS = {"signatures": "nacl", "messages": "uav_twin_migration.msg", "recordings": "mcap"}
+ROS = "uav_twin_migration.msg"
+NEEDS = {"signatures": "nacl", "messages": ROS, "bytes of messages": ROS, "recordings": "mcap"}
 
 
 def kept(name: str) -> list[bytes]:

@@ -162,6 +162,7 @@ READERS: dict[str, Reader] = {
     "snapshots": Reader(_read_snapshot, (ValueError,), _heads),
     "signatures": Reader(_read_signature, (), lambda: [bytes(168), bytes(200), b"\xff" * 168 + b"uav_1"]),
     "messages": Reader(fuzzing_messages.read, (), fuzzing_messages.seeds),
+    "bytes of messages": Reader(fuzzing_messages.read_bytes, (ValueError,), fuzzing_messages.seeds_of_bytes),
     "recordings": Reader(_read_recording, (InputError,), _recordings),
     "radio maps": Reader(radio_map.from_bytes, (ValueError,), _radio_maps),
     "json": Reader(
