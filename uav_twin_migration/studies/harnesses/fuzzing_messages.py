@@ -238,15 +238,15 @@ def seeds() -> Sequence[bytes]:
 
 def read_bytes(data: bytes) -> None:
     """Read what came as a UAV's heartbeat or odometry, whose bytes nodes read themselves. Raises ValueError."""
-    from rclpy.impl.implementation_singleton import rclpy_implementation
-
     from uav_twin_migration.nodes.ros import convert, twin_convert
 
     refused = 0
     for read_one in (twin_convert.uav_heartbeats_from_bytes, convert.motion_from_bytes):
         try:
             read_one(data)
-        except rclpy_implementation.RMWError:  # what is not plain is rclpy's to refuse; the node drops it
+        except Exception as error:  # what is not plain is rclpy's to refuse; the node drops it
+            if type(error).__name__ != "RMWError":
+                raise
             refused += 1
     if refused == 2:
         raise ValueError("neither a heartbeat nor an odometry")
