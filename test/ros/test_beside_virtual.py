@@ -14,7 +14,7 @@ pytest.importorskip("scipy")
 from uav_twin_migration.studies.benchmarks.agreement import Compared, compare, study
 from uav_twin_migration.studies.sweep.sweep import rows_of_study
 
-BUSY = os.getloadavg()[0] > 2.0 * (os.cpu_count() or 1)  # where nodes wait for a processor, that is what is compared
+MOST_LOAD = 2.0 * (os.cpu_count() or 1)  # where nodes wait for a processor, that is what is compared
 SEEDS, DURATION = 3, 20.0  # s
 ASKED = (  # keys that say what the city does, and that so few seconds tell
     "demands",
@@ -28,13 +28,12 @@ ASKED = (  # keys that say what the city does, and that so few seconds tell
     "twin_error_m.mean",
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BUSY, reason="THIS MACHINE IS TOO BUSY FOR A COMPARISON, nothing is proven"),
-]
+pytestmark = pytest.mark.slow
 
 
 def test_the_running_city_does_what_virtual_time_says(tmp_path: Path) -> None:
+    if os.getloadavg()[0] > MOST_LOAD:  # now, not when tests were collected
+        pytest.skip("THIS MACHINE IS TOO BUSY FOR A COMPARISON, nothing is proven")
     sim, virtual = (rows_of_study(study(one, SEEDS, DURATION), tmp_path / one) for one in ("sim", "virtual"))
     found = {one.key: one for one in compare(sim, virtual)}
     assert {*ASKED} <= found.keys()
