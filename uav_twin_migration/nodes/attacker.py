@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.serialization import serialize_message
 
 from uav_twin_migration.deployment import topics
 from uav_twin_migration.market.messages import Bid, Grant, Offer
@@ -275,7 +274,7 @@ class AttackerNode(Guarded):
         self._publishers_[key].publish(message)
         self.said[name] += 1
         if self._plan.pool:
-            self._pool.append((name, self._publishers_[key], serialize_message(message)))
+            self._pool.append((name, self._publishers_[key], convert.to_bytes(message)))
 
 
 def main() -> int:

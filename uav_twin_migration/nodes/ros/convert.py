@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builtin_interfaces.msg import Duration, Time
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 
 from uav_twin_migration.deployment.topics import MAP
 from uav_twin_migration.market.leader import ClosedRound, LeaderSettings
@@ -27,6 +27,11 @@ if TYPE_CHECKING:  # an RSU has no use for these, and they take 2 MB
     from uav_twin_migration.market.follower import HostChange
 
 NANOSECONDS = 1_000_000_000
+
+
+def to_bytes(message: Any) -> bytes:
+    """A message of any type as it travels."""
+    return serialize_message(message)
 
 
 def to_duration(seconds: float) -> Duration:

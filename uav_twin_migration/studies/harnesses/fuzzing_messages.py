@@ -255,13 +255,12 @@ def read_bytes(data: bytes) -> None:
 def seeds_of_bytes() -> Sequence[bytes]:
     """Heartbeats of one UAV and of two that hand grants over, and an odometry, as they come."""
     from nav_msgs.msg import Odometry
-    from rclpy.serialization import serialize_message
 
     from uav_twin_migration.msg import BandwidthGrant
-    from uav_twin_migration.nodes.ros import twin_convert
+    from uav_twin_migration.nodes.ros import convert, twin_convert
 
     telemetry = Telemetry(1, 1.0, (1.0, 2.0, 3.0), (0.0, 0.0, 0.0))
     told = twin_convert.Heartbeat(LeaseRenewal("uav_0", "rsu_0", 1 << 30, 1 << 30, Stamp(1, 1.0)), telemetry, 1.0)
     alone = twin_convert.uav_heartbeats_to_message([told], 1.0)
     two = twin_convert.uav_heartbeats_to_message([told] * 2, 1.0, [BandwidthGrant(rsu_id="rsu_0")])
-    return [serialize_message(message) for message in (alone, two, Odometry(child_frame_id="uav_0/base_link"))]
+    return [convert.to_bytes(message) for message in (alone, two, Odometry(child_frame_id="uav_0/base_link"))]
