@@ -24,7 +24,7 @@ SCRIPT = """\
 case "$1 $2" in
     "sim --help") echo "usage: sim [--twins DIR]";;
     "--version "*) echo "the first 0.1.0";;
-    *) echo "$@" > "$HOME/said"; echo "ROS_DISTRO is '$ROS_DISTRO'" >> "$HOME/said";;
+    *) echo "$@" > "$HOME/said"; echo "ROS_DISTRO is '$ROS_DISTRO' in $PWD" >> "$HOME/said";;
 esac
 """
 
@@ -52,12 +52,16 @@ def test_the_last_version_flies_in_an_environment_of_its_own(tmp_path: Path, mon
     assert (
         arguments == f"sim {tmp_path}/last.yaml --duration 120 --real-time-factor 12 --plain --twins {tmp_path}/stores"
     )
-    assert environment == "ROS_DISTRO is ''"
+    assert environment == "ROS_DISTRO is '' in /"  # Python looks for modules where it begins: not in this checkout
 
 
 def test_a_last_version_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(COMMAND, raising=False)
     assert last_command() == ""
+    script(tmp_path, SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(COMMAND, "./uavtwin")
+    assert last_command() == str(tmp_path / "uavtwin")
     monkeypatch.setenv(COMMAND, str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=COMMAND):
         last_command()

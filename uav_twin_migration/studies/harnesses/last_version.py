@@ -41,7 +41,7 @@ def last_command() -> str:
     command = os.environ.get(COMMAND, "")
     if command and not os.access(command, os.X_OK):
         raise InputError("environment", COMMAND, command, "a command that runs the last version's uavtwin")
-    return command
+    return str(Path(command).absolute()) if command else ""
 
 
 def fly(command: str, scenario: str, stores: Path, seconds: float, speed: float) -> str:
@@ -63,7 +63,9 @@ def said(command: str, arguments: list[str], patience: float = LONGEST) -> str:
     environment["ROS_DOMAIN_ID"] = str(int(os.environ.get("ROS_DOMAIN_ID", "0")) % 100 + 1)  # ours is taken
     environment["PATH"] = os.pathsep.join(folder for folder in path if folder != own)
     try:
-        done = subprocess.run([command, *arguments], env=environment, capture_output=True, text=True, timeout=patience)
+        done = subprocess.run(  # elsewhere: its Python may look for modules where it begins, and find this version's
+            [command, *arguments], env=environment, cwd=os.sep, capture_output=True, text=True, timeout=patience
+        )
     except subprocess.TimeoutExpired as error:
         raise UavTwinError(f"{command} {arguments[0]} has not ended within {patience:.0f} s") from error
     if done.returncode != 0:
