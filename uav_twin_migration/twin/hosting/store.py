@@ -220,15 +220,14 @@ class Store(StoreChunks):
         if row is None:
             return False
         copy, base = row
-        found = self._all("SELECT number FROM chunks WHERE copy = ? LIMIT ?", (copy, GARBAGE_STEP))
-        numbers = [number for (number,) in found]
-        if not numbers:
+        some = "SELECT number FROM chunks WHERE copy = ? ORDER BY number LIMIT ?"
+        last = self._one(f"SELECT max(number) FROM ({some})", (copy, GARBAGE_STEP))[0]
+        if last is None:
             self._write("DELETE FROM copies WHERE id = ?", (copy,))
             self._let_go_of(copy, base)
             return True
         if base is not None:
-            self._give_up(copy, numbers)
-        last = numbers[-1]
+            self._give_up(copy, [number for (number,) in self._all(some, (copy, GARBAGE_STEP))])
         self._write("DELETE FROM contents WHERE id BETWEEN ? AND ?", (content_id(copy, 0), content_id(copy, last)))
         self._write("DELETE FROM chunks WHERE copy = ? AND number <= ?", (copy, last))
         return True

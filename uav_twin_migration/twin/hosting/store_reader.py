@@ -217,9 +217,13 @@ class StoreReader:
 
     def size_of(self, copy: Copy) -> int:
         """Bytes of a copy's chunks."""
-        if copy.base is not None or self._changes_of(copy.id):
+        if copy.base is not None:
             return sum(entry.size for entry in self.entries(copy))
-        return int(self._value("SELECT coalesce(sum(size), 0) FROM chunks WHERE copy = ?", (copy.id,)))
+        size = int(self._value("SELECT coalesce(sum(size), 0) FROM chunks WHERE copy = ?", (copy.id,)))
+        for number, chunk in self._changes_of(copy.id).items():  # a few; all entries would be a thousand
+            row = self._one(self._where, (copy.id, number))
+            size += len(chunk.content) - (row[1] if row is not None else 0)
+        return size
 
     def _connect(self) -> sqlite3.Connection:
         if not self.path.is_file():
