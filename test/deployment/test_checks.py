@@ -80,6 +80,9 @@ def test_one_of_two_discovery_servers_is_enough() -> None:
         assert (name, parsed.verb, parsed.number, parsed.port) == ("rsu", "discovery", 0, gone[1])
     assert "unknown" in checks.check_discovery([("no-such-host.invalid", 1)])[0].detail
     assert statuses(checks.check_discovery([])) == [OK]
+    assert checks.check_discovery([], peers=["10.0.0.2", "10.0.0.3"])[0].detail == (
+        "by multicast and of 10.0.0.2, 10.0.0.3, without a server"
+    )
 
 
 def test_port() -> None:

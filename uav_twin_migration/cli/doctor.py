@@ -113,7 +113,7 @@ def of_files(host: EdgeHost, directory: Path, heard: Mapping[str, Any]) -> list[
     running = f"rsu/{host.rsu}" in heard["states"]
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
-        *guarded("discovery", lambda: checks.check_discovery(host.servers)),
+        *guarded("discovery", lambda: checks.check_discovery(host.servers, peers=host.peers)),
         *guarded("port", lambda: checks.check_port(host.address, running)),
         *guarded("keys", lambda: checks.check_keys(directory, host.rsu, now)),
         *guarded("signing_key", lambda: checks.check_signing_key(directory, host.rsu, now)),

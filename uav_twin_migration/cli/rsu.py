@@ -25,7 +25,9 @@ from uav_twin_migration.deployment.host_directory import (
     split_address,
 )
 from uav_twin_migration.errors import InputError, UavTwinError
+from uav_twin_migration.transport.addresses import is_here
 
+LOOK = 0.5  # s between two looks whether an address is there
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
 # ROS 2's messages bring it along, and go on where it is missing
 GENERATOR = "rosidl_generator_py.generate_py_impl"
@@ -82,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     discovery.add_argument("--number", metavar="N", type=int, choices=(0, 1), default=0, help="0, or 1 for the second")
     discovery.add_argument("--address", metavar="IP", default="0.0.0.0", help="where it listens (default: everywhere)")
     discovery.add_argument("--port", type=int, default=11811)
+    discovery.add_argument("--wait-for", metavar="IP", default="", help="begin only when this host has that address")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,7 +132,8 @@ def serve(directory: Path) -> int:
     # ROS's own log files would grow for months: what the node prints goes to the journal, which rotates
     arguments = ["--ros-args", "--disable-external-lib-logs"]
     given = overrides(parameters)
-    return spin(lambda: [RsuNode(namespace=f"/rsu/{host.rsu}", parameter_overrides=given)], arguments)
+    name, own = f"/rsu/{host.rsu}", host.address[0]
+    return spin(lambda: [RsuNode(namespace=name, parameter_overrides=given)], arguments, own)
 
 
 def prepare(host: EdgeHost, directory: Path) -> None:
@@ -157,16 +161,23 @@ def answer(args: argparse.Namespace) -> int:
     values = {"address": address, "port": port, "rsu": host.rsu} | ({"region": region} if region else {})
     arguments = ["--ros-args", "--disable-external-lib-logs"]
     arguments += [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    return spin(lambda: [MetricsNode()], arguments)
+    return spin(lambda: [MetricsNode()], arguments, host.address[0])
 
 
 def meet(args: argparse.Namespace) -> int:
-    """Become a discovery server, once nobody believes any more in one that was here before."""
+    """Become a discovery server, once nobody believes any more in one that was here before.
+
+    It tells others the addresses that it finds when it begins, as an RSU does (nodes/ros/spin.py).
+    """
     from uav_twin_migration.deployment.discovery import FORGOTTEN, lasting_server
 
     if not 0 < args.port < 65536:
         raise InputError("command line", "--port", args.port, "a whole number from 1 to 65535")
     command = lasting_server(args.number, args.address, args.port)
+    if args.wait_for and not is_here(args.wait_for):
+        print(f"waits until this host has its address {args.wait_for}: who begins before is never heard", flush=True)
+        while not is_here(args.wait_for):
+            time.sleep(LOOK)
     print(f"starts in {FORGOTTEN:g} s: who knew a server that was here before has to forget it first", flush=True)
     time.sleep(FORGOTTEN)
     os.execv(command[0], command)

@@ -100,10 +100,11 @@ def installed_middlewares(environment: Mapping[str, str]) -> list[str]:
 # -- network ---------------------------------------------------------------------------------------------------------
 
 
-def check_discovery(servers: Sequence[Address], patience: float = 0.3) -> list[Finding]:
-    """Whether anything listens where the discovery servers should."""
+def check_discovery(servers: Sequence[Address], patience: float = 0.3, peers: Sequence[str] = ()) -> list[Finding]:
+    """Whether anything listens where the discovery servers should. peers: hosts that are asked besides."""
     if not servers:
-        return [Finding("discovery", OK, "by multicast, without a server")]
+        asked = f" and of {', '.join(peers)}" if peers else ""
+        return [Finding("discovery", OK, f"by multicast{asked}, without a server")]
     states = [ask_udp(server, patience) for server in servers]
     findings = []
     for (host, port), state in zip(servers, states, strict=True):

@@ -169,7 +169,7 @@ def listed(directory: Path, host: EdgeHost, settings: Mapping[str, bytes], root:
     if host.metrics:
         units.append(metrics_unit(at, launcher, user, host.metrics))
     if host.discovery is not None:
-        units.append(discovery_unit(host.discovery, DISCOVERY_PORT, launcher, user))
+        units.append(discovery_unit(host.discovery, host.address[0], DISCOVERY_PORT, launcher, user))
     for file_name, text in units:
         yield Wanted(root / UNITS / file_name, text.encode(), 0o644, ROOT, file_name)
 

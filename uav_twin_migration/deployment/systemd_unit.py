@@ -107,10 +107,10 @@ def metrics_unit(directory: Path, launcher: Launcher, user: str, where: str) -> 
     return name, _unit(name, "UAV twin market, metrics", launcher, arguments, user, "", BESIDE)
 
 
-def discovery_unit(number: int, port: int, launcher: Launcher, user: str) -> tuple[str, str]:
-    """Name and content of the unit of a discovery server."""
+def discovery_unit(number: int, address: str, port: int, launcher: Launcher, user: str) -> tuple[str, str]:
+    """Name and content of the unit of a discovery server. address: of its host, without which it does not begin."""
     name = f"uavtwin-discovery-{number}.service"
-    arguments = f"rsu discovery --number {number} --port {port}"
+    arguments = f"rsu discovery --number {number} --port {port} --wait-for {address}"
     title = f"UAV twin market, discovery server {number}"
     return name, _unit(name, title, launcher, arguments, user, "", DISCOVERY_SERVICE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 
@@ -32,6 +33,19 @@ def is_loopback(host: str) -> bool:
     """Whether a host is an address of this machine's own: a name may be anybody's, whatever it begins with."""
     address = ip_address(host)
     return address is not None and ipaddress.ip_address(address).is_loopback
+
+
+def is_here(host: str) -> bool:
+    """Whether this machine has an address now. A name counts as here: nobody is asked whose it is."""
+    address = ip_address(host)
+    if address is None:
+        return True
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def listen(address: Address) -> socket.socket:

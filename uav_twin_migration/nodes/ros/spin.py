@@ -19,6 +19,7 @@ from rclpy.task import Future
 from uav_twin_migration.errors import UavTwinError
 from uav_twin_migration.nodes.ros import systemd
 from uav_twin_migration.nodes.ros.flood import FLOOD, LOOK, Pulse
+from uav_twin_migration.transport.addresses import is_here
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_HOUR = 3600.0
@@ -41,9 +42,10 @@ class Stop:
     thread waits for them. Make it before any other thread: threads inherit what is blocked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "") -> None:
         self.requested = Future()
-        self.failed = False
+        self.failed = self.anew = False
+        self._awaited = "" if not address or is_here(address) else address
         self.leave: Callable[[], bool] = lambda: False  # begins to end in good order; whether it does
         self._executor: Executor | None = None
         self._pulse: Pulse | None = None
@@ -51,17 +53,22 @@ class Stop:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
-        """SIGINT ends at once, and so does the second signal."""
-        if self._next_signal() == signal.SIGTERM and self.leave():
+        """SIGINT ends at once, and so does the second signal. Once it begins anew, signals wait for what it becomes."""
+        heard, self._awaited = self._next_signal(), ""
+        if heard == signal.SIGTERM and self.leave():
             self._next_signal()
         self.request()
 
-    def _next_signal(self) -> int:
-        """Wait for a signal that ends the process, and look after its pulse meanwhile."""
+    def _next_signal(self) -> int | None:
+        """Wait for a signal that ends the process, and look after its pulse and its address meanwhile."""
         # CPython returns what no signal filled where SIGCONT interrupts it and its time is over: a host that had slept
         while (heard := signal.sigtimedwait(STOP_SIGNALS, LOOK)) is None or heard.si_signo not in STOP_SIGNALS:
             if self._pulse is not None:
                 self._pulse.look()
+            if self._awaited and is_here(self._awaited):
+                print(f"begins anew: this host has its address {self._awaited} only now", file=sys.stderr, flush=True)
+                self.anew = True
+                return None
         return heard.si_signo
 
     def request(self) -> None:
@@ -111,12 +118,16 @@ def log_where_it_can_be_written() -> None:
         os.environ["ROS_LOG_DIR"] = str(Path(tempfile.gettempdir()) / f"ros-log-{os.getuid()}")
 
 
-def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None) -> int:
+def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None, address: str = "") -> int:
     """Create nodes and spin them: a node executable's ``main``. Its exit code is 2 for what no restart makes better.
 
     A node that has a `stop` attribute gets the function that ends the spin; one that has a `leave` is asked on SIGTERM.
+
+    address: by which its host takes part in the network. Where it is not there yet, the program begins anew when it
+    comes: the middleware (Fast DDS 2.14, 2026-12-01) tells others the addresses that it finds when it begins, and no
+    later one, so that nobody beyond this host would ever hear it.
     """
-    stop = Stop()
+    stop = Stop(address)
     log_where_it_can_be_written()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     nodes: Sequence[Node] = ()
@@ -133,7 +144,8 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not look at it again and again
         stop.spin(nodes)
-        systemd.notify("STOPPING=1")
+        if not stop.anew:
+            systemd.notify("STOPPING=1")
     except UavTwinError as error:
         print(error, file=sys.stderr, flush=True)
         return 1 if error.may_pass else 2
@@ -141,6 +153,8 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
         for node in nodes:
             node.destroy_node()
         _shut_down(whole=bool(nodes))
+    if stop.anew and not stop.failed:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return FAILED if stop.failed else max((getattr(node, "exit_code", 0) for node in nodes), default=0)
 
 
