@@ -13,7 +13,7 @@ from test.twin.files import spoil
 from test.twin.town import Town
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.twin.hosting.store import Store
-from uav_twin_migration.twin.hosting.store_database import PAGE_SIZE
+from uav_twin_migration.twin.hosting.store_database import PAGE_SIZE, copy_database
 
 
 @pytest.fixture
@@ -44,6 +44,16 @@ def test_a_sound_store_is_listed(store: Path, capsys: pytest.CaptureFixture[str]
     assert twin["epoch"] == twin["newest_epoch"] > 0
     assert main(["twins", str(store)]) == 0
     assert "u1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", ["host/store", "host"])
+def test_a_host_s_directory_names_its_store(
+    folder: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "host" / "store").mkdir(parents=True)
+    with Store(store, store.stem) as opened:
+        copy_database(opened, tmp_path / "host" / "store" / "twins.db")
+    assert told(tmp_path / folder, capsys, 0)["store"] == str(tmp_path / "host" / "store" / "twins.db")
 
 
 def test_a_store_in_use_can_be_looked_at(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("cryptography")
+pytest.importorskip("nacl")
+
 from uav_twin_migration.cli.main import main
 from uav_twin_migration.studies.harnesses.network import TUN_NAME, Host, Network, made_hosts, run, why_not
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uav_twin_migration.cli.markets import write
+from uav_twin_migration.deployment.host_directory import STORE, STORE_FILE
 from uav_twin_migration.errors import InputError, UavTwinError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MB = 1e6  # bytes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("store", metavar="STORE", help="an RSU's store")
+    parser.add_argument("store", metavar="STORE", help="an RSU's store, or its host's directory")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
 
 
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from uav_twin_migration.twin.hosting.inspection import inspect
     from uav_twin_migration.twin.protocol.epochs import format_epoch
 
+    args.store = _file(args.store)
     store = _opened(args.store)
     try:
         rsu, problems = store.rsu, store.problems()
@@ -50,6 +52,12 @@ def run(args: argparse.Namespace) -> int:
     if not sound:
         raise UavTwinError(f"{args.store}: damaged; see above. Keep the file, and start its RSU with another one")
     return 0
+
+
+def _file(path: str) -> str:
+    """A store's file, given that or the directory that it is in."""
+    inside = (Path(path) / STORE / STORE_FILE, Path(path) / STORE_FILE)
+    return next((str(file) for file in inside if file.is_file()), path)
 
 
 def _opened(path: str) -> StoreReader:
