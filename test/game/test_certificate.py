@@ -15,7 +15,9 @@ from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.certificate import Columns, highest
 from uav_twin_migration.game.deviation import UnilateralDeviation
 from uav_twin_migration.game.equilibrium import TOLERANCE, solve
+from uav_twin_migration.game.large import solve_links
 from uav_twin_migration.game.leaders import best_prices, exploitability
+from uav_twin_migration.game.links import LinkMarket
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.game.screening import screened
 from uav_twin_migration.studies.benchmarks.certificate import gain
@@ -114,14 +116,17 @@ def test_a_uav_that_reaches_no_rsu_costs_no_warning() -> None:
         ).all()
 
 
-def test_an_outbid_rsu_still_asks_its_best_price() -> None:
-    """Its share is below the range of doubles, but not nothing: its price is the one that is best at any share."""
+@pytest.mark.parametrize("sigma", [*range(765, 905, 5), 2000])
+def test_an_outbid_rsu_still_asks_its_best_price(sigma: int) -> None:
+    """Its share is hardly a double, or none, but not nothing: its price is the one that is best at any such share."""
+    rho = 1.0 - 1.0 / sigma
     market = Market.of(
-        alpha=[9.0], required_rate=1.0, efficiency=[[4.0, 1.0]], unit_cost=[1.0, 3.5], price_cap=9.0, rho=0.9995
+        alpha=[9.0], required_rate=1.0, efficiency=[[4.0, 1.0]], unit_cost=[1.0, 3.5], price_cap=9.0, rho=rho
     )
     found = solve(market)
     assert found.found
-    assert found.prices[1] == pytest.approx(3.5 / 0.9995, rel=1e-9)
+    assert found.prices[1] == pytest.approx(3.5 / rho, rel=1e-9)
+    assert solve_links(LinkMarket.of_pairs(market)).prices[1] == pytest.approx(3.5 / rho, rel=1e-9)
     assert gain(market, found.prices) < TOLERANCE
 
 

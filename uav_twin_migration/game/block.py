@@ -17,6 +17,7 @@ import numpy as np
 from uav_twin_migration.game.market import FloatArray, Market
 
 TINY = 1e-300  # see `Block.tiny`
+IDLE = 1e12  # times that: sums below it lose digits where it is added
 # Fewer numbers than this are not worth the conversion to single precision.
 FEW = 512
 # Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from uav_twin_migration.game.block import IDLE, TINY
 from uav_twin_migration.game.certificate import Columns, Highest, highest, profits_at
 from uav_twin_migration.game.equilibrium import CLAIMED, TOLERANCE
 from uav_twin_migration.game.links import IntArray, LinkMarket
@@ -147,15 +148,15 @@ class _Game:
             at = self.at(x)
             spent, needed = epsilon * at.spent[self.uav], at.needed[self.uav]
             share, others = at.share, 1.0 - at.share
-            revenue = self._by_rsu(share * at.spent[self.uav]) + 1e-300
+            revenue = self._by_rsu(share * at.spent[self.uav]) + TINY
             slope, own = others * spent, share * needed
-            fall = self._by_rsu(share * (slope + own)) + 1e-300
+            fall = self._by_rsu(share * (slope + own)) + TINY
             bend = self._by_rsu(share * (epsilon * slope * (others - share) + own * (3.0 * epsilon * others - share)))
             elasticity = 1.0 + fall / revenue
             markup = np.log1p(revenue / fall)
             full = x + (np.log(revenue) - x - self.log_worth) / elasticity
             target = np.maximum(markup, full)
-            idle = revenue <= 1e-300
+            idle = revenue < IDLE * TINY
             if idle.any():
                 buying = self._by_rsu((at.spent > 0.0)[self.uav].astype(float)) > 0.0
                 target[idle] = np.where(buying, -np.log1p(-1.0 / sigma), -1.0)[idle]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from uav_twin_migration.game.block import Block
+from uav_twin_migration.game.block import IDLE, Block
 from uav_twin_migration.game.market import FloatArray
 
 # Newton squares the error, so a residual below this, in units of 1/sigma, leaves one of about 1e-9 after the step that
@@ -73,9 +73,9 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
         markup = np.full_like(x, -1.0) if clearing else np.log1p(revenue / fall)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
-        idle = revenue == tiny
+        idle = revenue < IDLE * tiny
         if idle.any():
-            # Who reaches nobody who buys asks for its unit cost. Who is outbid so far that its share is not even a
+            # Who reaches nobody who buys asks for its unit cost. Who is outbid so far that its share is hardly a
             # double faces UAVs whose price index it does not move: the elasticity of demand is sigma.
             reach = ((block.attraction > (-np.inf if block.wide else 0.0)) & (buying > 0.0)).any(axis=1)
             target[idle] = np.where(reach, -np.log1p(-1.0 / sigma), -1.0)[idle]
