@@ -17,7 +17,7 @@ import numpy as np
 from uav_twin_migration.game.market import FloatArray, Market
 
 TINY = 1e-300  # see `Block.tiny`
-IDLE = 1e12  # times that: sums below it lose digits where it is added
+IDLE = 1e-288  # see `Block.idle`
 # Fewer numbers than this are not worth the conversion to single precision.
 FEW = 512
 # Attractions above exp(_WIDE), or falling by more than that up to the price cap, are kept as logarithms.
@@ -98,6 +98,11 @@ class Block:
     def tiny(self) -> float:
         """Keeps quotients defined where no RSU is in range; far below any sum at which a UAV buys."""
         return TINY if self.alpha.dtype == np.float64 else 1e-37
+
+    @property
+    def idle(self) -> float:
+        """Sums below it lose digits where `tiny` is added."""
+        return IDLE if self.alpha.dtype == np.float64 else 1e-31
 
     def shares(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """At log mark-ups ``x`` [M, B]: shares [M, N, B] of what a UAV spends; and d P / alpha [N, B], at most 1."""

@@ -156,7 +156,7 @@ class _Game:
             markup = np.log1p(revenue / fall)
             full = x + (np.log(revenue) - x - self.log_worth) / elasticity
             target = np.maximum(markup, full)
-            idle = revenue < IDLE * TINY
+            idle = revenue < IDLE
             if idle.any():
                 buying = self._by_rsu((at.spent > 0.0)[self.uav].astype(float)) > 0.0
                 target[idle] = np.where(buying, -np.log1p(-1.0 / sigma), -1.0)[idle]

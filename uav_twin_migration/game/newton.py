@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from uav_twin_migration.game.block import IDLE, Block
+from uav_twin_migration.game.block import Block
 from uav_twin_migration.game.market import FloatArray
 
 # Newton squares the error, so a residual below this, in units of 1/sigma, leaves one of about 1e-9 after the step that
@@ -73,7 +73,7 @@ def stationary(block: Block, start: FloatArray, steps: int, *, clearing: bool = 
         markup = np.full_like(x, -1.0) if clearing else np.log1p(revenue / fall)
         full = x + (np.log(revenue) - x - log_worth) / elasticity
         target = np.maximum(markup, full)
-        idle = revenue < IDLE * tiny
+        idle = revenue < block.idle
         if idle.any():
             # Who reaches nobody who buys asks for its unit cost. Who is outbid so far that its share is hardly a
             # double faces UAVs whose price index it does not move: the elasticity of demand is sigma.

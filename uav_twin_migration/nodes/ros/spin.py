@@ -154,6 +154,7 @@ def run(create: Callable[[], Sequence[Node]], arguments: list[str] | None = None
             node.destroy_node()
         _shut_down(whole=bool(nodes))
     if stop.anew and not stop.failed:
+        sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return FAILED if stop.failed else max((getattr(node, "exit_code", 0) for node in nodes), default=0)
 
