@@ -22,7 +22,7 @@ from uav_twin_migration.game.equilibrium import solve
 from uav_twin_migration.game.market import Market
 from uav_twin_migration.studies.benchmarks import Figure
 
-SUMMARY = "10,000 random markets: every claimed equilibrium beside an independent search (an hour)"
+SUMMARY = "10,000 random markets: every claimed equilibrium beside an independent search (half an hour)"
 NEEDS = ()  # groups of setup.py's REQUIREMENTS besides the command's
 
 SEED, MARKETS, ALIKE = 2026, 10_000, 20  # so many of a size
