@@ -206,7 +206,7 @@ def _certified(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, Flo
 
 @np.errstate(all="ignore")
 def _refine(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Best replies and Newton's method in turns, from ``x`` [M, B], until nobody gains or patience ends.
+    """Best replies and Newton's method in turns, from ``x`` [M, B], until nobody gains, they repeat, or patience ends.
 
     Returns log mark-ups, their exploitability and its bound [B], and, where that is no equilibrium's, the range of the
     last best replies [2, M, B].
@@ -221,17 +221,23 @@ def _refine(block: Block, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
         if not len(active):
             return x, lost, bound, cycle
         x[:, active] = stationary(block, reply[:, on], _STEPS)[0]
-    prices = x[:, active]
+    prices, column = x[:, active], np.arange(len(active))
+    past = np.empty((_TURNS, *prices.shape))
     for turn in range(_TURNS):
         for rsu in range(len(x)):
             reply_of = best_reply(block, prices, rsu, _ROUGHLY)
             prices[rsu] = np.where(reply_of.profit[0] > reply_of.current[0], reply_of.markup[0], prices[rsu])
         x[:, active] = stationary(block, prices, _STEPS)[0]
         on, _ = _examine(block, x, lost, bound, active)
-        if turn >= _TURNS - _CYCLE:
-            cycle[0, :, active] = np.fmin(cycle[0, :, active], prices.T)
-            cycle[1, :, active] = np.fmax(cycle[1, :, active], prices.T)
-        active, block, prices = active[on], block.take(on), prices[:, on]
+        same = (past[:turn, :, column] == prices).all(axis=1)  # to the bit: all that follows has been before
+        again = same.any(axis=0)
+        past[turn, :, column] = prices.T
+        for k in np.flatnonzero(on & (again | (turn == _TURNS - 1))):
+            since = np.flatnonzero(same[:, k])[-1] + 1 if again[k] else turn + 1 - _CYCLE
+            seen = past[since : turn + 1, :, column[k]]
+            cycle[:, :, active[k]] = np.fmin.reduce(seen), np.fmax.reduce(seen)
+        on &= ~again
+        active, block, prices, column = active[on], block.take(on), prices[:, on], column[on]
         if not len(active):
             break
     return x, lost, bound, cycle
