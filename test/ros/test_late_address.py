@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ pytest.importorskip("cryptography")
 pytest.importorskip("nacl")
 
 from uav_twin_migration.cli.main import main
+from uav_twin_migration.cli.rsu_host import wait
 from uav_twin_migration.studies.harnesses.network import TUN_NAME, Host, Network, made_hosts, run, why_not
 
 pytestmark = [
@@ -27,13 +26,6 @@ pytestmark = [
 
 PATIENCE = 60.0  # s, for a busy machine
 UAVTWIN = [sys.executable, "-m", "uav_twin_migration.cli"]
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def hears(host: Host, directory: Path) -> str:
@@ -54,11 +46,11 @@ def test_it_begins_anew_when_the_address_comes_and_is_heard(tmp_path: Path, doma
         for host in (early, late):
             host.start("rsu", [*UAVTWIN, "rsu", "run", str(tmp_path / host.name)], log=tmp_path / f"{host.name}.log")
         log, process = tmp_path / "rsu_2.log", late.processes["rsu"]
-        wait_for(lambda: "it hosts no twins" in log.read_text(), "it sells, without twins")
+        assert wait(lambda: "it hosts no twins" in log.read_text(), PATIENCE), "it sells, without twins"
         run("ip", "-n", late.namespace, "addr", "add", f"{late.address}/24", "dev", TUN_NAME)
-        wait_for(lambda: "begins anew" in log.read_text(), "it begins anew")
-        wait_for(lambda: "twins here: 0" in log.read_text(), "it hosts twins")
-        wait_for(lambda: "it hears rsu_2" in hears(early, tmp_path / "rsu_1"), "the other RSU hears it")
+        assert wait(lambda: "begins anew" in log.read_text(), PATIENCE), "it begins anew"
+        assert wait(lambda: "twins here: 0" in log.read_text(), PATIENCE), "it hosts twins"
+        assert wait(lambda: "it hears rsu_2" in hears(early, tmp_path / "rsu_1"), PATIENCE), "the other RSU hears it"
         assert process.poll() is None
         process.terminate()
         assert process.wait(PATIENCE) == 0  # SIGTERM still ends it, in good order

@@ -29,7 +29,6 @@ def test_a_discovery_server_waits_for_its_host_s_address(
     answers = iter([False, False, True])
     begun: list[list[str]] = []
     monkeypatch.setattr(rsu, "is_here", lambda address: next(answers))
-    monkeypatch.setattr(rsu, "LOOK", 0.0)
     monkeypatch.setattr(discovery, "FORGOTTEN", 0.0)
     monkeypatch.setattr(discovery, "lasting_server", lambda *where: ["server", *map(str, where)])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import math
 import os
 import sys
 import time
@@ -27,7 +28,6 @@ from uav_twin_migration.deployment.host_directory import (
 from uav_twin_migration.errors import InputError, UavTwinError
 from uav_twin_migration.transport.addresses import is_here
 
-LOOK = 0.5  # s between two looks whether an address is there
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallopt(3)
 # ROS 2's messages bring it along, and go on where it is missing
 GENERATOR = "rosidl_generator_py.generate_py_impl"
@@ -169,6 +169,7 @@ def meet(args: argparse.Namespace) -> int:
 
     It tells others the addresses that it finds when it begins, as an RSU does (nodes/ros/spin.py).
     """
+    from uav_twin_migration.cli.rsu_host import wait
     from uav_twin_migration.deployment.discovery import FORGOTTEN, lasting_server
 
     if not 0 < args.port < 65536:
@@ -176,8 +177,7 @@ def meet(args: argparse.Namespace) -> int:
     command = lasting_server(args.number, args.address, args.port)
     if args.wait_for and not is_here(args.wait_for):
         print(f"waits until this host has its address {args.wait_for}: who begins before is never heard", flush=True)
-        while not is_here(args.wait_for):
-            time.sleep(LOOK)
+        wait(lambda: is_here(args.wait_for), math.inf)
     print(f"starts in {FORGOTTEN:g} s: who knew a server that was here before has to forget it first", flush=True)
     time.sleep(FORGOTTEN)
     os.execv(command[0], command)
